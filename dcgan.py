@@ -1,0 +1,174 @@
+"""The game: one training step of two players, and the moving average of one of them.
+
+    game = DCGAN(generator, discriminator, noise=NOISES["normal"], loss=LOSSES["cross-entropy"], ...)
+    d_loss, g_loss, real_opinion, fake_opinion = game.train_step(real)
+    faces = game.imagine(game.fixed_noise(64))
+
+Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.06434. Networks, loss, penalty and
+optimizers come as arguments; nothing is looked up here.
+"""
+
+import keras
+import tensorflow as tf
+
+
+def uniform(shape, seed):
+    """Noise in [-1, 1)."""
+    return tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
+
+
+NOISES = {"normal": tf.random.stateless_normal, "uniform": uniform}
+
+
+class DCGAN:
+    """Two networks, their optimizers, and how they are trained against each other.
+
+    Every random number is a pure function of (seed, iteration), so that a stopped game goes on exactly.
+    `average_half_life` is in images; 0 means no average: `averaged` is then the generator itself.
+    """
+
+    def __init__(
+        self,
+        generator: keras.Sequential,
+        discriminator: keras.Sequential,
+        *,
+        g_optimizer,
+        d_optimizer,
+        loss,
+        penalty,
+        noise,
+        penalty_weight: float = 0.0,
+        penalty_every: int = 1,
+        label_smoothing: float = 0.0,
+        discriminator_steps: int = 1,
+        average_half_life: float = 0.0,
+        seed: int = 0,
+    ):
+        self.generator, self.discriminator = generator, discriminator
+        self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
+        self.loss, self.penalty, self.noise = loss, penalty, noise
+        self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
+        self.label_smoothing = label_smoothing
+        self.discriminator_steps = discriminator_steps
+        self.average_half_life = average_half_life
+        self.seed = seed
+        self.averaged = generator
+        if average_half_life:
+            self.averaged = keras.models.clone_model(generator)
+            self.averaged.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
+        g_optimizer.build(generator.trainable_variables)
+        d_optimizer.build(discriminator.trainable_variables)
+        self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
+
+    @tf.function(autograph=False)
+    def train_step(self, real):
+        """Real faces (discriminator_steps * n, h, w, c) in [-1, 1] -> float32 (4,).
+
+        The discriminator's loss without its penalty, the generator's loss, the discriminator's mean opinion of
+        the real faces and of the fakes made for its update.
+        """
+        for part, batch in enumerate(tf.split(real, self.discriminator_steps)):
+            d_loss, real_logits, fake_logits = self.update_discriminator(batch, self.draw(batch, part))
+        g_loss = self.update_generator(self.draw(batch, self.discriminator_steps))
+        self.update_average(tf.shape(real)[0])
+        self.iteration.assign_add(1)
+        opinion = self.loss.opinion
+        return tf.stack(
+            [d_loss, g_loss, tf.reduce_mean(opinion(real_logits)), tf.reduce_mean(opinion(fake_logits))]
+        )
+
+    def update_discriminator(self, real, noise):
+        """Descends L_D(D(x), D(G(z))) + penalty in D's weights; x and G(z) pass apart, each with its own
+        batch statistics, as one batch of both would tell them apart by the statistics alone.
+        """
+        fake = self.generator(noise, training=True)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.d_weights)
+            real_logits, fake_logits = self.judge(real), self.judge(fake)
+            loss = self.loss.discriminator(real_logits, fake_logits, self.label_smoothing)
+            scaled = self.d_optimizer.scale_loss(loss)
+        gradients = self.add_penalty(tape.gradient(scaled, self.d_weights), real, fake)
+        self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
+        return loss, real_logits, fake_logits
+
+    def update_generator(self, noise):
+        """Descends L_G(D(G(z))) in G's weights."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.g_weights)
+            loss = self.loss.generator(self.judge(self.generator(noise, training=True)))
+            scaled = self.g_optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, self.g_weights)
+        self.g_optimizer.apply(gradients, self.generator.trainable_variables)
+        return loss
+
+    def add_penalty(self, gradients, real, fake):
+        """Adds the penalty's gradient at every `penalty_every`-th iteration, that many times over.
+
+        Lazy regularisation, arXiv:1912.04958, section 3.1: a penalty needs no update at every step.
+        """
+        if not self.penalty_weight:
+            return gradients
+
+        def added():
+            with tf.GradientTape(watch_accessed_variables=False) as tape:
+                tape.watch(self.d_weights)
+                penalty = self.penalty_weight * self.penalty_every * self.penalty(self.judge, real, fake)
+                scaled = self.d_optimizer.scale_loss(penalty)
+            extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
+            return [gradient + more for gradient, more in zip(gradients, extra, strict=True)]
+
+        return tf.cond(self.iteration % self.penalty_every == 0, added, lambda: gradients)
+
+    def update_average(self, batch_size):
+        """Moves the average towards the generator, batch-norm statistics included.
+
+        The half-life is the given one, and at most a twentieth of the images seen, so that a short run has an
+        average that has forgotten its start. Ramp-up: arXiv:2006.06676, appendix.
+        """
+        if not self.average_half_life:
+            return
+        size = tf.cast(batch_size, tf.float32)
+        seen = size * tf.cast(self.iteration + 1, tf.float32)
+        decay = 0.5 ** (size / tf.minimum(self.average_half_life, seen / 20))
+        for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
+            average.assign(decay * average + (1 - decay) * weight)
+
+    def judge(self, images):
+        """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), with dropout and batch statistics at work."""
+        return self.discriminator(images, training=True)
+
+    def draw(self, real, part: int):
+        """The noise of one update, as many rows as `real`: a pure function of seed, iteration and part."""
+        number = self.iteration * (self.discriminator_steps + 1) + part
+        shape = tf.concat([tf.shape(real)[:1], self.generator.input_shape[1:]], axis=0)
+        noise = self.noise(shape, tf.stack([tf.constant(self.seed, tf.int64), number]))
+        return tf.ensure_shape(noise, (None, *self.generator.input_shape[1:]))
+
+    def fixed_noise(self, count: int):
+        """The noise behind every picture of a run: (count, *noise shape), apart from all that trains."""
+        return self.noise((count, *self.generator.input_shape[1:]), (self.seed, -1))
+
+    @tf.function(autograph=False)
+    def imagine(self, noise):
+        """Noise -> faces (n, h, w, c), float32 in [-1, 1], by the averaged generator at rest."""
+        return self.averaged(noise, training=False)
+
+    def state(self) -> dict[str, tf.Variable]:
+        """Every variable that a game needs to go on exactly, dropout's own random state included, by name."""
+        parts = {
+            "generator": self.generator.variables,
+            "discriminator": self.discriminator.variables,
+            "averaged": self.averaged.variables if self.average_half_life else [],
+            "g_optimizer": self.g_optimizer.variables,
+            "d_optimizer": self.d_optimizer.variables,
+        }
+        named = {f"{part}/{i}/{v.path}": v for part, all in parts.items() for i, v in enumerate(all)}
+        return {"iteration": self.iteration, **named}
+
+    @property
+    def d_weights(self):
+        return [weight.value for weight in self.discriminator.trainable_variables]
+
+    @property
+    def g_weights(self):
+        return [weight.value for weight in self.generator.trainable_variables]

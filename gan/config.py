@@ -1,0 +1,224 @@
+"""Everything that decides a run: one flat Config, the recipes, and the command line made from them."""
+
+import argparse
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from gan.errors import UsageError
+
+
+def option(default, help, *, choices=None, least=None, most=None, kind=None):
+    """A field whose one line owns its default, its meaning on the command line and its limits."""
+    metadata = {"help": help, "choices": choices, "least": least, "most": most, "kind": kind or type(default)}
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+def steps(text: str) -> int | str:
+    """The type of --steps-per-epoch: a number of batches, or 'all' for a whole pass."""
+    return "all" if text == "all" else int(text)
+
+
+@dataclass(frozen=True)
+class Config:
+    """Everything that decides a run, saved as config.json beside its results. The defaults are our best recipe."""
+
+    # data
+    data: str = option("avatars", "a folder, a .zip, .npz or .npy file, or built in: avatars, orl, celeba")
+    limit: int = option(0, "use the first N images; of avatars draw N (0: all, or 10,000 avatars)", least=0)
+    crop: int = option(0, "cut the centre N x N first (0: largest square, and 108 of 178x218)", least=0)
+    image_size: int = option(32, "side of a face in pixels: 28, or a multiple of 4", least=16, most=128)
+    flip: bool = option(True, "mirror half of the faces")
+    allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
+    cache_dir: str = option("", "where decoded faces are kept (default: the user's cache folder)")
+    # networks
+    noise: str = option("vector", "what a face grows from", choices=("vector", "image"))
+    noise_size: int = option(128, "length of the noise, where it is a vector", least=1)
+    noise_distribution: str = option("normal", "the noise's law", choices=("normal", "uniform"))
+    generator: str = option(
+        "compact",
+        "network that makes faces",
+        choices=("compact", "conv", "conv-2x2", "upsample", "dense", "conv-dense"),
+    )
+    discriminator: str = option(
+        "compact", "network that judges them", choices=("compact", "conv", "upsample", "dense", "conv-dense")
+    )
+    width: int = option(48, "channels of the generator's narrowest layers; everything scales with it", least=2)
+    discriminator_width: int = option(0, "the same for the discriminator (0: --width)", least=0)
+    # game
+    loss: str = option("cross-entropy", "what the players descend", choices=("cross-entropy", "least-squares"))
+    label_smoothing: float = option(0.0, "targets of real faces are 1 - this", least=0.0, most=0.5)
+    penalty: str = option("r1", "penalty on the discriminator", choices=("none", "r1"))
+    penalty_weight: float = option(0.05, "the penalty's weight (R1's gamma)", least=0.0)
+    penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
+    discriminator_steps: int = option(1, "discriminator updates an iteration", least=1)
+    generator_learning_rate: float = option(2e-4, "Adam's step size for the generator", least=0.0)
+    discriminator_learning_rate: float = option(4e-4, "Adam's step size for the discriminator", least=0.0)
+    generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=1.0)
+    discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=1.0)
+    average_half_life: float = option(
+        10_000.0, "half-life, in images, of the generator's moving average, which makes the pictures (0: none)", least=0.0
+    )
+    # run
+    batch_size: int = option(64, "images in one update", least=1)
+    epochs: int = option(3000, "how many epochs", least=1)
+    steps_per_epoch: int | str = option(1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps)
+    sample_every: int = option(0, "iterations from one picture and checkpoint to the next (0: a twentieth)", least=0)
+    seed: int = option(0, "fixes data order, first weights, noise and drawn faces", least=0)
+    precision: str = option(
+        "auto", "auto: bfloat16 where the hardware multiplies it natively",
+        choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
+    )
+    recipe: str = option("default", "a whole set of the above; flags go before it")
+    run: str = option("", "the run's folder in output/ (default: recipe, noise, generator, size, data)")
+
+    @property
+    def name(self) -> str:
+        """The run's folder in output/; data that is not the default is in it, so that runs do not collide."""
+        if self.run:
+            return self.run
+        parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
+        return "-".join(parts if self.data == "avatars" else [*parts, Path(self.data).stem or "data"])
+
+    def iterations(self, faces: int) -> int:
+        """How long the run is: epochs x steps, where 'all' steps are a pass over this many faces."""
+        if self.steps_per_epoch == "all":
+            return -(-self.epochs * faces // self.images_per_iteration)
+        return self.epochs * self.steps_per_epoch
+
+    @property
+    def images_per_iteration(self) -> int:
+        """Real images that one iteration uses."""
+        return self.batch_size * self.discriminator_steps
+
+
+# The Udacity face-generation project as its students ran it: uniform noise, Adam(2e-4, 0.5), whole passes.
+UDACITY = {
+    "image_size": 32, "flip": False, "noise_size": 100, "noise_distribution": "uniform",
+    "generator": "conv", "discriminator": "conv", "width": 64, "penalty": "none", "average_half_life": 0.0,
+    "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
+    "generator_betas": (0.5, 0.999), "discriminator_betas": (0.5, 0.999),
+    "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",
+}  # fmt: skip
+
+# Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They show
+# the discriminator 16 real and 16 fake faces, and fakes of a generator at rest; here it sees 32 and 32, of a
+# generator in training.
+KERAS_GAN = {
+    **UDACITY, "image_size": 28, "noise_distribution": "normal", "batch_size": 32, "steps_per_epoch": 1,
+}  # fmt: skip
+
+RECIPES = {
+    "default": {},  # our own: narrow generator, unnormalised discriminator, lazy R1, moving average, flips
+    # github.com/zeeshaanahmad/face-generation, at the three widths it tried
+    "udacity-64": {**UDACITY, "epochs": 100},
+    "udacity-128": {**UDACITY, "width": 128, "epochs": 100},
+    "udacity-256": {**UDACITY, "width": 256},
+    # github.com/UsmanIjaz/DL_Face_Generation: small discriminator, wide generator, slow Adam. Its biases start at
+    # PyTorch's random ones, here at 0.
+    "udacity-32-128": {
+        **UDACITY, "width": 128, "discriminator_width": 32, "noise_size": 128, "epochs": 40,
+        "generator_learning_rate": 1e-4, "discriminator_learning_rate": 1e-4,
+        "generator_betas": (0.9, 0.999), "discriminator_betas": (0.9, 0.999),
+    },
+    # github.com/saisravanth/udacity: a generator that starts at 2 x 2 x 1024. Batch size read off its loss chart.
+    "udacity-2x2": {**UDACITY, "generator": "conv-2x2", "batch_size": 32},
+    # github.com/Nourah-AlMutlaq/Face-Generation. It draws batch norm's gamma from N(0, 0.02) by a slip, so that
+    # layers start near 0; here gamma starts at 1, as in the other three.
+    "udacity-32": {**UDACITY, "width": 32},
+    # github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, in RGB
+    "keras-gan-upsample": {
+        **KERAS_GAN, "generator": "upsample", "discriminator": "upsample", "discriminator_width": 32, "epochs": 4000,
+    },
+    # gan_rgb.py, grown from Keras-GAN's gan/gan.py: dense layers only
+    "keras-gan-dense": {**KERAS_GAN, "generator": "dense", "discriminator": "dense", "epochs": 30_000},
+    # github.com/drmerlot/GAN-Face-Generation: image-shaped noise, convolutions, then dense layers. It was asked
+    # for 30,000 iterations and stopped by hand at 2,900. It trains on the first 5,000 faces it finds, for want of
+    # memory; here on all. Its pictures show 0.4 x + 0.5, washed out; here the whole range.
+    "conv-dense": {
+        **KERAS_GAN, "noise": "image", "generator": "conv-dense", "discriminator": "conv-dense", "epochs": 2900,
+    },
+}  # fmt: skip
+
+
+def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
+    """Defaults, overridden by the recipe, overridden by flags; and whether this is a dry run.
+
+    Exits with 2, as argparse does, where a flag or its value is not one of those that `--help` shows.
+    """
+    parser = build_parser()
+    given = vars(parser.parse_args(argv))
+    dry_run = given.pop("dry_run", False)
+    config = Config(**{**RECIPES[given.get("recipe", "default")], **given})
+    if config.image_size != 28 and config.image_size % 4:
+        parser.error(f"argument --image-size: {config.image_size} is not 28 or a multiple of 4 from 16 to 128")
+    if Path(config.name).name != config.name or config.name in (".", ".."):
+        parser.error(f"argument --run: {config.name!r} is not the name of a folder")
+    return config, dry_run
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """One flag a field; a flag that is not typed leaves no trace, so that the recipe's value stands."""
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        description="Trains a GAN on faces; pictures and the generator go to output/. To resume, run it again.",
+        epilog="Defaults are those of --recipe default; `--recipe NAME --dry-run` shows another's.",
+        argument_default=argparse.SUPPRESS,
+    )
+    for field in dataclasses.fields(Config):
+        flag = "--" + field.name.replace("_", "-")
+        choices = tuple(RECIPES) if field.name == "recipe" else field.metadata["choices"]
+        parser.add_argument(flag, **argument(field, choices))
+    parser.add_argument("--dry-run", action="store_true", help="say what would happen, and stop there")
+    return parser
+
+
+def argument(field: dataclasses.Field, choices) -> dict:
+    """What argparse must know of a field."""
+    kind, default = field.metadata["kind"], field.default
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction, "help": f"{field.metadata['help']} ({default})"}
+    if kind is tuple:
+        return {"type": limited(float, field), "nargs": 2, "metavar": ("BETA1", "BETA2"),
+                "help": f"{field.metadata['help']} ({default[0]} {default[1]})"}  # fmt: skip
+    shown = f"{field.metadata['help']} ({default})" if default != "" else field.metadata["help"]
+    metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
+    return {"type": limited(kind, field), "choices": choices, "metavar": metavar, "help": shown}
+
+
+def limited(kind, field: dataclasses.Field):
+    """The type of an argument whose value must lie within the field's limits."""
+    least, most = field.metadata["least"], field.metadata["most"]
+
+    def convert(text: str):
+        try:
+            value = kind(text)
+        except ValueError:
+            wanted = {int: "a whole number", float: "a number"}.get(kind, "a number, or 'all'")
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
+        number = isinstance(value, int | float)
+        if number and not (least is None or value >= least) or number and not (most is None or value <= most):
+            limits = f"at least {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"{text} is not {limits}")
+        if kind is steps and number and value < 1:
+            raise argparse.ArgumentTypeError(f"{text} is not a number from 1, or 'all'")
+        return value
+
+    return convert
+
+
+# What may differ between a run and the command that goes on with it: its length, and where things lie.
+FREE = {"epochs", "steps_per_epoch", "sample_every", "allow_bad", "cache_dir", "run", "recipe", "data"}
+
+
+def differences(saved: dict, config: dict) -> list[str]:
+    """The settings, one line each, in which two runs' dictionaries differ, apart from those that may."""
+    names = [name for name in {**saved, **config} if name not in FREE]
+    return [
+        f"{name.replace('_', '-')}: {saved.get(name)} there, {config.get(name)} here"
+        for name in names
+        if saved.get(name) != config.get(name)
+    ]
+
+
+__all__ = ["RECIPES", "Config", "UsageError", "differences", "parse"]

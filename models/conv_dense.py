@@ -1,0 +1,59 @@
+"""Convolutions, then dense layers: an image of noise in, a face out.
+
+Source: github.com/drmerlot/GAN-Face-Generation (54.5 and 25.9 million weights; its README has the two swapped).
+Glorot kernels and batch norm after the activation, as there.
+"""
+
+import math
+
+import keras
+from keras import layers
+
+from models.dense import hidden
+from models.layers import BatchNormalization, UpsamplingConv2D
+
+
+def generator(noise_shape, image_shape, width=64):
+    """Noise -> faces (n, h, w, c) in [-1, 1]; 54,533,488 weights for 28 x 28 x 3 from noise of that shape."""
+    return keras.Sequential(
+        [
+            keras.Input(noise_shape),
+            *image_of(noise_shape, image_shape),  # 28 x 28 x 3
+            layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
+            BatchNormalization(momentum=0.8),
+            UpsamplingConv2D(width, activation="relu"),  # 56 x 56 x 64
+            BatchNormalization(momentum=0.8),
+            layers.Flatten(),  # 200,704
+            *hidden(4 * width),  # 256
+            *hidden(8 * width),  # 512
+            *hidden(16 * width),  # 1024
+            layers.Dense(math.prod(image_shape), activation="tanh", dtype="float32"),  # 2352
+            layers.Reshape(image_shape),  # 28 x 28 x 3
+        ],
+        name="generator",
+    )
+
+
+def image_of(noise_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> list:
+    """Layers that bring a vector of noise to an image's shape: none for noise that has it."""
+    if len(noise_shape) == 3:
+        return []
+    return [layers.Dense(math.prod(image_shape)), layers.Reshape(image_shape)]
+
+
+def discriminator(image_shape, width=64):
+    """Faces (n, h, w, c) in [-1, 1] -> logits (n, 1), high is real; 25,899,585 weights for 28 x 28 x 3."""
+    return keras.Sequential(
+        [
+            keras.Input(image_shape),  # 28 x 28 x 3
+            layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
+            layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
+            layers.Flatten(),  # 50,176
+            layers.Dense(8 * width),  # 512
+            layers.LeakyReLU(0.2),
+            layers.Dense(4 * width),  # 256
+            layers.LeakyReLU(0.2),
+            layers.Dense(1, dtype="float32"),
+        ],
+        name="discriminator",
+    )
