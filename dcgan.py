@@ -73,9 +73,7 @@ class DCGAN:
         self.update_average(tf.shape(real)[0])
         self.iteration.assign_add(1)
         opinion = self.loss.opinion
-        return tf.stack(
-            [d_loss, g_loss, tf.reduce_mean(opinion(real_logits)), tf.reduce_mean(opinion(fake_logits))]
-        )
+        return tf.stack([d_loss, g_loss, tf.reduce_mean(opinion(real_logits)), tf.reduce_mean(opinion(fake_logits))])
 
     def update_discriminator(self, real, noise):
         """Descends L_D(D(x), D(G(z))) + penalty in D's weights; x and G(z) pass apart, each with its own
@@ -162,7 +160,7 @@ class DCGAN:
             "g_optimizer": self.g_optimizer.variables,
             "d_optimizer": self.d_optimizer.variables,
         }
-        named = {f"{part}/{i}/{v.path}": v for part, all in parts.items() for i, v in enumerate(all)}
+        named = {f"{part}/{i:03d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
         return {"iteration": self.iteration, **named}
 
     @property

@@ -5,8 +5,6 @@ import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
-from gan.errors import UsageError
-
 
 def option(default, help, *, choices=None, least=None, most=None, kind=None):
     """A field whose one line owns its default, its meaning on the command line and its limits."""
@@ -57,16 +55,21 @@ class Config:
     generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=1.0)
     discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=1.0)
     average_half_life: float = option(
-        10_000.0, "half-life, in images, of the generator's moving average, which makes the pictures (0: none)", least=0.0
+        10_000.0,
+        "half-life, in images, of the generator's moving average, which makes the pictures (0: none)",
+        least=0.0,
     )
     # run
     batch_size: int = option(64, "images in one update", least=1)
     epochs: int = option(3000, "how many epochs", least=1)
-    steps_per_epoch: int | str = option(1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps)
+    steps_per_epoch: int | str = option(
+        1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
+    )
     sample_every: int = option(0, "iterations from one picture and checkpoint to the next (0: a twentieth)", least=0)
     seed: int = option(0, "fixes data order, first weights, noise and drawn faces", least=0)
     precision: str = option(
-        "auto", "auto: bfloat16 where the hardware multiplies it natively",
+        "auto",
+        "auto: bfloat16 where the hardware multiplies it natively",
         choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
     )
     recipe: str = option("default", "a whole set of the above; flags go before it")
@@ -149,6 +152,7 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     parser = build_parser()
     given = vars(parser.parse_args(argv))
     dry_run = given.pop("dry_run", False)
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     config = Config(**{**RECIPES[given.get("recipe", "default")], **given})
     if config.image_size != 28 and config.image_size % 4:
         parser.error(f"argument --image-size: {config.image_size} is not 28 or a multiple of 4 from 16 to 128")
@@ -157,18 +161,26 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     return config, dry_run
 
 
+# The titles of --help, each before its first field.
+GROUPS = {"data": "data", "noise": "networks", "loss": "game", "batch_size": "run"}
+
+
 def build_parser() -> argparse.ArgumentParser:
     """One flag a field; a flag that is not typed leaves no trace, so that the recipe's value stands."""
     parser = argparse.ArgumentParser(
         prog="train.py",
         description="Trains a GAN on faces; pictures and the generator go to output/. To resume, run it again.",
         epilog="Defaults are those of --recipe default; `--recipe NAME --dry-run` shows another's.",
+        usage="python train.py [--flag value ...]",
         argument_default=argparse.SUPPRESS,
     )
+    group = parser
     for field in dataclasses.fields(Config):
+        if field.name in GROUPS:
+            group = parser.add_argument_group(GROUPS[field.name])
         flag = "--" + field.name.replace("_", "-")
         choices = tuple(RECIPES) if field.name == "recipe" else field.metadata["choices"]
-        parser.add_argument(flag, **argument(field, choices))
+        group.add_argument(flag, **argument(field, choices))
     parser.add_argument("--dry-run", action="store_true", help="say what would happen, and stop there")
     return parser
 
@@ -197,7 +209,7 @@ def limited(kind, field: dataclasses.Field):
             wanted = {int: "a whole number", float: "a number"}.get(kind, "a number, or 'all'")
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
         number = isinstance(value, int | float)
-        if number and not (least is None or value >= least) or number and not (most is None or value <= most):
+        if (number and not (least is None or value >= least)) or (number and not (most is None or value <= most)):
             limits = f"at least {least}" if most is None else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         if kind is steps and number and value < 1:
@@ -219,6 +231,3 @@ def differences(saved: dict, config: dict) -> list[str]:
         for name in names
         if saved.get(name) != config.get(name)
     ]
-
-
-__all__ = ["RECIPES", "Config", "UsageError", "differences", "parse"]

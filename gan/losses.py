@@ -1,8 +1,8 @@
 """Adversarial losses: pairs of pure functions of logits, high for real.
 
-    loss = LOSSES["cross-entropy"]
-    d_loss = loss.discriminator(real_logits, fake_logits, smoothing=0.0)
-    g_loss = loss.generator(fake_logits)
+loss = LOSSES["cross-entropy"]
+d_loss = loss.discriminator(real_logits, fake_logits, smoothing=0.0)
+g_loss = loss.generator(fake_logits)
 """
 
 from collections.abc import Callable

@@ -7,8 +7,8 @@ import tensorflow as tf
 class Adam(keras.optimizers.Adam):
     """Keras's Adam whose update is one kernel instead of ten. arXiv:1412.6980, the form before section 2.1.
 
-    Keras 3 composes the update from separate operations, each a pass over all weights; a network of 54 million
-    weights spends a third of its training step there. Same state, same result up to rounding.
+    Keras 3 composes the update from separate operations, each a pass over all weights. Same state, same result
+    up to rounding.
     """
 
     def update_step(self, gradient, variable, learning_rate):
@@ -26,3 +26,9 @@ class Adam(keras.optimizers.Adam):
             epsilon=self.epsilon,
             grad=gradient,
         )
+
+
+def adam(learning_rate: float, beta_1: float, beta_2: float, *, scaled: bool = False):
+    """Adam; with its loss scaled, dynamically, for float16's small range. Epsilon is PyTorch's 1e-8."""
+    optimizer = Adam(learning_rate, beta_1, beta_2, epsilon=1e-8)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer

@@ -25,7 +25,12 @@ def generator(noise_shape, image_shape, width=48):
             layers.LeakyReLU(0.2),
             *(layer for filters in [*widths[1:], width // 2] for layer in up(filters)),
             layers.Conv2D(  # 32 x 32 x 3, in float32 whatever the precision
-                image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=normal(), dtype="float32"
+                image_shape[-1],
+                3,
+                padding="same",
+                activation="tanh",
+                kernel_initializer=normal(),
+                dtype="float32",
             ),
         ],
         name="generator",

@@ -31,7 +31,14 @@ def down(filters: int) -> list:
 def to_image(channels: int) -> list:
     """The generator's last doubling, in float32 whatever the precision: -> (n, 2h, 2w, channels) in [-1, 1]."""
     last = layers.Conv2DTranspose(
-        channels, 4, 2, "same", use_bias=False, activation="tanh", kernel_initializer=normal(), dtype="float32"
+        channels,
+        4,
+        2,
+        "same",
+        use_bias=False,
+        activation="tanh",
+        kernel_initializer=normal(),
+        dtype="float32",
     )
     return [last]
 

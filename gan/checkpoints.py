@@ -1,0 +1,64 @@
+"""Checkpoints: one .npz file each, whole or absent, two kept, so that a damaged one costs little.
+
+A zip archive of plain arrays carries a checksum of each, and nothing in it can run.
+"""
+
+import re
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from gan.errors import RunError
+from gan.files import atomic
+
+KEPT = 2
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+
+
+def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:
+    """Writes `arrays` as folder/<iteration>.npz, then removes all but the newest two."""
+    with atomic(folder / f"{iteration:09d}.npz") as file:
+        np.savez(file, **arrays)
+    for old in listed(folder)[:-KEPT]:
+        old.unlink(missing_ok=True)
+
+
+def listed(folder: Path) -> list[Path]:
+    """A folder's checkpoints, oldest first."""
+    return sorted(p for p in Path(folder).glob("*.npz") if re.fullmatch(r"\d{9}\.npz", p.name))
+
+
+def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
+    """Assigns the newest whole checkpoint to `variables`; returns the arrays that are not of them.
+
+    Returns {} where there is no checkpoint. Warns of each damaged one that is passed over.
+    Raises RunError where all are damaged, before any variable is changed.
+    """
+    paths = listed(folder)
+    for path in reversed(paths):
+        try:
+            arrays = read(path, variables)
+        except DAMAGE as error:
+            warnings.warn(f"{path} is damaged ({error}); going back to the one before it", stacklevel=2)
+            continue
+        for name, variable in variables.items():
+            variable.assign(arrays.pop(name))
+        return arrays
+    if paths:
+        raise RunError(
+            f"No checkpoint in {folder} can be read. Start anew: remove {folder.parent}, or give --run another name."
+        )
+    return {}
+
+
+def read(path: Path, variables: dict) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint, checked against their checksums and against the variables' names and shapes."""
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, variable in variables.items():
+        if arrays[name].shape != tuple(variable.shape):
+            raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(variable.shape)}")
+    return arrays

@@ -1,0 +1,63 @@
+"""What the training runs on: the GPU if there is one, and the precision that pays there."""
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+
+@contextlib.contextmanager
+def quietly() -> Iterator[None]:
+    """Keeps TensorFlow's C++ remarks off the screen, from its import on, unless TF_CPP_MIN_LOG_LEVEL is set.
+
+    Some are written before its logger reads that setting, so standard error is closed to it meanwhile; Python's
+    own exceptions come through.
+    """
+    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+        yield
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
+
+
+def prepare(precision: str) -> tuple[str, str]:
+    """Readies the devices; returns what they are, in words, and the precision with `auto` decided.
+
+    A GPU's memory is taken as it is needed. Must come before any other use of TensorFlow.
+    """
+    with quietly():
+        import tensorflow as tf  # here, since the import is what is noisy
+
+        gpus = tf.config.list_physical_devices("GPU")
+        for gpu in gpus:
+            tf.config.experimental.set_memory_growth(gpu, True)
+        details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+    if precision == "auto":
+        native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
+        precision = "mixed_bfloat16" if native else "float32"
+    name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
+    return f"{'GPU' if gpus else 'CPU'} ({name})", precision
+
+
+def has_bfloat16_gpu(details: dict) -> bool:
+    """NVIDIA multiplies bfloat16 in hardware from compute capability 8.0 (Ampere) on."""
+    return details.get("compute_capability", (0, 0)) >= (8, 0)
+
+
+def has_bfloat16_cpu(cpuinfo: str = "/proc/cpuinfo") -> bool:
+    """Whether this CPU multiplies bfloat16 matrices (Intel AMX).
+
+    AVX-512's bfloat16 dot product alone (flag avx512_bf16) does not pay: a step took 1.5 times as long as in
+    float32 on a machine that has it (tools/benchmark.py --precision), as every layer converts back and forth.
+    """
+    try:
+        return "amx_bf16" in Path(cpuinfo).read_text()
+    except OSError:
+        return False
