@@ -1,0 +1,178 @@
+"""The road of the real faces: found once, decoded once into a cache, then gathered into batches for ever.
+
+faces = load("photos.zip", 64)
+for real in batches(faces.images, 128, seed=1): ...
+"""
+
+import contextlib
+import functools
+import mmap
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+from rich.progress import Progress
+
+from gan import cache, images, sources
+from gan.errors import RunError, UsageError
+
+SIZES = (28, *range(16, 129, 4))
+MOST_UNREADABLE = 0.05
+PIECE = 32  # rows gathered before their pages are handed back
+
+
+@dataclass(frozen=True)
+class Faces:
+    """Decoded faces, uint8 (n, h, w, 3) on disk, and what became of the rest.
+
+    `left_out` is (name, reason): first the unreadable, then the files passed over. `attributes` tells of the
+    drawn avatars what is in each, and of other faces nothing.
+    """
+
+    images: np.ndarray
+    report: dict
+    left_out: list[tuple[str, str]]
+    attributes: dict[str, list[str]] = field(default_factory=dict)
+
+
+def load(
+    source: str,
+    image_size: int,
+    *,
+    limit: int = 0,
+    crop: int = 0,
+    seed: int = 0,
+    cache_dir: str | os.PathLike | None = None,
+    allow_bad: bool = False,
+) -> Faces:
+    """Opens `source` (see gan/sources.py) and decodes its faces to `image_size`, once: then from the cache.
+
+    `limit` is how many images to use, 0 = all (of the drawn avatars: 10,000); `crop` as in `images.square`.
+    Raises `UsageError`, and `RunError` when more than 5% cannot be read, unless `allow_bad`.
+    """
+    if image_size not in SIZES:
+        raise UsageError(f"--image-size {image_size}: give 28, or a multiple of 4 from 16 to 128.")
+    if limit < 0 or crop < 0:
+        raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
+    folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+    opened = sources.open_source(sources.Request(source, image_size, limit, seed, folder, _progress))
+    path = folder / f"{cache.key(opened.identity, image_size, limit, crop)}.npy"
+    if not cache.is_whole(path):
+        cache.build(path, opened, image_size, crop=crop, limit=limit, progress=_progress)
+    pixels, report, left_out, attributes = cache.read(path)
+    faces = Faces(pixels, report | {"source": opened.title}, left_out, attributes)  # a copy may have a new name
+    _require_readable(faces, allow_bad)
+    return faces
+
+
+def describe(faces: Faces) -> list[str]:
+    """What a person should know of the data before training, in a few plain lines."""
+    report, left_out = faces.report, faces.report["left_out"]
+    found, used, size = report["found"], report["used"], report["size"]
+    lines = [
+        f"{found:,} images found in {report['source']}, {left_out['unreadable']:,} unreadable, "
+        f"{left_out['passed_over']:,} other files passed over"
+    ]
+    if left_out["unreadable"]:
+        lines.append(f"unreadable: {cache.first_few(faces.left_out[: left_out['unreadable']])}")
+    if used + left_out["unreadable"] < found:
+        lines.append(f"{used:,} of them used, the first in order of name")
+    sizes = _several(report["sizes"], report["distinct_sizes"])
+    modes = _several(report["modes"], len(report["modes"]))
+    return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}"]
+
+
+def _several(counts: dict[str, int], distinct: int) -> str:
+    """The one value that all have, or the commonest with how many have them."""
+    if distinct == 1:
+        return next(iter(counts))
+    words = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:3])
+    return f"{words}, {distinct - 3} more" if distinct > 3 else words
+
+
+def order(seed: int, start: int, count: int, n: int) -> np.ndarray:
+    """Which of `n` images are the samples number start .. start + count, int64 (count,).
+
+    Samples are an endless row of passes, each its own permutation of all images, so a batch may cross from
+    one pass to the next and none is ever dropped.
+    """
+    samples = np.arange(start, start + count)
+    passes = range(start // n, (start + count - 1) // n + 1)
+    return np.concatenate([_pass(seed, p, n)[samples[samples // n == p] % n] for p in passes])
+
+
+@functools.lru_cache(maxsize=2)  # a batch needs one pass, or two at a border
+def _pass(seed: int, number: int, n: int) -> np.ndarray:
+    return np.random.default_rng([seed, number]).permutation(n)
+
+
+def batches(real: np.ndarray, batch_size: int, *, seed: int = 0, start: int = 0, flip: bool = False):
+    """uint8 images (n, h, w, c) -> an endless tf.data.Dataset of float32 (batch_size, h, w, c) in [-1, 1].
+
+    Batch number i depends on (seed, i) alone, so `start` goes on exactly where an earlier run stopped, at
+    once. `flip` mirrors half of the images.
+    """
+    import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
+
+    gather = _gatherer(real, batch_size, seed)
+
+    def batch(i):
+        rows = tf.numpy_function(gather, [i], tf.uint8, stateful=False)
+        rows = tf.ensure_shape(rows, (batch_size, *real.shape[1:]))
+        chances = tf.random.stateless_uniform((batch_size, 1, 1, 1), tf.stack([np.int64(seed), i]))
+        rows = tf.where(chances < (0.5 if flip else 0.0), rows[:, :, ::-1], rows)
+        return images.to_unit(tf.cast(rows, tf.float32))
+
+    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    return numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+def _gatherer(real: np.ndarray, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
+    """A function of the batch number that copies the batch's rows and leaves no pages of the cache behind.
+
+    A page of a mapped file counts as this program's memory, and one row may bring two megabytes of its
+    neighbours with it; handed back, they stay in the system's file cache and cost a microsecond to see again.
+    """
+    pixels, mapping = np.asarray(real), getattr(real, "_mmap", None)
+    hand_back = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None  # not on Windows
+
+    def gather(i: int) -> np.ndarray:
+        rows = np.empty((batch_size, *pixels.shape[1:]), np.uint8)
+        numbers = order(seed, int(i) * batch_size, batch_size, len(pixels))
+        for piece in range(0, batch_size, PIECE):
+            rows[piece : piece + PIECE] = pixels[numbers[piece : piece + PIECE]]
+            if hand_back:
+                hand_back(mmap.MADV_DONTNEED)
+        return rows
+
+    return gather
+
+
+def _require_readable(faces: Faces, allow_bad: bool) -> None:
+    bad, used = faces.report["left_out"]["unreadable"], faces.report["used"]
+    if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
+        raise RunError(
+            f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
+            f"{cache.first_few(faces.left_out[:bad])}. To train on the others, add --allow-bad."
+        )
+
+
+@contextlib.contextmanager
+def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Shows how far a long task is: a bar on a terminal, elsewhere a line for every quarter."""
+    bar = Progress(transient=True)
+    if not bar.console.is_terminal:
+        yield functools.partial(_quarters, title, [0])
+        return
+    with bar:
+        task = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total or None)
+
+
+def _quarters(title: str, shown: list[int], done: int, total: int) -> None:
+    if total and done * 4 // total > shown[0]:
+        shown[0] = done * 4 // total
+        print(f"{title}: {25 * shown[0]}%", flush=True)

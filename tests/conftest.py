@@ -1,0 +1,66 @@
+"""What several tests need: a few made-up faces, and where the real ones lie if they are there at all."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+CELEBA = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
+
+
+@pytest.fixture
+def eight():
+    """Eight faces of noise, uint8 (8, 32, 32, 3)."""
+    return np.random.default_rng(8).integers(0, 256, (8, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture
+def celeba():
+    """The path of a zip of 30,021 CelebA faces."""
+    if not CELEBA.exists():
+        pytest.skip(f"needs {CELEBA.name} in ../shared/data; it may not be redistributed")
+    return CELEBA
+
+
+@pytest.fixture(scope="session")
+def folder_of_everything(tmp_path_factory):
+    """A folder of 100 good images and 13 odd files, and the reason for each of the 6 that cannot be used."""
+    folder = tmp_path_factory.mktemp("everything")
+    for i in range(100):
+        Image.new("RGB", (16, 16), (i, i, i)).save(folder / f"good {i:03}.png")
+    save_odd_files(folder)
+    return folder, {
+        "truncated.jpg": "truncated",
+        "empty.png": "empty file",
+        "text.jpg": "not an image",
+        "one.png": "1x1 is too small; 8 pixels is the least",
+        "broken.png": "no such file, or a broken link",
+        "x.png": "a folder",
+    }
+
+
+def save_odd_files(folder):
+    """Adds one of each odd image and each thing that is none; the odd images are all 16x16."""
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
+    noise.save(folder / "truncated.jpg")
+    os.truncate(folder / "truncated.jpg", 2000)
+    (folder / "empty.png").touch()
+    (folder / "text.jpg").write_text("not a picture")
+    Image.new("RGB", (1, 1)).save(folder / "one.png")
+    (folder / "x.png").mkdir()
+    (folder / "broken.png").symlink_to("nothing")
+    Image.fromarray(np.full((16, 16), 100 * 257, np.uint16)).save(folder / "odd 1 deep.png")
+    Image.new("CMYK", (16, 16), (0, 255, 255, 0)).save(folder / "odd 2 cmyk.jpg", quality=100)
+    Image.new("RGBA", (16, 16), (255, 0, 0, 51)).save(folder / "odd 3 rgba.png")
+    palette = Image.new("P", (16, 16), 1)
+    palette.putpalette([0, 0, 0, 40, 50, 60])
+    palette.save(folder / "odd 4 palette.gif")
+    Image.new("RGB", (16, 16), (1, 2, 3)).save(folder / "odd 5.webp", lossless=True)
+    sideways = Image.new("RGB", (16, 16))
+    sideways.paste((255, 255, 255), (0, 0, 16, 8))
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    sideways.save(folder / "odd 6 exif.jpg", exif=exif, quality=100)
+    Image.new("RGB", (16, 16), (7, 8, 9)).save(folder / "odd 7 grand-mère 顔.png")

@@ -1,0 +1,284 @@
+"""The real command, from faces on disk to a finished run, and what becomes of it when it is stopped or killed."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import train
+from gan import avatars, images
+from gan.runs import COLUMNS
+
+ROOT = Path(__file__).parent.parent
+# Everything that has a state of its own: dropout, batch norm, both Adams, the average, the penalty, the flips.
+SMALL = [
+    *("--recipe", "keras-gan-upsample", "--width", "4", "--discriminator-width", "4", "--image-size", "16"),
+    *("--penalty", "r1", "--penalty-every", "3", "--average-half-life", "40", "--flip", "--batch-size", "7"),
+    *("--precision", "float32", "--run", "it"),
+]
+
+
+@pytest.fixture(scope="session")
+def faces(tmp_path_factory):
+    """A folder of 60 JPEGs of drawn faces."""
+    folder = tmp_path_factory.mktemp("faces")
+    pictures, _ = avatars.draw(60, 32, seed=5)
+    for i, picture in enumerate(pictures):
+        Image.fromarray(picture).save(folder / f"{i:02d}.jpg", quality=95)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory):
+    """A cache folder of the tests' own."""
+    return tmp_path_factory.mktemp("cache")
+
+
+def command(faces, cache, *more):
+    """What a person types, as a list."""
+    return [sys.executable, str(ROOT / "train.py"), "--data", str(faces), "--cache-dir", str(cache), *SMALL, *more]
+
+
+def run(where, *arguments, code=0, script=None):
+    """Runs the command in a folder, expects an exit code, and returns what it printed."""
+    line = arguments if script is None else [sys.executable, "-c", script, *arguments[2:]]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(line, cwd=where, env=environment, capture_output=True, text=True, timeout=300)
+    assert done.returncode == code, done.stdout + done.stderr
+    assert "Traceback" not in done.stderr
+    return done.stdout + done.stderr
+
+
+def state(where, iteration):
+    """All that a checkpoint holds, but for the clock."""
+    with np.load(where / f"output/it/checkpoints/{iteration:09d}.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name not in ("seconds", "waited")}
+
+
+def log(where):
+    """The log's rows, without the two columns that are the clock's."""
+    with open(where / "output/it/log.csv", newline="") as file:
+        rows = list(csv.reader(file))
+    clock = {COLUMNS.index("seconds"), COLUMNS.index("images_per_second")}
+    return [[value for i, value in enumerate(row) if i not in clock] for row in rows]
+
+
+def assert_same(one, other, iteration):
+    """Two runs have arrived at the same place: every variable, every row and the last picture, to the bit."""
+    first, second = state(one, iteration), state(other, iteration)
+    assert first.keys() == second.keys() and len(first) > 50
+    for name, array in first.items():
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+    assert log(one) == log(other) and len(log(one)) == iteration + 1
+    assert (one / f"output/it/{iteration:06d}.png").read_bytes() == (
+        other / f"output/it/{iteration:06d}.png"
+    ).read_bytes()
+
+
+@pytest.fixture(scope="session")
+def whole(faces, cache, tmp_path_factory):
+    """A run of 12 iterations that nothing disturbed."""
+    where = tmp_path_factory.mktemp("whole")
+    printed = run(where, *command(faces, cache, "--epochs", "12", "--sample-every", "3"))
+    assert "12 iterations of 7 = 84 images = 1.4 passes over 60 faces" in printed
+    return where
+
+
+def test_a_run_leaves_all_it_promises(whole):
+    """Pictures by iteration, chart, log, settings, data report, checkpoints, samples and generator."""
+    folder = whole / "output/it"
+    assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
+    assert images.read_png(folder / "loss.png").shape == (400, 800, 3)
+    assert json.loads((folder / "config.json").read_text())["width"] == 4
+    assert json.loads((folder / "data.json").read_text())["used"] == 60
+    assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["000000009.npz", "000000012.npz"]
+    rows = log(whole)
+    assert rows[0][:2] == ["iteration", "images"] and rows[-1][:2] == ["12", "84"]
+    assert all(np.isfinite(float(value)) for row in rows[1:] for value in row)
+
+
+def test_samples_hold_every_picture(whole):
+    """samples.npz has the faces of each grid, of one fixed noise."""
+    folder = whole / "output/it"
+    with np.load(folder / "samples.npz", allow_pickle=False) as file:
+        assert file["iterations"].tolist() == [0, 3, 6, 9, 12]
+        faces = file["images"]
+    assert faces.shape == (5, 64, 16, 16, 3) and faces.dtype == np.uint8
+    np.testing.assert_array_equal(images.grid(faces[-1], scale=3), images.read_png(folder / "000012.png"))
+
+
+def test_the_generator_loads_without_this_project(whole):
+    """Keras alone, in safe mode, opens generator.keras and makes faces in [-1, 1] from the noise it was made for."""
+    script = (
+        "import keras, numpy as np, sys; assert not any('faces' in p for p in sys.path);"
+        "g = keras.saving.load_model('output/it/generator.keras', safe_mode=True);"
+        "x = g(np.ones((2, *g.input_shape[1:]), 'float32'), training=False).numpy();"
+        "assert x.shape == (2, 16, 16, 3) and abs(x).max() <= 1 and x.std() > 0; assert 'models' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-I", "-c", script], cwd=whole, check=True, timeout=120)
+
+
+def test_a_longer_command_goes_on_to_the_bit(faces, cache, whole, tmp_path):
+    """7 iterations, then the same command to 12: the same weights, optimizers, dropout and log as 12 at once."""
+    run(tmp_path, *command(faces, cache, "--epochs", "7", "--sample-every", "3"))
+    printed = run(tmp_path, *command(faces, cache, "--epochs", "12", "--sample-every", "3"))
+    assert "Going on after iteration 7" in printed
+    assert_same(whole, tmp_path, 12)
+
+
+def test_sigterm_finishes_the_step_and_goes_on_to_the_bit(faces, cache, whole, tmp_path):
+    """SIGTERM saves, says how to go on and ends with 128 + 15; the same command then ends like an undisturbed run."""
+    # Never asked to end before it is told to: a run of many iterations, stopped once its log has rows.
+    process = subprocess.Popen(
+        command(faces, cache, "--epochs", "100000", "--sample-every", "3"),
+        cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    wait_for(lambda: (tmp_path / "output/it/000003.png").exists(), process)
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=120)
+    assert process.returncode == 128 + signal.SIGTERM, printed
+    assert "Stopped and saved. The same command goes on from here." in printed
+    stopped = len(log(tmp_path)) - 1
+    assert state(tmp_path, stopped)["iteration"] == stopped
+    assert (tmp_path / "output/it/samples.npz").exists()
+    goal = stopped + 5
+    run(tmp_path, *command(faces, cache, "--epochs", str(goal), "--sample-every", "3"))
+    other = tmp_path / "undisturbed"
+    other.mkdir()
+    run(other, *command(faces, cache, "--epochs", str(goal), "--sample-every", "3"))
+    assert_same(other, tmp_path, goal)
+
+
+def wait_for(condition, process, seconds=120):
+    """Waits until something is so, or the process or the time has ended."""
+    end = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None and time.monotonic() < end, "it ended, or took too long"
+        time.sleep(0.02)
+
+
+# The command, killed with signal 9 in the middle of writing its third checkpoint.
+KILLED_WHILE_SAVING = """
+import io, os, signal, sys
+import numpy as np
+import train
+from gan import checkpoints
+whole, saves = np.savez, []
+def half(file, **arrays):
+    saves.append(1)
+    if len(saves) < 3:
+        return whole(file, **arrays)
+    memory = io.BytesIO()
+    whole(memory, **arrays)
+    file.write(memory.getvalue()[: len(memory.getvalue()) // 2])
+    file.flush()
+    os.kill(os.getpid(), signal.SIGKILL)
+checkpoints.np.savez = half
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+def test_killed_while_saving(faces, cache, whole, tmp_path):
+    """kill -9 in the middle of a checkpoint costs the work since the one before, and nothing else."""
+    line = command(faces, cache, "--epochs", "12", "--sample-every", "3")
+    run(tmp_path, *line, script=KILLED_WHILE_SAVING, code=-signal.SIGKILL)
+    assert list((tmp_path / "output/it/checkpoints").glob(".*.part"))
+    printed = run(tmp_path, *line)
+    assert "Going on after iteration 6" in printed
+    assert_same(whole, tmp_path, 12)
+    assert not list((tmp_path / "output/it/checkpoints").glob(".*"))
+
+
+def test_a_damaged_checkpoint_falls_back(faces, cache, whole, tmp_path):
+    """A newest checkpoint with one byte changed is named in a warning; the one before it leads to the same end."""
+    line = command(faces, cache, "--sample-every", "3")
+    run(tmp_path, *line, "--epochs", "6")
+    newest = tmp_path / "output/it/checkpoints/000000006.npz"
+    content = bytearray(newest.read_bytes())
+    content[len(content) // 2] ^= 1
+    newest.write_bytes(content)
+    printed = run(tmp_path, *line, "--epochs", "12")
+    assert "000000006.npz is damaged" in printed and "Going on after iteration 3" in printed
+    assert_same(whole, tmp_path, 12)
+
+
+def test_nan_stops_the_run(faces, cache, tmp_path):
+    """A learning rate that explodes ends with 1, the iteration's number, the last good checkpoint and its picture."""
+    line = command(faces, cache, "--sample-every", "1", "--epochs", "400", "--generator-learning-rate", "1e30")
+    printed = run(tmp_path, *line, code=1)
+    assert "NaN or infinite after iteration" in printed
+    bad = int(printed.split("after iteration ")[1].split(".")[0].replace(",", ""))
+    kept = sorted((tmp_path / "output/it/checkpoints").glob("*.npz"))
+    assert all(int(path.stem) < bad for path in kept)
+    assert all(np.isfinite(array).all() for path in kept for array in np.load(path).values())
+    assert (tmp_path / "output/it/000000.png").exists()
+
+
+def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything):
+    """A hundred good images among the odd ones of a real disk: it trains, and names what it left out and why."""
+    folder, reasons = folder_of_everything
+    printed = run(tmp_path, *command(folder, cache, "--epochs", "2"))
+    with open(tmp_path / "output/it/left-out.csv", newline="") as file:
+        named = dict(list(csv.reader(file))[1:])
+    assert named == reasons
+    assert "passes over 107 faces" in printed
+
+
+# From here on in this process: the same main(), without a new interpreter each time.
+
+
+def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, capsys):
+    """Another seed under the same name: exit 2, the difference named, nothing changed; epochs may differ."""
+    monkeypatch.chdir(whole)
+    before = (whole / "output/it/config.json").read_bytes()
+    assert train.main(command(faces, cache, "--epochs", "12", "--seed", "3")[2:]) == 2
+    assert "seed: 0 there, 3 here" in capsys.readouterr().err
+    assert (whole / "output/it/config.json").read_bytes() == before
+
+
+def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
+    """The same command after the end trains no further and says what would."""
+    monkeypatch.chdir(whole)
+    assert train.main(command(faces, cache, "--epochs", "12", "--sample-every", "3")[2:]) == 0
+    assert "A larger --epochs goes on from there." in capsys.readouterr().out
+    assert len(log(whole)) == 13
+
+
+def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
+    """--dry-run prints the plan and makes no folder."""
+    monkeypatch.chdir(tmp_path)
+    assert train.main(command(faces, cache, "--epochs", "2", "--steps-per-epoch", "all", "--dry-run")[2:]) == 0
+    assert "18 iterations of 7" in capsys.readouterr().out
+    assert not (tmp_path / "output").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--data", "no/such/place"], "no such file or folder"),
+        (["--data", "README.md"], "README.md"),
+    ],
+)
+def test_mistakes_are_answered_in_a_line(arguments, said, tmp_path, monkeypatch, capsys):
+    """Data that is not there, or is no data: exit 2, one message, no traceback."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "README.md").write_text("no faces")
+    assert train.main(arguments) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_real_faces(tmp_path, monkeypatch, capsys, celeba):
+    """A few steps on photographs, straight from their zip."""
+    monkeypatch.chdir(tmp_path)
+    line = ["--data", str(celeba), "--limit", "64", "--epochs", "2", "--width", "4", "--cache-dir", str(tmp_path)]
+    assert train.main([*line, "--run", "real"]) == 0
+    assert "64 faces" in capsys.readouterr().out
+    assert images.read_png(tmp_path / "output/real/000002.png").std() > 1
