@@ -15,7 +15,7 @@ from gan.errors import RunError
 from gan.files import atomic
 
 KEPT = 2
-DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError)
+DAMAGE = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
 
 
 def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:
@@ -56,6 +56,10 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
 
 def read(path: Path, variables: dict) -> dict[str, np.ndarray]:
     """All arrays of a checkpoint, checked against their checksums and against the variables' names and shapes."""
+    with zipfile.ZipFile(path) as file:
+        # NumPy reads no further than an array's header says, so damage to a header may keep it from the checksum.
+        if damaged := file.testzip():
+            raise ValueError(f"{damaged} fails its checksum")
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for name, variable in variables.items():

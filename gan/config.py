@@ -61,7 +61,7 @@ class Config:
     )
     # run
     batch_size: int = option(64, "images in one update", least=1)
-    epochs: int = option(3000, "how many epochs", least=1)
+    epochs: int = option(2000, "how many epochs", least=1)
     steps_per_epoch: int | str = option(
         1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
     )

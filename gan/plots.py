@@ -27,7 +27,7 @@ def losses(log: Path, path: Path) -> None:
         axes.plot(iterations, smooth, color=colour, label=label)
     top = np.percentile(np.concatenate([rows["d_loss"], rows["g_loss"]]), 99.5)
     axes.set(xlabel="iteration", ylabel="loss", title="Training losses", ylim=(0, 1.1 * top))
-    axes.legend()
+    axes.legend(loc="upper right")
     axes.grid(alpha=0.3)
     with atomic(path) as file:
         figure.savefig(file, format="png", dpi=100)

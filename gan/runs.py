@@ -49,7 +49,7 @@ class Run:
                     + "\n  ".join(different)
                     + "\nGive --run another name, or remove that folder."
                 )
-        for part in [*self.folder.glob(".*.part"), *self.checkpoints.glob(".*.part")]:
+        for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing
         write_json(path, config)
 
@@ -83,7 +83,7 @@ class Run:
 
     def save_samples(self, size: int, count: int) -> None:
         """Collects all grids' faces in samples.npz."""
-        grids = sorted(p for p in self.folder.glob("*.png") if p.stem.isdigit())
+        grids = sorted((p for p in self.folder.glob("*.png") if p.stem.isdigit()), key=lambda p: int(p.stem))
         faces = [images.ungrid(images.read_png(p), size, count, scale=enlargement(size)) for p in grids]
         with atomic(self.folder / "samples.npz") as file:
             np.savez_compressed(file, iterations=[int(p.stem) for p in grids], images=np.stack(faces))

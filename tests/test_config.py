@@ -1,0 +1,259 @@
+import dataclasses
+import json
+import math
+import re
+
+import pytest
+
+from dcgan import NOISES
+from gan.config import FREE, GROUPS, RECIPES, Config, differences, parse
+from gan.losses import LOSSES
+from gan.penalties import PENALTIES
+from models import DISCRIMINATORS, GENERATORS
+
+FIELDS = {field.name: field for field in dataclasses.fields(Config)}
+
+
+def refusal(capsys, *line):
+    """What a command line that is refused with exit code 2 is told."""
+    with pytest.raises(SystemExit) as stop:
+        parse(list(line))
+    assert stop.value.code == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    return printed.err.splitlines()[-1]
+
+
+def test_no_flags_give_the_defaults():
+    """An empty command line is Config()."""
+    assert parse([]) == (Config(), False)
+
+
+def test_a_flag_goes_before_the_recipe_before_the_default():
+    """In either order on the line; what neither mentions keeps its default."""
+    for line in (["--recipe", "udacity-32-128", "--width", "7"], ["--width", "7", "--recipe", "udacity-32-128"]):
+        config, _ = parse(line)
+        assert config.width == 7  # the recipe's is 128
+        assert (config.discriminator_width, config.noise_size, config.epochs) == (32, 128, 40)  # the recipe's
+        assert (config.loss, config.seed, config.recipe) == (Config.loss, Config.seed, "udacity-32-128")
+
+
+def test_a_flag_may_restate_the_default_against_a_recipe():
+    """A typed flag counts even where its value is the default's, booleans too."""
+    line = ["--recipe", "udacity-64", "--width", str(Config.width), "--flip", "--steps-per-epoch", "1"]
+    config, _ = parse(line)
+    assert (config.width, config.flip, config.steps_per_epoch) == (Config.width, True, 1)
+    assert parse(["--no-flip"])[0].flip is False
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_recipes(recipe):
+    """Each gives a Config of known fields and allowed values: typed out in full as flags, it is the same again."""
+    config, dry_run = parse(["--recipe", recipe, "--dry-run"])
+    assert dry_run and config.recipe == recipe
+    line = ["--recipe", "default"]
+    for name, value in RECIPES[recipe].items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            line += [flag if value else flag.replace("--", "--no-", 1)]
+        else:
+            line += [flag, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
+    typed, _ = parse(line)
+    assert dataclasses.replace(typed, recipe=recipe) == config
+
+
+def test_recipes_are_those_of_their_sources():
+    """Batch size, epochs, rates and decays of each, by hand from the sources; all without our additions."""
+    expected = {  # batch, epochs, learning rate, Adam's decays
+        "udacity-64": (128, 100, 2e-4, (0.5, 0.999)),
+        "udacity-128": (128, 100, 2e-4, (0.5, 0.999)),
+        "udacity-256": (128, 50, 2e-4, (0.5, 0.999)),
+        "udacity-32-128": (128, 40, 1e-4, (0.9, 0.999)),
+        "udacity-2x2": (32, 50, 2e-4, (0.5, 0.999)),
+        "udacity-32": (128, 50, 2e-4, (0.5, 0.999)),
+        "keras-gan-upsample": (32, 4000, 2e-4, (0.5, 0.999)),
+        "keras-gan-dense": (32, 30_000, 2e-4, (0.5, 0.999)),
+        "conv-dense": (32, 2900, 2e-4, (0.5, 0.999)),
+    }
+    assert {"default", *expected} == set(RECIPES)
+    for recipe, (batch, epochs, rate, betas) in expected.items():
+        config, _ = parse(["--recipe", recipe])
+        assert (config.batch_size, config.epochs) == (batch, epochs), recipe
+        assert config.generator_learning_rate == config.discriminator_learning_rate == rate, recipe
+        assert config.generator_betas == config.discriminator_betas == betas, recipe
+        assert (config.loss, config.penalty, config.label_smoothing) == ("cross-entropy", "none", 0.0), recipe
+        assert (config.flip, config.average_half_life, config.discriminator_steps) == (False, 0.0, 1), recipe
+        udacity = recipe.startswith("udacity")
+        assert config.noise_distribution == ("uniform" if udacity else "normal"), recipe
+        assert config.steps_per_epoch == ("all" if udacity else 1), recipe
+
+
+SAMPLES = {
+    bool: (["--no-{}"], False), tuple: (["--{}", "0.25", "0.5"], (0.25, 0.5)), float: (["--{}", "0.25"], 0.25),
+    int: (["--{}", "20"], 20), str: (["--{}", "x"], "x"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_flag_reaches_its_field(name):
+    """A value typed for a field is in the Config, of the field's type, and no other field has changed."""
+    field = FIELDS[name]
+    words, value = SAMPLES.get(field.metadata["kind"], (["--{}", "all"], "all"))
+    if name == "recipe":
+        words, value = ["--{}", "udacity-64"], "udacity-64"
+    elif field.metadata["choices"]:
+        value = next(choice for choice in field.metadata["choices"] if choice != field.default)
+        words = ["--{}", value]
+    elif field.default is False:
+        words, value = ["--{}"], True
+    config, _ = parse([word.format(name.replace("_", "-")) for word in words])
+    assert getattr(config, name) == value != field.default and type(getattr(config, name)) is type(value)
+    if name != "recipe":
+        assert dataclasses.replace(config, **{name: field.default}) == Config()
+
+
+def test_help_shows_every_flag(capsys):
+    """--help exits with 0 and has each field's flag, meaning and default, under its group's title."""
+    with pytest.raises(SystemExit) as stop:
+        parse(["--help"])
+    assert stop.value.code == 0
+    text = capsys.readouterr().out
+    words = " ".join(text.split())
+    for name, field in FIELDS.items():
+        assert re.search(rf"^  (-h, )?--{name.replace('_', '-')}[ ,]", text, re.MULTILINE), name
+        meaning = field.metadata["help"].replace("%%", "%")
+        shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
+        assert f"{meaning} ({shown})" in words or (field.default == "" and meaning in words), name
+    for title in GROUPS.values():
+        assert f"\n{title}:\n" in text
+    assert set(GROUPS) <= set(FIELDS)
+    loose = text.split("\noptions:\n")[1].split("\n\n")[0]
+    assert re.findall(r"--[a-z-]+", loose) == ["--help", "--dry-run"]
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        (["--generator", "resnet"], "compact"),
+        (["--generator", "resnet"], "conv-dense"),
+        (["--recipe", "mine"], "udacity-128"),
+        (["--precision", "int8"], "mixed_bfloat16"),
+        (["--epochs", "many"], "'many' is not a whole number"),
+        (["--epochs", "1.5"], "'1.5' is not a whole number"),
+        (["--epochs", "0"], "0 is not at least 1"),
+        (["--steps-per-epoch", "some"], "'some' is not a number, or 'all'"),
+        (["--steps-per-epoch", "0"], "0 is not a number from 1, or 'all'"),
+        (["--steps-per-epoch", "-3"], "-3 is not a number from 1, or 'all'"),
+        (["--batch-size", "0"], "0 is not at least 1"),
+        (["--image-size", "15"], "15 is not from 16 to 128"),
+        (["--image-size", "132"], "132 is not from 16 to 128"),
+        (["--image-size", "30"], "30 is not 28 or a multiple of 4 from 16 to 128"),
+        (["--label-smoothing", "0.6"], "0.6 is not from 0.0 to 0.5"),
+        (["--penalty-weight", "nan"], "nan is not at least 0.0"),
+        (["--penalty-weight", "-1"], "-1 is not at least 0.0"),
+        (["--generator-learning-rate", "fast"], "'fast' is not a number"),
+        (["--generator-betas", "0.5"], "expected 2 arguments"),
+        (["--generator-betas", "0.5", "2"], "2 is not"),
+        (["--seed", "-1"], "-1 is not"),
+        (["--run", "a/b"], "'a/b' is not the name of a folder"),
+        (["--run", ".."], "'..' is not the name of a folder"),
+        (["--nonsense"], "--nonsense"),
+        (["faces"], "faces"),
+    ],
+)
+def test_bad_values(capsys, line, told):
+    """Exit code 2, and one line that names the flag and what is allowed."""
+    message = refusal(capsys, *line)
+    assert message.startswith("train.py: error: ") and told in message
+    assert line[0] in message
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        ["--generator-betas", "0.5", "1"],  # Adam divides by 1 - beta
+        ["--discriminator-betas", "1", "0.999"],
+        ["--seed", str(2**32)],  # NumPy's seeds end at 2^32 - 1
+        ["--generator-learning-rate", "inf"],
+    ],
+)
+def test_values_that_cannot_work(capsys, line):
+    """Refused at once, and not by a traceback or a NaN later."""
+    assert line[0] in refusal(capsys, *line)
+
+
+def test_choices_are_the_tables_keys():
+    """What --help offers is what there is: config.py cannot import the tables, so it repeats their keys."""
+    tables = {
+        "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": PENALTIES,
+        "noise_distribution": NOISES,
+    }  # fmt: skip
+    for name, table in tables.items():
+        assert set(FIELDS[name].metadata["choices"]) == set(table), name
+    assert Config.penalty in PENALTIES and Config.loss in LOSSES
+
+
+@pytest.mark.parametrize(
+    ("options", "faces", "iterations"),
+    [
+        ({"epochs": 3000, "steps_per_epoch": 1}, 10, 3000),
+        ({"epochs": 7, "steps_per_epoch": 5}, 10, 35),
+        ({"epochs": 1, "steps_per_epoch": "all", "batch_size": 128}, 89_931, 703),  # 702.6
+        ({"epochs": 50, "steps_per_epoch": "all", "batch_size": 128}, 89_931, 35_130),  # 35,129.3: passes overlap
+        ({"epochs": 2, "steps_per_epoch": "all", "batch_size": 5}, 10, 4),
+        ({"epochs": 2, "steps_per_epoch": "all", "batch_size": 5, "discriminator_steps": 2}, 10, 2),
+        ({"epochs": 1, "steps_per_epoch": "all", "batch_size": 64}, 8, 1),
+    ],
+)
+def test_iterations(options, faces, iterations):
+    """Epochs times steps; or as many as show every face `epochs` times."""
+    config = dataclasses.replace(Config(), **options)
+    assert config.iterations(faces) == iterations
+    if config.steps_per_epoch == "all":
+        assert iterations == math.ceil(config.epochs * faces / config.images_per_iteration)
+
+
+NAMED = ["--noise", "vector", "--generator", "compact", "--image-size", "32"]
+
+
+@pytest.mark.parametrize(
+    ("line", "name"),
+    [
+        (NAMED, "default-vector-compact-32"),
+        (["--noise", "image", "--generator", "dense", "--image-size", "28"], "default-image-dense-28"),
+        (["--recipe", "conv-dense"], "conv-dense-image-conv-dense-28"),
+        ([*NAMED, "--data", "/home/me/My Faces/"], "default-vector-compact-32-My Faces"),
+        ([*NAMED, "--data", "faces.zip"], "default-vector-compact-32-faces"),
+        ([*NAMED, "--data", "."], "default-vector-compact-32-data"),
+        (["--data", "celeba", "--run", "mine"], "mine"),
+    ],
+)
+def test_names(line, name):
+    """A run's folder says what it is, the data only where they are not the built-in ones."""
+    assert parse(line)[0].name == name
+
+
+def test_a_config_is_json_and_frozen():
+    """It goes to a file and comes back, tuples as lists; and it cannot be changed."""
+    config = dataclasses.asdict(Config())
+    saved = json.loads(json.dumps(config))
+    assert saved == {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
+    assert config["generator_betas"] != saved["generator_betas"]
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Config().width = 3
+
+
+def test_differences():
+    """One line for each setting that differs or is missing on either side, none for what may differ."""
+    here = {**dataclasses.asdict(Config()), "data_key": "k"}
+    assert differences(here, dict(here)) == []
+    other = {**here, "noise_size": 101, "loss": "least-squares"}
+    assert differences(other, here) == [
+        f"noise-size: 101 there, {Config.noise_size} here",
+        f"loss: least-squares there, {Config.loss} here",
+    ]
+    assert differences({**here, **dict.fromkeys(FREE, "other")}, here) == []
+    assert differences({}, {"width": 3}) == ["width: None there, 3 here"]
+    assert differences({"width": 3}, {}) == ["width: 3 there, None here"]
+    assert differences({**here, "data_key": "j"}, here) == ["data-key: j there, k here"]
+    assert set(FIELDS) >= FREE

@@ -1,0 +1,419 @@
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+
+from dcgan import DCGAN, NOISES
+from gan.losses import LOSSES, Loss
+from gan.optimizers import adam
+from gan.penalties import PENALTIES
+from models import DISCRIMINATORS, GENERATORS
+from models.layers import BatchNormalization, portable
+
+SIDE = 16
+# Two players without an aim: every gradient is 0.
+NOTHING = Loss(
+    discriminator=lambda real, fake, smoothing: 0 * tf.reduce_sum(real + fake),
+    generator=lambda fake: 0 * tf.reduce_sum(fake),
+    opinion=tf.identity,
+)
+
+
+@pytest.fixture(autouse=True)
+def float32_afterwards():
+    """A test may set the global precision; the next one starts in float32."""
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
+def networks(dropout=0.0):
+    """Two small networks: a generator with batch norm, a discriminator with or without dropout."""
+    keras.utils.set_random_seed(3)
+    generator = keras.Sequential(
+        [
+            keras.Input((3,)),
+            layers.Dense(4 * 4 * 2),
+            layers.Reshape((4, 4, 2)),
+            BatchNormalization(momentum=0.9),
+            layers.Conv2DTranspose(3, 4, 4, "same", activation="tanh", dtype="float32"),
+        ]
+    )
+    discriminator = keras.Sequential(
+        [
+            keras.Input((SIDE, SIDE, 3)),
+            layers.Conv2D(2, 4, 4),
+            layers.LeakyReLU(0.2),
+            *([layers.Dropout(dropout)] if dropout else []),
+            layers.Flatten(),
+            layers.Dense(1, dtype="float32"),
+        ]
+    )
+    return generator, discriminator
+
+
+def play(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **options):
+    """A game of small networks, unless others are given, under options of which each has a quiet default."""
+    if generator is None:
+        generator, discriminator = networks(dropout)
+    settings = {
+        "g_optimizer": adam(2e-3, 0.5, 0.999, scaled=scaled),
+        "d_optimizer": adam(4e-3, 0.5, 0.999, scaled=scaled),
+        "loss": LOSSES["cross-entropy"],
+        "penalty": PENALTIES["r1"],
+        "noise": NOISES["normal"],
+        "seed": 5,
+    }
+    return DCGAN(generator, discriminator, **{**settings, **options})
+
+
+def eagerly(game, real):
+    """One training step without a graph, which small games take faster than they are traced."""
+    return DCGAN.train_step.python_function(game, real).numpy()
+
+
+def faces(number, count=4):
+    """A batch of real faces that are random numbers: another for each number."""
+    return tf.constant(np.random.default_rng(number).uniform(-1, 1, (count, SIDE, SIDE, 3)), tf.float32)
+
+
+def arrays(variables):
+    """What variables hold, to compare with later."""
+    return [variable.numpy() for variable in variables]
+
+
+def equal(before, variables):
+    """For each variable, whether it holds what it held."""
+    return [np.array_equal(old, new) for old, new in zip(before, arrays(variables), strict=True)]
+
+
+def moving(model):
+    """The names of a model's weights that no gradient moves."""
+    return {weight.path for weight in model.non_trainable_variables}
+
+
+def test_update_discriminator_changes_the_discriminator_alone():
+    """Every weight of D and its optimizer's state move; of G nothing but batch norm's statistics."""
+    game = play(penalty_weight=0.1)
+    everything = [game.generator.variables, game.discriminator.variables, game.g_optimizer.variables]
+    before = [arrays(variables) for variables in everything]
+    steps = int(game.d_optimizer.iterations)
+    game.update_discriminator(faces(0), game.draw(faces(0), 0))
+    g, d, g_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
+    assert not any(d) and all(g_optimizer)
+    changed = {v.path for v, same in zip(game.generator.variables, g, strict=True) if not same}
+    assert changed == moving(game.generator)
+    assert int(game.d_optimizer.iterations) == steps + 1 and int(game.g_optimizer.iterations) == 0
+
+
+def test_update_generator_changes_the_generator_alone():
+    """Every weight of G and its optimizer's state move, of D and its optimizer nothing."""
+    game = play(*networks(), penalty_weight=0.1)
+    everything = [game.generator.variables, game.discriminator.variables, game.d_optimizer.variables]
+    before = [arrays(variables) for variables in everything]
+    game.update_generator(game.draw(faces(0), 1))
+    g, d, d_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
+    unmoved = {v.path for v, same in zip(game.generator.variables, g, strict=True) if same}
+    assert unmoved <= {game.generator.layers[0].bias.path}  # batch norm takes away any constant
+    assert all(d) and all(d_optimizer) and int(game.g_optimizer.iterations) == 1
+
+
+def written_out(generator, discriminator, reals, *, gamma, every, smoothing, seed):
+    """The whole training with nothing of the project's: stock layers, keras.optimizers.Adam, one tape an update."""
+    g_adam = keras.optimizers.Adam(2e-3, 0.5, 0.999, epsilon=1e-8)
+    d_adam = keras.optimizers.Adam(4e-3, 0.5, 0.999, epsilon=1e-8)
+    bce = keras.losses.BinaryCrossentropy(from_logits=True)
+    history, average = [], [weight.numpy() for weight in generator.weights]
+    for iteration, real in enumerate(reals):
+        noise = [
+            tf.random.stateless_normal((len(real), 3), tf.constant([seed, 2 * iteration + part], tf.int64))
+            for part in (0, 1)
+        ]
+        fake = generator(noise[0], training=True)
+        with tf.GradientTape() as tape:
+            real_logits = discriminator(real, training=True)
+            fake_logits = discriminator(fake, training=True)
+            d_loss = bce((1 - smoothing) * tf.ones_like(real_logits), real_logits)
+            d_loss += bce(tf.zeros_like(fake_logits), fake_logits)
+            total = d_loss
+            if iteration % every == 0:
+                with tf.GradientTape() as inner:
+                    inner.watch(real)
+                    logits = discriminator(real, training=True)
+                slope = tf.reshape(inner.gradient(logits, real), (len(real), -1))
+                total += every * gamma / 2 * tf.reduce_mean(tf.norm(slope, axis=1) ** 2)
+        weights = discriminator.trainable_weights
+        d_adam.apply_gradients(zip(tape.gradient(total, weights), weights, strict=True))
+        with tf.GradientTape() as tape:
+            logits = discriminator(generator(noise[1], training=True), training=True)
+            g_loss = bce(tf.ones_like(logits), logits)
+        weights = generator.trainable_weights
+        g_adam.apply_gradients(zip(tape.gradient(g_loss, weights), weights, strict=True))
+        decay = 0.5 ** (len(real) / min(10.0, len(real) * (iteration + 1) / 20))
+        average = [decay * a + (1 - decay) * w.numpy() for a, w in zip(average, generator.weights, strict=True)]
+        history.append([d_loss, g_loss, *(tf.reduce_mean(tf.sigmoid(x)) for x in (real_logits, fake_logits))])
+    return np.array(history), average
+
+
+@pytest.mark.parametrize(("name", "gamma"), [("compact", 0.3), ("conv", 0.0)])
+def test_training_is_what_it_says(name, gamma):
+    """Five compiled steps are, in losses, opinions, weights and average, those of a plain implementation.
+
+    "conv" goes without a penalty: the second derivatives of Keras's batch norm are not exact.
+    """
+    keras.utils.set_random_seed(1)
+    generator = GENERATORS[name]((3,), (SIDE, SIDE, 3), 2)
+    discriminator = DISCRIMINATORS[name]((SIDE, SIDE, 3), 2)
+    # Kernels of N(0, 0.02) in nets this narrow leave nothing to see: gradients near 0, where Adam divides 0 by 0.
+    for model in (generator, discriminator):
+        model.set_weights([w if w.ndim == 1 else 10 * w for w in model.get_weights()])
+    options = {"gamma": gamma, "every": 2, "smoothing": 0.1, "seed": 7}
+    reals = [faces(i) for i in range(5)]
+    expected = portable(generator), portable(discriminator)
+    history, average = written_out(*expected, reals, **options)
+    game = play(
+        generator, discriminator, penalty_weight=gamma, penalty_every=2, label_smoothing=0.1,
+        average_half_life=10.0, seed=7,
+    )  # fmt: skip
+    np.testing.assert_allclose([game.train_step(real) for real in reals], history, rtol=1e-3, atol=1e-4)
+    for ours, theirs in zip((generator, discriminator), expected, strict=True):
+        for a, b in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
+            np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
+    for a, b in zip(game.averaged.weights, average, strict=True):
+        if "moving_variance" not in a.path:  # ours is the unbiased one
+            np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
+    assert int(game.iteration) == 5
+
+
+def test_traced_once():
+    """Many steps, penalised and not, and many pictures of one size, make one graph each."""
+    game = play(penalty_weight=0.1, penalty_every=3, average_half_life=10.0)
+    for number in range(6):
+        assert np.isfinite(game.train_step(faces(number))).all()
+        game.imagine(game.fixed_noise(5))
+    assert game.train_step.experimental_get_tracing_count() == 1
+    assert game.imagine.experimental_get_tracing_count() == 1
+
+
+def test_without_a_half_life_the_average_is_the_generator():
+    """No second network, no copy to keep."""
+    game = play()
+    assert game.averaged is game.generator
+    assert not any(name.startswith("averaged") for name in game.state())
+    eagerly(game, faces(0))
+    noise = game.fixed_noise(2)
+    np.testing.assert_array_equal(game.imagine(noise), game.generator(noise, training=False))
+
+
+def test_average_starts_as_a_copy():
+    """The average has the generator's first weights, in variables of its own."""
+    game = play(average_half_life=8.0)
+    assert all(equal(arrays(game.generator.weights), game.averaged.weights))
+    assert not {id(weight) for weight in game.averaged.weights} & {id(weight) for weight in game.generator.weights}
+
+
+@pytest.mark.parametrize(
+    ("iteration", "decay"),
+    [
+        (0, 0.5**20),  # 4 images seen, a twentieth is 0.2; 4 / 0.2 half-lives have passed
+        (9, 0.25),  # 40 seen, 2; 4 / 2 half-lives
+        (39, 0.5**0.5),  # 160 seen, 8, which is the given half-life; 4 / 8
+        (999, 0.5**0.5),  # 4000 seen, 200, but the given one is smaller
+    ],
+)
+def test_average_by_hand(iteration, decay):
+    """Batches of 4 at a half-life of 8 images: from 0 towards 1 by 1 - decay, batch-norm statistics too."""
+    game = play(average_half_life=8.0)
+    for weight, average in zip(game.generator.weights, game.averaged.weights, strict=True):
+        weight.assign(tf.ones_like(weight))
+        average.assign(tf.zeros_like(average))
+    game.iteration.assign(iteration)
+    game.update_average(4)
+    for average in game.averaged.weights:
+        np.testing.assert_allclose(average, 1 - decay, rtol=1e-5)
+
+
+def test_draws_are_a_function_of_seed_iteration_and_part():
+    """The same three give the same noise in any game; any other of them gives other noise, as do the pictures'."""
+    game, real = play(discriminator_steps=2), faces(0)
+    draws = []
+    for seed in (5, 6):
+        game.seed = seed
+        for iteration in (0, 1, 2):
+            game.iteration.assign(iteration)
+            draws += [game.draw(real, part).numpy() for part in (0, 1, 2)]
+        draws.append(game.fixed_noise(4).numpy())
+    assert len({draw.tobytes() for draw in draws}) == len(draws) == 20
+    assert all(draw.shape == (4, 3) for draw in draws)
+    again = play(discriminator_steps=2, seed=6)
+    again.iteration.assign(2)
+    np.testing.assert_array_equal(again.draw(real, 1), draws[-3])
+    np.testing.assert_array_equal(again.fixed_noise(4), draws[-1])
+
+
+@pytest.mark.parametrize("seed", [2**31 + 1, 2**32 - 1])
+def test_large_seeds(seed):
+    """Seeds beyond 31 bits work, for training and for pictures."""
+    game = play(seed=seed)
+    assert np.isfinite(game.draw(faces(0), 0)).all() and np.isfinite(game.fixed_noise(2)).all()
+
+
+def test_laws_of_noise():
+    """Normal noise has mean 0, standard deviation 1 and kurtosis 3; uniform noise fills [-1, 1) evenly."""
+    normal, uniform = (np.asarray(NOISES[name]((200, 500), (1, 2))) for name in ("normal", "uniform"))
+    assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02 and abs((normal**4).mean() - 3) < 0.2
+    assert -1 <= uniform.min() < -0.999 and 0.999 < uniform.max() < 1
+    np.testing.assert_allclose(np.histogram(uniform, 4, (-1, 1))[0], 25_000, rtol=0.03)
+
+
+def test_noise_takes_the_generators_shape():
+    """An image of noise for a generator that begins with one."""
+    game = play(GENERATORS["dense"]((4, 4, 3), (SIDE, SIDE, 3), 2), networks()[1])
+    assert game.draw(faces(0), 0).shape == (4, 4, 4, 3) and game.fixed_noise(7).shape == (7, 4, 4, 3)
+    assert np.abs(game.imagine(game.fixed_noise(7))).max() <= 1
+
+
+def linear(weight):
+    """A discriminator D(x) = w . x over faces of one pixel."""
+    model = keras.Sequential([keras.Input((1, 1, 3)), layers.Flatten(), layers.Dense(1, use_bias=False)])
+    model.set_weights([np.reshape(weight, (3, 1))])
+    return model
+
+
+def pixel_generator():
+    """A generator of faces of one pixel."""
+    return keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Reshape((1, 1, 3))])
+
+
+def test_lazy_penalty():
+    """R1 of w . x is |w|^2 / 2, of slope w: every third step w falls by rate * weight * 3 * w, else not at all."""
+    game = play(
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=NOTHING, penalty_weight=0.1, penalty_every=3,
+        d_optimizer=keras.optimizers.SGD(0.5), g_optimizer=keras.optimizers.SGD(0.5),
+    )  # fmt: skip
+    seen = []
+    for _ in range(7):
+        game.train_step(tf.ones((4, 1, 1, 3)))
+        seen.append(game.discriminator.get_weights()[0][1, 0] / -2)
+    kept = 1 - 0.5 * 0.1 * 3
+    np.testing.assert_allclose(seen, [kept, kept, kept, kept**2, kept**2, kept**2, kept**3], rtol=1e-6)
+
+
+def test_the_logged_loss_leaves_out_the_penalty():
+    """What the first number of a step reports is the adversarial loss, whatever the penalty's weight."""
+    alone, penalised = (eagerly(play(*networks(), penalty_weight=weight), faces(0)) for weight in (0.0, 100.0))
+    assert alone[0] == penalised[0]
+    assert alone[1] != penalised[1]  # the generator's comes after the discriminator has moved
+
+
+def test_discriminator_steps_use_real_faces_of_their_own():
+    """Three updates share an iteration's 6 faces, two each, and each has noise of its own, as has G's."""
+    reals, noises = [], []
+    game = play(discriminator_steps=3)
+    once = game.update_discriminator
+    game.update_discriminator = lambda real, noise: (reals.append(real), noises.append(noise), once(real, noise))[-1]
+    generator_once = game.update_generator
+    game.update_generator = lambda noise: (noises.append(noise), generator_once(noise))[-1]
+    eagerly(game, faces(0, 6))
+    np.testing.assert_array_equal(tf.concat(reals, 0), faces(0, 6))
+    assert [len(real) for real in reals] == [2, 2, 2] and [len(noise) for noise in noises] == [2, 2, 2, 2]
+    assert len({noise.numpy().tobytes() for noise in noises}) == 4
+    assert int(game.d_optimizer.iterations) == 3 and int(game.g_optimizer.iterations) == 1
+    assert int(game.iteration) == 1
+
+
+def test_label_smoothing_reaches_the_discriminators_loss_alone():
+    """With learning rates of 0, smoothing by s adds s * mean D(x) to D's cross-entropy and nothing to G's."""
+    steps = []
+    for smoothing in (0.0, 0.2):
+        frozen = {"g_optimizer": adam(0.0, 0.5, 0.999), "d_optimizer": adam(0.0, 0.5, 0.999)}
+        game = play(*networks(), label_smoothing=smoothing, **frozen)
+        steps.append(eagerly(game, faces(0)))
+        mean_logit = float(tf.reduce_mean(game.judge(faces(0))))
+    plain, smoothed = steps
+    assert abs(mean_logit) > 0.01
+    assert smoothed[0] - plain[0] == pytest.approx(0.2 * mean_logit, rel=1e-4)
+    np.testing.assert_array_equal(smoothed[1:], plain[1:])
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_mixed_precision(policy):
+    """In 16 bits: last layers, logits and weights are float32, and every weight moves, by finite losses."""
+    keras.mixed_precision.set_global_policy(policy)
+    generator = GENERATORS["compact"]((3,), (SIDE, SIDE, 3), 2)
+    discriminator = DISCRIMINATORS["compact"]((SIDE, SIDE, 3), 2)
+    game = play(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, average_half_life=10.0)
+    assert generator.layers[-1].compute_dtype == discriminator.layers[-1].compute_dtype == "float32"
+    assert discriminator.layers[0].compute_dtype == policy.removeprefix("mixed_")
+    before = arrays([*generator.trainable_variables, *discriminator.trainable_variables])
+    for number in range(3):  # a float16 step that overflows is skipped, and the loss scaled less
+        assert np.isfinite(game.train_step(faces(number))).all()
+    assert not any(equal(before, [*generator.trainable_variables, *discriminator.trainable_variables]))
+    assert {variable.dtype for variable in generator.variables + discriminator.variables} == {"float32"}
+    assert game.judge(faces(0)).dtype == game.imagine(game.fixed_noise(2)).dtype == tf.float32
+
+
+def test_float16_trains_as_float32_does():
+    """Loss scaling leaves no trace but rounding: three steps in each end within a hundredth of a step's length."""
+    moved = []
+    for policy in ("float32", "mixed_float16"):
+        keras.mixed_precision.set_global_policy(policy)
+        game = play(
+            *networks(), scaled=policy == "mixed_float16", penalty_weight=0.1,
+            d_optimizer=keras.optimizers.SGD(0.1) if policy == "float32" else keras.optimizers.LossScaleOptimizer(
+                keras.optimizers.SGD(0.1), initial_scale=128.0
+            ),
+        )  # fmt: skip
+        before = arrays(game.discriminator.weights)
+        for number in range(3):
+            eagerly(game, faces(number))
+        after = arrays(game.discriminator.weights)
+        moved.append(np.concatenate([(a - b).ravel() for a, b in zip(after, before, strict=True)]))
+    exact, rounded = moved
+    assert np.linalg.norm(rounded - exact) < 0.02 * np.linalg.norm(exact)
+
+
+def test_state_is_all_that_a_game_needs_to_go_on():
+    """Four steps are bitwise two steps and two more in a new game that takes over the first one's state."""
+    options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "average_half_life": 10.0}
+    whole, stopped = play(**options), play(**options)
+    for number in range(4):
+        eagerly(whole, faces(number))
+    for number in range(2):
+        eagerly(stopped, faces(number))
+    kept = {name: variable.numpy() for name, variable in stopped.state().items()}
+    keras.utils.set_random_seed(99)
+    generator, discriminator = networks(0.5)
+    for weight in discriminator.variables + generator.variables:
+        weight.assign(tf.zeros_like(weight))  # nothing of a fresh start may matter
+    resumed = play(generator, discriminator, **{name: v for name, v in options.items() if name != "dropout"})
+    assert list(resumed.state()) == list(kept)
+    for name, variable in resumed.state().items():
+        variable.assign(kept[name])
+    for number in (2, 3):
+        eagerly(resumed, faces(number))
+    for name, variable in whole.state().items():
+        np.testing.assert_array_equal(variable, resumed.state()[name], err_msg=name)
+
+
+def test_dropouts_random_state_is_part_of_the_state():
+    """The seed generator's counter, that weights leave out, is in state() and moves."""
+    game = play(dropout=0.5)
+    seeds = [v for v in game.state().values() if "seed_generator" in getattr(v, "path", "")]
+    assert len(seeds) == 1 and all(seeds[0] is not weight for weight in game.discriminator.weights)
+    before = seeds[0].numpy()
+    eagerly(game, faces(0))
+    assert not np.array_equal(before, seeds[0].numpy())
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_every_discriminator_bears_the_penalty(name):
+    """R1's gradient reaches every kernel of each of them, through batch norm and dropout too."""
+    keras.utils.set_random_seed(0)
+    discriminator = DISCRIMINATORS[name]((SIDE, SIDE, 3), 4)
+    discriminator.set_weights([w if w.ndim == 1 else 5 * w for w in discriminator.get_weights()])
+    game = play(networks()[0], discriminator, penalty_weight=1.0)
+    nothing = [tf.zeros_like(weight) for weight in discriminator.trainable_weights]
+    for gradient in game.add_penalty(nothing, faces(0), faces(1)):
+        assert np.isfinite(gradient).all()
+        assert len(gradient.shape) == 1 or np.abs(gradient).max() > 1e-6  # biases need not matter to a slope

@@ -1,0 +1,99 @@
+import os
+import subprocess
+import sys
+
+import pytest
+import tensorflow as tf
+
+from gan import devices
+
+
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [
+        ("fpu sse2 avx512_bf16 amx_bf16 amx_tile", True),
+        ("fpu sse2 avx2 avx512f avx512_bf16", False),  # the dot product alone does not pay
+        ("fpu sse2", False),
+        ("", False),
+    ],
+)
+def test_bfloat16_of_a_cpu(tmp_path, flags, expected):
+    """AMX multiplies bfloat16; nothing less counts."""
+    cpuinfo = tmp_path / "cpuinfo"
+    cpuinfo.write_text(f"processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: {flags}\n")
+    assert devices.has_bfloat16_cpu(str(cpuinfo)) is expected
+
+
+def test_bfloat16_of_an_unknown_cpu(tmp_path):
+    """Where there is no such file, as on a Mac or Windows, the answer is no."""
+    assert devices.has_bfloat16_cpu(str(tmp_path / "none")) is False
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ({"device_name": "A100", "compute_capability": (8, 0)}, True),
+        ({"compute_capability": (12, 0)}, True),
+        ({"compute_capability": (7, 5)}, False),
+        ({}, False),
+    ],
+)
+def test_bfloat16_of_a_gpu(details, expected):
+    """From Ampere (8.0) on; an unknown card has none."""
+    assert devices.has_bfloat16_gpu(details) is expected
+
+
+@pytest.mark.parametrize(("native", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
+def test_auto_precision_on_a_cpu(monkeypatch, native, expected):
+    """`auto` follows the hardware; the device is told in words."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda: native)
+    assert devices.prepare("auto") == (f"CPU ({os.cpu_count()} cores)", expected)
+
+
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
+def test_a_named_precision_stands(monkeypatch, precision):
+    """Whatever the hardware says, what was asked for is used."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    for native in (True, False):
+        monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda native=native: native)
+        assert devices.prepare(precision)[1] == precision
+
+
+@pytest.mark.parametrize(("capability", "expected"), [((8, 6), "mixed_bfloat16"), ((7, 5), "float32")])
+def test_a_gpu_goes_before_the_cpu(monkeypatch, capability, expected):
+    """Its name is told, its own precision decides, and each GPU's memory is set to grow."""
+    grown = []
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu 0", "gpu 1"])
+    experimental = tf.config.experimental
+    monkeypatch.setattr(experimental, "set_memory_growth", lambda gpu, on: grown.append((gpu, on)))
+    details = {"device_name": "Some GPU", "compute_capability": capability}
+    monkeypatch.setattr(experimental, "get_device_details", lambda gpu: details)
+    monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda: capability < (8, 0))
+    assert devices.prepare("auto") == ("GPU (Some GPU)", expected)
+    assert grown == [("gpu 0", True), ("gpu 1", True)]
+
+
+SPEAKS = """
+import os, sys
+from gan.devices import quietly
+os.write(2, b"before ")
+try:
+    with quietly():
+        os.write(2, b"noise ")
+        raise ValueError("mine")
+except ValueError as error:
+    os.write(2, f"{error} {os.environ['TF_CPP_MIN_LOG_LEVEL']} {len(os.listdir('/dev/fd'))}".encode())
+"""
+
+
+@pytest.mark.parametrize(("level", "printed"), [(None, "before mine 3"), ("0", "before noise mine 0")])
+def test_quietly(level, printed):
+    """TensorFlow's remarks are kept from the screen unless they were asked for; exceptions and fd 2 come back."""
+    environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    if level:
+        environment["TF_CPP_MIN_LOG_LEVEL"] = level
+    done = subprocess.run([sys.executable, "-c", SPEAKS], env=environment, capture_output=True, text=True, check=True)
+    words = done.stderr.rsplit(" ", 1)
+    assert words[0] == printed
+    assert int(words[1]) == 4  # standard input, output, error, and the listing itself: none is left open

@@ -1,0 +1,100 @@
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted(
+    path.relative_to(ROOT).as_posix()
+    for folder in (".", "models", "gan", "tools")
+    for path in (ROOT / folder).glob("*.py")
+)
+LONGEST = 280
+
+# Who may import whom. A file that is not named here imports no other of the project's; everybody may import
+# gan.errors and gan.files, which are about nothing in particular.
+EVERYBODY = {"gan.errors", "gan.files"}
+ALLOWED = {
+    "data": {"gan.cache", "gan.images", "gan.sources"},
+    "models": {"models.compact", "models.conv", "models.conv_dense", "models.dense", "models.upsample"},
+    "models.compact": {"models.layers"},
+    "models.conv": {"models.layers"},
+    "models.conv_dense": {"models.dense", "models.layers"},
+    "models.dense": {"models.layers"},
+    "models.upsample": {"models.layers"},
+    "gan.arrays": {"gan.images"},
+    "gan.cache": {"gan.images"},
+    "gan.runs": {"gan.config", "gan.images"},
+    "gan.sources": {"gan.arrays", "gan.avatars", "gan.download", "gan.images"},
+}
+DOORS = ("train", "tools.")  # what a person runs
+
+
+def module(path):
+    """models/layers.py -> models.layers, models/__init__.py -> models."""
+    return path.removesuffix(".py").removesuffix("/__init__").replace("/", ".")
+
+
+MODULES = {module(path) for path in SOURCES}
+
+
+def imports(path, everywhere=True):
+    """The modules that a file imports, inside functions too unless told otherwise."""
+    tree = ast.parse((ROOT / path).read_text())
+    found = set()
+    for node in ast.walk(tree) if everywhere else tree.body:
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path} has a relative import"
+            inner = {f"{node.module}.{alias.name}" for alias in node.names} & MODULES
+            found |= inner or {node.module}
+    return found
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_imports_follow_the_arrows(path):
+    """Leaves import no project file but those allowed, so no door; a door may import any leaf, a tool train.py too."""
+    name, project = module(path), imports(path) & MODULES
+    if name == "train":
+        assert not any(other.startswith("tools.") for other in project)
+    if not name.startswith(DOORS):
+        assert project <= ALLOWED.get(name, set()) | EVERYBODY
+
+
+def test_every_arrow_is_used():
+    """The drawing above has no arrow that nobody needs."""
+    for name, targets in ALLOWED.items():
+        path = f"{name.replace('.', '/')}.py" if name != "models" else "models/__init__.py"
+        assert targets <= imports(path), name
+
+
+@pytest.mark.parametrize("path", ["train.py", "gan/config.py", "gan/errors.py"])
+def test_help_is_instant(path):
+    """What --help needs imports nothing large at its top: the standard library, NumPy, and its like."""
+    quick = {"gan.config", "gan.errors", "numpy", *sys.stdlib_module_names}
+    assert imports(path, everywhere=False) <= quick
+
+
+@pytest.mark.parametrize("path", SOURCES)
+def test_files_are_short_and_say_what_they_are(path):
+    """One idea a file, in its first line."""
+    text = (ROOT / path).read_text()
+    assert len(text.splitlines()) <= LONGEST
+    assert ast.get_docstring(ast.parse(text))
+
+
+def test_readme_maps_every_file():
+    """The map in README.md has a line for each source file, and no line for a file that is gone."""
+    block = re.search(r"## Map\n+```\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)[1]
+    folder, mapped = "", set()
+    for line in block.splitlines():
+        indent, name = re.match(r"( *)(\S+)", line).groups()
+        if name.endswith("/"):
+            folder = name
+        elif name.endswith(".py"):
+            mapped.add(folder + name if indent else name)
+    nothing_to_say = {"gan/__init__.py", "tools/__init__.py"}
+    assert mapped - nothing_to_say == set(SOURCES) - nothing_to_say

@@ -1,0 +1,70 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from gan import plots
+from gan.images import read_png
+from gan.runs import COLUMNS
+
+BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
+
+
+def write_log(path, d_losses, g_losses):
+    """A run's log with these losses."""
+    rows = [f"{i},{i},0,{d},{g},0.5,0.5,100" for i, (d, g) in enumerate(zip(d_losses, g_losses, strict=True), 1)]
+    path.write_text("\n".join([",".join(COLUMNS), *rows]) + "\n")
+    return path
+
+
+def line_of(picture, colour):
+    """The rows of a picture in which a colour runs nearly from side to side."""
+    return np.flatnonzero((np.abs(picture.astype(int) - colour) < 30).all(axis=-1).sum(axis=1) > 500)
+
+
+def test_chart(tmp_path):
+    """800 x 400 pixels; the discriminator's line at 1 lies below the generator's at 3, each straight and thin."""
+    log = write_log(tmp_path / "log.csv", [1.0] * 300, [3.0] * 300)
+    plots.losses(log, tmp_path / "loss.png")
+    picture = read_png(tmp_path / "loss.png")
+    assert picture.shape == (400, 800, 3)
+    discriminator, generator = line_of(picture, BLUE), line_of(picture, ORANGE)
+    assert 1 <= len(generator) <= 3 and 1 <= len(discriminator) <= 3
+    assert generator.max() < discriminator.min() - 100  # rows count downwards
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["log.csv", "loss.png"]
+
+
+def test_chart_bears_one_wild_step(tmp_path):
+    """A single loss of 1000 among 300 of about 1 does not press all others to the floor."""
+    wild = [1.0] * 150 + [1000.0] + [1.0] * 149
+    plots.losses(write_log(tmp_path / "log.csv", wild, [2.0] * 300), tmp_path / "loss.png")
+    line = line_of(read_png(tmp_path / "loss.png"), ORANGE)
+    assert line.size and 20 < line.mean() < 120  # 2 of an axis that ends at 2.2, in a picture of 400 rows
+
+
+@pytest.mark.parametrize("count", [0, 1])
+def test_no_chart_of_fewer_than_two_steps(tmp_path, count):
+    """Nothing to draw yet, and nothing to warn of."""
+    plots.losses(write_log(tmp_path / "log.csv", [1.0] * count, [1.0] * count), tmp_path / "loss.png")
+    assert not (tmp_path / "loss.png").exists()
+
+
+def test_running_mean_by_hand():
+    """Two windows of five values: means of neighbouring pairs, each at the mean of its places."""
+    x, y = plots.running_mean(np.arange(1.0, 6), np.array([1.0, 3, 5, 5, 0]), windows=2)
+    np.testing.assert_allclose(x, [1.5, 2.5, 3.5, 4.5])
+    np.testing.assert_allclose(y, [2, 4, 5, 2.5])
+
+
+def test_running_mean_of_few_values():
+    """With fewer values than windows it is the values."""
+    x, y = plots.running_mean(np.arange(3.0), np.array([4.0, 5, 9]))
+    np.testing.assert_array_equal([x, y], [[0, 1, 2], [4, 5, 9]])
+
+
+def test_plots_need_no_tensorflow():
+    """Importing the module leaves TensorFlow and Keras unimported, so a chart is instant."""
+    code = "import sys, gan.plots; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,161 @@
+import csv
+import dataclasses
+import json
+import os
+
+import keras
+import numpy as np
+import pytest
+
+from gan import images
+from gan.config import Config
+from gan.errors import UsageError
+from gan.runs import COLUMNS, Run, enlargement
+
+
+@pytest.fixture
+def run(tmp_path):
+    """A run whose folder does not exist yet, two levels deep."""
+    return Run(tmp_path / "output" / "run")
+
+
+def settings(**changes):
+    """A configuration as train.py hands it over."""
+    return {**dataclasses.asdict(Config()), "data_key": "abc", **changes}
+
+
+def row(iteration):
+    """A line of the log."""
+    return (iteration, 64 * iteration, "0.5", "1.25", "0.75", "0.6", "0.4", "640.0")
+
+
+def logged(run):
+    """The log's iterations, each row whole and under the known header."""
+    rows = list(csv.reader(run.log.read_text().splitlines()))
+    assert rows[0] == COLUMNS and {len(r) for r in rows} == {8}
+    return [int(r[0]) for r in rows[1:]]
+
+
+def test_claim_writes_the_settings(run):
+    """The folder and config.json appear, the settings in it."""
+    run.claim(settings())
+    assert json.loads((run.folder / "config.json").read_text()) == json.loads(json.dumps(settings()))
+
+
+def test_claim_again(run):
+    """The same settings may go on, also where they were tuples; a changed length is written down."""
+    run.claim(settings())
+    run.claim(settings(epochs=9, steps_per_epoch="all", data="elsewhere"))
+    saved = json.loads((run.folder / "config.json").read_text())
+    assert (saved["epochs"], saved["steps_per_epoch"], saved["data"]) == (9, "all", "elsewhere")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"noise_size": 7}, f"noise-size: {Config.noise_size} there, 7 here"),
+        ({"generator_betas": (0.5, 0.6)}, "generator-betas: [0.0, 0.99] there, [0.5, 0.6] here"),
+        ({"data_key": "xyz"}, "data-key: abc there, xyz here"),
+    ],
+)
+def test_claim_of_another_configuration(run, change, told):
+    """UsageError tells each difference and what to do, and leaves the folder as it was."""
+    run.claim(settings(generator_betas=(0.0, 0.99)))
+    before = (run.folder / "config.json").read_bytes()
+    with pytest.raises(UsageError) as error:
+        run.claim(settings(**{"generator_betas": (0.0, 0.99), **change}))
+    assert told in str(error.value) and "--run" in str(error.value) and str(run.folder) in str(error.value)
+    assert (run.folder / "config.json").read_bytes() == before
+
+
+@pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b""])
+def test_claim_of_somebody_elses_folder(run, content):
+    """A config.json that this program did not write is not overwritten."""
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.json").write_bytes(content)
+    with pytest.raises(UsageError):
+        run.claim(settings())
+    assert (run.folder / "config.json").read_bytes() == content
+
+
+def test_claim_clears_away_what_a_killed_process_was_writing(run):
+    """Temporary files go, of pictures, checkpoints and the generator; all else stays."""
+    run.checkpoints.mkdir(parents=True)
+    litter = [
+        run.folder / ".000150.png.x1y2.part",
+        run.folder / ".generator.part.keras",
+        run.checkpoints / ".000000150.npz.x1y2.part",
+    ]
+    mine = [run.folder / "notes.part", run.folder / ".hidden", run.checkpoints / "000000100.npz"]
+    for path in litter + mine:
+        path.write_bytes(b"x")
+    run.claim(settings())
+    assert not any(path.exists() for path in litter) and all(path.exists() for path in mine)
+
+
+def test_describe_data(run):
+    """data.json holds the report; left-out.csv has names of any bytes, quotes and commas unharmed."""
+    odd = os.fsdecode(b"caf\xe9.jpg")  # no UTF-8, as an old disk may have
+    run.describe_data({"found": 3, "naïve": "ü"}, [(odd, "truncated"), ('a,"b".jpg', "too small, 4x4")])
+    assert json.loads((run.folder / "data.json").read_text("utf-8")) == {"found": 3, "naïve": "ü"}
+    raw = (run.folder / "left-out.csv").read_bytes()
+    assert raw.splitlines()[:2] == [b"file,reason", b"caf\xe9.jpg,truncated"]
+    assert list(csv.reader(raw.decode("utf-8", "surrogateescape").splitlines()))[1:] == [
+        [odd, "truncated"], ['a,"b".jpg', "too small, 4x4"],
+    ]  # fmt: skip
+
+
+def test_log(run):
+    """A new log has a header; rows are added; rows after the last checkpoint, whole or torn, are cut."""
+    run.claim(settings())
+    run.keep_rows(0)
+    assert logged(run) == []
+    run.append_rows([row(1), row(2)])
+    run.append_rows([row(3), row(10)])
+    assert logged(run) == [1, 2, 3, 10]
+    with open(run.log, "a") as file:
+        file.write("11,704,0.9,1.2")  # a process died here
+    run.keep_rows(3)
+    assert logged(run) == [1, 2, 3]
+    run.append_rows([row(4)])
+    assert logged(run) == [1, 2, 3, 4]
+    assert run.log.read_text().splitlines()[-1] == "4,256,0.5,1.25,0.75,0.6,0.4,640.0"
+
+
+@pytest.mark.parametrize(("size", "scale"), [(16, 3), (20, 3), (24, 2), (28, 2), (32, 2), (44, 2), (48, 1), (128, 1)])
+def test_enlargement(size, scale):
+    """A face in a grid is at least 48 pixels wide, by the smallest whole factor."""
+    assert enlargement(size) == scale
+    assert size * scale >= 48 and size * (scale - 1) < 48
+
+
+def test_grids_and_samples(run):
+    """Grids hold the faces enlarged; samples.npz collects those of all grids in order of iteration."""
+    faces = {
+        iteration: np.random.default_rng(iteration).integers(0, 256, (5, 16, 16, 3), np.uint8)
+        for iteration in (999_999, 0, 1_000_000, 150)
+    }
+    for iteration, images_ in faces.items():
+        run.save_grid(iteration, images_)
+    assert {path.name for path in run.folder.iterdir()} == {"000000.png", "000150.png", "999999.png", "1000000.png"}
+    picture = images.read_png(run.folder / "000150.png")
+    assert picture.shape == (2 * 48 + 2, 3 * 48 + 2 * 2, 3)  # 3 columns, 2 rows, 2 pixels between
+    np.testing.assert_array_equal(picture[:48:3, 50:98:3], faces[150][1])
+    (run.folder / "loss.png").write_bytes(b"not a grid")
+    run.save_samples(16, 5)
+    with np.load(run.folder / "samples.npz") as samples:
+        assert list(samples["iterations"]) == [0, 150, 999_999, 1_000_000]
+        assert samples["images"].dtype == np.uint8
+        np.testing.assert_array_equal(samples["images"], [faces[i] for i in sorted(faces)])
+
+
+def test_save_generator(run):
+    """generator.keras loads by Keras alone and replaces the one before; nothing else is left."""
+    run.folder.mkdir(parents=True)
+    for value in (1.0, 2.0):
+        model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
+        model.set_weights([np.full((3, 2), value), np.zeros(2)])
+        run.save_generator(model)
+    loaded = keras.saving.load_model(run.folder / "generator.keras", safe_mode=True)
+    np.testing.assert_array_equal(loaded(np.ones((1, 3))), [[6, 6]])
+    assert os.listdir(run.folder) == ["generator.keras"]
