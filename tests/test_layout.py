@@ -27,6 +27,9 @@ ALLOWED = {
     "gan.arrays": {"gan.images"},
     "gan.cache": {"gan.images"},
     "gan.runs": {"gan.config", "gan.images"},
+    "gan.session": {
+        *("gan.checkpoints", "gan.config", "gan.images", "gan.plots", "gan.progress", "gan.runs", "models.layers"),
+    },
     "gan.sources": {"gan.arrays", "gan.avatars", "gan.download", "gan.images"},
 }
 DOORS = ("train", "tools.")  # what a person runs
