@@ -2,6 +2,8 @@
 
 import argparse
 import dataclasses
+import math
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -52,8 +54,8 @@ class Config:
     discriminator_steps: int = option(1, "discriminator updates an iteration", least=1)
     generator_learning_rate: float = option(2e-4, "Adam's step size for the generator", least=0.0)
     discriminator_learning_rate: float = option(4e-4, "Adam's step size for the discriminator", least=0.0)
-    generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=1.0)
-    discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=1.0)
+    generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=0.9999)
+    discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
     average_half_life: float = option(
         10_000.0,
         "half-life, in images, of the generator's moving average, which makes the pictures (0: none)",
@@ -66,7 +68,7 @@ class Config:
         1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
     )
     sample_every: int = option(0, "iterations from one picture and checkpoint to the next (0: a twentieth)", least=0)
-    seed: int = option(0, "fixes data order, first weights, noise and drawn faces", least=0)
+    seed: int = option(0, "fixes data order, first weights, noise and drawn faces", least=0, most=2**32 - 1)
     precision: str = option(
         "auto",
         "auto: bfloat16 where the hardware multiplies it natively",
@@ -209,7 +211,9 @@ def limited(kind, field: dataclasses.Field):
             wanted = {int: "a whole number", float: "a number"}.get(kind, "a number, or 'all'")
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
         number = isinstance(value, int | float)
-        if (number and not (least is None or value >= least)) or (number and not (most is None or value <= most)):
+        if number and not (-math.inf if least is None else least) <= value <= (
+            sys.float_info.max if most is None else most
+        ):
             limits = f"at least {least}" if most is None else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         if kind is steps and number and value < 1:

@@ -40,8 +40,8 @@ class Run:
         path = self.folder / "config.json"
         if path.exists():
             try:
-                saved = json.loads(path.read_text())
-            except ValueError:
+                saved = dict(json.loads(path.read_text()))
+            except (ValueError, TypeError):
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
             if different := configs.differences(saved, json.loads(json.dumps(config))):
                 raise UsageError(

@@ -1,8 +1,7 @@
 """Our own pair: a narrow generator that upsamples and convolves, a discriminator without batch norm.
 
-Made for many images a second: half the weights of the smallest historical generator of its width, no checkerboard
-(nearest-neighbour upsampling), and a discriminator that an R1 penalty can hold (arXiv:1801.04406), which batch
-norm would blur.
+Made for many images a second. Nearest-neighbour upsampling leaves no checkerboard; a discriminator without batch norm
+judges each face alone, so that an R1 penalty (arXiv:1801.04406) can hold it.
 """
 
 import keras

@@ -26,8 +26,9 @@ class BatchNormalization(layers.BatchNormalization):
     """Keras's batch norm, computed by TensorFlow's fused kernel where there is one (training, images).
 
     Keras 3 composes it from moments, in float32 even under mixed precision; one kernel that reads its input
-    twice is a sixth of a whole training step faster on a CPU. Same weights, same formula, one difference: the
-    running variance is the unbiased one (n / (n - 1)), as in PyTorch. Saved generators hold Keras's own layer
+    twice is a sixth of a whole training step faster on a CPU. Same weights, same formula, two differences: the
+    running variance is the unbiased one (n / (n - 1)), as in PyTorch; and second derivatives, which R1 needs, are
+    whole, where `tf.nn.moments` stops a gradient at the mean. Saved generators hold Keras's own layer
     (see `portable`).
     """
 

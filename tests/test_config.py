@@ -171,8 +171,8 @@ def test_bad_values(capsys, line, told):
 @pytest.mark.parametrize(
     "line",
     [
-        ["--generator-betas", "0.5", "1"],  # Adam divides by 1 - beta
-        ["--discriminator-betas", "1", "0.999"],
+        ["--generator-betas", "0.5", "1"],  # Adam's step is then always 0
+        ["--discriminator-betas", "1", "0.999"],  # and here 0 / 0
         ["--seed", str(2**32)],  # NumPy's seeds end at 2^32 - 1
         ["--generator-learning-rate", "inf"],
     ],

@@ -205,6 +205,17 @@ def test_without_a_half_life_the_average_is_the_generator():
     np.testing.assert_array_equal(game.imagine(noise), game.generator(noise, training=False))
 
 
+def test_pictures_are_the_averages():
+    """`imagine` shows the average at rest, not the generator, and leaves its statistics as they are."""
+    game = play(average_half_life=8.0)
+    for weight in game.generator.weights:
+        weight.assign(weight + 1)
+    noise, before = game.fixed_noise(2), arrays(game.averaged.weights)
+    np.testing.assert_allclose(game.imagine(noise), game.averaged(noise, training=False), atol=1e-6)
+    assert np.abs(game.imagine(noise) - game.generator(noise, training=False)).max() > 0.1
+    assert all(equal(before, game.averaged.weights))
+
+
 def test_average_starts_as_a_copy():
     """The average has the generator's first weights, in variables of its own."""
     game = play(average_half_life=8.0)
