@@ -1,0 +1,1 @@
+"""Commands beside train.py, each run as `python -m tools.NAME`."""
