@@ -19,7 +19,7 @@ from rich.progress import Progress
 from gan import cache, images, sources
 from gan.errors import RunError, UsageError
 
-SIZES = (28, *range(16, 129, 4))
+SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05
 PIECE = 32  # rows gathered before their pages are handed back
 
@@ -54,7 +54,7 @@ def load(
     Raises `UsageError`, and `RunError` when more than 5% cannot be read, unless `allow_bad`.
     """
     if image_size not in SIZES:
-        raise UsageError(f"--image-size {image_size}: give 28, or a multiple of 4 from 16 to 128.")
+        raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
     if limit < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
     folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
@@ -63,7 +63,10 @@ def load(
     if not cache.is_whole(path):
         cache.build(path, opened, image_size, crop=crop, limit=limit, progress=_progress)
     pixels, report, left_out, attributes = cache.read(path)
-    faces = Faces(pixels, report | {"source": opened.title}, left_out, attributes)  # a copy may have a new name
+    # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
+    counts = report["left_out"] | {"passed_over": len(opened.passed_over)}
+    report |= {"source": opened.title, "left_out": counts}
+    faces = Faces(pixels, report, left_out[: counts["unreadable"]] + opened.passed_over, attributes)
     _require_readable(faces, allow_bad)
     return faces
 
@@ -122,7 +125,7 @@ def batches(real: np.ndarray, batch_size: int, *, seed: int = 0, start: int = 0,
     def batch(i):
         rows = tf.numpy_function(gather, [i], tf.uint8, stateful=False)
         rows = tf.ensure_shape(rows, (batch_size, *real.shape[1:]))
-        chances = tf.random.stateless_uniform((batch_size, 1, 1, 1), tf.stack([np.int64(seed), i]))
+        chances = tf.random.stateless_uniform((batch_size, 1, 1, 1), tf.stack([np.int64(seed + 2**32), i]))
         rows = tf.where(chances < (0.5 if flip else 0.0), rows[:, :, ::-1], rows)
         return images.to_unit(tf.cast(rows, tf.float32))
 

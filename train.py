@@ -25,21 +25,28 @@ OUTPUT = Path("output")
 def main(argv: list[str] | None = None) -> int:
     """Parses, trains, and turns errors into one message and an exit code."""
     config, dry_run = parse(argv)
+    # Until the loop has its own: as Ctrl-C, so that a half-written cache is cleared away.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = lambda message, *_: print(f"train.py: warning: {message}", file=sys.stderr)
     try:
         return train(config, dry_run)
     except (UsageError, RunError) as error:
         print(f"train.py: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(
+            f"train.py: {error}. What was saved before is whole; the same command goes on from there.", file=sys.stderr
+        )
+        return 1
     except KeyboardInterrupt:
-        print("train.py: stopped before training began; nothing is lost", file=sys.stderr)
+        print("train.py: stopped at once. The same command goes on from the last checkpoint, if any.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
 def train(config: Config, dry_run: bool = False) -> int:
     """Data, then networks, then the loop. Returns the exit code."""
-    # Imported here, so that --help and a mistyped flag are answered at once.
-    from gan import devices
+    faces = load(config)
+    from gan import devices  # after the data: a path that is not there need not wait for TensorFlow
 
     device, precision = devices.prepare(config.precision)
 
@@ -48,21 +55,30 @@ def train(config: Config, dry_run: bool = False) -> int:
     from gan.session import Session
 
     config = dataclasses.replace(config, precision=precision)
-    faces = data.load(
-        config.data, config.image_size, limit=config.limit, crop=config.crop, seed=config.seed,
-        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad,
-    )  # fmt: skip
     print(*data.describe(faces), sep="\n")
     total = config.iterations(len(faces.images))
     game = build(config)
     run = Run(OUTPUT / config.name)
-    print(*header(config, game, len(faces.images), total, device, run.folder), sep="\n")
+    print(*header(config, game, len(faces.images), total, device, run.folder), sep="\n", flush=True)
     if dry_run:
+        print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
-    run.claim({**dataclasses.asdict(config), "data_key": faces.report["key"]})
-    run.describe_data(faces.report, faces.left_out)
+    known = f"{faces.report['used']:,} of {faces.report['source']} ({faces.report['key']})"
     batches = partial(data.batches, faces.images, config.images_per_iteration, seed=config.seed, flip=config.flip)
-    return Session(config, game, run, lambda start: batches(start=start), total).play()
+    with run.locked():
+        run.claim({**dataclasses.asdict(config), "faces": known})
+        run.describe_data(faces.report, faces.left_out)
+        return Session(config, game, run, lambda start: batches(start=start), total).play()
+
+
+def load(config: Config):
+    """The faces that a configuration names (see data.load)."""
+    import data  # here, as all that follows, so that --help and a mistyped flag are answered at once
+
+    return data.load(
+        config.data, config.image_size, limit=config.limit, crop=config.crop, seed=config.seed,
+        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad,
+    )  # fmt: skip
 
 
 def build(config: Config):

@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import sys
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -34,6 +35,9 @@ def build(path: Path, opened, size: int, *, crop: int, limit: int, progress: Cal
 
     Raises `RunError` when no image can be read, `UsageError` when the cache cannot be written.
     """
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        if time.time() - part.stat().st_mtime > 3600:  # of a build that was killed, not of one at work
+            part.unlink(missing_ok=True)
     attributes = opened.prepare()
     decode = functools.partial(_decode, opened.read, size, crop)
     names = opened.names[: limit or None]

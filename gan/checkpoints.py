@@ -37,13 +37,16 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
     Returns {} where there is no checkpoint. Warns of each damaged one that is passed over.
     Raises RunError where all are damaged, before any variable is changed.
     """
-    paths = listed(folder)
+    paths, damaged = listed(folder), []
     for path in reversed(paths):
         try:
             arrays = read(path, variables)
         except DAMAGE as error:
             warnings.warn(f"{path} is damaged ({error}); going back to the one before it", stacklevel=2)
+            damaged.append(path)
             continue
+        for other in damaged:  # out of the way, so that it is not one of the two that are kept
+            other.replace(other.with_suffix(".damaged"))
         for name, variable in variables.items():
             variable.assign(arrays.pop(name))
         return arrays

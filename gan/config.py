@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import json
 import math
 import sys
 from dataclasses import dataclass
@@ -27,7 +28,7 @@ class Config:
     data: str = option("avatars", "a folder, a .zip, .npz or .npy file, or built in: avatars, orl, celeba")
     limit: int = option(0, "use the first N images; of avatars draw N (0: all, or 10,000 avatars)", least=0)
     crop: int = option(0, "cut the centre N x N first (0: largest square, and 108 of 178x218)", least=0)
-    image_size: int = option(32, "side of a face in pixels: 28, or a multiple of 4", least=16, most=128)
+    image_size: int = option(32, "side of a face in pixels, a multiple of 4", least=16, most=128)
     flip: bool = option(True, "mirror half of the faces")
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
     cache_dir: str = option("", "where decoded faces are kept (default: the user's cache folder)")
@@ -58,7 +59,7 @@ class Config:
     discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
     average_half_life: float = option(
         10_000.0,
-        "half-life, in images, of the generator's moving average, which makes the pictures (0: none)",
+        "half-life, in images, of the generator's moving average (EMA), which makes the pictures (0: none)",
         least=0.0,
     )
     # run
@@ -74,7 +75,7 @@ class Config:
         "auto: bfloat16 where the hardware multiplies it natively",
         choices=("auto", "float32", "mixed_bfloat16", "mixed_float16"),
     )
-    recipe: str = option("default", "a whole set of the above; flags go before it")
+    recipe: str = option("default", "a whole set of the above, which flags override")
     run: str = option("", "the run's folder in output/ (default: recipe, noise, generator, size, data)")
 
     @property
@@ -83,7 +84,9 @@ class Config:
         if self.run:
             return self.run
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
-        return "-".join(parts if self.data == "avatars" else [*parts, Path(self.data).stem or "data"])
+        path = Path(self.data)
+        data = path.stem if path.suffix in (".zip", ".npz", ".npy") else path.name
+        return "-".join(parts if self.data == "avatars" else [*parts, data or "data"])
 
     def iterations(self, faces: int) -> int:
         """How long the run is: epochs x steps, where 'all' steps are a pass over this many faces."""
@@ -106,8 +109,8 @@ UDACITY = {
     "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",
 }  # fmt: skip
 
-# Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They show
-# the discriminator 16 real and 16 fake faces, and fakes of a generator at rest; here it sees 32 and 32, of a
+# Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They update
+# the discriminator twice, on 16 real faces, then on 16 fakes of a generator at rest; here once, on 32 and 32 of a
 # generator in training.
 KERAS_GAN = {
     **UDACITY, "image_size": 28, "noise_distribution": "normal", "batch_size": 32, "steps_per_epoch": 1,
@@ -129,7 +132,7 @@ RECIPES = {
     # github.com/saisravanth/udacity: a generator that starts at 2 x 2 x 1024. Batch size read off its loss chart.
     "udacity-2x2": {**UDACITY, "generator": "conv-2x2", "batch_size": 32},
     # github.com/Nourah-AlMutlaq/Face-Generation. It draws batch norm's gamma from N(0, 0.02) by a slip, so that
-    # layers start near 0; here gamma starts at 1, as in the other three.
+    # layers start near 0; here gamma starts at 1, as in the other three. Biases as in udacity-32-128.
     "udacity-32": {**UDACITY, "width": 32},
     # github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, in RGB
     "keras-gan-upsample": {
@@ -156,8 +159,8 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     dry_run = given.pop("dry_run", False)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     config = Config(**{**RECIPES[given.get("recipe", "default")], **given})
-    if config.image_size != 28 and config.image_size % 4:
-        parser.error(f"argument --image-size: {config.image_size} is not 28 or a multiple of 4 from 16 to 128")
+    if config.image_size % 4:
+        parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
     if Path(config.name).name != config.name or config.name in (".", ".."):
         parser.error(f"argument --run: {config.name!r} is not the name of a folder")
     return config, dry_run
@@ -214,7 +217,11 @@ def limited(kind, field: dataclasses.Field):
         if number and not (-math.inf if least is None else least) <= value <= (
             sys.float_info.max if most is None else most
         ):
-            limits = f"at least {least}" if most is None else f"from {least} to {most}"
+            limits = (
+                f"at least {least}" + (", and finite" if number and math.isinf(value) else "")
+                if most is None
+                else f"from {least} to {most}"
+            )
             raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         if kind is steps and number and value < 1:
             raise argparse.ArgumentTypeError(f"{text} is not a number from 1, or 'all'")
@@ -228,7 +235,12 @@ FREE = {"epochs", "steps_per_epoch", "sample_every", "allow_bad", "cache_dir", "
 
 
 def differences(saved: dict, config: dict) -> list[str]:
-    """The settings, one line each, in which two runs' dictionaries differ, apart from those that may."""
+    """The settings, one line each, in which two runs' dictionaries differ, apart from those that may.
+
+    A setting that the older one does not know had the value that is the default now.
+    """
+    defaults = json.loads(json.dumps(dataclasses.asdict(Config())))
+    saved, config = {**defaults, **saved}, {**defaults, **config}
     names = [name for name in {**saved, **config} if name not in FREE]
     return [
         f"{name.replace('_', '-')}: {saved.get(name)} there, {config.get(name)} here"

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -42,6 +43,8 @@ def prepare(precision: str) -> tuple[str, str]:
     if precision == "auto":
         native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
         precision = "mixed_bfloat16" if native else "float32"
+    if not gpus and Path("/dev/nvidia0").exists():
+        warnings.warn("there is a GPU that TensorFlow cannot use; TF_CPP_MIN_LOG_LEVEL=0 shows why", stacklevel=2)
     name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
 

@@ -29,6 +29,6 @@ class Adam(keras.optimizers.Adam):
 
 
 def adam(learning_rate: float, beta_1: float, beta_2: float, *, scaled: bool = False):
-    """Adam; with its loss scaled, dynamically, for float16's small range. Epsilon is PyTorch's 1e-8."""
+    """Adam, its loss scaled for float16's small range if so asked. Epsilon is the paper's 1e-8, not Keras's 1e-7."""
     optimizer = Adam(learning_rate, beta_1, beta_2, epsilon=1e-8)
     return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer

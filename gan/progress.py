@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY = 15.0  # seconds from one plain line to the next
 
@@ -21,12 +21,13 @@ def line(total: int, done: int) -> Iterator[Callable]:
 @contextlib.contextmanager
 def terminal(console: Console, total: int, done: int) -> Iterator[Callable]:
     """One line that redraws itself, with the time left."""
+    bar = [BarColumn(bar_width=20)] if console.width >= 120 else []
     columns = [
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), BarColumn(bar_width=20),
-        TextColumn("{task.fields[text]}"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn(),
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), *bar,
+        TimeRemainingColumn(), TextColumn("left {task.fields[text]}"),
     ]  # fmt: skip
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task("", total=total, completed=done, text="")
+        task = progress.add_task("", total=total, completed=done, text=" preparing the first step ...")
         yield lambda done, text: progress.update(task, completed=done, text=text)
 
 

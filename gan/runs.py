@@ -10,14 +10,21 @@ output/<run>/000150.png      samples at iteration 150, always of the same noise
              samples.npz     the samples of all grids: iterations (t,), images (t, n, h, w, 3) uint8
 """
 
+import contextlib
 import csv
 import io
 import json
 import math
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 from gan import config as configs
 from gan import images
@@ -40,7 +47,7 @@ class Run:
         path = self.folder / "config.json"
         if path.exists():
             try:
-                saved = dict(json.loads(path.read_text()))
+                saved = dict(json.loads(path.read_text("utf-8")))
             except (ValueError, TypeError):
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
             if different := configs.differences(saved, json.loads(json.dumps(config))):
@@ -52,6 +59,21 @@ class Run:
         for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing
         write_json(path, config)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keeps other processes out of the folder meanwhile; raises UsageError where one is in it.
+
+        The system lets go of the lock however the process ends. Windows has no such lock, and none is kept there.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with open(self.folder / ".lock", "w") as file:
+            try:
+                if fcntl:
+                    fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"Another process is training in {self.folder}. Give --run another name.") from None
+            yield
 
     def describe_data(self, report: dict, left_out: list[tuple[str, str]]) -> None:
         """Writes what was trained on, and the name and reason of each file that was not."""
@@ -105,7 +127,7 @@ def enlargement(size: int) -> int:
 def write_json(path: Path, content: dict) -> None:
     """Writes a dictionary, indented."""
     with atomic(path) as file:
-        file.write((json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+        file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def write_csv(path: Path, rows: list) -> None:

@@ -93,7 +93,7 @@ def _not_an_image(name: str) -> str:
     if file == ".DS_Store" or file.startswith("._") or "__MACOSX" in folders:
         return "left behind by macOS"
     suffix = os.path.splitext(file)[1]
-    return "" if suffix.lower() in SUFFIXES else f"{suffix or 'no extension'} is not an image"
+    return "" if suffix.lower() in SUFFIXES else f"{suffix or 'no extension'} is not a format read here"
 
 
 def _open_folder(request: Request) -> Source:
@@ -105,9 +105,9 @@ def _open_folder(request: Request) -> Source:
             passed_over.append((name, reason))
             continue
         found.append((name, path))
-        marks.append((name, status and (status.st_size, status.st_mtime_ns)))
+        marks.append((name, status and (status.st_size, status.st_mtime_ns, status.st_mode)))
     names, paths = [name for name, _ in found], [path for _, path in found]
-    return Source(root.name, _digest(str(root), marks), names, lambda i: images.read(paths[i]), passed_over)
+    return Source(root.name, _digest(marks), names, lambda i: images.read(paths[i]), passed_over)
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None]]:
@@ -191,7 +191,7 @@ def _open_array(request: Request) -> Source:
         return image, images.Info(f"{mode} of {dtype} in {values}", image.size)
 
     status = path.stat()
-    identity = _digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    identity = _digest(status.st_size, status.st_mtime_ns)
     return Source(path.name, identity, [f"{path.name}[{i}]" for i in range(count)], read, [], prepare)
 
 

@@ -1,7 +1,7 @@
 """The networks by name: GENERATORS[name](noise_shape, image_shape, width), DISCRIMINATORS[name](image_shape, width).
 
-Every generator takes noise of both kinds, a vector (size,) or an image (h, w, c), at every image size that is 28
-or a multiple of 4, and gives faces in [-1, 1]; every discriminator gives one logit a face, high for real.
+Every generator takes noise of both kinds, a vector (size,) or an image (h, w, c), at every image size that is a
+multiple of 4, and gives faces in [-1, 1]; every discriminator gives one logit a face, high for real.
 """
 
 from models import compact, conv, conv_dense, dense, upsample

@@ -44,15 +44,17 @@ def test_plain_line_before_the_first_step(clock, capsys):
     assert capsys.readouterr().out == "3/10  waiting  left 2:20\n"  # as if one step had been done in 20 s
 
 
-def test_terminal_line():
-    """On a terminal one line shows how far it is, redrawn in place, and the last state stays."""
+@pytest.mark.parametrize("width", [80, 120])
+def test_terminal_line(width):
+    """On a terminal one line shows all there is, redrawn in place, in 80 columns too, and the last state stays."""
+    text = "1,234 img/s loss D 1.23 G 1.23 D(x) 0.53 D(G(z)) 0.50"
     screen = io.StringIO()
-    console = Console(file=screen, force_terminal=True, width=120, _environ={})
+    console = Console(file=screen, force_terminal=True, width=width, _environ={})
     with progress.terminal(console, 1000, 200) as show:
-        show(300, "loss 1.5")
-        show(1000, "loss 0.5")
-    last = screen.getvalue().rstrip("\n\x1b[?25h").splitlines()[-1]
-    assert "1,000/1,000" in last and "loss 0.5" in last and "left" in last
+        show(300, text.replace("1,234", "999"))
+        show(1000, text)
+    last = screen.getvalue().splitlines()[-2 if screen.getvalue().splitlines()[-1].startswith("\x1b[?") else -1]
+    assert "1,000/1,000" in last and text in last and "0:00:00" in last and "left" in last
 
 
 @pytest.mark.parametrize("terminal", [True, False])

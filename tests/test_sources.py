@@ -78,8 +78,8 @@ def test_folder_lists_and_passes_over(tmp_path, eight):
         ".DS_Store": "left behind by macOS",
         "._0.png": "left behind by macOS",
         "__MACOSX/1.png": "left behind by macOS",
-        "notes.txt": ".txt is not an image",
-        "README": "no extension is not an image",
+        "notes.txt": ".txt is not a format read here",
+        "README": "no extension is not a format read here",
         "folder.png": "a folder",
     }
 

@@ -15,7 +15,7 @@ from PIL import Image
 
 import train
 from gan import avatars, images
-from gan.runs import COLUMNS
+from gan.runs import COLUMNS, Run
 
 ROOT = Path(__file__).parent.parent
 # Everything that has a state of its own: dropout, batch norm, both Adams, the average, the penalty, the flips.
@@ -217,7 +217,7 @@ def test_nan_stops_the_run(faces, cache, tmp_path):
     assert "NaN or infinite after iteration" in printed
     bad = int(printed.split("after iteration ")[1].split(".")[0].replace(",", ""))
     kept = sorted((tmp_path / "output/it/checkpoints").glob("*.npz"))
-    assert all(int(path.stem) < bad for path in kept)
+    assert kept and all(int(path.stem) < bad for path in kept)
     assert all(np.isfinite(array).all() for path in kept for array in np.load(path).values())
     assert (tmp_path / "output/it/000000.png").exists()
 
@@ -242,6 +242,14 @@ def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, caps
     assert train.main(command(faces, cache, "--epochs", "12", "--seed", "3")[2:]) == 2
     assert "seed: 0 there, 3 here" in capsys.readouterr().err
     assert (whole / "output/it/config.json").read_bytes() == before
+
+
+def test_two_at_once_are_refused(faces, cache, whole, monkeypatch, capsys):
+    """A second process in a run's folder: exit 2, and the first is left in peace."""
+    monkeypatch.chdir(whole)
+    with Run(whole / "output/it").locked():
+        assert train.main(command(faces, cache, "--epochs", "12")[2:]) == 2
+    assert "Another process is training" in capsys.readouterr().err
 
 
 def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):

@@ -208,10 +208,7 @@ def benchmark(flags: argparse.Namespace, config: configuration.Config) -> None:
     import data
 
     config = dataclasses.replace(config, precision=precision)
-    faces = data.load(
-        config.data, config.image_size, limit=config.limit, crop=config.crop, seed=config.seed,
-        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad,
-    )  # fmt: skip
+    faces = train.load(config)
     game = train.build(config)
     batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, flip=config.flip))
     contenders = {"step": (game.train_step, next(batches))}
