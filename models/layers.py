@@ -1,6 +1,7 @@
 """The few pieces that several networks share: initial weights, batch norm, noise that comes as an image."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers
 
@@ -49,6 +50,12 @@ class BatchNormalization(layers.BatchNormalization):
         return outputs
 
 
+# Which of the 3 rows of a kernel meet in each of the 4 rows of the doubled one, mirrored; then the same for rows and
+# columns at once, (16, 9). A product with a constant: sums of slices have a gradient that takes a tenth of a step.
+ROWS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
+DOUBLED = np.kron(ROWS, ROWS)
+
+
 @keras.saving.register_keras_serializable("faces")
 class UpsamplingConv2D(layers.Conv2D):
     """Nearest-neighbour doubling, then a 3x3 convolution: (n, h, w, c) -> (n, 2h, 2w, filters).
@@ -73,9 +80,8 @@ class UpsamplingConv2D(layers.Conv2D):
 
     def four_by_four(self):
         """The kernel as a transposed convolution wants it: (3, 3, in, out) -> (4, 4, out, in), mirrored."""
-        padded = tf.pad(tf.convert_to_tensor(self.kernel), [[1, 1], [1, 1], [0, 0], [0, 0]])
-        rows = padded[:-1] + padded[1:]
-        return tf.transpose(tf.reverse(rows[:, :-1] + rows[:, 1:], [0, 1]), [0, 1, 3, 2])
+        kernel = tf.transpose(tf.convert_to_tensor(self.kernel), [0, 1, 3, 2])
+        return tf.reshape(DOUBLED @ tf.reshape(kernel, (9, -1)), (4, 4, *kernel.shape[2:]))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
