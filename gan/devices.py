@@ -57,8 +57,8 @@ def has_bfloat16_gpu(details: dict) -> bool:
 def has_bfloat16_cpu(cpuinfo: str = "/proc/cpuinfo") -> bool:
     """Whether this CPU multiplies bfloat16 matrices (Intel AMX).
 
-    AVX-512's bfloat16 dot product alone (flag avx512_bf16) does not pay: a step took 1.5 times as long as in
-    float32 on a machine that has it (tools/benchmark.py --precision), as every layer converts back and forth.
+    AVX-512's bfloat16 dot product alone (flag avx512_bf16) does not pay: a step took 1.4 to 1.5 times as
+    long as in float32 on a machine that has it (tools/benchmark.py --precision mixed_bfloat16).
     """
     try:
         return "amx_bf16" in Path(cpuinfo).read_text()

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import layers
 
-from models.dense import hidden
+from models.dense import hidden, verdict
 from models.layers import BatchNormalization, UpsamplingConv2D
 
 
@@ -49,11 +49,7 @@ def discriminator(image_shape, width=64):
             layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
             layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
             layers.Flatten(),  # 50,176
-            layers.Dense(8 * width),  # 512
-            layers.LeakyReLU(0.2),
-            layers.Dense(4 * width),  # 256
-            layers.LeakyReLU(0.2),
-            layers.Dense(1, dtype="float32"),
+            *verdict(width),  # 512, 256, 1
         ],
         name="discriminator",
     )

@@ -38,11 +38,18 @@ def discriminator(image_shape, width=64):
         [
             keras.Input(image_shape),
             layers.Flatten(),  # 2352
-            layers.Dense(8 * width),  # 512
-            layers.LeakyReLU(0.2),
-            layers.Dense(4 * width),  # 256
-            layers.LeakyReLU(0.2),
-            layers.Dense(1, dtype="float32"),
+            *verdict(width),  # 512, 256, 1
         ],
         name="discriminator",
     )
+
+
+def verdict(width: int) -> list:
+    """(n, inputs) -> logits (n, 1)."""
+    return [
+        layers.Dense(8 * width),  # 512
+        layers.LeakyReLU(0.2),
+        layers.Dense(4 * width),  # 256
+        layers.LeakyReLU(0.2),
+        layers.Dense(1, dtype="float32"),
+    ]
