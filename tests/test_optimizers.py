@@ -65,13 +65,13 @@ def test_first_step_is_the_learning_rate():
     assert_close(moved, [w - 0.01 * np.sign(g) for w, g in zip(arrays(0), arrays(1), strict=True)], atol=1e-6)
 
 
-def test_epsilon_is_where_and_what_pytorchs_is():
-    """A gradient of 1e-8 from zero, beta_2 0: v is 1e-16, its root as large as epsilon, the step half of lr."""
+def test_epsilon_is_added_to_the_uncorrected_root():
+    """A gradient of 1e-6, beta_2 0.999: 0.03162 * 1e-6 / (3.162e-8 + 1e-8) = 0.7597; PyTorch's form gives 0.990."""
     weight = keras.Variable([0.0])
-    optimizer = adam(1.0, 0.0, 0.0)
+    optimizer = adam(1.0, 0.0, 0.999)
     optimizer.build([weight])
-    optimizer.apply([tf.constant([1e-8])], [weight])
-    np.testing.assert_allclose(weight.numpy(), [-0.5], rtol=1e-3)
+    optimizer.apply([tf.constant([1e-6])], [weight])
+    np.testing.assert_allclose(weight.numpy(), [-0.7597], rtol=1e-3)
 
 
 def test_scaled_adam_moves_the_same():
