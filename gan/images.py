@@ -89,6 +89,20 @@ def resize(image: Image.Image, size: int) -> Image.Image:
     return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
+def resize_exact(images: np.ndarray, size: int) -> np.ndarray:
+    """uint8 (n, h, w, 3) -> float32 (n, size, size, 3) in 0..255, not rounded: for the networks that judge images.
+
+    Bicubic over the whole area that a pixel covers, each channel apart as floats. arXiv:2104.11222, "clean".
+    """
+    resized = np.empty((len(images), size, size, 3), np.float32)
+    # One after the other: threads were slower, for each call is too short (500 images 32 -> 299 in 2 to 4 seconds).
+    for image, target in zip(images, resized, strict=True):
+        for channel in range(3):
+            plane = Image.fromarray(image[..., channel].astype(np.float32))
+            target[..., channel] = plane.resize((size, size), Image.Resampling.BICUBIC)
+    return np.clip(resized, 0, 255, out=resized)
+
+
 def grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, scale: int = 1) -> np.ndarray:
     """uint8 (n, h, w, 3) -> one picture (H, W, 3), row by row, nearly square unless `columns` is given.
 

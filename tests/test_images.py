@@ -173,6 +173,46 @@ def test_resize_is_pillows():
     np.testing.assert_array_equal(np.asarray(images.resize(image, 32)), np.asarray(image.resize((32, 32), resample=2)))
 
 
+def bicubic(old, new):
+    """Matrix (new, old) of the cubic kernel with a = -0.5, widened when it reduces, cut and evened out at the ends."""
+    wide = max(old / new, 1)
+    centres = (np.arange(new)[:, None] + 0.5) * old / new
+    t = np.abs(np.arange(old) + 0.5 - centres) / wide
+    near, far = 1.5 * t**3 - 2.5 * t**2 + 1, -0.5 * t**3 + 2.5 * t**2 - 4 * t + 2
+    weights = np.where(t < 1, near, np.where(t < 2, far, 0))
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def test_resize_exact_by_hand():
+    """Doubling two pixels weighs them 111 : -9 and 111 : 29; in between nothing is rounded, at the ends it is clipped.
+
+    The kernel at 1/4, 5/4, 3/4 is 111, -9, 29 128ths: 51 - 102 * 9/102 = 42, and 51 + 102 * 29/140 = 72.12857.
+    """
+    pixels = np.array([[[51, 153], [51, 153]], [[0, 255], [0, 255]]], np.uint8)[..., None].repeat(3, axis=-1)
+    resized = images.resize_exact(pixels, 4)
+    assert resized.dtype == np.float32
+    assert resized.shape == (2, 4, 4, 3)
+    expected = [[42, 72.12857, 131.87143, 162], [0, 52.82143, 202.17857, 255]]
+    for row in range(4):
+        for channel in range(3):
+            np.testing.assert_allclose(resized[:, row, :, channel], expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(("height", "width", "size"), [(4, 4, 2), (4, 4, 7), (32, 20, 13), (9, 32, 16), (32, 32, 64)])
+def test_resize_exact_is_two_matrices(height, width, size):
+    """Larger, smaller and both: each channel is rows times image times columns, clipped."""
+    pixels = NOISE[None, :height, :width]
+    rows, columns = bicubic(height, size), bicubic(width, size)
+    expected = np.einsum("ih,nhwc,jw->nijc", rows, pixels, columns).clip(0, 255)
+    np.testing.assert_allclose(images.resize_exact(pixels, size), expected, rtol=1e-5, atol=1e-4)
+
+
+def test_resize_exact_of_the_same_size(eight):
+    """Nothing to do is nothing done, and no images are no images."""
+    np.testing.assert_array_equal(images.resize_exact(eight, 32), eight.astype(np.float32))
+    assert images.resize_exact(eight[:0], 64).shape == (0, 64, 64, 3)
+
+
 def test_from_array_greys(eight):
     """(h, w) and (h, w, 1) are the same grey image; (h, w, 3) is taken as it is; slivers are refused."""
     grey = eight[0, :, :, 0]

@@ -26,6 +26,7 @@ ALLOWED = {
     "models.upsample": {"models.layers"},
     "gan.arrays": {"gan.images"},
     "gan.cache": {"gan.images"},
+    "gan.inception": {"gan.download"},
     "gan.runs": {"gan.config", "gan.images"},
     "gan.session": {
         *("gan.checkpoints", "gan.config", "gan.images", "gan.plots", "gan.progress", "gan.runs", "models.layers"),
