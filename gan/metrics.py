@@ -1,0 +1,198 @@
+"""Statistics of two sets of feature vectors; plain NumPy.
+
+frechet(real, fake), kid(real, fake): arrays (n, d) and (m, d) of any float type. Computed in float64 and a block
+at a time, so that a training set of 200,000 x 256 needs little memory beyond its own.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+BLOCK = 1024  # rows: 8 MB for the distances of two blocks
+
+
+def frechet(real: np.ndarray, fake: np.ndarray) -> float:
+    """Squared Frechet distance |m1 - m2|^2 + tr(S1 + S2 - 2 sqrt(S1 S2)) of two Gaussians. arXiv:1706.08500, eq. 6.
+
+    S are covariances over n - 1. Biased upwards in small sets, so compare only distances of equal n.
+    """
+    (real_mean, real_cov), (fake_mean, fake_cov) = _moments(real), _moments(fake)
+    # S1 S2 has the eigenvalues of sqrt(S1) S2 sqrt(S1), which is symmetric: they are real, and cheaper to find.
+    values, vectors = np.linalg.eigh(real_cov)
+    root = (vectors * np.sqrt(np.maximum(values, 0))) @ vectors.T
+    product = np.linalg.eigvalsh(root @ fake_cov @ root)
+    cross = np.sqrt(np.maximum(product, 0)).sum()
+    distance = np.sum((real_mean - fake_mean) ** 2) + np.trace(real_cov) + np.trace(fake_cov) - 2 * cross
+    return max(float(distance), 0.0)  # rounding may leave equal sets just below 0
+
+
+def kid(real: np.ndarray, fake: np.ndarray, subsets: int = 100, size: int = 1000, seed: int = 0) -> tuple[float, float]:
+    """Kernel inception distance: mean and standard deviation of `mmd` over random subsets. arXiv:1801.01401.
+
+    Each subset is drawn without replacement from both sets, `size` rows or as many as the smaller set has. Where that
+    is all rows of both, every subset is the same and the deviation is 0. May be negative.
+    """
+    generator = np.random.default_rng(seed)
+    size = min(size, len(real), len(fake))
+    distances = [
+        mmd(
+            real[generator.choice(len(real), size, replace=False)],
+            fake[generator.choice(len(fake), size, replace=False)],
+        )
+        for _ in range(subsets)
+    ]
+    return float(np.mean(distances)), float(np.std(distances))
+
+
+def mmd(real: np.ndarray, fake: np.ndarray) -> float:
+    """Unbiased squared maximum mean discrepancy under the kernel (x.y / d + 1)^3. arXiv:1801.01401.
+
+    Over all rows; 0 on average where both sets come from one law, so it may be negative.
+    """
+    n, m = len(real), len(fake)
+    within_real = (_kernel_sum(real, real) - _kernel_diagonal(real)) / (n * (n - 1))
+    within_fake = (_kernel_sum(fake, fake) - _kernel_diagonal(fake)) / (m * (m - 1))
+    return within_real + within_fake - 2 * _kernel_sum(real, fake) / (n * m)
+
+
+def precision_recall(real: np.ndarray, fake: np.ndarray, k: int = 3) -> tuple[float, float]:
+    """Share of fakes within the real manifold, and of reals within the fake one. arXiv:1904.06991, eq. 1 and 2.
+
+    A manifold is a union of balls, one around each row of a set, that reach the k-th nearest other row.
+    """
+    _, around_fake = _balls(real, fake, k)
+    _, around_real = _balls(fake, real, k)
+    return float(np.mean(around_fake > 0)), float(np.mean(around_real > 0))
+
+
+def density_coverage(real: np.ndarray, fake: np.ndarray, k: int = 5) -> tuple[float, float]:
+    """Real balls that a fake lies in, over k, and share of real balls that hold a fake. arXiv:2002.09797, section 3.
+
+    Density is 1 on average where both sets come from one law, and may be more; coverage is at most 1.
+    """
+    within, around_fake = _balls(real, fake, k)
+    return float(np.mean(around_fake)) / k, float(np.mean(within > 0))
+
+
+def diversity(features: np.ndarray) -> float:
+    """Mean Euclidean distance of two different rows, (n, d) -> (); reported relative to that of the real data."""
+    n, total = len(features), 0.0
+    for rows, columns, squared in _squared_distances(features, features):
+        if rows == columns:
+            np.fill_diagonal(squared, 0)
+        total += float(np.sqrt(squared).sum())
+    return total / (n * (n - 1))
+
+
+def nearest(features: np.ndarray, others: np.ndarray, skip_self: bool = False) -> tuple[np.ndarray, np.ndarray]:
+    """Euclidean distance to the nearest row of `others`, and its number: (n, d), (m, d) -> float64 (n,), int (n,).
+
+    With `skip_self`, `features` is `others` and row i may not find row i. The first of equally near rows counts.
+    """
+    if len(others) <= skip_self:
+        raise ValueError(f"no row to be nearest to among {len(others)}")
+    lowest, indices = np.full(len(features), np.inf), np.zeros(len(features), np.int64)
+    for rows, columns, squared in _squared_distances(features, others):
+        if skip_self and rows == columns:
+            np.fill_diagonal(squared, np.inf)
+        found = squared.argmin(axis=1)
+        values = squared[np.arange(len(found)), found]
+        nearer = values < lowest[rows]
+        lowest[rows][nearer] = values[nearer]
+        indices[rows][nearer] = found[nearer] + columns.start
+    # Once more by differences: |x|^2 + |y|^2 - 2 x.y rounds the distance of equal rows to a little above 0.
+    distances = np.empty(len(features))
+    for rows in _blocks(len(features)):
+        distances[rows] = np.linalg.norm(features[rows].astype(np.float64) - others[indices[rows]], axis=1)
+    return distances, indices
+
+
+def histogram_distance(real_counts: np.ndarray, fake_counts: np.ndarray) -> float:
+    """Total variation distance of two histograms over the same values, (v,), (v,) -> 0 (equal) to 1 (disjoint)."""
+    return 0.5 * float(np.abs(_shares(real_counts) - _shares(fake_counts)).sum())
+
+
+def coverage_of(real_counts: np.ndarray, fake_counts: np.ndarray, least: float = 0.005) -> float:
+    """Share of the values with at least `least` of the real data that have a tenth of it or more among the fakes.
+
+    (v,), (v,) -> 0 to 1; 1 where no value has as much.
+    """
+    real, fake = np.asarray(real_counts, np.float64), np.asarray(fake_counts, np.float64)
+    common = _shares(real) >= least
+    # Multiplied out, as whole numbers stay exact: a tenth is a tenth, not a bit less.
+    covered = (fake > 0) & (10 * fake * real.sum() >= real * fake.sum())
+    return float(np.mean(covered[common])) if common.any() else 1.0
+
+
+def _blocks(length: int) -> list[slice]:
+    return [slice(start, start + BLOCK) for start in range(0, length, BLOCK)]
+
+
+def _moments(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Mean (d,) and covariance (d, d) of rows, as `np.cov` has it, but without a copy of all of them."""
+    mean = features.mean(axis=0, dtype=np.float64)
+    scatter = np.zeros((len(mean), len(mean)))
+    for rows in _blocks(len(features)):
+        centred = features[rows] - mean
+        scatter += centred.T @ centred
+    return mean, scatter / (len(features) - 1)
+
+
+def _kernel_sum(a: np.ndarray, b: np.ndarray) -> float:
+    """Sum of the kernel over all pairs."""
+    total = 0.0
+    for rows in _blocks(len(a)):
+        scaled = a[rows].astype(np.float64) / a.shape[1]
+        for columns in _blocks(len(b)):
+            base = scaled @ b[columns].astype(np.float64).T + 1
+            total += float(np.sum(base * base * base))  # NumPy's own third power takes many times as long
+    return total
+
+
+def _kernel_diagonal(a: np.ndarray) -> float:
+    """Sum of the kernel of each row with itself."""
+    return sum(float(np.sum((np.mean(a[rows].astype(np.float64) ** 2, axis=1) + 1) ** 3)) for rows in _blocks(len(a)))
+
+
+def _squared_distances(a: np.ndarray, b: np.ndarray) -> Iterator[tuple[slice, slice, np.ndarray]]:
+    """Rows of a, rows of b, and their squared distances, block by block."""
+    centre = b.mean(axis=0, dtype=np.float64)  # far from the origin, the difference below would lose its digits
+    for rows in _blocks(len(a)):
+        x = a[rows] - centre
+        for columns in _blocks(len(b)):
+            y = b[columns] - centre
+            squared = (x**2).sum(axis=1)[:, None] + (y**2).sum(axis=1) - 2 * x @ y.T
+            yield rows, columns, np.maximum(squared, 0)
+
+
+def _squared_radii(features: np.ndarray, k: int) -> np.ndarray:
+    """Squared distance of each row to its k-th nearest other row, (n, d) -> (n,)."""
+    if not 1 <= k < len(features):
+        raise ValueError(f"k is {k}, but each of {len(features)} rows has {len(features) - 1} others")
+    lowest = np.full((len(features), k), np.inf)
+    for rows, columns, squared in _squared_distances(features, features):
+        if rows == columns:
+            np.fill_diagonal(squared, np.inf)
+        lowest[rows] = np.partition(np.hstack([lowest[rows], squared]), k - 1, axis=1)[:, :k]
+    return lowest.max(axis=1)
+
+
+def _balls(centres: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """How many `others` each centre's ball holds, and how many balls each of them lies in: ints (n,), (m,).
+
+    A point on the edge is inside, as in arXiv:1904.06991; the authors of arXiv:2002.09797 leave it outside.
+    """
+    radii = _squared_radii(centres, k)
+    within, around = np.zeros(len(centres), np.int64), np.zeros(len(others), np.int64)
+    for rows, columns, squared in _squared_distances(centres, others):
+        inside = squared <= radii[rows, None]
+        within[rows] += inside.sum(axis=1)
+        around[columns] += inside.sum(axis=0)
+    return within, around
+
+
+def _shares(counts: np.ndarray) -> np.ndarray:
+    counts = np.asarray(counts, np.float64)
+    if not counts.sum() > 0:
+        raise ValueError("an empty histogram has no shares")
+    return counts / counts.sum()

@@ -1,0 +1,266 @@
+import tracemalloc
+
+import numpy as np
+import pytest
+
+from gan import metrics
+
+# Four points whose mean is 0 and whose covariance over n - 1 is the identity: 4 * (3 / 4) / 3 = 1.
+CORNERS = np.array([[1, 1], [1, -1], [-1, 1], [-1, -1]]) * np.sqrt(3) / 2
+LINE = np.array([[0.0], [1.0], [3.0], [7.0]])
+
+
+def normal(n, d, seed=0, dtype=np.float32):
+    """Correlated Gaussian rows away from the origin, as embeddings are."""
+    rng = np.random.default_rng(seed)
+    return (rng.normal(size=(n, d)) @ rng.normal(size=(d, d)) / np.sqrt(d) + 0.5).astype(dtype)
+
+
+def distances(a, b):
+    """All distances, straight from their definition."""
+    return np.sqrt(((a[:, None].astype(np.float64) - b[None]) ** 2).sum(axis=2))
+
+
+@pytest.mark.parametrize(
+    ("stretch", "shift", "expected"),
+    [
+        ([[1, 0], [0, 1]], [0, 0], 0.0),
+        ([[1, 0], [0, 1]], [3, 4], 25.0),
+        # variances 4 and 9 against 1 and 1: (2 - 1)^2 + (3 - 1)^2, and 1 for the shift
+        ([[2, 0], [0, 3]], [0, 1], 6.0),
+        # one direction collapsed: (1 - 1)^2 + (0 - 1)^2
+        ([[1, 0], [0, 0]], [0, 0], 1.0),
+        # covariance [[2, 1], [1, 2]]: 2 + 4 - 2 (sqrt 3 + sqrt 1)
+        ([[np.sqrt(2), 0], [np.sqrt(0.5), np.sqrt(1.5)]], [0, 0], 4 - 2 * np.sqrt(3)),
+    ],
+)
+def test_frechet_by_hand(stretch, shift, expected):
+    """The distance from a Gaussian of mean 0 and covariance 1 is the number worked in the comment."""
+    fake = CORNERS @ np.transpose(stretch) + shift
+    assert metrics.frechet(CORNERS, fake) == pytest.approx(expected, abs=1e-12)
+    assert metrics.frechet(fake, CORNERS) == pytest.approx(expected, abs=1e-12)
+
+
+def test_frechet_of_covariances_that_do_not_commute():
+    """S1 = diag(4, 1), S2 = [[2, 1], [1, 2]]: for 2x2, tr sqrt(M) is sqrt(tr M + 2 sqrt(det M)).
+
+    S1 S2 = [[8, 4], [1, 2]] has trace 10 and determinant 12, so the distance is 5 + 4 - 2 sqrt(10 + 2 sqrt 12).
+    """
+    real = CORNERS @ np.diag([2, 1])
+    fake = CORNERS @ np.array([[np.sqrt(2), np.sqrt(0.5)], [0, np.sqrt(1.5)]])
+    np.testing.assert_allclose(np.cov(fake.T), [[2, 1], [1, 2]], atol=1e-12)
+    assert metrics.frechet(real, fake) == pytest.approx(9 - 2 * np.sqrt(10 + 2 * np.sqrt(12)), abs=1e-12)
+
+
+@pytest.mark.parametrize("n", [2000, 20])  # more rows than dimensions, and fewer
+def test_frechet_by_eigenvalues_of_the_product(n):
+    """The same as the textbook's formula, with the trace from the eigenvalues of S1 S2 itself."""
+    real, fake = normal(n, 32), normal(n, 32, seed=1)
+    s1, s2 = np.cov(real.T.astype(np.float64)), np.cov(fake.T.astype(np.float64))
+    trace = np.sqrt(np.linalg.eigvals(s1 @ s2).astype(complex)).real.sum()
+    mean = real.mean(axis=0, dtype=np.float64) - fake.mean(axis=0, dtype=np.float64)
+    expected = mean @ mean + np.trace(s1 + s2) - 2 * trace
+    assert metrics.frechet(real, fake) == pytest.approx(expected, rel=1e-5)
+
+
+def test_frechet_by_scipy():
+    """The same as with SciPy's matrix square root."""
+    linalg = pytest.importorskip("scipy.linalg")
+    real, fake = normal(500, 24), normal(3000, 24, seed=1)
+    s1, s2 = np.cov(real.T.astype(np.float64)), np.cov(fake.T.astype(np.float64))
+    mean = real.mean(axis=0, dtype=np.float64) - fake.mean(axis=0, dtype=np.float64)
+    expected = mean @ mean + np.trace(s1 + s2 - 2 * linalg.sqrtm(s1 @ s2).real)
+    assert metrics.frechet(real, fake) == pytest.approx(expected, rel=1e-9)
+
+
+def test_frechet_invariants():
+    """Nothing between equal sets, even singular ones; unchanged by order, a common shift and a common rotation."""
+    real, fake = normal(1500, 16, dtype=np.float64), normal(1200, 16, seed=1, dtype=np.float64)
+    distance = metrics.frechet(real, fake)
+    rotation = np.linalg.qr(np.random.default_rng(2).normal(size=(16, 16)))[0]
+    assert metrics.frechet(real[::-1], fake) == pytest.approx(distance, rel=1e-9)
+    assert metrics.frechet(real @ rotation + 50, fake @ rotation + 50) == pytest.approx(distance, rel=1e-9)
+    assert 0 <= metrics.frechet(real, real) < 1e-9
+    few = normal(10, 64)
+    assert 0 <= metrics.frechet(few, few) < 1e-5
+    assert metrics.frechet(np.ones((5, 3)), np.ones((7, 3))) == 0
+
+
+def test_mmd_by_hand():
+    """Real 0 and 1, fake 1 and 2, d = 1, kernel (x y + 1)^3.
+
+    Within real: k(0, 1) = 1. Within fake: k(1, 2) = 27. Across: k(0, 1) + k(0, 2) + k(1, 1) + k(1, 2) = 1 + 1 + 8
+    + 27 = 37, whose mean is 9.25. So 1 + 27 - 2 * 9.25 = 9.5.
+    """
+    assert metrics.mmd(np.array([[0.0], [1.0]]), np.array([[1.0], [2.0]])) == pytest.approx(9.5)
+
+
+def test_mmd_by_pairs():
+    """The same as the definition's sum over pairs i != j, for sets of several blocks and of unequal size."""
+    real, fake = normal(1500, 5), normal(1100, 5, seed=1)
+
+    def mean(a, b, drop):
+        kernel = (a.astype(np.float64) @ b.astype(np.float64).T / 5 + 1) ** 3
+        return kernel[~np.eye(len(a), dtype=bool)].mean() if drop else kernel.mean()
+
+    expected = mean(real, real, True) + mean(fake, fake, True) - 2 * mean(real, fake, False)
+    assert metrics.mmd(real, fake) == pytest.approx(expected, rel=1e-9)
+
+
+def test_kid_is_unbiased_and_repeatable():
+    """KID of two draws from one law straddles 0; a shift of one is far from it; a seed gives the same again."""
+    draws = np.random.default_rng(0).normal(size=(2, 1000, 8))
+    mean, std = metrics.kid(*draws, subsets=30, size=100)
+    assert abs(mean) < std and std > 0
+    shifted, _ = metrics.kid(draws[0], draws[1] + 0.5, subsets=30, size=100)
+    assert shifted > 5 * std
+    assert metrics.kid(*draws, subsets=3, size=50) == metrics.kid(*draws, subsets=3, size=50)
+    assert metrics.kid(*draws, subsets=3, size=50) != metrics.kid(*draws, subsets=3, size=50, seed=1)
+
+
+def test_kid_of_small_sets_takes_all_rows():
+    """Where `size` is more than there is, every subset is the whole: the mean is the MMD."""
+    real, fake = normal(40, 6), normal(40, 6, seed=1)
+    mean, std = metrics.kid(real, fake, subsets=4)
+    assert mean == pytest.approx(metrics.mmd(real, fake)) and std == pytest.approx(0, abs=1e-9)
+
+
+def test_precision_recall_by_hand():
+    """On a line, k = 1. Real 0, 1, 3, 7 have radii 1, 1, 2, 4: the balls [-1, 1], [0, 2], [1, 5], [3, 11].
+
+    Of the fakes -2, 0.5, 11 and 30 the second and, on the edge, the third lie inside: precision 2 / 4. Their radii
+    are 2.5, 2.5, 10.5 and 19: [-4.5, 0.5], [-2, 3], [0.5, 21.5], [11, 49] hold every real face: recall 1.
+    """
+    fake = np.array([[-2.0], [0.5], [11.0], [30.0]])
+    assert metrics.precision_recall(LINE, fake, k=1) == (0.5, 1.0)
+    assert metrics.precision_recall(fake, LINE, k=1) == (1.0, 0.5)
+
+
+def test_density_coverage_by_hand():
+    """The same balls: 0.5 lies in two of them, 11 in one, -2 and 30 in none, so density is 3 / 4.
+
+    [-1, 1] and [0, 2] hold 0.5, [3, 11] holds 11, [1, 5] holds none: coverage 3 / 4. With k = 2 the radii are 3, 2,
+    3, 6, the balls [-3, 3], [-1, 3], [0, 6], [1, 13]: 1 + 3 + 1 + 0 of them over 4 fakes and k, and all covered.
+    """
+    fake = np.array([[-2.0], [0.5], [11.0], [30.0]])
+    assert metrics.density_coverage(LINE, fake, k=1) == (0.75, 0.75)
+    assert metrics.density_coverage(LINE, fake, k=2) == (0.625, 1.0)
+
+
+def test_manifolds_by_definition():
+    """Sets of several blocks give what full tables of distances give."""
+    real, fake = normal(1300, 4), normal(1100, 4, seed=1) * np.float32(1.3)
+    table, k = distances(real, fake), 3
+    real_radii = np.sort(distances(real, real), axis=1)[:, k]  # column 0 is the row itself
+    fake_radii = np.sort(distances(fake, fake), axis=1)[:, k]
+    inside = table <= real_radii[:, None]
+    assert metrics.precision_recall(real, fake) == (
+        pytest.approx(inside.any(axis=0).mean()),
+        pytest.approx((table <= fake_radii).any(axis=1).mean()),
+    )
+    assert metrics.density_coverage(real, fake, k=3) == (
+        pytest.approx(inside.sum() / (k * len(fake))),
+        pytest.approx(inside.any(axis=1).mean()),
+    )
+
+
+def test_collapse_and_noise_show_where_they_should():
+    """A generator stuck on one real face is precise but recalls and covers little; distant noise has nothing."""
+    real = normal(400, 8)
+    stuck = real[:1] + np.random.default_rng(1).normal(size=(300, 8)) * 1e-3
+    precision, recall = metrics.precision_recall(real, stuck)
+    density, coverage = metrics.density_coverage(real, stuck)
+    assert precision == 1 and recall < 0.02 and density > 0.5 and coverage < 0.1
+    assert metrics.precision_recall(real, stuck + 100) == (0, 0)
+    assert metrics.density_coverage(real, stuck + 100) == (0, 0)
+
+
+def test_one_law_has_density_one():
+    """Two draws from one law: density about 1, coverage about 1 - 2^-k (Naeem et al., section 3.3)."""
+    real, fake = np.random.default_rng(0).normal(size=(2, 2000, 4))
+    density, coverage = metrics.density_coverage(real, fake, k=5)
+    assert density == pytest.approx(1, abs=0.05)
+    assert coverage == pytest.approx(1 - 2**-5, abs=0.02)
+
+
+def test_too_few_rows_for_k():
+    """Three rows have no third other row: said in words, before anything infinite comes of it."""
+    with pytest.raises(ValueError, match="k is 3, but each of 3 rows has 2 others"):
+        metrics.precision_recall(LINE[:3], LINE)
+
+
+def test_diversity():
+    """The mean of 1, 3, 7, 2, 6, 4 is 23 / 6; equal rows have none; twice as wide is twice as diverse."""
+    assert metrics.diversity(LINE) == pytest.approx(23 / 6)
+    assert metrics.diversity(np.full((1200, 3), 0.1)) < 1e-9
+    features = normal(1100, 7)
+    expected = distances(features, features).sum() / (1100 * 1099)
+    assert metrics.diversity(features) == pytest.approx(expected, rel=1e-9)
+    assert metrics.diversity(2 * features) == pytest.approx(2 * expected, rel=1e-6)
+
+
+def test_nearest_by_hand():
+    """Nearest of 0, 1, 3, 7; the first where two are equally near; exactly 0 where it is there itself."""
+    found, indices = metrics.nearest(np.array([[2.0], [7.0], [-4.0], [6.0]]), LINE)
+    assert found.tolist() == [1, 0, 4, 1] and indices.tolist() == [1, 3, 0, 3]
+    found, indices = metrics.nearest(LINE, LINE, skip_self=True)
+    assert found.tolist() == [1, 1, 2, 4] and indices.tolist() == [1, 0, 1, 2]
+    with pytest.raises(ValueError, match="no row to be nearest to"):
+        metrics.nearest(LINE[:1], LINE[:1], skip_self=True)
+
+
+def test_nearest_by_definition():
+    """Sets of several blocks give what a full table gives, with and without the row itself."""
+    features, others = normal(1100, 6), normal(1300, 6, seed=1)
+    table = distances(features, others)
+    found, indices = metrics.nearest(features, others)
+    np.testing.assert_array_equal(indices, table.argmin(axis=1))
+    np.testing.assert_allclose(found, table.min(axis=1), rtol=1e-12)
+    table = distances(others, others)
+    np.fill_diagonal(table, np.inf)
+    found, indices = metrics.nearest(others, others, skip_self=True)
+    np.testing.assert_array_equal(indices, table.argmin(axis=1))
+    np.testing.assert_allclose(found, table.min(axis=1), rtol=1e-12)
+
+
+def test_copies_are_at_distance_zero():
+    """A copied row is found, at exactly 0, even far from the origin; a row twice in a set is its own twin's nearest."""
+    others = normal(1500, 20) + np.float32(1000)
+    found, indices = metrics.nearest(others[[1400, 3]], others)
+    assert found.tolist() == [0, 0] and indices.tolist() == [1400, 3]
+    twice = np.concatenate([others, others])
+    found, indices = metrics.nearest(twice, twice, skip_self=True)
+    assert not found.any()
+    np.testing.assert_array_equal(indices, np.roll(np.arange(3000), 1500))
+
+
+def test_memory_stays_small():
+    """Neither distances to a large set nor its covariance take the memory of a table or of a float64 copy."""
+    large, small = np.zeros((40_000, 64), np.float32), np.zeros((300, 64), np.float32)  # 10 MB; the table: 96 MB
+    tracemalloc.start()
+    metrics.nearest(small, large)
+    metrics.frechet(small, large)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 15e6
+
+
+def test_histograms_by_hand():
+    """Shares 0.5, 0.3, 0.2, 0 against 0.25, 0.75, 0, 0 differ by 0.25 + 0.45 + 0.2, of which half counts."""
+    assert metrics.histogram_distance([50, 30, 20, 0], [1, 3, 0, 0]) == pytest.approx(0.45)
+    assert metrics.histogram_distance([1, 2], [10, 20]) == pytest.approx(0)
+    assert metrics.histogram_distance([5, 0], [0, 3]) == 1
+    with pytest.raises(ValueError, match="empty histogram"):
+        metrics.histogram_distance([1, 2], [0, 0])
+
+
+def test_coverage_of_by_hand():
+    """Real shares 0.7, 0.26, 0.03, 0.006, 0.004: the last is too rare to count.
+
+    Of the others, fakes have 0.97 (yes), 0.026 (just a tenth: yes), 0.002 (less than 0.003: no) and 0.002 (yes).
+    """
+    assert metrics.coverage_of([700, 260, 30, 6, 4], [970, 26, 2, 2, 0]) == 0.75
+    assert metrics.coverage_of([700, 260, 30, 6, 4], [970, 26, 2, 2, 0], least=0.004) == 0.6
+    assert metrics.coverage_of([700, 260, 30, 6, 4], [0, 0, 0, 0, 0]) == 0
+    assert metrics.coverage_of([1, 1], [1, 1], least=0.6) == 1
+    assert metrics.coverage_of([3, 7], [3, 97]) == 1  # exactly a tenth, which rounding must not take away
