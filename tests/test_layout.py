@@ -25,6 +25,7 @@ ALLOWED = {
     "models.dense": {"models.layers"},
     "models.upsample": {"models.layers"},
     "gan.arrays": {"gan.images"},
+    "gan.attributes": {"gan.avatars", "gan.checkpoints", "gan.images"},
     "gan.cache": {"gan.images"},
     "gan.inception": {"gan.download"},
     "gan.runs": {"gan.config", "gan.images"},
