@@ -21,6 +21,7 @@ from gan.errors import RunError, UsageError
 
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05
+FEWEST_HELD = 20  # unseen faces that a score can be taken against
 PIECE = 32  # rows gathered before their pages are handed back
 
 
@@ -29,13 +30,24 @@ class Faces:
     """Decoded faces, uint8 (n, h, w, 3) on disk, and what became of the rest.
 
     `left_out` is (name, reason): first the unreadable, then the files passed over. `attributes` tells of the
-    drawn avatars what is in each, and of other faces nothing.
+    drawn avatars what is in each, and of other faces nothing. `digests` uint64 (n,) are of each file's content.
     """
 
     images: np.ndarray
     report: dict
     left_out: list[tuple[str, str]]
     attributes: dict[str, list[str]] = field(default_factory=dict)
+    digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
+
+    def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
+        """Numbers of the faces to train on, and of the `holdout` share that never trains; each in order.
+
+        A face's own content decides, so a face is on the same side on every machine, whatever lies beside it, and
+        so are its copies. Where fewer than `FEWEST_HELD` are to be expected, none is held out.
+        """
+        share = holdout if holdout * len(self.images) >= FEWEST_HELD else 0.0
+        held = self.digests < np.uint64(int(share * 2**64)) if share else np.zeros(len(self.images), bool)
+        return np.flatnonzero(~held), np.flatnonzero(held)
 
 
 def load(
@@ -62,11 +74,11 @@ def load(
     path = folder / f"{cache.key(opened.identity, image_size, limit, crop)}.npy"
     if not cache.is_whole(path):
         cache.build(path, opened, image_size, crop=crop, limit=limit, progress=_progress)
-    pixels, report, left_out, attributes = cache.read(path)
+    pixels, report, left_out, attributes, digests = cache.read(path)
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["left_out"] | {"passed_over": len(opened.passed_over)}
     report |= {"source": opened.title, "left_out": counts}
-    faces = Faces(pixels, report, left_out[: counts["unreadable"]] + opened.passed_over, attributes)
+    faces = Faces(pixels, report, left_out[: counts["unreadable"]] + opened.passed_over, attributes, digests)
     _require_readable(faces, allow_bad)
     return faces
 
@@ -112,28 +124,31 @@ def _pass(seed: int, number: int, n: int) -> np.ndarray:
     return np.random.default_rng([seed, number]).permutation(n)
 
 
-def batches(real: np.ndarray, batch_size: int, *, seed: int = 0, start: int = 0, flip: bool = False):
+def batches(
+    real: np.ndarray, batch_size: int, *, rows: np.ndarray | None = None, seed: int = 0, start: int = 0,
+    flip: bool = False,
+):  # fmt: skip
     """uint8 images (n, h, w, c) -> an endless tf.data.Dataset of float32 (batch_size, h, w, c) in [-1, 1].
 
-    Batch number i depends on (seed, i) alone, so `start` goes on exactly where an earlier run stopped, at
-    once. `flip` mirrors half of the images.
+    Of the images, those numbered in `rows` are used, or all. Batch number i depends on (seed, i) alone, so `start`
+    goes on exactly where an earlier run stopped, at once. `flip` mirrors half of the images.
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
-    gather = _gatherer(real, batch_size, seed)
+    gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
 
     def batch(i):
-        rows = tf.numpy_function(gather, [i], tf.uint8, stateful=False)
-        rows = tf.ensure_shape(rows, (batch_size, *real.shape[1:]))
+        pixels = tf.numpy_function(gather, [i], tf.uint8, stateful=False)
+        pixels = tf.ensure_shape(pixels, (batch_size, *real.shape[1:]))
         chances = tf.random.stateless_uniform((batch_size, 1, 1, 1), tf.stack([np.int64(seed + 2**32), i]))
-        rows = tf.where(chances < (0.5 if flip else 0.0), rows[:, :, ::-1], rows)
-        return images.to_unit(tf.cast(rows, tf.float32))
+        pixels = tf.where(chances < (0.5 if flip else 0.0), pixels[:, :, ::-1], pixels)
+        return images.to_unit(tf.cast(pixels, tf.float32))
 
     numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     return numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
-def _gatherer(real: np.ndarray, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
+def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
     """A function of the batch number that copies the batch's rows and leaves no pages of the cache behind.
 
     A page of a mapped file counts as this program's memory, and one row may bring two megabytes of its
@@ -143,13 +158,13 @@ def _gatherer(real: np.ndarray, batch_size: int, seed: int) -> Callable[[int], n
     hand_back = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None  # not on Windows
 
     def gather(i: int) -> np.ndarray:
-        rows = np.empty((batch_size, *pixels.shape[1:]), np.uint8)
-        numbers = order(seed, int(i) * batch_size, batch_size, len(pixels))
+        batch = np.empty((batch_size, *pixels.shape[1:]), np.uint8)
+        numbers = rows[order(seed, int(i) * batch_size, batch_size, len(rows))]
         for piece in range(0, batch_size, PIECE):
-            rows[piece : piece + PIECE] = pixels[numbers[piece : piece + PIECE]]
+            batch[piece : piece + PIECE] = pixels[numbers[piece : piece + PIECE]]
             if hand_back:
                 hand_back(mmap.MADV_DONTNEED)
-        return rows
+        return batch
 
     return gather
 

@@ -142,9 +142,12 @@ class DCGAN:
         noise = self.noise(shape, tf.stack([tf.constant(self.seed, tf.int64), number]))
         return tf.ensure_shape(noise, (None, *self.generator.input_shape[1:]))
 
-    def fixed_noise(self, count: int):
-        """The noise behind every picture of a run: (count, *noise shape), apart from all that trains."""
-        return self.noise((count, *self.generator.input_shape[1:]), (self.seed, -1))
+    def fixed_noise(self, count: int, stream: int = -1):
+        """The noise behind every picture of a run: (count, *noise shape), apart from all that trains.
+
+        Other negative streams are other noise, as fixed.
+        """
+        return self.noise((count, *self.generator.input_shape[1:]), (self.seed, stream))
 
     @tf.function(autograph=False)
     def imagine(self, noise):

@@ -51,24 +51,29 @@ def train(config: Config, dry_run: bool = False) -> int:
     device, precision = devices.prepare(config.precision)
 
     import data
+    from gan.progress import Pace
     from gan.runs import Run
     from gan.session import Session
 
     config = dataclasses.replace(config, precision=precision)
+    rows, held = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
-    total = config.iterations(len(faces.images))
     game = build(config)
     run = Run(OUTPUT / config.name)
-    print(*header(config, game, len(faces.images), total, device, run.folder), sep="\n", flush=True)
+    pace = Pace(config.iterations(len(rows)), config.minutes)
+    print(*header(config, game, len(rows), len(held), pace, device, run.folder), sep="\n", flush=True)
     if dry_run:
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
     known = f"{faces.report['used']:,} of {faces.report['source']} ({faces.report['key']})"
-    batches = partial(data.batches, faces.images, config.images_per_iteration, seed=config.seed, flip=config.flip)
+    batches = partial(
+        data.batches, faces.images, config.images_per_iteration, rows=rows, seed=config.seed, flip=config.flip
+    )
     with run.locked():
         run.claim({**dataclasses.asdict(config), "faces": known})
         run.describe_data(faces.report, faces.left_out)
-        return Session(config, game, run, lambda start: batches(start=start), total).play()
+        judge = build_judge(config, game, faces, rows, held)
+        return Session(config, game, run, lambda start: batches(start=start), pace, judge).play()
 
 
 def load(config: Config):
@@ -113,14 +118,42 @@ def build(config: Config):
     )
 
 
-def header(config: Config, game, faces: int, total: int, device: str, folder: Path) -> list[str]:
+def build_judge(config: Config, game, faces, rows, held):
+    """Who scores the game's averaged generator against the faces held out."""
+    import numpy as np
+
+    from gan.images import to_uint8
+    from gan.judge import Judge
+    from gan.scores import Real
+
+    def make(count: int):
+        noise = game.fixed_noise(count, stream=-2)
+        return np.concatenate([to_uint8(game.imagine(noise[i : i + 64])) for i in range(0, count, 64)])
+
+    return Judge(
+        Real(faces.images, held),
+        Real(faces.images, rows),
+        make,
+        samples=config.score_samples,
+        forced=config.score_every > 0,
+        patience=config.patience,
+        photographs=not faces.attributes,
+    )
+
+
+def header(config: Config, game, faces: int, held: int, pace, device: str, folder: Path) -> list[str]:
     """What is about to happen, in words."""
-    seen = total * config.images_per_iteration
+    seen = pace.total * config.images_per_iteration
+    length = (
+        f"{config.minutes:g} minutes of iterations of {config.images_per_iteration} over {faces:,} faces"
+        if config.minutes
+        else f"{pace.total:,} iterations of {config.images_per_iteration} = {seen:,} images"
+        f" = {seen / faces:.1f} passes over {faces:,} faces"
+    )
     return [
         f"{config.recipe}: {config.noise} noise, {config.generator} generator of {game.generator.count_params():,}"
         f" weights, {config.discriminator} discriminator of {game.discriminator.count_params():,}",
-        f"{total:,} iterations of {config.images_per_iteration} = {seen:,} images"
-        f" = {seen / faces:.1f} passes over {faces:,} faces",
+        f"{length}, {held:,} more held out for scores",
         f"{device}, {config.precision}, into {folder}",
     ]
 

@@ -21,7 +21,7 @@ import numpy as np
 from gan import files, images
 from gan.errors import RunError, UsageError
 
-VERSION = 1  # raise it when the same files would give other pixels
+VERSION = 2  # raise it when the same files would give other pixels
 CHUNK = 64  # images decoded by one task
 
 
@@ -44,32 +44,33 @@ def build(path: Path, opened, size: int, *, crop: int, limit: int, progress: Cal
     try:
         with files.atomic(path) as file:
             with progress(f"Decoding {opened.title}") as tick:
-                seen, left_out = _decode_all(file, names, decode, tick)
+                seen, digests, left_out = _decode_all(file, names, decode, tick)
             if not seen:
                 raise RunError(f"No readable image in {opened.title}: {first_few(left_out)}.")
             _rewind(file, (seen.total(), size, size, 3))
             report = _report(opened, seen, len(left_out)) | {"size": size, "key": path.stem}
             report["crop"] = images.crop_in_words(crop, report["sizes"])
             with files.atomic(path.with_suffix(".json")) as beside:
-                beside.write(json.dumps([report, left_out + opened.passed_over, attributes]).encode())
+                beside.write(json.dumps([report, left_out + opened.passed_over, attributes, digests.hex()]).encode())
     except OSError as error:
         reason = f"{path.parent} cannot be written ({error.strerror or error})"
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
 
 
-def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict]:
-    """Images uint8 (n, h, w, 3) still on disk, the report, (name, reason) of the left out, attributes.
+def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.ndarray]:
+    """Images uint8 (n, h, w, 3) still on disk, report, (name, reason) of the left out, attributes, digests uint64 (n,).
 
     Raises `ValueError` when the cache is not whole.
     """
     try:
-        report, left_out, attributes = json.loads(path.with_suffix(".json").read_bytes())
+        report, left_out, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError) as error:
         raise ValueError(str(error)) from error
     if len(pixels) != report["used"] or path.stat().st_size != pixels.offset + pixels.nbytes:
         raise ValueError("wrong length")
-    return pixels, report, [(name, reason) for name, reason in left_out], attributes
+    digests = np.frombuffer(bytes.fromhex(digests), ">u8")
+    return pixels, report, [(name, reason) for name, reason in left_out], attributes, digests
 
 
 def is_whole(path: Path) -> bool:
@@ -91,19 +92,20 @@ def first_few(left_out: list[tuple[str, str]], most: int = 5) -> str:
     return ", ".join(named + more) or "nothing is named like an image"
 
 
-def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, list]:
-    """Writes the rows of all that can be read, and counts their `Info`s; names the rest, with the reason."""
-    seen, left_out = Counter(), []
+def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, bytes, list]:
+    """Writes the rows of all that can be read; counts their `Info`s, joins their digests, names the rest with why."""
+    seen, digests, left_out = Counter(), bytearray(), []
     _rewind(file, (0, 0, 0, 3))  # holds the place of the header
     with contextlib.closing(_in_order(decode, len(names))) as decoded:
-        for done, (name, (row, found)) in enumerate(zip(names, decoded, strict=True), start=1):
+        for done, (name, (row, found, digest)) in enumerate(zip(names, decoded, strict=True), start=1):
             if row is None:
                 left_out.append((name, found))
             else:
                 file.write(row)
                 seen[found] += 1
+                digests += digest
             tick(done, len(names))
-    return seen, left_out
+    return seen, bytes(digests), left_out
 
 
 def _rewind(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -113,13 +115,14 @@ def _rewind(file: BinaryIO, shape: tuple[int, ...]) -> None:
     assert file.tell() == 128
 
 
-def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None, images.Info | str]:
-    """The pixels of image number `i` and how it was stored, or None and why it cannot be read."""
+def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None, images.Info | str, bytes]:
+    """The pixels of image number `i`, how it was stored and its content's digest, or None and why it cannot be read."""
     try:
-        image, info = read(i)
-        return images.resize(images.square(image, crop), size).tobytes(), info
+        image, info, content = read(i)
+        digest = hashlib.blake2b(content, digest_size=8).digest()
+        return images.resize(images.square(image, crop), size).tobytes(), info, digest
     except images.Unreadable as error:
-        return None, str(error)
+        return None, str(error), b""
 
 
 def _in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:

@@ -1,4 +1,4 @@
-"""Everything that decides a run: one flat Config, the recipes, and the command line made from them."""
+"""Everything that decides a run: one flat Config, and the command line made from it."""
 
 import argparse
 import dataclasses
@@ -7,6 +7,8 @@ import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from gan.recipes import RECIPES
 
 
 def option(default, help, *, choices=None, least=None, most=None, kind=None):
@@ -62,12 +64,20 @@ class Config:
         "half-life, in images, of the generator's moving average (EMA), which makes the pictures (0: none)",
         least=0.0,
     )
+    # scores
+    holdout: float = option(0.1, "share of the faces that never train, for scores to be against", least=0.0, most=0.5)
+    score_every: int = option(
+        0, "iterations from one score to the next (0: about twenty a run, in at most 5%% of its time)", least=0
+    )
+    score_samples: int = option(0, "faces made for one score (0: as many as that time allows)", least=0, most=10_000)
+    patience: int = option(0, "stop after this many scores without a better one (0: never)", least=0)
     # run
     batch_size: int = option(64, "images in one update", least=1)
     epochs: int = option(2000, "how many epochs", least=1)
     steps_per_epoch: int | str = option(
         1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
     )
+    minutes: float = option(0.0, "train for this long instead of --epochs (0: --epochs)", least=0.0)
     sample_every: int = option(0, "iterations from one picture and checkpoint to the next (0: a twentieth)", least=0)
     seed: int = option(0, "fixes data order, first weights, noise and drawn faces", least=0, most=2**32 - 1)
     precision: str = option(
@@ -77,6 +87,13 @@ class Config:
     )
     recipe: str = option("default", "a whole set of the above, which flags override")
     run: str = option("", "the run's folder in output/ (default: recipe, noise, generator, size, data)")
+
+    @classmethod
+    def of(cls, saved: dict) -> "Config":
+        """The configuration that a run's config.json holds; what it does not name is as by default."""
+        fields = {field.name: field.metadata["kind"] for field in dataclasses.fields(cls)}
+        known = {name: value for name, value in {"holdout": 0.0, **saved}.items() if name in fields}
+        return cls(**{name: tuple(value) if fields[name] is tuple else value for name, value in known.items()})
 
     @property
     def name(self) -> str:
@@ -100,55 +117,6 @@ class Config:
         return self.batch_size * self.discriminator_steps
 
 
-# The Udacity face-generation project as its students ran it: uniform noise, Adam(2e-4, 0.5), whole passes.
-UDACITY = {
-    "image_size": 32, "flip": False, "noise_size": 100, "noise_distribution": "uniform",
-    "generator": "conv", "discriminator": "conv", "width": 64, "penalty": "none", "average_half_life": 0.0,
-    "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
-    "generator_betas": (0.5, 0.999), "discriminator_betas": (0.5, 0.999),
-    "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",
-}  # fmt: skip
-
-# Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They update
-# the discriminator twice, on 16 real faces, then on 16 fakes of a generator at rest; here once, on 32 and 32 of a
-# generator in training.
-KERAS_GAN = {
-    **UDACITY, "image_size": 28, "noise_distribution": "normal", "batch_size": 32, "steps_per_epoch": 1,
-}  # fmt: skip
-
-RECIPES = {
-    "default": {},  # our own: narrow generator, unnormalised discriminator, lazy R1, moving average, flips
-    # github.com/zeeshaanahmad/face-generation, at the three widths it tried
-    "udacity-64": {**UDACITY, "epochs": 100},
-    "udacity-128": {**UDACITY, "width": 128, "epochs": 100},
-    "udacity-256": {**UDACITY, "width": 256},
-    # github.com/UsmanIjaz/DL_Face_Generation: small discriminator, wide generator, slow Adam. Its biases start at
-    # PyTorch's random ones, here at 0.
-    "udacity-32-128": {
-        **UDACITY, "width": 128, "discriminator_width": 32, "noise_size": 128, "epochs": 40,
-        "generator_learning_rate": 1e-4, "discriminator_learning_rate": 1e-4,
-        "generator_betas": (0.9, 0.999), "discriminator_betas": (0.9, 0.999),
-    },
-    # github.com/saisravanth/udacity: a generator that starts at 2 x 2 x 1024. Batch size read off its loss chart.
-    "udacity-2x2": {**UDACITY, "generator": "conv-2x2", "batch_size": 32},
-    # github.com/Nourah-AlMutlaq/Face-Generation. It draws batch norm's gamma from N(0, 0.02) by a slip, so that
-    # layers start near 0; here gamma starts at 1, as in the other three. Biases as in udacity-32-128.
-    "udacity-32": {**UDACITY, "width": 32},
-    # github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, in RGB
-    "keras-gan-upsample": {
-        **KERAS_GAN, "generator": "upsample", "discriminator": "upsample", "discriminator_width": 32, "epochs": 4000,
-    },
-    # gan_rgb.py, grown from Keras-GAN's gan/gan.py: dense layers only
-    "keras-gan-dense": {**KERAS_GAN, "generator": "dense", "discriminator": "dense", "epochs": 30_000},
-    # github.com/drmerlot/GAN-Face-Generation: image-shaped noise, convolutions, then dense layers. It was asked
-    # for 30,000 iterations and stopped by hand at 2,900. It trains on the first 5,000 faces it finds, for want of
-    # memory; here on all. Its pictures show 0.4 x + 0.5, washed out; here the whole range.
-    "conv-dense": {
-        **KERAS_GAN, "noise": "image", "generator": "conv-dense", "discriminator": "conv-dense", "epochs": 2900,
-    },
-}  # fmt: skip
-
-
 def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     """Defaults, overridden by the recipe, overridden by flags; and whether this is a dry run.
 
@@ -167,7 +135,7 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
 
 
 # The titles of --help, each before its first field.
-GROUPS = {"data": "data", "noise": "networks", "loss": "game", "batch_size": "run"}
+GROUPS = {"data": "data", "noise": "networks", "loss": "game", "holdout": "scores", "batch_size": "run"}
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -230,16 +198,19 @@ def limited(kind, field: dataclasses.Field):
     return convert
 
 
-# What may differ between a run and the command that goes on with it: its length, and where things lie.
-FREE = {"epochs", "steps_per_epoch", "sample_every", "allow_bad", "cache_dir", "run", "recipe", "data"}
+# What may differ between a run and the command that goes on with it: its length, its looks, and where things lie.
+FREE = {
+    "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience",
+    "allow_bad", "cache_dir", "run", "recipe", "data",
+}  # fmt: skip
 
 
 def differences(saved: dict, config: dict) -> list[str]:
     """The settings, one line each, in which two runs' dictionaries differ, apart from those that may.
 
-    A setting that the older one does not know had the value that is the default now.
+    A setting that the older one does not know had the value that is the default now, but that it held nothing out.
     """
-    defaults = json.loads(json.dumps(dataclasses.asdict(Config())))
+    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | {"holdout": 0.0}
     saved, config = {**defaults, **saved}, {**defaults, **config}
     names = [name for name in {**saved, **config} if name not in FREE]
     return [

@@ -9,6 +9,7 @@ import math
 import os
 import warnings
 from collections.abc import Container
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -46,11 +47,14 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read(file: bytes | str | os.PathLike) -> tuple[Image.Image, Info]:
-    """The image in a file or in its bytes, upright, RGB; transparency lies on white. Raises `Unreadable`."""
+def read(file: bytes | str | os.PathLike) -> tuple[Image.Image, Info, bytes]:
+    """The image in a file or in its bytes, upright, RGB, transparency on white; how it was stored; the bytes.
+
+    Raises `Unreadable`.
+    """
     try:
-        with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as stream:
-            return _decode(stream)
+        content = file if isinstance(file, bytes) else Path(file).read_bytes()
+        return *_decode(io.BytesIO(content)), content
     except Unreadable:
         raise
     except Exception as error:  # decoders answer bad bytes with nearly every kind of exception

@@ -8,16 +8,32 @@ import numpy as np
 from gan.files import atomic
 
 
-def losses(log: Path, path: Path) -> None:
-    """Draws both losses of log.csv: each iteration faintly, their running mean in full."""
+def chart(log: Path, scores: list[dict], path: Path) -> None:
+    """Draws both losses of log.csv and, above the same iterations, what became of the faces meanwhile.
+
+    `scores` are rows of metrics.csv; without any, the losses stand alone.
+    """
     matplotlib.use("Agg")
     from matplotlib.figure import Figure  # not pyplot: it keeps every figure until it is closed
 
     rows = np.genfromtxt(log, delimiter=",", names=True)
     if rows.size < 2:
         return
-    figure = Figure(figsize=(8, 4), layout="constrained")
-    axes = figure.subplots()
+    panels = [(losses, rows), (quality, scores), (shares, scores)] if scores else [(losses, rows)]
+    figure = Figure(figsize=(8, 1 + 3 * len(panels)), layout="constrained")
+    for axes, (draw, content) in zip(
+        figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True
+    ):
+        draw(axes, content)
+        axes.legend(loc="upper right")
+        axes.grid(alpha=0.3)
+    axes.set(xlabel="iteration")
+    with atomic(path) as file:
+        figure.savefig(file, format="png", dpi=100)
+
+
+def losses(axes, rows: np.ndarray) -> None:
+    """Both losses: each iteration faintly, their running mean in full."""
     for column, label, colour in [
         ("d_loss", "discriminator", "tab:blue"),
         ("g_loss", "generator", "tab:orange"),
@@ -26,11 +42,25 @@ def losses(log: Path, path: Path) -> None:
         iterations, smooth = running_mean(rows["iteration"], rows[column])
         axes.plot(iterations, smooth, color=colour, label=label)
     top = np.percentile(np.concatenate([rows["d_loss"], rows["g_loss"]]), 99.5)
-    axes.set(xlabel="iteration", ylabel="loss", title="Training losses", ylim=(0, 1.1 * top))
-    axes.legend(loc="upper right")
-    axes.grid(alpha=0.3)
-    with atomic(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    axes.set(ylabel="loss", title="Training losses", ylim=(0, 1.1 * top))
+
+
+def quality(axes, scores: list[dict]) -> None:
+    """The score, low is good, with the best one marked."""
+    iterations, kid = ([row[name] for row in scores] for name in ("iteration", "kid"))
+    best = int(np.argmin(kid))
+    axes.plot(iterations, kid, color="tab:green", marker=".", label="kid-onet")
+    axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
+    axes.set(ylabel="kid-onet, low is good", title="Quality", yscale="log" if min(kid) > 0 else "linear")
+
+
+def shares(axes, scores: list[dict]) -> None:
+    """Face rate, diversity and memorisation."""
+    for name, label in [("face_rate", "faces found"), ("diversity", "diversity"), ("memorisation", "memorisation")]:
+        known = [(row["iteration"], row[name]) for row in scores if row[name] is not None]
+        if known:
+            axes.plot(*zip(*known, strict=True), marker=".", label=label)
+    axes.set(ylabel="1: as real faces", title="Variety", ylim=(0, None))
 
 
 def running_mean(x: np.ndarray, y: np.ndarray, windows: int = 100) -> tuple[np.ndarray, np.ndarray]:

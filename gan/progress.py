@@ -1,4 +1,4 @@
-"""How far a run is: one moving line on a terminal, a plain line now and then elsewhere."""
+"""How far a run is, what is due then, and how it shows: one moving line on a terminal, elsewhere plain lines."""
 
 import contextlib
 import time
@@ -8,22 +8,50 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY = 15.0  # seconds from one plain line to the next
+MARKS = 20  # moments of a run at which something is due, unless asked otherwise
+
+
+class Pace:
+    """How far a run is: in iterations, or in seconds of training where `minutes` is not 0."""
+
+    def __init__(self, total: int, minutes: float = 0.0):
+        self.total, self.limit = total, 60 * minutes
+        self.unit = " s" if minutes else ""
+
+    def share(self, iteration: int, seconds: float) -> float:
+        """How much of the run is done, from 0; 1 and above: all."""
+        return seconds / self.limit if self.limit else iteration / self.total
+
+
+class Marks:
+    """The moments at which something is due: every `every` iterations, or, for 0, twenty times a run."""
+
+    def __init__(self, pace: Pace, every: int, share: float):
+        self.pace, self.last = pace, int(MARKS * share)
+        self.every = every or (0 if pace.limit else max(1, pace.total // MARKS))
+
+    def reached(self, iteration: int, seconds: float) -> bool:
+        """Whether this iteration is such a moment; to be asked once after each."""
+        if self.every:
+            return iteration % self.every == 0
+        before, self.last = self.last, int(MARKS * self.pace.share(iteration, seconds))
+        return self.last > before
 
 
 @contextlib.contextmanager
-def line(total: int, done: int) -> Iterator[Callable]:
-    """Yields show(done, text), to be called as often as one likes."""
+def line(total: float, done: float, unit: str = "") -> Iterator[Callable]:
+    """Yields show(done, text), to be called as often as one likes; `unit` is of `done` and `total`."""
     console = Console()
-    with terminal(console, total, done) if console.is_terminal else plain(total, done) as show:
+    with terminal(console, total, done, unit) if console.is_terminal else plain(total, done, unit) as show:
         yield show
 
 
 @contextlib.contextmanager
-def terminal(console: Console, total: int, done: int) -> Iterator[Callable]:
+def terminal(console: Console, total: float, done: float, unit: str = "") -> Iterator[Callable]:
     """One line that redraws itself, with the time left."""
     bar = [BarColumn(bar_width=20)] if console.width >= 120 else []
     columns = [
-        TextColumn("{task.completed:,.0f}/{task.total:,.0f}"), *bar,
+        TextColumn("{task.completed:,.0f}/{task.total:,.0f}" + unit), *bar,
         TimeRemainingColumn(), TextColumn("left {task.fields[text]}"),
     ]  # fmt: skip
     with Progress(*columns, console=console) as progress:
@@ -32,7 +60,7 @@ def terminal(console: Console, total: int, done: int) -> Iterator[Callable]:
 
 
 @contextlib.contextmanager
-def plain(total: int, first: int) -> Iterator[Callable]:
+def plain(total: float, first: float, unit: str = "") -> Iterator[Callable]:
     """A printed line every few seconds, the last one included."""
     start = shown = time.monotonic()
 
@@ -43,6 +71,6 @@ def plain(total: int, first: int) -> Iterator[Callable]:
             return
         shown = now
         left = (now - start) / max(1, done - first) * (total - done)
-        print(f"{done:,}/{total:,}  {text}  left {int(left) // 60}:{int(left) % 60:02d}", flush=True)
+        print(f"{done:,.0f}/{total:,.0f}{unit}  {text}  left {int(left) // 60}:{int(left) % 60:02d}", flush=True)
 
     yield show

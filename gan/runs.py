@@ -1,13 +1,17 @@
 """The run folder: everything a run leaves behind, and what the same command needs to go on.
 
 output/<run>/000150.png      samples at iteration 150, always of the same noise
-             loss.png        both losses
+             loss.png        both losses, and the scores below them
              log.csv         a row an iteration
              config.json     what decides the run
              data.json       what was trained on; left-out.csv names what was not, and why
              checkpoints/    the two newest
              generator.keras the generator, to be loaded by Keras alone
              samples.npz     the samples of all grids: iterations (t,), images (t, n, h, w, 3) uint8
+             metrics.csv     a row a score
+             best.keras      the generator of the best score, best.json which one that is and how it was measured
+             health.csv      what went wrong with the game, since when, and what to do about it
+             scores.json     what tools.evaluate found
 """
 
 import contextlib
@@ -32,6 +36,11 @@ from gan.errors import UsageError
 from gan.files import atomic
 
 COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "images_per_second"]
+METRICS = [
+    *("iteration", "images", "seconds", "samples", "kid", "face_rate", "diversity"),
+    *("memorisation", "copied", "copying", "cost"),
+]
+HEALTH = ["iteration", "ailment", "state", "advice"]
 
 
 class Run:
@@ -41,6 +50,8 @@ class Run:
         self.folder = Path(folder)
         self.checkpoints = self.folder / "checkpoints"
         self.log = self.folder / "log.csv"
+        self.metrics = self.folder / "metrics.csv"
+        self.health = self.folder / "health.csv"
 
     def claim(self, config: dict) -> None:
         """Makes the folder and writes its config.json; raises UsageError where another configuration owns it."""
@@ -59,6 +70,32 @@ class Run:
         for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing
         write_json(path, config)
+
+    def config(self) -> configs.Config:
+        """The configuration that owns the folder; raises UsageError where it is not a run's."""
+        try:
+            return configs.Config.of(json.loads((self.folder / "config.json").read_text("utf-8")))
+        except (OSError, ValueError, TypeError, AttributeError):
+            there = sorted(path.parent.name for path in self.folder.parent.glob("*/config.json"))
+            raise UsageError(
+                f"{self.folder} is not the folder of a run. In {self.folder.parent} there "
+                + (f"are: {', '.join(there)}" if there else "is none")
+            ) from None
+
+    def faces(self) -> str:
+        """What the run was trained on, as train.py put it; empty where that is not known."""
+        return json.loads((self.folder / "config.json").read_text("utf-8")).get("faces", "")
+
+    def generator(self, best: bool = True) -> tuple[Path, int]:
+        """The file of the generator with the best score, or of the last one, and the iteration it is of.
+
+        Where nothing was scored, the last is all there is. Raises UsageError where there is none yet.
+        """
+        if best and (self.folder / "best.keras").exists():
+            return self.folder / "best.keras", json.loads((self.folder / "best.json").read_text())["iteration"]
+        if not (self.folder / "generator.keras").exists():
+            raise UsageError(f"{self.folder} has no generator.keras yet: it appears with the run's second picture.")
+        return self.folder / "generator.keras", int(read_csv(self.log, len(COLUMNS))[-1][0])
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -81,19 +118,44 @@ class Run:
         write_csv(self.folder / "left-out.csv", [("file", "reason"), *left_out])
 
     def keep_rows(self, last: int) -> None:
-        """Cuts the log after iteration `last`: rows that a killed process wrote after its last checkpoint."""
-        rows = []
-        if self.log.exists():
-            lines = csv.reader(self.log.read_text().splitlines())
-            rows = [r for r in lines if len(r) == len(COLUMNS) and r[0].isdigit() and int(r[0]) <= last]
-        write_csv(self.log, [COLUMNS, *rows])
+        """Cuts all tables after iteration `last`: rows that a killed process wrote after its last checkpoint."""
+        for path, columns in [(self.log, COLUMNS), (self.metrics, METRICS), (self.health, HEALTH)]:
+            write_csv(path, [columns, *(row for row in read_csv(path, len(columns)) if int(row[0]) <= last)])
 
-    def append_rows(self, rows: list[tuple]) -> None:
-        """Adds rows to the log."""
-        with open(self.log, "a", newline="") as file:
+    def append_rows(self, path: Path, rows: list[tuple]) -> None:
+        """Adds rows to one of the tables."""
+        with open(path, "a", newline="") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
             file.flush()
             os.fsync(file.fileno())  # the checkpoint that follows must not outlive these rows
+
+    def append_score(self, seconds: float, images: int, score: dict) -> None:
+        """Adds a score to metrics.csv; what it does not have is left empty."""
+        row = {**score, "images": images, "seconds": f"{seconds:.3f}"}
+        values = [row[name] if row[name] is not None else "" for name in METRICS]
+        self.append_rows(self.metrics, [tuple(str(value) for value in values)])  # so that they read back the same
+
+    def scores(self) -> list[dict]:
+        """The rows of metrics.csv."""
+        rows = [dict(zip(METRICS, row, strict=True)) for row in read_csv(self.metrics, len(METRICS))]
+        whole = ("iteration", "images", "samples", "copying")
+        return [
+            {name: None if text == "" else int(text) if name in whole else float(text) for name, text in row.items()}
+            for row in rows
+        ]
+
+    def last_losses(self, count: int) -> list[tuple[float, ...]]:
+        """Both losses, D(x) and D(G(z)) of the last rows of the log, as they are written there."""
+        return [tuple(map(float, row[3:7])) for row in read_csv(self.log, len(COLUMNS))[-count:]]
+
+    def ailing(self) -> dict[str, str]:
+        """The ailments of health.csv that are not over, each with its advice."""
+        state = {}
+        for _, name, what, advice in read_csv(self.health, len(HEALTH)):
+            state.pop(name, None)
+            if what == "began":
+                state[name] = advice
+        return state
 
     def grid(self, iteration: int) -> Path:
         """Where the picture of an iteration is, or will be."""
@@ -110,13 +172,18 @@ class Run:
         with atomic(self.folder / "samples.npz") as file:
             np.savez_compressed(file, iterations=[int(p.stem) for p in grids], images=np.stack(faces))
 
-    def save_generator(self, generator) -> None:
-        """Writes generator.keras."""
+    def save_generator(self, generator, name: str = "generator.keras") -> None:
+        """Writes generator.keras, or another file of that kind."""
         temporary = self.folder / ".generator.part.keras"  # Keras writes to a path that ends so, not to a file
         generator.save(temporary)
-        with atomic(self.folder / "generator.keras") as file:
+        with atomic(self.folder / name) as file:
             file.write(temporary.read_bytes())
         temporary.unlink()
+
+    def save_best(self, generator, score: dict, protocol: dict) -> None:
+        """Writes best.keras, and best.json with its score and how that was measured."""
+        self.save_generator(generator, "best.keras")
+        write_json(self.folder / "best.json", {**score, "protocol": protocol})
 
 
 def enlargement(size: int) -> int:
@@ -128,6 +195,12 @@ def write_json(path: Path, content: dict) -> None:
     """Writes a dictionary, indented."""
     with atomic(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def read_csv(path: Path, columns: int) -> list[list[str]]:
+    """The rows of a table whose first column is a number; without the header, and without a torn last row."""
+    lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
+    return [row for row in lines if len(row) == columns and row[0].isdigit()]
 
 
 def write_csv(path: Path, rows: list) -> None:

@@ -1,15 +1,16 @@
 """One sitting of a run: from its last checkpoint, or its start, to its end or a stop.
 
-exit_code = Session(config, game, run, batches, total).play()
+exit_code = Session(config, game, run, batches, pace, judge).play()
 """
 
 import signal
 import time
+from collections import deque
 from collections.abc import Callable
 
 import numpy as np
 
-from gan import checkpoints, plots, progress
+from gan import checkpoints, health, plots, progress
 from gan.config import Config
 from gan.errors import RunError
 from gan.images import to_uint8
@@ -24,11 +25,12 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 class Session:
     """The loop, and what it keeps of the run. `batches(start)` gives the real faces from iteration `start` on."""
 
-    def __init__(self, config: Config, game, run: Run, batches: Callable, total: int):
-        self.config, self.game, self.run, self.batches, self.total = config, game, run, batches, total
+    def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge):
+        self.config, self.game, self.run, self.batches, self.pace, self.judge = config, game, run, batches, pace, judge
         self.state = game.state()
-        self.sample_every = config.sample_every or max(1, total // 20)
         self.rows = []  # of steps that are not logged yet
+        self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
+        self.ailing = {}  # what is wrong with the game now
         self.seconds, self.waited = 0.0, 0.0  # of training, and of that for data
         self.stopped_by = 0  # a signal's number
         self.portable = portable(game.averaged)  # made once: Keras keeps a part of every model it ever made
@@ -38,22 +40,39 @@ class Session:
         kept = checkpoints.restore(self.run.checkpoints, self.state)
         self.seconds, self.waited = float(kept.get("seconds", 0)), float(kept.get("waited", 0))
         first = self.iteration = self.saved = int(self.game.iteration)
-        self.run.keep_rows(first)
+        self.resume()
         self.publish()  # the first picture, or what a killed run still owed
-        if first >= self.total:
+        if self.over():
             self.run.save_samples(self.config.image_size, SAMPLES)
-            print(f"Done already: {first:,} iterations. A larger --epochs goes on from there.")
+            print(f"Done already: {first:,} iterations. {self.how_to_go_on()}")
             return 0
         if first:
             print(f"Going on after iteration {first:,}.")
         handlers = {number: signal.signal(number, self.stop) for number in SIGNALS}
         try:
-            with progress.line(self.total, first) as self.show:
+            with progress.line(*self.distance(), self.pace.unit) as self.show:
                 self.loop()
         finally:
             for number, handler in handlers.items():
                 signal.signal(number, handler)
         return self.farewell()
+
+    def resume(self) -> None:
+        """Takes up the run's tables where the checkpoint left them."""
+        self.run.keep_rows(self.iteration)
+        self.judge.resume(self.run.scores())
+        self.recent.extend(self.run.last_losses(health.WINDOW))
+        self.ailing = self.run.ailing()
+        self.pictures = progress.Marks(self.pace, self.config.sample_every, self.share())
+        self.scores = progress.Marks(self.pace, self.config.score_every, self.share())
+
+    def share(self) -> float:
+        """How much of the run is done."""
+        return self.pace.share(self.iteration, self.seconds)
+
+    def over(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.share() >= 1 or self.judge.exhausted
 
     def stop(self, number, frame) -> None:
         """Asks the loop to end after this step; a second Ctrl-C ends it at once."""
@@ -62,18 +81,22 @@ class Session:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def loop(self) -> None:
-        """Steps, and every now and then a log entry, a checkpoint and a picture."""
+        """Steps, and every now and then a log entry, a score, a checkpoint and a picture."""
         batches = iter(self.batches(self.iteration))
         self.clock = self.saved_at = time.perf_counter()
-        while self.iteration < self.total and not self.stopped_by:
+        while not self.over() and not self.stopped_by:
             before = time.perf_counter()
             real = next(batches)
             self.waited += time.perf_counter() - before
             self.rows.append(self.game.train_step(real))
             self.iteration += 1
             now = time.perf_counter()
-            if self.iteration % self.sample_every == 0 or now - self.saved_at > SAVE_EVERY:
-                self.save()
+            trained = self.seconds + now - self.clock
+            last = self.pace.share(self.iteration, trained) >= 1
+            picture = self.pictures.reached(self.iteration, trained) or last
+            score = self.scores.reached(self.iteration, trained) or last
+            if picture or score or now - self.saved_at > SAVE_EVERY:
+                self.save(picture, score)
             elif now - self.clock > 0.5:
                 self.write_log()
         if self.iteration > self.saved:
@@ -87,51 +110,89 @@ class Session:
         size, first = self.config.images_per_iteration, self.iteration - len(values) + 1
         rate = len(values) * size / elapsed
         times = self.seconds + elapsed * np.arange(1, len(values) + 1) / len(values)
-        self.run.append_rows(
-            [
-                (i, i * size, f"{seconds:.3f}", *(f"{value:.9g}" for value in row), f"{rate:.1f}")
-                for i, (seconds, row) in enumerate(zip(times, values, strict=True), first)
-            ]
-        )
+        rows = [
+            (i, i * size, f"{seconds:.3f}", *(f"{value:.9g}" for value in row), f"{rate:.1f}")
+            for i, (seconds, row) in enumerate(zip(times, values, strict=True), first)
+        ]
+        self.run.append_rows(self.run.log, rows)
+        self.recent.extend(tuple(float(text) for text in row[3:7]) for row in rows)
         self.seconds += elapsed
         finite = np.isfinite(values).all(axis=1)
         if not finite.all():
             self.fail(first + int(np.argmin(finite)))
         d_loss, g_loss, d_real, d_fake = values.mean(axis=0)
-        self.show(
-            self.iteration,
-            f"{rate:,.0f} img/s loss D {d_loss:.2f} G {g_loss:.2f} D(x) {d_real:.2f} D(G(z)) {d_fake:.2f}",
-        )
+        text = f"{rate:,.0f} img/s loss D {d_loss:.2f} G {g_loss:.2f} D(x) {d_real:.2f} D(G(z)) {d_fake:.2f}"
+        self.show(self.distance()[1], "; ".join([text, *self.ailing]))
 
-    def save(self) -> None:
-        """The log, a checkpoint, and what people look at; none of it counts as training time."""
+    def distance(self) -> tuple[float, float]:
+        """How far it is to the end, and how far it was to here, in the unit of the run's pace."""
+        return self.pace.limit or self.pace.total, self.seconds if self.pace.limit else self.iteration
+
+    def save(self, picture: bool = False, score: bool = False) -> None:
+        """The log, a score, a checkpoint, and what people look at; none of it counts as training time."""
         if self.rows:
             self.write_log()
         arrays = {name: variable.numpy() for name, variable in self.state.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             self.fail(self.iteration)
+        best = score and self.score()
+        picture = picture or self.over()
+        if picture or score:
+            self.examine()
         arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited)}
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
-        self.publish()
+        self.publish(picture, best)
         self.saved = self.iteration
         self.clock = self.saved_at = time.perf_counter()
 
-    def publish(self) -> None:
-        """This iteration's picture, if it is due, the loss chart and the generator."""
-        due = self.iteration % self.sample_every == 0 or self.iteration >= self.total
-        if due and not self.run.grid(self.iteration).exists():
+    def score(self) -> bool:
+        """Scores the averaged generator, if there is time for it; whether it is the best so far."""
+        share = self.share()
+        left = 1 + int(progress.MARKS * max(0.0, 1 - share))
+        found = self.judge.look(self.iteration, self.seconds / share, left)
+        if found is None:
+            return False
+        self.run.append_score(self.seconds, self.iteration * self.config.images_per_iteration, found)
+        return self.judge.best == len(self.judge.rows) - 1
+
+    def examine(self) -> None:
+        """Says what goes wrong with the game, once when it begins, and once when it is over."""
+        fake = to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES)))
+        found = health.examine(
+            np.array(self.recent), health.at_the_ends(fake) - self.judge.ends, self.judge.rows and self.judge.rows[-1]
+        )
+        rows = [(self.iteration, name, "began", found[name]) for name in found if name not in self.ailing]
+        rows += [(self.iteration, name, "over", "") for name in self.ailing if name not in found]
+        self.run.append_rows(self.run.health, rows)
+        for iteration, name, state, advice in rows:
+            print(f"iteration {iteration:,}: {name} {state}{'. ' + advice if advice else ''}.", flush=True)
+        self.ailing = found
+
+    def publish(self, picture: bool | None = None, best: bool | None = None) -> None:
+        """This iteration's picture, the charts, the generator, and that of the best score, where they are due.
+
+        After a restart, what is due is what the run still owes.
+        """
+        if picture is None:
+            every = self.pictures.every
+            picture = self.over() or not self.iteration or bool(every and self.iteration % every == 0)
+            best = self.judge.rows and int(self.judge.rows[self.judge.best]["iteration"]) == self.iteration
+        if picture and not self.run.grid(self.iteration).exists():
             self.run.save_grid(self.iteration, to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES))))
         if self.iteration:
             self.portable.set_weights(self.game.averaged.get_weights())
             self.run.save_generator(self.portable)
-            plots.losses(self.run.log, self.run.folder / "loss.png")
+            if best:
+                self.run.save_best(self.portable, self.judge.rows[self.judge.best], self.judge.protocol)
+            plots.chart(self.run.log, self.judge.rows, self.run.folder / "loss.png")
 
     def fail(self, iteration: int) -> None:
         """Ends a run that has lost its way."""
+        advice = "Try a smaller learning rate, --precision float32 or another --seed, under another --run."
+        self.run.append_rows(self.run.health, [(iteration, "NaN", "began", advice)])
         raise RunError(
             f"a loss or a weight is NaN or infinite after iteration {iteration:,}. The checkpoint of iteration"
-            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. Try a smaller learning rate,"
-            " --precision float32 or another --seed, under another --run."
+            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {advice}"
         )
 
     def farewell(self) -> int:
@@ -142,8 +203,17 @@ class Session:
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
             f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
         )
+        print(self.judge.in_words(seconds))
         print(f"Pictures, losses and generator.keras are in {self.run.folder}.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")
             return 128 + self.stopped_by
+        if self.share() < 1:
+            print(f"Stopped early: {self.config.patience} scores without a better one. {self.how_to_go_on()}")
         return 0
+
+    def how_to_go_on(self) -> str:
+        """What to type to train longer."""
+        if self.judge.exhausted:
+            return "A larger --patience goes on from there."
+        return f"A larger {'--minutes' if self.pace.limit else '--epochs'} goes on from there."

@@ -48,15 +48,15 @@ class Request:
 class Source:
     """Images that can be read by their number, from several threads at once.
 
-    `read(i)` gives the RGB image and its `Info`, or raises `images.Unreadable`. `prepare()` is called once
-    before the first read, and not at all when a cache has the images; it returns their attributes, if any.
-    Two sources of one `identity` hold the same images.
+    `read(i)` gives the RGB image, its `Info`, and the bytes that tell it from others on any machine (a file's
+    content), or raises `images.Unreadable`. `prepare()` is called once before the first read, and not at all when
+    a cache has the images; it returns their attributes, if any. Two sources of one `identity` hold the same images.
     """
 
     title: str
     identity: str
     names: list[str]
-    read: Callable[[int], tuple[Image.Image, images.Info]]
+    read: Callable[[int], tuple[Image.Image, images.Info, bytes]]
     passed_over: list[tuple[str, str]]
     prepare: Callable[[], dict[str, list[str]]] = dict
 
@@ -156,7 +156,7 @@ def _open_zip(request: Request) -> Source:
     found = [entry for entry, reason in judged if not reason]
     lock = threading.Lock()
 
-    def read(i: int) -> tuple[Image.Image, images.Info]:
+    def read(i: int) -> tuple[Image.Image, images.Info, bytes]:
         with lock:  # one file handle: unpacking is short beside decoding, which runs outside
             data = _unpack(archive, found[i])
         return images.read(data)
@@ -184,11 +184,11 @@ def _open_array(request: Request) -> Source:
         opened[:] = arrays.load(path, name)
         return {}
 
-    def read(i: int) -> tuple[Image.Image, images.Info]:
+    def read(i: int) -> tuple[Image.Image, images.Info, bytes]:
         array, values = opened
         image = images.from_array(arrays.RANGES[values](array[i]))
         mode = "L" if array.ndim == 3 or array.shape[-1] == 1 else "RGB"
-        return image, images.Info(f"{mode} of {dtype} in {values}", image.size)
+        return image, images.Info(f"{mode} of {dtype} in {values}", image.size), image.tobytes()
 
     status = path.stat()
     identity = _digest(status.st_size, status.st_mtime_ns)
@@ -199,17 +199,17 @@ def _open_avatars(request: Request) -> Source:
     """Faces drawn here, as many as `limit`: free of every real person's rights. See `gan/avatars.py`."""
     from gan import avatars  # brings the drawings, which no other source needs
 
-    count, drawn = request.limit or AVATARS, []
+    count, drawn, told = request.limit or AVATARS, [], []
 
     def prepare() -> dict[str, list[str]]:
         with request.progress("Drawing faces") as tick:
             pixels, attributes = avatars.draw(count, request.size, request.seed, progress=tick)
-        drawn[:] = pixels
+        drawn[:], told[:] = pixels, zip(*attributes.values(), strict=True)
         return attributes
 
-    def read(i: int) -> tuple[Image.Image, images.Info]:
+    def read(i: int) -> tuple[Image.Image, images.Info, bytes]:
         image = images.from_array(drawn[i])
-        return image, images.Info("RGB", image.size)
+        return image, images.Info("RGB", image.size), repr(told[i]).encode()  # the same at every size
 
     identity = _digest("avatars", avatars.VERSION, count, request.seed, request.size)
     return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare)

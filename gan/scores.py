@@ -1,0 +1,123 @@
+"""Every score of made faces against faces that never trained, and the protocol without which a score says nothing.
+
+scores = against(network, fake, held, train, folder)
+copying, pairs = copies(network, fake, held, train, folder)
+"""
+
+import contextlib
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gan import files, memorisation, metrics
+
+MOST_HELD = 5000  # held-out faces that are looked at
+
+
+@dataclass(frozen=True)
+class Real:
+    """Real faces: images uint8 (n, h, w, 3), maybe on disk, and the numbers of those that are meant."""
+
+    images: np.ndarray
+    rows: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def some(self, count: int, seed: int = 0) -> "Real":
+        """At most `count` of them, drawn by `seed`, in order."""
+        if count >= len(self):
+            return self
+        return Real(self.images, np.sort(np.random.default_rng([seed, 3]).choice(self.rows, count, replace=False)))
+
+    def pixels(self) -> np.ndarray:
+        """The images themselves, in memory."""
+        return np.asarray(self.images[self.rows])
+
+    def digest(self) -> str:
+        """16 hexadecimal digits of their pixels."""
+        found = hashlib.blake2b(str(self.images.shape[1:]).encode(), digest_size=8)
+        for i in range(0, len(self), 1000):
+            found.update(np.ascontiguousarray(self.images[self.rows[i : i + 1000]]))
+        return found.hexdigest()
+
+
+def features(network, real: Real, folder: Path) -> np.ndarray:
+    """What a network sees in real faces, float32 (n, d), computed once and kept in `folder`."""
+    path = folder / f"{network.name}-{network.digest}-{real.digest()}.npy"
+    with contextlib.suppress(OSError, ValueError, EOFError):
+        found = np.load(path, allow_pickle=False)
+        if len(found) == len(real):
+            return found
+    found = network.embed(real.images, real.rows)
+    with files.atomic(path) as file:
+        np.save(file, found)
+    return found
+
+
+def deviation(real: np.ndarray) -> np.ndarray:
+    """Each feature's standard deviation over real faces, (d,); infinite where it is next to nothing.
+
+    A feature that real faces hardly ever have would otherwise count for more than all the others together.
+    """
+    found = real.std(axis=0, dtype=np.float64)
+    return np.where(found > 0.01 * np.median(found), found, np.inf)
+
+
+def against(network, fake: np.ndarray, held: Real, train: Real, folder: Path, seed: int = 0) -> dict[str, float]:
+    """Scores of `fake` in one network's features, and the same of as many training faces: the floor.
+
+    fd, kid, kid_spread (both kid x 1000), precision, recall, density, coverage, diversity (1: as far apart as the
+    real ones); floor_fd, floor_kid.
+    """
+    real = features(network, held, folder)
+    scale = deviation(real) if network.scaled else 1.0
+    real, made = real / scale, network.embed(fake) / scale
+    known = features(network, train.some(len(fake), seed), folder) / scale
+    mean, spread = metrics.kid(real, made, seed=seed)
+    precision, recall = metrics.precision_recall(real, made)
+    density, coverage = metrics.density_coverage(real, made)
+    return {
+        "fd": metrics.frechet(real, made),
+        "kid": 1000 * mean,
+        "kid_spread": 1000 * spread,
+        "precision": precision,
+        "recall": recall,
+        "density": density,
+        "coverage": coverage,
+        "diversity": metrics.diversity(made) / metrics.diversity(real),
+        "floor_fd": metrics.frechet(real, known),
+        "floor_kid": 1000 * metrics.kid(real, known, seed=seed)[0],
+    }
+
+
+def copies(network, fake: np.ndarray, held: Real, train: Real, folder: Path, seed: int = 0):
+    """How near the samples are to all training faces, and the ten nearest pairs.
+
+    Returns a `memorisation.Memorisation`, and for each pair the numbers of the sample, of its nearest training face
+    and of its nearest held-out face, (10, 3), the closest first.
+    """
+    real = features(network, held, folder)
+    scale = deviation(real)
+    real, known, made = real / scale, features(network, train, folder) / scale, network.embed(fake) / scale
+    to_known, which_known = metrics.nearest(made, known)
+    to_real, which_real = metrics.nearest(made, real)
+    held_to_known, _ = metrics.nearest(real, known)
+    held_to_held, _ = metrics.nearest(real, real, skip_self=True)
+    closest = np.argsort(to_known)[:10]
+    pairs = np.stack([closest, train.rows[which_known[closest]], held.rows[which_real[closest]]], axis=1)
+    return memorisation.memorisation(to_known, to_real, held_to_known, held_to_held, seed=seed), pairs
+
+
+def differing(one: dict, other: dict, path: str = "") -> list[str]:
+    """In what two protocols differ, a line each."""
+    lines = []
+    for name in {**one, **other}:
+        here, there = one.get(name), other.get(name)
+        if isinstance(here, dict) and isinstance(there, dict):
+            lines += differing(here, there, f"{path}{name} ")
+        elif here != there:
+            lines.append(f"{path}{name}: {here} and {there}")
+    return lines

@@ -1,0 +1,220 @@
+"""Scores of finished runs, against faces that they never saw.
+
+    python -m tools.evaluate output/RUN                       # all that works offline
+    python -m tools.evaluate output/RUN --network onet        # in seconds
+    python -m tools.evaluate output/RUN --network inception   # FID and KID; downloads 90 MB once
+    python -m tools.evaluate output/A output/B                # side by side, if measured alike
+
+Adds to scores.json in the run's folder, and draws nearest.png: the samples that are nearest to training faces.
+"""
+
+import argparse
+import dataclasses
+import json
+import sys
+import warnings
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from gan.errors import RunError, UsageError
+
+SAMPLES = 2000
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Evaluates each run, then shows them side by side where that is fair. Returns the exit code."""
+    arguments = parse(argv)
+    warnings.showwarning = lambda message, *_: print(f"evaluate: warning: {message}", file=sys.stderr)
+    try:
+        found = {run: evaluate(Path(run), arguments) for run in arguments.runs}
+        print(*side_by_side(found, arguments.anyway), sep="\n")
+        return 0
+    except (UsageError, RunError) as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return error.exit_code
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.evaluate", description=__doc__.splitlines()[0])
+    parser.add_argument("runs", nargs="+", metavar="output/RUN", help="folders of runs")
+    parser.add_argument("--samples", type=int, default=SAMPLES, metavar="N", help=f"faces to make ({SAMPLES})")
+    parser.add_argument(
+        "--network", nargs="+", choices=("onet", "vgg", "inception"), help="what looks at them (all that is installed)"
+    )
+    parser.add_argument("--inception", default="", metavar="PATH", help="the Inception graph, if it is here already")
+    parser.add_argument("--reference", default="", metavar="DATA", help="score against these faces (the held-out ones)")
+    parser.add_argument("--weights", choices=("best", "last"), default="best", help="which generator (best)")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the noise (0)")
+    parser.add_argument("--cache-dir", default="", metavar="NAME", help="where faces and features are kept")
+    parser.add_argument("--anyway", action="store_true", help="show runs side by side that were measured differently")
+    arguments = parser.parse_args(argv)
+    if arguments.samples < 64:
+        parser.error(f"argument --samples: {arguments.samples} is not at least 64")
+    return arguments
+
+
+def evaluate(folder: Path, arguments: argparse.Namespace) -> dict:
+    """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
+    from gan import devices
+
+    devices.prepare("float32")
+    from gan.features import offline
+    from gan.runs import Run, write_json
+
+    run = Run(folder)
+    config = run.config()
+    path, iteration = run.generator(arguments.weights == "best")
+    cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+    faces, held, training = real_faces(run, config, cache, arguments)
+    fake = made(path, config, arguments.samples, arguments.seed)
+    protocol = {
+        "samples": len(fake),
+        "seed": arguments.seed,
+        "weights": "averaged" if config.average_half_life else "raw",
+        "size": config.image_size,
+        "crop": faces.report["crop"],
+        "reference": {"faces": len(held), "digest": held.digest()},
+        "training faces": {"faces": len(training), "digest": training.digest()},
+    }
+    scores = {}
+    for name in arguments.network or offline():
+        scores |= distances(name, fake, held, training, cache, protocol, arguments)
+    scores |= resemblance(run, fake, held, training, cache, protocol, arguments.seed)
+    scores |= content(fake, held, faces, cache, protocol)
+    result = {"protocol": protocol, "generator": {"file": path.name, "iteration": iteration}, "scores": scores}
+    kept = run.folder / "scores.json"
+    others = json.loads(kept.read_text("utf-8")) if kept.exists() else []
+    same = {"protocol": protocol, "generator": result["generator"]}
+    write_json(kept, [*(r for r in others if {k: r[k] for k in same} != same), result])
+    return result
+
+
+def real_faces(run, config, cache: Path, arguments):
+    """A run's data, the faces that its samples are held against, and those that it trained on."""
+    import train
+    from gan.scores import MOST_HELD, Real
+
+    faces = train.load(dataclasses.replace(config, cache_dir=str(cache)))
+    if (known := run.faces()) and faces.report["key"] not in known:
+        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
+    training, held = (Real(faces.images, rows) for rows in faces.split(config.holdout))
+    if arguments.reference:
+        other = train.load(dataclasses.replace(config, data=arguments.reference, limit=0, cache_dir=str(cache)))
+        held = Real(other.images, np.arange(len(other.images)))
+    if not len(held):
+        raise UsageError(f"{run.folder} held no faces out. Give others to score against: --reference DATA")
+    return faces, held.some(MOST_HELD), training
+
+
+def made(path: Path, config, count: int, seed: int) -> np.ndarray:
+    """Faces of a saved generator, uint8 (count, h, w, 3), from noise that no training has."""
+    import keras
+
+    from dcgan import NOISES
+    from gan.images import to_uint8
+
+    try:
+        generator = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError, KeyError) as error:
+        raise UsageError(f"{path} is not a generator that can be opened ({error}).") from error
+    noise = NOISES[config.noise_distribution]((count, *generator.input_shape[1:]), (seed, -3))
+    parts = [generator(noise[i : i + 100], training=False) for i in range(0, count, 100)]
+    return np.concatenate([to_uint8(part) for part in parts])
+
+
+def distances(name: str, fake, held, training, cache: Path, protocol: dict, arguments) -> dict:
+    """What one network says; adds how it was asked to the protocol."""
+    from gan import features, inception, scores
+
+    graph = None
+    if name == "inception":
+        graph = Path(arguments.inception).expanduser() if arguments.inception else inception.fetch(cache)
+    network = features.open_network(name, graph)
+    protocol.setdefault("networks", {})[name] = network.protocol
+    found = scores.against(network, fake, held, training, cache / "features", arguments.seed)
+    names = {"fd": "fid"} if name == "inception" else {}
+    suffix = "" if name == "inception" else f"-{name}"
+    return {names.get(key, key) + suffix: value for key, value in found.items()}
+
+
+def resemblance(run, fake, held, training, cache: Path, protocol: dict, seed: int) -> dict:
+    """How alike samples are to training faces and to one another; draws nearest.png."""
+    from gan import features, memorisation, scores
+    from gan.images import grid, write_png
+    from gan.similarity import similarity
+
+    network = features.open_network("onet")
+    protocol["memorisation"] = network.protocol
+    found, pairs = scores.copies(network, fake, held, training, cache / "features", seed)
+    rows = [np.stack([fake[i], training.images[j], held.images[k]]) for i, j, k in pairs]
+    write_png(run.folder / "nearest.png", grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1])))
+    return {
+        "memorisation": found._asdict() | {"in_words": memorisation.in_words(found)},
+        "similarity": similarity(fake),
+        "similarity_real": similarity(held.some(1000).pixels()),
+    }
+
+
+def content(fake, held, faces, cache: Path, protocol: dict) -> dict:
+    """What is in the pictures: faces that a detector finds, or, in drawn ones, what each is made of."""
+    from gan import attributes, features
+
+    real = held.some(1000).pixels()
+    if not faces.attributes:
+        detect = features.detector()
+        protocol["face rate"] = {"detector": "mtcnn 1.0.0", "size": features.DETECTED_AT, "surer than": features.SURE}
+        return {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(real).mean())}
+    judge = attributes.classifier(fake.shape[1], cache)
+    protocol["face rate"] = {"classifier": judge.digest}
+    told, known = judge.tell(fake), judge.tell(held.pixels())
+    spread = attributes.compare(attributes.histograms(told), attributes.histograms(known))
+    return {
+        "face_rate": judge.face_rate(told),
+        "face_rate_real": judge.face_rate(known),
+        "mode_coverage": spread.coverage,
+        "modes_missing": spread.missing,
+        "attribute_distances": spread.distances,
+    }
+
+
+def side_by_side(found: dict[str, dict], anyway: bool) -> list[str]:
+    """A table of all scores of all runs. Raises UsageError where they were measured differently, unless `anyway`."""
+    from gan.scores import differing
+
+    first, *others = found
+    lines = []
+    for other in others:
+        if different := differing(found[first]["protocol"], found[other]["protocol"]):
+            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in different)]
+    if lines and not anyway:
+        lines.append("So their scores cannot be compared; each run's scores.json has its own. --anyway shows them.")
+        raise UsageError("\n".join(lines))
+    names = list(dict.fromkeys(name for result in found.values() for name in result["scores"]))
+    width = max(12, *(len(run) + 2 for run in found))
+    lines.append(f"{'':24}" + "".join(f"{run:>{width}}" for run in found))
+    for name in names:
+        values = [result["scores"].get(name) for result in found.values()]
+        if all(isinstance(value, float | None) for value in values):
+            lines.append(f"{name:24}" + "".join(f"{number(value):>{width}}" for value in values))
+    for run, result in found.items():
+        generator, protocol = result["generator"], result["protocol"]
+        lines.append(
+            f"{run}: {generator['file']} of iteration {generator['iteration']:,}, {protocol['samples']:,} samples"
+            f" ({protocol['weights']} weights) against {protocol['reference']['faces']:,} faces"
+        )
+        lines.append(f"  {result['scores']['memorisation']['in_words']}")
+    return lines
+
+
+def number(value: float | None) -> str:
+    """A score in few digits."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())
