@@ -24,7 +24,8 @@ class DCGAN:
     """Two networks, their optimizers, and how they are trained against each other.
 
     Every random number is a pure function of (seed, iteration), so that a stopped game goes on exactly.
-    `average_half_life` is in images; 0 means no average: `averaged` is then the generator itself.
+    `average_half_life` is in images; 0 means no average: `averaged` is then the generator itself. `reuse_fakes`: the
+    generator learns from the fakes that the discriminator just saw, which saves drawing others (a quarter of a step).
     """
 
     def __init__(
@@ -41,6 +42,7 @@ class DCGAN:
         penalty_every: int = 1,
         label_smoothing: float = 0.0,
         discriminator_steps: int = 1,
+        reuse_fakes: bool = False,
         average_half_life: float = 0.0,
         seed: int = 0,
     ):
@@ -49,7 +51,7 @@ class DCGAN:
         self.loss, self.penalty, self.noise = loss, penalty, noise
         self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         self.label_smoothing = label_smoothing
-        self.discriminator_steps = discriminator_steps
+        self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.average_half_life = average_half_life
         self.seed = seed
         self.averaged = generator
@@ -68,18 +70,27 @@ class DCGAN:
         the real faces and of the fakes made for its update.
         """
         for part, batch in enumerate(tf.split(real, self.discriminator_steps)):
-            d_loss, real_logits, fake_logits = self.update_discriminator(batch, self.draw(batch, part))
-        g_loss = self.update_generator(self.draw(batch, self.discriminator_steps))
+            fake, trail = self.generate(self.draw(batch, part))
+            d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake)
+        if not self.reuse_fakes:
+            fake, trail = self.generate(self.draw(batch, self.discriminator_steps))
+        g_loss = self.update_generator(fake, trail)
         self.update_average(tf.shape(real)[0])
         self.iteration.assign_add(1)
         opinion = self.loss.opinion
         return tf.stack([d_loss, g_loss, tf.reduce_mean(opinion(real_logits)), tf.reduce_mean(opinion(fake_logits))])
 
-    def update_discriminator(self, real, noise):
+    def generate(self, noise):
+        """Fakes G(z), and the tape that leads from them back to G's weights."""
+        with tf.GradientTape(watch_accessed_variables=False) as trail:
+            trail.watch(self.g_weights)
+            fake = self.generator(noise, training=True)
+        return fake, trail
+
+    def update_discriminator(self, real, fake):
         """Descends L_D(D(x), D(G(z))) + penalty in D's weights; x and G(z) pass apart, each with its own
         batch statistics, as one batch of both would tell them apart by the statistics alone.
         """
-        fake = self.generator(noise, training=True)
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
             real_logits, fake_logits = self.judge(real), self.judge(fake)
@@ -89,13 +100,13 @@ class DCGAN:
         self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
         return loss, real_logits, fake_logits
 
-    def update_generator(self, noise):
-        """Descends L_G(D(G(z))) in G's weights."""
+    def update_generator(self, fake, trail):
+        """Descends L_G(D(G(z))) in G's weights: back through D, as it is now, to the fakes, then along their trail."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(self.g_weights)
-            loss = self.loss.generator(self.judge(self.generator(noise, training=True)))
+            tape.watch(fake)
+            loss = self.loss.generator(self.judge(fake))
             scaled = self.g_optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.g_weights)
+        gradients = trail.gradient(fake, self.g_weights, output_gradients=tape.gradient(scaled, fake))
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
         return loss
 

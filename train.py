@@ -113,6 +113,7 @@ def build(config: Config):
         penalty_every=config.penalty_every,
         label_smoothing=config.label_smoothing,
         discriminator_steps=config.discriminator_steps,
+        reuse_fakes=config.reuse_fakes,
         average_half_life=config.average_half_life,
         seed=config.seed,
     )
@@ -138,6 +139,7 @@ def build_judge(config: Config, game, faces, rows, held):
         forced=config.score_every > 0,
         patience=config.patience,
         photographs=not faces.attributes,
+        flip=config.flip,
     )
 
 

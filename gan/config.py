@@ -55,6 +55,7 @@ class Config:
     penalty_weight: float = option(0.05, "the penalty's weight (R1's gamma)", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
     discriminator_steps: int = option(1, "discriminator updates an iteration", least=1)
+    reuse_fakes: bool = option(True, "let the generator learn from the very fakes that the discriminator saw")
     generator_learning_rate: float = option(2e-4, "Adam's step size for the generator", least=0.0)
     discriminator_learning_rate: float = option(4e-4, "Adam's step size for the discriminator", least=0.0)
     generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=0.9999)
@@ -92,7 +93,7 @@ class Config:
     def of(cls, saved: dict) -> "Config":
         """The configuration that a run's config.json holds; what it does not name is as by default."""
         fields = {field.name: field.metadata["kind"] for field in dataclasses.fields(cls)}
-        known = {name: value for name, value in {"holdout": 0.0, **saved}.items() if name in fields}
+        known = {name: value for name, value in {**BEFORE, **saved}.items() if name in fields}
         return cls(**{name: tuple(value) if fields[name] is tuple else value for name, value in known.items()})
 
     @property
@@ -205,12 +206,15 @@ FREE = {
 }  # fmt: skip
 
 
+BEFORE = {"holdout": 0.0, "reuse_fakes": False}  # what every run was like before there was the setting
+
+
 def differences(saved: dict, config: dict) -> list[str]:
     """The settings, one line each, in which two runs' dictionaries differ, apart from those that may.
 
-    A setting that the older one does not know had the value that is the default now, but that it held nothing out.
+    A setting that the older one does not know had the value that is the default now, but for those in `BEFORE`.
     """
-    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | {"holdout": 0.0}
+    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | BEFORE
     saved, config = {**defaults, **saved}, {**defaults, **config}
     names = [name for name in {**saved, **config} if name not in FREE]
     return [

@@ -15,7 +15,7 @@ from gan.scores import Real, deviation
 
 SHARE = 0.05  # of a run's time that scores may take
 OPENING = 5.0  # seconds that getting ready takes, about; runs whose share is less are not scored unless told to
-HELD, TRAIN, DETECTED = 1000, 5000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
+HELD, TRAIN, DETECTED = 1000, 20_000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
 LEAST, MOST = 64, 1024  # samples of one score
 
 
@@ -24,7 +24,7 @@ class Judge:
 
     `samples` is how many at a time (0: as many as a twentieth of the run's time allows); `forced`: score even where
     the run is too short for it; `patience`: scores without a better one after which to stop; `photographs`: whether a
-    face detector knows such faces.
+    face detector knows such faces; `flip`: whether the generator learns from mirrored faces too.
     """
 
     def __init__(
@@ -37,9 +37,11 @@ class Judge:
         forced: bool = False,
         patience: int = 0,
         photographs: bool = True,
+        flip: bool = False,
     ):
         self.held, self.train, self.make = held.some(HELD), train.some(TRAIN), make
-        self.samples, self.forced, self.patience, self.photographs = samples, forced, patience, photographs
+        self.samples, self.forced, self.patience = samples, forced, patience
+        self.photographs, self.flip = photographs, flip
         self.rows: list[dict] = []
         self.spent = 0.0  # seconds
         self.network: Network | None = None
@@ -78,12 +80,14 @@ class Judge:
         real = self.network.embed(self.held.images, self.held.rows)
         self.scale = deviation(real)
         self.real = real / self.scale
-        self.known = self.network.embed(self.train.images, self.train.rows) / self.scale
         self.apart = metrics.diversity(self.real)
-        self.unseen = (
-            metrics.nearest(self.real, self.known)[0],
-            metrics.nearest(self.real, self.real, skip_self=True)[0],
-        )
+        self.known = memorisation.thumbnails(self.train.images, self.train.rows)
+        self.unknown = memorisation.thumbnails(self.held.images, self.held.rows)
+        self.unseen = self.near(self.unknown, self.known), self.near(self.unknown, self.unknown, skip_self=True)
+
+    def near(self, thumbs: np.ndarray, others: np.ndarray, skip_self: bool = False) -> np.ndarray:
+        """Distances to the nearest face."""
+        return memorisation.near(thumbs, others, flip=self.flip, skip_self=skip_self)[0]
 
     def affordable(self, seconds: float) -> int:
         """How many samples, a multiple of 64, can be scored in about so many seconds."""
@@ -97,8 +101,8 @@ class Judge:
         """The scores of `count` samples."""
         fake = self.make(count)
         made = self.network.embed(fake) / self.scale
-        near = metrics.nearest(made, self.known)[0], metrics.nearest(made, self.real)[0]
-        copied = memorisation.memorisation(*near, *self.unseen)
+        thumbs = memorisation.thumbnails(fake)
+        copied = memorisation.memorisation(self.near(thumbs, self.known), self.near(thumbs, self.unknown), *self.unseen)
         return {
             "kid": 1000 * metrics.mmd(self.real, made),
             "face_rate": float(self.detect(fake[:DETECTED]).mean()) if self.detect else None,

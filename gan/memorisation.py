@@ -1,18 +1,56 @@
 """Whether samples copy the training set: their distances to it, beside those of faces that it never held.
 
-memorisation(sample_train, sample_held, held_train, held_held), each from `gan.metrics.nearest`. Faces that lie in
-both sets should be left out first: they make real faces look copied, and copies usual.
+found = memorisation(near(fake, train), near(fake, held), near(held, train), near(held, held, skip_self=True))
+
+The distance is one of thumbnails: the networks that come with packages know what a face is better than which one it is.
 """
 
 from typing import NamedTuple
 
 import numpy as np
 
+from gan.metrics import nearest
+
+SIDE = 8  # of a thumbnail
 RARE = 0.01  # the share of unseen faces that lie nearer to a training face than the threshold
 TOLERATED = 0.03  # a share of samples below the threshold that is no cause for alarm
 LARGEST = 1e9  # stands for x / 0
 RESAMPLES = 1000
 Z = 1.959964  # of a two-sided 95% interval
+
+
+def thumbnails(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+    """uint8 (n, h, h, 3), or those numbered in `rows` -> float32 (n, 192): 8 x 8 means of each colour.
+
+    Less each image's mean, so that a copy that is a little lighter is a copy.
+    """
+    rows, size = np.arange(len(images)) if rows is None else rows, images.shape[1]
+    edges = np.linspace(0, size, SIDE + 1)
+    pixels = np.arange(size)
+    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
+    means = np.maximum(overlap, 0).astype(np.float32) * SIDE / size  # (8, h): which pixels a cell is the mean of
+    found = np.empty((len(rows), SIDE * SIDE * 3), np.float32)
+    for i in range(0, len(rows), 1000):
+        some = np.asarray(images[rows[i : i + 1000]], np.float32)
+        small = np.tensordot(np.tensordot(some, means, (1, 1)), means, (1, 1)).transpose(0, 2, 3, 1)  # (n, 8, 8, 3)
+        found[i : i + 1000] = (small - small.mean(axis=(1, 2, 3), keepdims=True)).reshape(len(some), -1)
+    return found
+
+
+def near(
+    thumbs: np.ndarray, others: np.ndarray, *, flip: bool = True, skip_self: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Distances of thumbnails (n, 192) to the nearest of others, and which that is; of mirrored ones too if `flip`."""
+    distances, indices = nearest(thumbs, others, skip_self)
+    if flip:
+        mirrored = thumbs.reshape(-1, SIDE, SIDE, 3)[:, :, ::-1].reshape(thumbs.shape)
+        mirrored_distances, mirrored_indices = nearest(mirrored, others, skip_self)
+        nearer = mirrored_distances < distances
+        distances, indices = (
+            np.where(nearer, mirrored_distances, distances),
+            np.where(nearer, mirrored_indices, indices),
+        )
+    return distances, indices
 
 
 class Memorisation(NamedTuple):
@@ -32,12 +70,14 @@ def memorisation(
     sample_train: np.ndarray, sample_held: np.ndarray, held_train: np.ndarray, held_held: np.ndarray, seed: int = 0
 ) -> Memorisation:
     """Nearest distances of samples to training and held-out faces, and of held-out faces to training and other
-    held-out ones, (n,), (n,), (m,), (m,) -> Memorisation.
+    held-out ones, (n,), (n,), (m,), (m,) -> Memorisation. Held-out faces that lie in the training set too (distance 0)
+    are left out.
 
     A face's ratio is its distance to the training set over that to the held-out set. The ratio of samples is their
     median over that of held-out faces, which takes out that the training set is the larger and so the nearer.
     """
-    samples, unseen = _quotient(sample_train, sample_held), _quotient(held_train, held_held)
+    twins = held_train == 0 if (held_train > 0).any() else np.zeros(len(held_train), bool)
+    samples, unseen = _quotient(sample_train, sample_held), _quotient(held_train[~twins], held_held[~twins])
     generator = np.random.default_rng(seed)
     medians = [np.median(generator.choice(samples, len(samples))) for _ in range(RESAMPLES)]
     usual = np.median(unseen)

@@ -1,7 +1,7 @@
 """Every score of made faces against faces that never trained, and the protocol without which a score says nothing.
 
 scores = against(network, fake, held, train, folder)
-copying, pairs = copies(network, fake, held, train, folder)
+copying, pairs = copies(fake, held, train, flip=True)
 """
 
 import contextlib
@@ -93,19 +93,19 @@ def against(network, fake: np.ndarray, held: Real, train: Real, folder: Path, se
     }
 
 
-def copies(network, fake: np.ndarray, held: Real, train: Real, folder: Path, seed: int = 0):
+def copies(fake: np.ndarray, held: Real, train: Real, flip: bool, seed: int = 0):
     """How near the samples are to all training faces, and the ten nearest pairs.
 
-    Returns a `memorisation.Memorisation`, and for each pair the numbers of the sample, of its nearest training face
-    and of its nearest held-out face, (10, 3), the closest first.
+    `flip`: mirrored copies are copies too. Returns a `memorisation.Memorisation`, and for each pair the numbers of the
+    sample, of its nearest training face and of its nearest held-out face, (10, 3), the closest first.
     """
-    real = features(network, held, folder)
-    scale = deviation(real)
-    real, known, made = real / scale, features(network, train, folder) / scale, network.embed(fake) / scale
-    to_known, which_known = metrics.nearest(made, known)
-    to_real, which_real = metrics.nearest(made, real)
-    held_to_known, _ = metrics.nearest(real, known)
-    held_to_held, _ = metrics.nearest(real, real, skip_self=True)
+    made = memorisation.thumbnails(fake)
+    real = memorisation.thumbnails(held.images, held.rows)
+    known = memorisation.thumbnails(train.images, train.rows)
+    to_known, which_known = memorisation.near(made, known, flip=flip)
+    to_real, which_real = memorisation.near(made, real, flip=flip)
+    held_to_known, _ = memorisation.near(real, known, flip=flip)
+    held_to_held, _ = memorisation.near(real, real, flip=flip, skip_self=True)
     closest = np.argsort(to_known)[:10]
     pairs = np.stack([closest, train.rows[which_known[closest]], held.rows[which_real[closest]]], axis=1)
     return memorisation.memorisation(to_known, to_real, held_to_known, held_to_held, seed=seed), pairs

@@ -98,7 +98,7 @@ def test_update_discriminator_changes_the_discriminator_alone():
     everything = [game.generator.variables, game.discriminator.variables, game.g_optimizer.variables]
     before = [arrays(variables) for variables in everything]
     steps = int(game.d_optimizer.iterations)
-    game.update_discriminator(faces(0), game.draw(faces(0), 0))
+    game.update_discriminator(faces(0), game.generate(game.draw(faces(0), 0))[0])
     g, d, g_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
     assert not any(d) and all(g_optimizer)
     changed = {v.path for v, same in zip(game.generator.variables, g, strict=True) if not same}
@@ -111,7 +111,7 @@ def test_update_generator_changes_the_generator_alone():
     game = play(*networks(), penalty_weight=0.1)
     everything = [game.generator.variables, game.discriminator.variables, game.d_optimizer.variables]
     before = [arrays(variables) for variables in everything]
-    game.update_generator(game.draw(faces(0), 1))
+    game.update_generator(*game.generate(game.draw(faces(0), 1)))
     g, d, d_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
     unmoved = {v.path for v, same in zip(game.generator.variables, g, strict=True) if same}
     assert unmoved <= {game.generator.layers[0].bias.path}  # batch norm takes away any constant
@@ -317,18 +317,22 @@ def test_the_logged_loss_leaves_out_the_penalty():
     assert alone[1] != penalised[1]  # the generator's comes after the discriminator has moved
 
 
-def test_discriminator_steps_use_real_faces_of_their_own():
-    """Three updates share an iteration's 6 faces, two each, and each has noise of its own, as has G's."""
-    reals, noises = [], []
-    game = play(discriminator_steps=3)
-    once = game.update_discriminator
-    game.update_discriminator = lambda real, noise: (reals.append(real), noises.append(noise), once(real, noise))[-1]
-    generator_once = game.update_generator
-    game.update_generator = lambda noise: (noises.append(noise), generator_once(noise))[-1]
+@pytest.mark.parametrize("reuse_fakes", [False, True])
+def test_discriminator_steps_use_real_faces_of_their_own(reuse_fakes):
+    """Three updates share an iteration's 6 faces, two each, and each has noise of its own, as has G's but on demand."""
+    reals, noises, fakes, learnt_from = [], [], [], []
+    game = play(discriminator_steps=3, reuse_fakes=reuse_fakes)
+    generate, update_discriminator, update_generator = game.generate, game.update_discriminator, game.update_generator
+    game.generate = lambda noise: (noises.append(noise), generate(noise))[-1]
+    game.update_discriminator = lambda real, fake: (
+        reals.append(real), fakes.append(fake), update_discriminator(real, fake)
+    )[-1]  # fmt: skip
+    game.update_generator = lambda fake, trail: (learnt_from.append(fake), update_generator(fake, trail))[-1]
     eagerly(game, faces(0, 6))
     np.testing.assert_array_equal(tf.concat(reals, 0), faces(0, 6))
-    assert [len(real) for real in reals] == [2, 2, 2] and [len(noise) for noise in noises] == [2, 2, 2, 2]
-    assert len({noise.numpy().tobytes() for noise in noises}) == 4
+    assert [len(real) for real in reals] == [2, 2, 2] and {len(noise) for noise in noises} == {2}
+    assert len({noise.numpy().tobytes() for noise in noises}) == len(noises) == (3 if reuse_fakes else 4)
+    assert (learnt_from[0] is fakes[-1]) is reuse_fakes
     assert int(game.d_optimizer.iterations) == 3 and int(game.g_optimizer.iterations) == 1
     assert int(game.iteration) == 1
 

@@ -31,6 +31,7 @@ ALLOWED = {
     "gan.inception": {"gan.download"},
     "gan.features": {"gan.images", "gan.inception"},
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
+    "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.memorisation", "gan.metrics"},
     "gan.runs": {"gan.config", "gan.images"},
     "gan.session": {

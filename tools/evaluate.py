@@ -82,7 +82,7 @@ def evaluate(folder: Path, arguments: argparse.Namespace) -> dict:
     scores = {}
     for name in arguments.network or offline():
         scores |= distances(name, fake, held, training, cache, protocol, arguments)
-    scores |= resemblance(run, fake, held, training, cache, protocol, arguments.seed)
+    scores |= resemblance(run, fake, held, training, config.flip, protocol, arguments.seed)
     scores |= content(fake, held, faces, cache, protocol)
     result = {"protocol": protocol, "generator": {"file": path.name, "iteration": iteration}, "scores": scores}
     kept = run.folder / "scores.json"
@@ -140,15 +140,14 @@ def distances(name: str, fake, held, training, cache: Path, protocol: dict, argu
     return {names.get(key, key) + suffix: value for key, value in found.items()}
 
 
-def resemblance(run, fake, held, training, cache: Path, protocol: dict, seed: int) -> dict:
+def resemblance(run, fake, held, training, flip: bool, protocol: dict, seed: int) -> dict:
     """How alike samples are to training faces and to one another; draws nearest.png."""
-    from gan import features, memorisation, scores
+    from gan import memorisation, scores
     from gan.images import grid, write_png
     from gan.similarity import similarity
 
-    network = features.open_network("onet")
-    protocol["memorisation"] = network.protocol
-    found, pairs = scores.copies(network, fake, held, training, cache / "features", seed)
+    protocol["memorisation"] = {"distance": "of 8 x 8 thumbnails", "mirrored too": flip}
+    found, pairs = scores.copies(fake, held, training, flip, seed)
     rows = [np.stack([fake[i], training.images[j], held.images[k]]) for i, j, k in pairs]
     write_png(run.folder / "nearest.png", grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1])))
     return {

@@ -181,18 +181,22 @@ class Twin:
     def train_step(self, real):
         """As DCGAN.train_step, for real faces (discriminator_steps * n, c, h, w)."""
         for batch in real.chunk(self.game.discriminator_steps):
-            d_loss, real_logits, fake_logits = self.update_discriminator(batch, self.draw(len(batch)))
-        g_loss = self.update_generator(self.draw(len(batch)))
+            fake = self.generate(len(batch), trail=self.game.reuse_fakes)
+            d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake.detach())
+        g_loss = self.update_generator(fake if self.game.reuse_fakes else self.generate(len(batch)))
         self.update_average(len(real))
         self.iteration += 1
         opinions = [self.opinion(logits.detach()).mean() for logits in (real_logits, fake_logits)]
         return torch.stack([d_loss.detach(), g_loss.detach(), *opinions])
 
-    def update_discriminator(self, real, noise):
+    def generate(self, count: int, trail: bool = True):
+        """Fakes of new noise, with or without what leads back to G's weights."""
+        with self.precision(), torch.set_grad_enabled(trail):
+            return self.generator(self.draw(count))
+
+    def update_discriminator(self, real, fake):
         """One descent of D."""
         with self.precision():
-            with torch.no_grad():
-                fake = self.generator(noise)
             real_logits, fake_logits = self.discriminator(real), self.discriminator(fake)
             loss = self.loss(real_logits, 1.0 - self.game.label_smoothing) + self.loss(fake_logits, 0.0)
         self.d_optimizer.zero_grad(set_to_none=True)
@@ -211,10 +215,10 @@ class Twin:
         penalty = slope.square().sum(dim=[1, 2, 3]).mean() / 2
         (self.game.penalty_weight * self.game.penalty_every * penalty).backward()
 
-    def update_generator(self, noise):
+    def update_generator(self, fake):
         """One descent of G; D's gradients are not computed."""
         with self.precision():
-            loss = self.loss(self.discriminator(self.generator(noise)), 1.0)
+            loss = self.loss(self.discriminator(fake), 1.0)
         self.g_optimizer.zero_grad(set_to_none=True)
         loss.backward(inputs=list(self.generator.parameters()))
         self.g_optimizer.step()
