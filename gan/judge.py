@@ -46,6 +46,10 @@ class Judge:
         self.spent = 0.0  # seconds
         self.network: Network | None = None
 
+    def able(self, planned: float) -> bool:
+        """Whether a run that trains for so many seconds is scored at all."""
+        return len(self.held) > 0 and (self.forced or SHARE * planned > OPENING)
+
     def look(self, iteration: int, planned: float, left: int) -> dict | None:
         """A score, or None where there is nothing to score against or no time to.
 
@@ -54,7 +58,7 @@ class Judge:
         (1: no nearer to training faces than unseen faces are), copied (a share; 0.01 is to be expected), copying.
         """
         budget = SHARE * planned
-        if not len(self.held) or not (self.forced or budget > OPENING):
+        if not self.able(planned):
             return None
         start = time.perf_counter()
         if self.network is None:
@@ -120,6 +124,8 @@ class Judge:
     @property
     def protocol(self) -> dict:
         """What the scores were measured with and against."""
+        if self.network is None:
+            self.open()
         return {
             "network": {self.network.name: self.network.protocol},
             "reference": {"faces": len(self.held), "digest": self.held.digest()},

@@ -92,9 +92,10 @@ class Session:
             self.iteration += 1
             now = time.perf_counter()
             trained = self.seconds + now - self.clock
-            last = self.pace.share(self.iteration, trained) >= 1
+            share = self.pace.share(self.iteration, trained)
+            last = share >= 1
             picture = self.pictures.reached(self.iteration, trained) or last
-            score = self.scores.reached(self.iteration, trained) or last
+            score = (self.scores.reached(self.iteration, trained) or last) and self.judge.able(trained / share)
             if picture or score or now - self.saved_at > SAVE_EVERY:
                 self.save(picture, score)
             elif now - self.clock > 0.5:

@@ -26,7 +26,7 @@ def line_of(picture, colour):
 def test_chart(tmp_path):
     """800 x 400 pixels; the discriminator's line at 1 lies below the generator's at 3, each straight and thin."""
     log = write_log(tmp_path / "log.csv", [1.0] * 300, [3.0] * 300)
-    plots.losses(log, tmp_path / "loss.png")
+    plots.chart(log, [], tmp_path / "loss.png")
     picture = read_png(tmp_path / "loss.png")
     assert picture.shape == (400, 800, 3)
     discriminator, generator = line_of(picture, BLUE), line_of(picture, ORANGE)

@@ -110,14 +110,14 @@ def test_log(run):
     run.claim(settings())
     run.keep_rows(0)
     assert logged(run) == []
-    run.append_rows([row(1), row(2)])
-    run.append_rows([row(3), row(10)])
+    run.append_rows(run.log, [row(1), row(2)])
+    run.append_rows(run.log, [row(3), row(10)])
     assert logged(run) == [1, 2, 3, 10]
     with open(run.log, "a") as file:
         file.write("1")  # of iteration 11: a process died here
     run.keep_rows(3)
     assert logged(run) == [1, 2, 3]
-    run.append_rows([row(4)])
+    run.append_rows(run.log, [row(4)])
     assert logged(run) == [1, 2, 3, 4]
     assert run.log.read_text().splitlines()[-1] == "4,256,0.5,1.25,0.75,0.6,0.4,640.0"
 

@@ -13,7 +13,10 @@ import tensorflow as tf
 from gan import checkpoints, session
 from gan.config import Config
 from gan.errors import RunError
+from gan.judge import Judge
+from gan.progress import Pace
 from gan.runs import Run
+from gan.scores import Real
 from gan.session import Session
 
 
@@ -54,13 +57,21 @@ class Clock:
         return self.now
 
 
+def nobody():
+    """A judge without anything to judge by."""
+    faces = np.zeros((4, 16, 16, 3), np.uint8)
+    return Judge(Real(faces, np.arange(0)), Real(faces, np.arange(4)), make=None)
+
+
 def played(tmp_path, game, total, *, sample_every=3, monkeypatch=None, tick=None):
     """The exit code of a session in tmp_path, and its run."""
     if tick:
         monkeypatch.setattr(session, "time", Clock(tick))
     run = Run(tmp_path / "run")
     config = Config(sample_every=sample_every, image_size=16, batch_size=4)
-    code = Session(config, game, run, lambda start: itertools.repeat(np.zeros((4, 16, 16, 3))), total).play()
+    code = Session(
+        config, game, run, lambda start: itertools.repeat(np.zeros((4, 16, 16, 3))), Pace(total), nobody()
+    ).play()
     return code, run
 
 
@@ -94,7 +105,9 @@ def test_a_stop_is_saved(tmp_path, monkeypatch, capsys, tick, number):
 def test_a_stop_before_the_first_step(tmp_path, capsys):
     """A signal before anything was trained ends well, with nothing to divide by."""
     config, run = Config(image_size=16), Run(tmp_path / "run")
-    one = Session(config, Game(), run, lambda start: (os.kill(os.getpid(), signal.SIGTERM), iter([]))[1], 10)
+    one = Session(
+        config, Game(), run, lambda start: (os.kill(os.getpid(), signal.SIGTERM), iter([]))[1], Pace(10), nobody()
+    )
     assert one.play() == 128 + signal.SIGTERM
     assert "0 iterations" in capsys.readouterr().out
 
