@@ -38,7 +38,7 @@ def test_chart(tmp_path):
 def test_chart_bears_one_wild_step(tmp_path):
     """A single loss of 1000 among 300 of about 1 does not press all others to the floor."""
     wild = [1.0] * 150 + [1000.0] + [1.0] * 149
-    plots.losses(write_log(tmp_path / "log.csv", wild, [2.0] * 300), tmp_path / "loss.png")
+    plots.chart(write_log(tmp_path / "log.csv", wild, [2.0] * 300), [], tmp_path / "loss.png")
     line = line_of(read_png(tmp_path / "loss.png"), ORANGE)
     assert line.size and 20 < line.mean() < 120  # 2 of an axis that ends at 2.2, in a picture of 400 rows
 
@@ -46,7 +46,7 @@ def test_chart_bears_one_wild_step(tmp_path):
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_chart_of_fewer_than_two_steps(tmp_path, count):
     """Nothing to draw yet, and nothing to warn of."""
-    plots.losses(write_log(tmp_path / "log.csv", [1.0] * count, [1.0] * count), tmp_path / "loss.png")
+    plots.chart(write_log(tmp_path / "log.csv", [1.0] * count, [1.0] * count), [], tmp_path / "loss.png")
     assert not (tmp_path / "loss.png").exists()
 
 
