@@ -34,6 +34,9 @@ ALLOWED = {
     "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.memorisation", "gan.metrics"},
     "gan.runs": {"gan.config", "gan.images"},
+    "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs"},
+    "gan.tables": {"gan.scores"},
+    "gan.variants": {"gan.config", "gan.recipes"},
     "gan.session": {
         *("gan.checkpoints", "gan.config", "gan.health", "gan.images", "gan.plots", "gan.progress", "gan.runs"),
         "models.layers",

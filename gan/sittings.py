@@ -1,0 +1,157 @@
+"""A run trained by a process of its own, in one sitting or several, with a note of where and beside what other work.
+
+code = sit(["python", "train.py", ...], run, machine, minutes)  # adds to output/RUN/sittings.json
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+
+from gan import checkpoints
+from gan import machine as machines
+from gan.runs import COLUMNS, Run, read_csv, write_json
+
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+BUSY = 0.7  # cores that others keep at work, from which on equal time is not equal work
+
+
+class Stopped(Exception):
+    """Somebody wants it all to end, with this exit code; what was done is kept."""
+
+
+def call(command: list[str]) -> int:
+    """Runs a command, which shows what it prints, and returns its exit code, negative where a signal ended it.
+
+    Raises Stopped where it, or we meanwhile, were told to end: it is told too, once for every time, and waited for.
+    """
+    told, process = [], None
+
+    def hand_on(number, frame):
+        told.append(number)
+        if process and os.name == "posix":  # Windows tells it by itself
+            process.send_signal(number)
+
+    handlers = {number: signal.signal(number, hand_on) for number in SIGNALS}
+    try:
+        # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
+        process = subprocess.Popen(command, start_new_session=True)
+        code = process.wait()
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+    if told or code - 128 in SIGNALS:
+        raise Stopped(128 + told[0] if told else code)
+    return code
+
+
+def sittings(run: Run) -> list[dict]:
+    """A run's sittings so far; the last one has no exit code where it was killed, this process with it."""
+    path = run.folder / "sittings.json"
+    return json.loads(path.read_text("utf-8")) if path.exists() else []
+
+
+def trained(run: Run, minutes: float) -> bool:
+    """Whether a run has had all its time."""
+    return any(sitting["code"] == 0 and sitting["minutes"] >= minutes for sitting in sittings(run))
+
+
+def sit(command: list[str], run: Run, machine: dict, minutes: float) -> int:
+    """Trains for one sitting, and keeps an account of it. Returns the exit code; raises Stopped as `call` does."""
+    others, load = at_work(1.0), machines.load()
+    others = (load or 0.0) if others is None else others
+    if others > BUSY:
+        print(
+            f"compare: warning: other work keeps this machine busy ({others:.1f} cores), so that equal time is not"
+            " equal work. Stop it, or compare later.",
+            file=sys.stderr,
+        )
+    account = {
+        "machine": machine, "minutes": minutes, "load": [load, None], "others": [others, None],
+        "shared": others > BUSY, "wall_seconds": None, "code": None,
+    }  # fmt: skip
+    before = sittings(run)
+    write_json(run.folder / "sittings.json", [*before, account])
+    start, busy, ours = time.monotonic(), machines.busy(), children()
+    try:
+        account["code"] = call(command)
+    except Stopped as stopped:
+        account["code"] = stopped.args[0]
+        raise
+    finally:
+        wall = time.monotonic() - start
+        account |= {"wall_seconds": round(wall, 1), "load": [load, machines.load()]}
+        if busy is not None:
+            meanwhile = round(max(0.0, machines.busy() - busy - (children() - ours)) / wall, 2)
+            account |= {"others": [others, meanwhile], "shared": max(others, meanwhile) > BUSY}
+        write_json(run.folder / "sittings.json", [*before, account])
+    return account["code"]
+
+
+def at_work(seconds: float) -> float | None:
+    """How many cores are at work while we wait; the load would still tell of our own run before."""
+    before = machines.busy()
+    if before is None:
+        return None
+    time.sleep(seconds)
+    return round((machines.busy() - before) / seconds, 2)
+
+
+def children() -> float:
+    """Seconds of a core that the processes we started, and saw end, have used."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def scored(run: Run, samples: int, networks: list[str]) -> dict | None:
+    """The scores of a run's generator, where there are some that were measured so."""
+    path, (file, iteration) = run.folder / "scores.json", run.generator()
+    for score in json.loads(path.read_text("utf-8")) if path.exists() else []:
+        protocol = score["protocol"]
+        alike = (protocol["samples"], protocol["seed"], set(protocol["networks"])) == (samples, 0, set(networks))
+        if alike and score["generator"] == {"file": file.name, "iteration": iteration}:
+            return score
+    return None
+
+
+def ended(code: int) -> str:
+    """How a process ended, in words."""
+    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+
+
+def facts(run: Run) -> dict:
+    """What a run did in its time, and what it took."""
+    last = dict(zip(COLUMNS, read_csv(run.log, len(COLUMNS))[-1], strict=True))
+    seconds, images, scores, had = float(last["seconds"]), int(last["images"]), run.scores(), sittings(run)
+    return {
+        "config": {name: value for name, value in configuration(run).items() if name not in ("cache_dir", "run")},
+        "weights": weights(run),
+        "seconds": seconds,
+        "iterations": int(last["iteration"]),
+        "images": images,
+        "images_per_second": images / seconds,
+        "scoring_share": scores[-1]["cost"] / seconds if scores else 0.0,
+        "wall_seconds": sum(sitting["wall_seconds"] or 0 for sitting in had),
+        "machine": had[-1]["machine"],
+        "load": {"start": had[0]["load"][0], "end": had[-1]["load"][1]},
+        "sittings": had,
+    }
+
+
+def configuration(run: Run) -> dict:
+    """What is in a run's config.json."""
+    return json.loads((run.folder / "config.json").read_text("utf-8"))
+
+
+def weights(run: Run) -> dict[str, int]:
+    """How many weights each network has, told from the newest checkpoint: all but the states of random generators."""
+    counts = {"generator": 0, "discriminator": 0}
+    with np.load(checkpoints.listed(run.checkpoints)[-1], allow_pickle=False) as file:
+        for name in file.files:
+            if (part := name.split("/")[0]) in counts and (array := file[name]).dtype.kind == "f":
+                counts[part] += array.size
+    return counts

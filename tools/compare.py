@@ -1,0 +1,250 @@
+"""Which recipe draws better faces in the same time: trains each, scores each, and writes one table.
+
+    python -m tools.compare --recipes all --data celeba --minutes 30
+    python -m tools.compare --recipes default:3 udacity-64:3 --data celeba --minutes 30     # seeds 0, 1, 2
+    python -m tools.compare --recipes default default,noise_size=16 --data celeba --minutes 5 --name noise
+    python -m tools.compare --name noise --table       # the table again, from results/noise.json
+
+Each run is output/compare-NAME-RECIPE-SEED, trained and scored in a process of its own. Ctrl-C saves and stops; the
+same command goes on, and does nothing twice. A comparison belongs to one machine, and wants it for itself.
+"""
+
+import argparse
+import dataclasses
+import json
+import multiprocessing
+import shutil
+import signal
+import sys
+from pathlib import Path
+
+import train
+from gan import config as configuration
+from gan import machine, sittings, tables, variants
+from gan.errors import RunError, UsageError
+from gan.files import atomic
+from gan.runs import Run, write_json
+from gan.scores import differing
+from gan.variants import Variant
+
+RESULTS = Path("results")
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Compares, and turns errors into one message and an exit code."""
+    try:
+        return compare(parse(argv))
+    except (UsageError, RunError) as error:
+        print(f"compare: {error}", file=sys.stderr)
+        return error.exit_code
+    except (sittings.Stopped, KeyboardInterrupt) as stopped:
+        print("compare: stopped. The same command goes on from here.", file=sys.stderr)
+        return stopped.args[0] if isinstance(stopped, sittings.Stopped) else 128 + signal.SIGINT
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m tools.compare", description=__doc__.splitlines()[0])
+    recipes = "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to depart from it"
+    parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
+    parser.add_argument("--data", help="faces, as for train.py")
+    parser.add_argument("--minutes", type=float, metavar="M", help="how long each trains")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each: seeds 0 to N - 1 (1)")
+    parser.add_argument("--name", default="", help="of the comparison (data and minutes)")
+    parser.add_argument("--samples", type=int, default=2000, metavar="N", help="faces scored of each (2000)")
+    parser.add_argument(
+        "--network", nargs="+", choices=tuple(tables.NETWORKS), help="what looks at them (all that is installed)"
+    )
+    parser.add_argument("--cache-dir", default="", metavar="NAME", help="where faces and features are kept")
+    parser.add_argument("--grids", action="store_true", help="keep each run's picture in results/ too")
+    parser.add_argument("--mixed", action="store_true", help="even across machines, or ways to measure")
+    parser.add_argument("--table", action="store_true", help="only write the table anew")
+    flags = parser.parse_args(argv)
+    if flags.table:
+        return flags if flags.name else parser.error("--table needs --name")
+    if not flags.recipes or not flags.data or not flags.minutes:
+        parser.error("--recipes, --data and --minutes are needed")
+    if flags.minutes < 0 or flags.samples < 64 or flags.seeds < 1:
+        parser.error("--minutes must be above 0, --samples at least 64, --seeds at least 1")
+    flags.name = flags.name or f"{Path(flags.data).stem}-{flags.minutes:g}-minutes"
+    return flags
+
+
+def compare(flags: argparse.Namespace) -> int:
+    """Trains and scores whatever is not done yet. Returns 1 where something failed."""
+    path = RESULTS / f"{flags.name}.json"
+    if flags.table:
+        if not path.exists():
+            raise UsageError(f"There is no {path}: compare first.")
+        write(json.loads(path.read_text("utf-8")), flags.mixed)
+        return 0
+    asked = variants.read(flags.recipes, flags.seeds)
+    plan = [(variant, seed) for seed in range(max(asked.values())) for variant in asked if seed < asked[variant]]
+    configs = {item: checked(flags, *item) for item in plan}
+    here, installed = probe()
+    flags.network = sorted(set(flags.network or installed))
+    document = opened(path, flags)
+    require_same(document, configs, here, flags)
+    for variant, count in asked.items():
+        document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
+    for number, item in enumerate(plan, 1):
+        if any(same(row, *item) and not row["failed"] for row in document["rows"]):
+            continue
+        print(f"compare: {number} of {len(plan)}: {item[0].label}, seed {item[1]}", flush=True)
+        row = attempt(flags, *item, here)
+        document["rows"] = [*(other for other in document["rows"] if not same(other, *item)), row]
+        write(document, flags.mixed)
+        if row["failed"]:
+            print(f"compare: {row['run']}: {row['failed']}", file=sys.stderr)
+    write(document, flags.mixed)
+    rows = [row for row in document["rows"] if any(same(row, *item) for item in plan)]
+    for row in rows if flags.grids else []:
+        if not row["failed"]:
+            keep_grid(row, flags.name)
+    print((RESULTS / f"{flags.name}.md").read_text("utf-8"))
+    if failed := [row["run"] for row in rows if row["failed"]]:
+        raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
+    return 0
+
+
+def checked(flags: argparse.Namespace, variant: Variant, seed: int) -> configuration.Config:
+    """The configuration of a run; exits with 2, as train.py would, where one of its flags is a mistake."""
+    try:
+        return configuration.parse(training(flags, variant, seed)[3:])[0]
+    except SystemExit:
+        print(f"compare: that was about --recipes {variant.label}", file=sys.stderr)
+        raise
+
+
+def training(flags: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
+    """The command that trains a run."""
+    return [
+        *(sys.executable, "-m", "train", "--minutes", f"{flags.minutes:g}", *variant.flags),
+        *("--seed", f"{seed}", "--data", flags.data, "--holdout", "0.1", "--run", run_name(flags, variant, seed)),
+        *(["--cache-dir", flags.cache_dir] if flags.cache_dir else []),
+    ]
+
+
+def evaluation(flags: argparse.Namespace, run: Run) -> list[str]:
+    """The command that scores a run."""
+    return [
+        *(sys.executable, "-m", "tools.evaluate", str(run.folder), "--samples", f"{flags.samples}"),
+        *("--network", *flags.network, *(["--cache-dir", flags.cache_dir] if flags.cache_dir else [])),
+    ]
+
+
+def run_name(flags: argparse.Namespace, variant: Variant, seed: int) -> str:
+    """The folder of a run in output/."""
+    return f"compare-{flags.name}-{variant.label.replace(' ', '+')}-{seed}"
+
+
+def same(row: dict, variant: Variant, seed: int) -> bool:
+    """Whether a row is of that run."""
+    return (row["label"], row["seed"]) == (variant.label, seed)
+
+
+def probe() -> tuple[dict, list[str]]:
+    """The machine, and the networks that can score here; asked of another process, so that this one stays small."""
+    with multiprocessing.get_context("spawn").Pool(1) as pool:
+        return pool.apply(describe)
+
+
+def describe() -> tuple[dict, list[str]]:
+    """What `probe` asks for."""
+    from gan import devices
+    from tools.benchmark import describe_machine
+
+    found = describe_machine(*devices.prepare("auto"), None)
+    del found["load"]
+    from gan.features import offline
+
+    return {**found, "flags": machine.flags(), "memory_gb": machine.memory()}, offline()
+
+
+def opened(path: Path, flags: argparse.Namespace) -> dict:
+    """What is known of the comparison so far; raises UsageError where that is another one."""
+    asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
+    asked |= {"samples": flags.samples, "networks": flags.network}
+    if not path.exists():
+        return {**asked, "mixed": flags.mixed, "recipes": {}, "rows": []}
+    document = json.loads(path.read_text("utf-8"))
+    if different := differing({name: document[name] for name in asked}, asked):
+        raise UsageError(
+            f"{path} is another comparison (there and here):\n  "
+            + "\n  ".join(different)
+            + "\nGive --name another name, or remove that file: its runs stay in output/ and are not trained again."
+        )
+    document["mixed"] = document["mixed"] or flags.mixed
+    return document
+
+
+def require_same(document: dict, configs: dict, here: dict, flags: argparse.Namespace) -> None:
+    """Raises UsageError where what is there came from another recipe, another machine, or a longer training."""
+    wrong, elsewhere = [], []
+    for row in document["rows"]:
+        elsewhere += [line for sitting in row["sittings"] for line in differing(sitting["machine"], here)]
+    for item, config in configs.items():
+        run = Run(train.OUTPUT / config.name)
+        there = [row["config"] for row in document["rows"] if same(row, *item) and not row["failed"]]
+        there += [sittings.configuration(run)] if run.log.exists() else []
+        for saved in there:
+            wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
+            if config.precision == "auto":
+                wanted["precision"] = saved["precision"]
+            wrong += [f"{run.folder}: {line}" for line in configuration.differences(saved, wanted)]
+        for sitting in sittings.sittings(run):
+            elsewhere += differing(sitting["machine"], here)
+            if sitting["minutes"] > flags.minutes:
+                wrong.append(f"{run.folder}: {sitting['minutes']:g} minutes there, {flags.minutes:g} here")
+    if wrong:
+        raise UsageError("\n  ".join(["These runs are there, but not as asked for:", *dict.fromkeys(wrong)]))
+    if elsewhere and not flags.mixed:
+        raise UsageError(
+            "\n  ".join(["Some runs were trained on another machine (there and here):", *dict.fromkeys(elsewhere)])
+            + "\nEqual times are not equal work then. --mixed goes on all the same, and the table says which is which."
+        )
+
+
+def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict) -> dict:
+    """Trains and scores one run, as far as that is still to be done. Returns its row."""
+    run = Run(train.OUTPUT / run_name(flags, variant, seed))
+    row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
+    row |= {"run": run.folder.name, "minutes": flags.minutes}
+    if not sittings.trained(run, flags.minutes):
+        code = sittings.sit(training(flags, variant, seed), run, here, flags.minutes)
+        if code:
+            return {**row, "failed": f"the training {sittings.ended(code)}", "sittings": sittings.sittings(run)}
+    score = sittings.scored(run, flags.samples, flags.network)
+    if not score:
+        code = sittings.call(evaluation(flags, run))
+        score = sittings.scored(run, flags.samples, flags.network)
+        if code or not score:
+            return {**row, "failed": f"the evaluation {sittings.ended(code)}", "sittings": sittings.sittings(run)}
+    return {**row, "failed": "", **sittings.facts(run), **score}
+
+
+def keep_grid(row: dict, name: str) -> None:
+    """Copies the picture of a run's scored generator, or else its last one, to results/."""
+    run = Run(train.OUTPUT / row["run"])
+    pictures = sorted(path for path in run.folder.glob("*.png") if path.stem.isdigit())
+    best = run.grid(row["generator"]["iteration"])
+    seed = f"-{row['seed']}" if row["seed"] else ""
+    for path in [best] if best.exists() else pictures[-1:]:
+        shutil.copyfile(path, RESULTS / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")
+
+
+def write(document: dict, anyway: bool) -> None:
+    """Writes results/NAME.json and the table; raises UsageError where rows were measured differently."""
+    different = tables.measured_differently([row for row in document["rows"] if not row["failed"]])
+    if different and not (anyway or document["mixed"]):
+        raise UsageError(
+            "\n  ".join(["Runs were measured differently:", *different])
+            + "\nSo their scores cannot be compared; each run's scores.json has its own. --mixed goes on all the same."
+        )
+    write_json(RESULTS / f"{document['name']}.json", document)
+    with atomic(RESULTS / f"{document['name']}.md") as file:
+        file.write(tables.page(document).encode())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
