@@ -167,7 +167,7 @@ def told(entry: Entry, beside: Entry) -> str:
 
 def ratio(entry: Entry, best: Entry, name: str) -> str:
     """One excess over another; there is none where the other is at the floor."""
-    return f"{entry.excess(name) / best.excess(name):.2f}" if best.excess(name) > 0 else "?"
+    return f"{entry.excess(name) / best.excess(name):.2f}" if best.excess(name) > 0 else "no telling how much"
 
 
 def machines(rows: list[dict]) -> list[dict]:
