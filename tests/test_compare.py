@@ -29,7 +29,7 @@ class Processes:
     def __init__(self):
         self.trained, self.evaluated = [], []
         self.code = {}  # exit codes of runs that do not end well
-        self.score = {}  # fd-onet of runs, else 5
+        self.unscored = set()  # runs whose evaluation fails
         self.detail = {}  # what is odd about the protocol of a run
 
     def __call__(self, command):
@@ -56,7 +56,9 @@ class Processes:
     def evaluate(self, arguments):
         run = Run(Path(arguments[0]))
         self.evaluated.append(run.folder.name)
-        scores = scored(self.score.get(run.folder.name, 5.0), 1.0, network="onet")
+        if run.folder.name in self.unscored:
+            return 1
+        scores = scored(5.0, 1.0, network="onet")
         scores["protocol"] |= {"samples": int(arguments[2]), "size": run.config().image_size}
         scores["protocol"] |= self.detail.get(run.folder.name, {})
         write_json(run.folder / "scores.json", [{**scores, "generator": {"file": "generator.keras", "iteration": 100}}])
@@ -250,6 +252,16 @@ def test_a_failure_is_named_and_stops_nothing(processes, capsys):
     assert len(processes.trained) == 5
 
 
+def test_a_failed_evaluation_is_named_and_only_that_done_again(processes):
+    """Exit 1, its exit code in the table; the same command scores, and does not train again."""
+    processes.unscored.add("compare-it-default-0")
+    assert compare.main(typed("default")) == 1
+    assert "Failed: default (seed 0): the evaluation ended with exit code 1." in Path("results/it.md").read_text()
+    processes.unscored.clear()
+    assert compare.main(typed("default")) == 0
+    assert len(processes.trained) == 1 and len(processes.evaluated) == 2
+
+
 def test_stopped(processes, capsys):
     """Ctrl-C in the second run: exit 130, the first row is kept, and the same command does only what is left."""
     processes.code["compare-it-udacity-64-0"] = 130
@@ -365,7 +377,8 @@ def test_a_process_is_told_of_ctrl_c_once_and_waited_for(tmp_path):
         "times = []\n"
         "signal.signal(signal.SIGINT, lambda *_: times.append(1))\n"
         "pathlib.Path(sys.argv[1]).with_suffix('.up').touch()\n"
-        "while not times: time.sleep(0.01)\n"
+        "end = time.time() + 30\n"
+        "while not times and time.time() < end: time.sleep(0.01)\n"
         "time.sleep(0.3)\n"
         "pathlib.Path(sys.argv[1]).write_text(str(len(times)))\n"
         "sys.exit(130)\n"
@@ -384,6 +397,8 @@ def test_a_process_is_told_of_ctrl_c_once_and_waited_for(tmp_path):
     assert stopped.value.args == (130,) and done.read_text() == "1"
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     assert sittings.call([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    with pytest.raises(sittings.Stopped, match="143"):  # somebody told that process alone
+        sittings.call([sys.executable, "-c", "raise SystemExit(143)"])
 
 
 def test_other_work_is_told_from_our_own():
