@@ -43,10 +43,13 @@ class Faces:
         """Numbers of the faces to train on, and of the `holdout` share that never trains; each in order.
 
         A face's own content decides, so a face is on the same side on every machine, whatever lies beside it, and
-        so are its copies. Where fewer than `FEWEST_HELD` are to be expected, none is held out.
+        so are its copies. Where fewer than `FEWEST_HELD` are to be expected, none is held out; nor where nearly all
+        are copies of one, so that one side would have none.
         """
         share = holdout if holdout * len(self.images) >= FEWEST_HELD else 0.0
         held = self.digests < np.uint64(int(share * 2**64)) if share else np.zeros(len(self.images), bool)
+        if held.all() or len(np.unique(self.digests[held])) < 2:  # distances need two
+            held[:] = False
         return np.flatnonzero(~held), np.flatnonzero(held)
 
 

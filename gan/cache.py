@@ -64,12 +64,12 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
     """
     try:
         report, left_out, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
+        digests = np.frombuffer(bytes.fromhex(digests), ">u8")
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError) as error:
         raise ValueError(str(error)) from error
-    if len(pixels) != report["used"] or path.stat().st_size != pixels.offset + pixels.nbytes:
+    if not len(pixels) == len(digests) == report["used"] or path.stat().st_size != pixels.offset + pixels.nbytes:
         raise ValueError("wrong length")
-    digests = np.frombuffer(bytes.fromhex(digests), ">u8")
     return pixels, report, [(name, reason) for name, reason in left_out], attributes, digests
 
 

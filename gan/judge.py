@@ -57,25 +57,24 @@ class Judge:
         one included. kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation
         (1: no nearer to training faces than unseen faces are), copied (a share; 0.01 is to be expected), copying.
         """
-        budget = SHARE * planned
-        if not self.able(planned):
+        budget = SHARE * planned - self.spent
+        enough = self.forced or budget > (OPENING if self.network is None else 0.0)  # after a restart it opens again
+        if not (self.able(planned) and enough):
             return None
         start = time.perf_counter()
         if self.network is None:
             self.open()
-            self.samples = self.samples or self.affordable((budget - (time.perf_counter() - start)) / left)
-        elif not self.forced and self.spent > budget:
-            return None
+        self.samples = self.samples or self.affordable((budget - (time.perf_counter() - start)) / left)
         score = self.score(self.samples)
         self.spent += time.perf_counter() - start
         self.rows.append({"iteration": iteration, "samples": self.samples, **score, "cost": self.spent})
         return self.rows[-1]
 
     def resume(self, rows: list[dict]) -> None:
-        """Goes on after the scores of an earlier sitting."""
+        """Goes on after the scores of an earlier sitting, with as many samples unless told how many."""
         self.rows = rows
         if rows:
-            self.samples, self.spent = rows[-1]["samples"], rows[-1]["cost"]
+            self.samples, self.spent = self.samples or rows[-1]["samples"], rows[-1]["cost"]
 
     def open(self) -> None:
         """Gets the networks ready, and what is the same for every score."""
@@ -110,7 +109,7 @@ class Judge:
         return {
             "kid": 1000 * metrics.mmd(self.real, made),
             "face_rate": float(self.detect(fake[:DETECTED]).mean()) if self.detect else None,
-            "diversity": metrics.diversity(made) / self.apart,
+            "diversity": metrics.diversity(made) / self.apart if self.apart else 1.0,  # else all real faces are one
             "memorisation": copied.ratio,
             "copied": copied.share,
             "copying": int(copied.copying),
@@ -132,11 +131,13 @@ class Judge:
             "kid": "cubic kernel, unbiased, all samples at once, x 1000",
         }
 
-    def in_words(self, seconds: float) -> str:
-        """The best score, and what scoring cost, for a run of so many seconds."""
+    def in_words(self, seconds: float, planned: float) -> str:
+        """The best score, and what scoring cost, for a run that has trained for so many seconds of those planned."""
         if not self.rows:
             if not len(self.held):
                 return "No score: no face was held out (--holdout)."
+            if self.able(planned):
+                return "No score yet."
             return "No score: it would take more than 5% of so short a run; --score-every N scores all the same."
         row = self.rows[self.best]
         return (

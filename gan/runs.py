@@ -91,11 +91,17 @@ class Run:
 
         Where nothing was scored, the last is all there is. Raises UsageError where there is none yet.
         """
-        if best and (self.folder / "best.keras").exists():
-            return self.folder / "best.keras", json.loads((self.folder / "best.json").read_text())["iteration"]
+        if best and (iteration := self.best()) is not None:
+            return self.folder / "best.keras", iteration
         if not (self.folder / "generator.keras").exists():
             raise UsageError(f"{self.folder} has no generator.keras yet: it appears with the run's second picture.")
-        return self.folder / "generator.keras", int(read_csv(self.log, len(COLUMNS))[-1][0])
+        saved = [int(path.stem) for path in self.checkpoints.glob("*.npz")]  # the log may be ahead of the generator
+        return self.folder / "generator.keras", max(saved) if saved else int(read_csv(self.log, len(COLUMNS))[-1][0])
+
+    def best(self) -> int | None:
+        """The iteration that best.keras is of, or None where there is none."""
+        path = self.folder / "best.json"  # the later of the two
+        return json.loads(path.read_text("utf-8"))["iteration"] if path.exists() else None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -129,11 +135,10 @@ class Run:
             file.flush()
             os.fsync(file.fileno())  # the checkpoint that follows must not outlive these rows
 
-    def append_score(self, seconds: float, images: int, score: dict) -> None:
-        """Adds a score to metrics.csv; what it does not have is left empty."""
-        row = {**score, "images": images, "seconds": f"{seconds:.3f}"}
-        values = [row[name] if row[name] is not None else "" for name in METRICS]
-        self.append_rows(self.metrics, [tuple(str(value) for value in values)])  # so that they read back the same
+    def append_score(self, score: dict) -> None:
+        """Adds a score to metrics.csv, so that it reads back the same; what is None is left empty."""
+        values = ["" if score[name] is None else str(score[name]) for name in METRICS]
+        self.append_rows(self.metrics, [tuple(values)])
 
     def scores(self) -> list[dict]:
         """The rows of metrics.csv."""
@@ -183,7 +188,7 @@ class Run:
     def save_best(self, generator, score: dict, protocol: dict) -> None:
         """Writes best.keras, and best.json with its score and how that was measured."""
         self.save_generator(generator, "best.keras")
-        write_json(self.folder / "best.json", {**score, "protocol": protocol})
+        write_json(self.folder / "best.json", {**{name: score[name] for name in METRICS}, "protocol": protocol})
 
 
 def enlargement(size: int) -> int:

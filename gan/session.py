@@ -41,7 +41,7 @@ class Session:
         self.seconds, self.waited = float(kept.get("seconds", 0)), float(kept.get("waited", 0))
         first = self.iteration = self.saved = int(self.game.iteration)
         self.resume()
-        self.publish()  # the first picture, or what a killed run still owed
+        self.publish(*self.owed(kept))  # the first picture, or what a killed run still owed
         if self.over():
             self.run.save_samples(self.config.image_size, SAMPLES)
             print(f"Done already: {first:,} iterations. {self.how_to_go_on()}")
@@ -65,6 +65,13 @@ class Session:
         self.ailing = self.run.ailing()
         self.pictures = progress.Marks(self.pace, self.config.sample_every, self.share())
         self.scores = progress.Marks(self.pace, self.config.score_every, self.share())
+
+    def owed(self, kept: dict) -> tuple[bool, bool]:
+        """Whether the checkpoint's picture is due, and whether its generator is the best and was not kept."""
+        every = self.pictures.every
+        picture = bool(kept.get("picture", False)) or (every > 0 and self.iteration % every == 0)
+        best = self.judge.best >= 0 and self.judge.rows[self.judge.best]["iteration"] == self.iteration
+        return picture or self.over() or not self.iteration, best and self.run.best() != self.iteration
 
     def share(self) -> float:
         """How much of the run is done."""
@@ -91,7 +98,7 @@ class Session:
             self.rows.append(self.game.train_step(real))
             self.iteration += 1
             now = time.perf_counter()
-            trained = self.seconds + now - self.clock
+            trained = self.seconds + (now - self.clock)
             share = self.pace.share(self.iteration, trained)
             last = share >= 1
             picture = self.pictures.reached(self.iteration, trained) or last
@@ -140,7 +147,7 @@ class Session:
         picture = picture or self.over()
         if picture or score:
             self.examine()
-        arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited)}
+        arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited), "picture": np.bool_(picture)}
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.publish(picture, best)
         self.saved = self.iteration
@@ -153,7 +160,8 @@ class Session:
         found = self.judge.look(self.iteration, self.seconds / share, left)
         if found is None:
             return False
-        self.run.append_score(self.seconds, self.iteration * self.config.images_per_iteration, found)
+        found |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
+        self.run.append_score(found)
         return self.judge.best == len(self.judge.rows) - 1
 
     def examine(self) -> None:
@@ -169,15 +177,8 @@ class Session:
             print(f"iteration {iteration:,}: {name} {state}{'. ' + advice if advice else ''}.", flush=True)
         self.ailing = found
 
-    def publish(self, picture: bool | None = None, best: bool | None = None) -> None:
-        """This iteration's picture, the charts, the generator, and that of the best score, where they are due.
-
-        After a restart, what is due is what the run still owes.
-        """
-        if picture is None:
-            every = self.pictures.every
-            picture = self.over() or not self.iteration or bool(every and self.iteration % every == 0)
-            best = self.judge.rows and int(self.judge.rows[self.judge.best]["iteration"]) == self.iteration
+    def publish(self, picture: bool, best: bool) -> None:
+        """The charts, the generator, and, where they are due, this iteration's picture and the best generator."""
         if picture and not self.run.grid(self.iteration).exists():
             self.run.save_grid(self.iteration, to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES))))
         if self.iteration:
@@ -204,7 +205,7 @@ class Session:
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
             f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
         )
-        print(self.judge.in_words(seconds))
+        print(self.judge.in_words(seconds, seconds / max(self.share(), 1e-9)))
         print(f"Pictures, losses and generator.keras are in {self.run.folder}.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")

@@ -1,7 +1,9 @@
 """From files to batches: every odd file by name, a cache that is whole or absent, an order that can be resumed."""
 
 import functools
+import hashlib
 import io
+import json
 import os
 import shutil
 import threading
@@ -344,3 +346,116 @@ def test_cache_header_fits_any_count(tmp_path):
         with open(tmp_path / "a.npy", "w+b") as file:
             cache._rewind(file, (count, 128, 128, 3))
             assert file.tell() == 128
+
+
+def save_noise(folder, count):
+    """Saves `count` PNGs of noise, each a file of its own content."""
+    folder.mkdir()
+    for i, face in enumerate(np.random.default_rng(9).integers(0, 256, (count, 8, 8, 3), np.uint8)):
+        images.write_png(folder / f"{i:03}.png", face)
+    return folder
+
+
+def held_contents(folder, faces):
+    """The contents of the files that are held out: a tenth."""
+    files = sorted(path for path in folder.rglob("*") if path.is_file())
+    return {files[i].read_bytes() for i in faces.split(0.1)[1]}
+
+
+def test_split_is_by_content(tmp_path, load):
+    """The same files under other names, in another order, in a zip or beside others: the same ones are held out."""
+    folder = save_noise(tmp_path / "faces", 300)
+    held = held_contents(folder, load(str(folder), 16))
+    assert 10 < len(held) < 50  # 30 are expected; 4 standard deviations are 21
+    shutil.make_archive(str(tmp_path / "faces"), "zip", folder)
+    assert held_contents(folder, load(str(tmp_path / "faces.zip"), 16)) == held
+    other = tmp_path / "other"
+    (other / "deep").mkdir(parents=True)
+    for i, path in enumerate(sorted(folder.iterdir())):
+        shutil.copy(path, other / ("deep" if i % 2 else ".") / f"{999 - i} renamed.png")
+    assert held_contents(other, load(str(other), 16)) == held
+    for face in range(50):
+        Image.new("RGB", (8, 8), (face, 0, 0)).save(other / f"more {face}.png")
+    known = {path.read_bytes() for path in folder.iterdir()}
+    assert held_contents(other, load(str(other), 16)) & known == held
+
+
+def test_copies_are_on_one_side(tmp_path, load):
+    """A face that is there twice is trained on twice or held out twice, never one of each."""
+    folder = save_noise(tmp_path / "faces", 200)
+    for path in list(folder.iterdir()):
+        shutil.copy(path, folder / f"copy of {path.name}")
+    rows, held = load(str(folder), 16).split(0.1)
+    names = sorted(path.name for path in folder.iterdir())
+    sides = [{names[i].removeprefix("copy of ") for i in side} for side in (rows, held)]
+    assert not sides[0] & sides[1] and len(held) == 2 * len(sides[1]) > 0
+
+
+@pytest.mark.parametrize("holdout", [0.1, 0.25])
+def test_split_of_ten_thousand(holdout):
+    """The share is held to a hundredth; the sides are in order and share no face; a larger share holds the smaller."""
+    digests = np.frombuffer(b"".join(hashlib.blake2b(b"%d" % i, digest_size=8).digest() for i in range(10_000)), ">u8")
+    faces = data.Faces(np.zeros((10_000, 1, 1, 3), np.uint8), {}, [], digests=digests)
+    rows, held = faces.split(holdout)
+    assert abs(len(held) / 10_000 - holdout) < 0.01
+    np.testing.assert_array_equal(np.sort(np.concatenate([rows, held])), np.arange(10_000))
+    assert (np.diff(rows) > 0).all() and (np.diff(held) > 0).all()
+    assert set(held) < set(faces.split(0.4)[1])
+
+
+def test_split_of_avatars(load, monkeypatch):
+    """A drawn face is on the same side at every size, as many as are drawn: a tenth of 10,000, and of the first 300."""
+    from gan import avatars
+
+    def draw(count, size, seed, progress):  # the attributes alone; the drawings take seconds
+        faces = [avatars.sample(seed, i) for i in range(count)]
+        return np.zeros((count, size, size, 3), np.uint8), {name: [face[name] for face in faces] for name in faces[0]}
+
+    monkeypatch.setattr("gan.avatars.draw", draw)
+    all_held = load("avatars", 16).split(0.1)[1]
+    assert 900 <= len(all_held) <= 1100
+    small, large = (load("avatars", size, limit=300).split(0.1)[1] for size in (16, 20))
+    np.testing.assert_array_equal(small, large)
+    np.testing.assert_array_equal(small, all_held[all_held < 300])
+
+
+def test_too_few_are_not_split(tmp_path, load):
+    """None is held out of 199 faces, where fewer than 20 are expected; some are of 200; none with a share of 0."""
+    folder = save_noise(tmp_path / "faces", 200)
+    faces = load(str(folder), 16)
+    assert len(faces.split(0.1)[1]) and not len(faces.split(0.0)[1])
+    np.testing.assert_array_equal(faces.split(0.0)[0], np.arange(200))
+    rows, held = load(str(folder), 16, limit=199).split(0.1)
+    assert len(rows) == 199 and not len(held)
+
+
+@pytest.mark.parametrize("digest", [0, 2**64 - 1])
+def test_copies_of_one_face_are_not_split(digest):
+    """A hundred copies of one face all train, whichever side they would be on: no side is left without a face."""
+    faces = data.Faces(np.zeros((100, 1, 1, 3), np.uint8), {}, [], digests=np.full(100, digest, ">u8"))
+    rows, held = faces.split(0.5)
+    assert len(rows) == 100 and not len(held)
+
+
+def test_cache_of_the_old_format_is_built_again(tmp_path, load):
+    """A cache that tells no digests, or not one for each face, is replaced by one that does."""
+    folder = save_faces(tmp_path / "faces", 9)
+    digests = load(str(folder), 16).digests
+    (path,) = (tmp_path / "cache").glob("*.json")
+    whole = path.read_text()
+    report, left_out, attributes, text = json.loads(whole)
+    for content in ([report, left_out, attributes], [report, left_out, attributes, text[:16]], [report, [], {}, 3]):
+        path.write_text(json.dumps(content))
+        np.testing.assert_array_equal(load(str(folder), 16).digests, digests)
+        assert path.read_text() == whole
+    first = hashlib.blake2b((folder / "good 000.png").read_bytes(), digest_size=8).hexdigest()
+    assert len(digests) == 9 and f"{digests[0]:016x}" == first
+
+
+def test_batches_of_some_rows(eight):
+    """Only the rows that are named come, each once a pass."""
+    rows = np.array([1, 2, 6])
+    found = taken(data.batches(eight, 3, rows=rows, seed=2), 4)
+    wanted = images.to_unit(eight[rows].astype(np.float32))
+    for batch in found:
+        assert sorted(face.tobytes() for face in batch) == sorted(face.tobytes() for face in wanted)
