@@ -1,0 +1,242 @@
+"""Scores while a run goes on: with a network of a line where the rules are the matter, and once with the real one."""
+
+import json
+
+import numpy as np
+import pytest
+
+from gan import avatars, judge
+from gan.features import Network
+from gan.judge import Judge
+from gan.scores import Real
+
+LIMIT = judge.OPENING / judge.SHARE  # seconds of training below which a run is too short
+
+
+class Clock:
+    """A clock that stands until it is moved."""
+
+    now = 100.0
+
+    def perf_counter(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    """The clock of the scores."""
+    clock = Clock()
+    monkeypatch.setattr(judge, "time", clock)
+    return clock
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Networks that are there at once: 48 means of 4 x 4 pixels as features, a face in all that is not black."""
+    calls = []
+    network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1))
+    monkeypatch.setattr(judge, "open_network", lambda name: calls.append(name) or network)
+    monkeypatch.setattr(judge, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
+    return calls
+
+
+def faces(count, seed):
+    """Coarse random pictures, uint8 (count, 16, 16, 3): their law is what there is to learn."""
+    small = np.random.default_rng(seed).integers(60, 160, (count, 4, 4, 3), np.uint8)
+    return small.repeat(4, axis=1).repeat(4, axis=2)
+
+
+def real(images):
+    """All of some images."""
+    return Real(images, np.arange(len(images)))
+
+
+def judging(make=lambda count: faces(count, 3), **options):
+    """A judge of 200 unseen faces and 300 training faces."""
+    return Judge(real(faces(200, 1)), real(faces(300, 2)), make, **options)
+
+
+def rows(kids, cost=1.0):
+    """Rows of metrics.csv with these scores."""
+    return [{"iteration": 10 * i, "samples": 128, "kid": kid, "cost": cost} for i, kid in enumerate(kids, 1)]
+
+
+def test_the_best_is_the_nearest_to_unseen_faces(opened):
+    """Of faces too bright by 90, 20, 0 and 50 the third have the lowest score; real ones score about 0."""
+    shifts = iter([90, 20, 0, 50])
+    one = judging(lambda count: faces(count, 3) + np.uint8(next(shifts)), samples=200, forced=True)
+    found = [one.look(iteration, 0.0, 1) for iteration in (5, 10, 15, 20)]
+    kids = [row["kid"] for row in found]
+    assert one.rows == found and one.best == int(np.argmin(kids)) == 2
+    assert kids[0] > kids[3] > kids[1] > kids[2] and abs(kids[2]) < 0.05 * kids[1]
+    assert [row["iteration"] for row in found] == [5, 10, 15, 20] and opened == ["onet"]
+    assert found[2]["diversity"] == pytest.approx(1, abs=0.05) and found[2]["memorisation"] == pytest.approx(1, abs=0.1)
+    assert found[2]["face_rate"] == 1.0 and found[2]["copying"] == 0 and found[2]["samples"] == 200
+
+
+def test_the_same_faces_score_the_same(opened):
+    """A second look at the same faces finds the same, to the bit; drawn faces are not shown to the detector."""
+    one = judging(samples=64, forced=True, photographs=False)
+    first, second = (one.look(iteration, 0.0, 1) for iteration in (1, 2))
+    apart = {"iteration": 0, "cost": 0}
+    assert first | apart == second | apart and first["face_rate"] is None
+
+
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_copies_are_told(opened, mirrored):
+    """A generator that hands out training faces copies; so does one that mirrors them, if mirrored ones trained."""
+    copies = faces(300, 2)[:, :, ::-1] if mirrored else faces(300, 2)
+    for flip in (False, True):
+        row = judging(lambda count: copies[:count], samples=128, forced=True, flip=flip).look(1, 0.0, 1)
+        assert (row["copying"], row["copied"] > 0.9, row["memorisation"] < 0.1) == ((flip or not mirrored),) * 3
+
+
+@pytest.mark.parametrize(
+    ("kids", "patience", "exhausted"),
+    [
+        ([], 1, False),
+        ([3, 2, 1], 1, False),
+        ([1, 2], 2, False),
+        ([5, 1, 2, 3], 2, True),
+        ([1, 1], 1, True),  # as good is not better
+        ([-1, -2, -1.5, -1.9], 2, True),  # an unbiased estimate may be below 0
+        ([1, 2, 3, 4, 5], 0, False),
+    ],
+)
+def test_patience(kids, patience, exhausted):
+    """It is lost when the last `patience` scores are none better than the best before; 0 never loses it."""
+    one = judging(patience=patience)
+    one.resume(rows(kids))
+    assert one.exhausted is exhausted
+    assert one.best == (kids.index(min(kids)) if kids else -1)
+
+
+def test_too_short_a_run_is_not_scored(opened):
+    """Where a twentieth of the run would not even open the network, it is not opened, unless that is asked for."""
+    one = judging(samples=64)
+    assert not one.able(LIMIT) and one.look(10, LIMIT, 20) is None and not opened and not one.rows
+    assert one.able(LIMIT + 1) and one.look(10, LIMIT + 1, 20) and opened
+    assert judging(samples=64, forced=True).look(10, 0.1, 20)
+
+
+def test_nothing_to_score_against(opened):
+    """Where no face was held out there is no score, not even one that is asked for."""
+    one = Judge(Real(faces(9, 1), np.arange(0)), real(faces(9, 1)), make=None, forced=True)
+    assert not one.able(1e6) and one.look(10, 1e6, 20) is None and not opened
+
+
+def test_faces_that_are_all_alike(opened):
+    """Copies of one picture to score against, and samples that are all one: every number is one that JSON can hold."""
+    one_face = faces(1, 5).repeat(64, axis=0)
+    one = Judge(real(one_face), real(one_face), lambda count: one_face[:count], samples=64, forced=True)
+    json.dumps(one.look(1, 0.0, 1), allow_nan=False)
+
+
+@pytest.mark.parametrize(("each", "samples"), [(1e-4, 1024), (0.01, 192), (1.0, 64)])
+def test_samples_are_as_many_as_the_time_allows(opened, clock, each, samples):
+    """Of 1,000 s a twentieth is 50, for 20 scores 2.5 s each: at 0.01 s a sample 250 of them, rounded down to 192.
+
+    However slow or fast a sample is, they are at least 64 and at most 1,024; later scores have as many.
+    """
+
+    def make(count):
+        clock.now += each * count
+        return faces(count, 3)
+
+    one = judging(make)
+    assert one.look(10, 1000.0, 20)["samples"] == samples
+    assert one.samples == samples and one.spent == pytest.approx(each * (2 * 64 + samples))
+
+
+def slow(clock, **options):
+    """A judge whose samples take a tenth of a second each."""
+
+    def make(count):
+        clock.now += 0.1 * count
+        return faces(count, 3)
+
+    return judging(make, **options)
+
+
+def test_scores_end_with_their_share_of_the_time(opened, clock):
+    """Scores of 6.4 s in a run of 1,000: the first, with its two trials, takes 19.2 s, and the sixth passes 50."""
+    one = slow(clock)
+    found = [one.look(iteration, 1000.0, 20 - iteration) for iteration in range(20)]
+    assert [row is not None for row in found] == [True] * 6 + [False] * 14
+    assert [row["cost"] for row in one.rows] == pytest.approx([19.2, 25.6, 32.0, 38.4, 44.8, 51.2])
+    assert one.look(20, 2000.0, 1)  # a run that was made longer has time again
+
+
+def test_scores_that_are_asked_for_have_no_end(opened, clock):
+    """--score-every scores, whatever it takes."""
+    one = slow(clock, forced=True)
+    assert all(one.look(iteration, 10.0, 20) for iteration in range(12)) and one.samples == 64
+
+
+def test_goes_on_after_a_restart(opened, clock):
+    """Earlier rows count: the best, the time they took, and as many samples, unless told how many."""
+    one = slow(clock)
+    one.resume(rows([3, 1, 2], cost=20.0))
+    assert one.best == 1 and one.look(40, 1000.0, 17)["samples"] == 128
+    assert one.rows[-1]["cost"] == pytest.approx(20 + 12.8) and len(one.rows) == 4
+    told = slow(clock, samples=192)
+    told.resume(rows([3.0]))
+    assert told.look(40, 1000.0, 17)["samples"] == 192
+
+
+@pytest.mark.parametrize("cost", [46.0, 51.0])
+def test_restarts_do_not_take_more_time(opened, cost):
+    """A run whose scores have had their time, but for what opening takes, opens nothing after a restart."""
+    one = judging()
+    one.resume(rows([1.0], cost=cost))
+    assert one.look(40, 1000.0, 17) is None and not opened
+
+
+def test_at_most_a_thousand_unseen_faces(opened):
+    """However many are held out, a thousand are scored against, the same each time."""
+    many = real(faces(1500, 1))
+    one, two = (Judge(many, real(faces(300, 2)), make=None) for _ in range(2))
+    assert len(one.held) == 1000 and one.protocol == two.protocol
+
+
+def test_protocol(opened):
+    """It names the network, its weights, and what faces the scores are against, and changes with them."""
+    one = judging()
+    assert one.protocol["network"] == {"means": one.network.protocol} and one.network.digest == "abc"
+    assert one.protocol["reference"] == {"faces": 200, "digest": real(faces(200, 1)).digest()}
+    other = Judge(real(faces(200, 7)), one.train, make=None)
+    assert other.protocol["reference"] != one.protocol["reference"] and other.protocol["kid"] == one.protocol["kid"]
+
+
+def test_in_words():
+    """The best score and what scoring cost; or why there is none, and what to type."""
+    one = judging()
+    one.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
+    assert one.in_words(200.0, 400.0) == (
+        "Best of 3 scores: kid-onet 1,201 at iteration 20, kept as best.keras."
+        " Scoring took 2.5% of the training's time."
+    )
+    assert "--score-every N scores all the same" in judging().in_words(LIMIT, LIMIT)
+    assert judging(forced=True).in_words(3.0, 9.0) == judging().in_words(3.0, 9000.0) == "No score yet."
+    none = Judge(Real(faces(9, 1), np.arange(0)), real(faces(9, 1)), make=None)
+    assert none.in_words(9.0, 9.0) == "No score: no face was held out (--holdout)."
+
+
+def test_ends():
+    """The share of black and white in the real faces: a quarter here."""
+    images = faces(64, 1)
+    images[:, :8, :8] = 255
+    assert Judge(real(images), real(images), make=None).ends == 0.25
+
+
+def test_the_real_networks():
+    """In ONet's features drawn faces are far nearer to other drawn faces than noise is, and noise has no face."""
+    drawn, _ = avatars.draw(192, 16, seed=4)
+    noise = np.random.default_rng(4).integers(0, 256, (64, 16, 16, 3), np.uint8)
+    made = iter([drawn[128:], noise])
+    one = Judge(real(drawn[:64]), real(drawn[64:128]), lambda count: next(made), samples=64, forced=True)
+    like, unlike = (one.look(iteration, 0.0, 1) for iteration in (1, 2))
+    assert like["kid"] < 0.1 * unlike["kid"] and one.best == 0
+    assert unlike["face_rate"] == 0 and 0.7 < like["diversity"] < 1.5
+    assert not like["copying"] and list(one.protocol["network"]) == ["onet"]
+    json.dumps([one.rows, one.protocol], allow_nan=False)
