@@ -11,6 +11,8 @@ STUCK = 1e-4  # both losses' deviation over the window
 COLLAPSED = 0.5  # of the real faces' diversity
 SATURATED = 0.25  # more of the pixels black or white than in the real faces
 
+LOST = "Try a smaller learning rate, --precision float32 or another --seed, under another --run"  # of a NaN
+
 
 def examine(values: np.ndarray, saturated: float = 0.0, score: dict | None = None) -> dict[str, str]:
     """The ailments of a game, by name, each with its sign and its cure.

@@ -190,11 +190,10 @@ class Session:
 
     def fail(self, iteration: int) -> None:
         """Ends a run that has lost its way."""
-        advice = "Try a smaller learning rate, --precision float32 or another --seed, under another --run."
-        self.run.append_rows(self.run.health, [(iteration, "NaN", "began", advice)])
+        self.run.append_rows(self.run.health, [(iteration, "NaN", "began", health.LOST)])
         raise RunError(
             f"a loss or a weight is NaN or infinite after iteration {iteration:,}. The checkpoint of iteration"
-            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {advice}"
+            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {health.LOST}."
         )
 
     def farewell(self) -> int:

@@ -17,6 +17,19 @@ def eight():
 
 
 @pytest.fixture
+def opened(monkeypatch):
+    """Networks that are there at once: 48 means of 4 x 4 pixels as features, a face in all that is not black."""
+    from gan import judge  # brings TensorFlow, which other tests do without
+    from gan.features import Network
+
+    calls = []
+    network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1))
+    monkeypatch.setattr(judge, "open_network", lambda name: calls.append(name) or network)
+    monkeypatch.setattr(judge, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
+    return calls
+
+
+@pytest.fixture
 def celeba():
     """The path of a zip of 30,021 CelebA faces."""
     if not CELEBA.exists():

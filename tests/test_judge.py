@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from gan import avatars, judge
-from gan.features import Network
 from gan.judge import Judge
 from gan.scores import Real
 
@@ -28,16 +27,6 @@ def clock(monkeypatch):
     clock = Clock()
     monkeypatch.setattr(judge, "time", clock)
     return clock
-
-
-@pytest.fixture
-def opened(monkeypatch):
-    """Networks that are there at once: 48 means of 4 x 4 pixels as features, a face in all that is not black."""
-    calls = []
-    network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1))
-    monkeypatch.setattr(judge, "open_network", lambda name: calls.append(name) or network)
-    monkeypatch.setattr(judge, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
-    return calls
 
 
 def faces(count, seed):

@@ -1,0 +1,204 @@
+"""What can go wrong with a game: each ailment in a real one whose network was made to fail in that way."""
+
+import csv
+import dataclasses
+import re
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers
+from test_judge import faces, real
+
+from dcgan import DCGAN, NOISES
+from gan import health
+from gan.config import Config
+from gan.images import to_uint8
+from gan.judge import Judge
+from gan.losses import LOSSES
+from gan.optimizers import adam
+from gan.penalties import PENALTIES
+from gan.progress import Pace
+from gan.runs import Run
+from gan.session import Session
+
+TRAINING = faces(512, 2)
+pytestmark = pytest.mark.usefixtures("opened")
+
+
+def generator(*first, bias="zeros"):
+    """A small generator, (n, 8) -> (n, 16, 16, 3); `first` are layers that the noise passes before all others."""
+    keras.utils.set_random_seed(1)
+    colours = layers.Dense(
+        48, "tanh", kernel_initializer=keras.initializers.RandomNormal(0, 0.15), bias_initializer=bias
+    )
+    return keras.Sequential(
+        [keras.Input((8,)), *first, colours, layers.Reshape((4, 4, 3)), layers.UpSampling2D(4)], name="generator"
+    )
+
+
+def discriminator(activation="leaky_relu", bias="zeros"):
+    """A small discriminator of 4 x 4 means."""
+    return keras.Sequential(
+        [
+            keras.Input((16, 16, 3)),
+            layers.AveragePooling2D(4),
+            layers.Flatten(),
+            layers.Dense(16, activation, bias_initializer=bias),
+            layers.Dense(1),
+        ]
+    )
+
+
+def game(made=None, opponent=None, rates=(2e-3, 1e-3), weight=0.05):
+    """The game of two small networks, healthy unless others are given."""
+    return DCGAN(
+        made or generator(),
+        opponent or discriminator(),
+        g_optimizer=adam(rates[0], 0.0, 0.99),
+        d_optimizer=adam(rates[1], 0.0, 0.99),
+        loss=LOSSES["cross-entropy"],
+        penalty=PENALTIES["r1"],
+        penalty_weight=weight,
+        penalty_every=4,
+        noise=NOISES["normal"],
+        reuse_fakes=True,
+    )
+
+
+def course(folder, one, iterations, every=0):
+    """Plays a game, a score at each picture, and returns the rows of health.csv."""
+
+    def make(count):
+        return to_uint8(one.imagine(one.fixed_noise(count, stream=-2)))
+
+    def batches(start):
+        for i in range(start, iterations):
+            rows = np.random.default_rng([7, i]).integers(0, len(TRAINING), 16)
+            yield tf.constant(TRAINING[rows] / 127.5 - 1, tf.float32)
+
+    every = every or iterations
+    config = Config(batch_size=16, image_size=16, epochs=iterations, sample_every=every, score_every=every)
+    judge = Judge(real(faces(200, 1)), real(TRAINING), make, samples=128, forced=True)
+    run = Run(folder)
+    assert Session(config, one, run, batches, Pace(iterations), judge).play() == 0
+    with open(run.health, newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def ailments(rows):
+    """Which began, at which iteration."""
+    return {row["ailment"]: int(row["iteration"]) for row in rows if row["state"] == "began"}
+
+
+def test_a_healthy_game_is_left_in_peace(tmp_path, capsys):
+    """520 iterations of a game in balance, looked at twice: not a word."""
+    assert course(tmp_path, game(), 520, every=260) == []
+    assert "began" not in capsys.readouterr().out
+
+
+def test_a_discriminator_that_wins(tmp_path):
+    """Against a generator that cannot move it is sure of itself: found as soon as there are 500 iterations."""
+    rows = course(tmp_path, game(rates=(0.0, 5e-3), weight=0.0), 600, every=300)
+    assert ailments(rows) == {"discriminator winning": 600}
+    assert re.search(r"D\(x\) (1.00|0.9\d) and D\(G\(z\)\) 0.0\d", rows[0]["advice"])
+
+
+def test_a_discriminator_that_died(tmp_path):
+    """All units of its layer are below 0 for good: it says the same of every face, and both losses stand still."""
+    dead = discriminator("relu", keras.initializers.Constant(-100.0))
+    assert ailments(course(tmp_path, game(opponent=dead), 510)) == {"losses stuck": 510}
+
+
+def test_a_collapsed_generator(tmp_path):
+    """It does not hear its noise: all its faces are one."""
+    rows = course(tmp_path, game(generator(layers.Rescaling(0.0))), 3)
+    assert ailments(rows) == {"collapse": 3} and "0% as much as real faces" in rows[0]["advice"]
+
+
+def test_a_saturated_generator(tmp_path):
+    """Its tanh is pressed to both ends, whence no gradient leads back: far more black and white than in real faces."""
+    ends = keras.initializers.RandomUniform(-40, 40, seed=1)
+    assert "saturation" in ailments(course(tmp_path, game(generator(bias=ends)), 3))
+
+
+@keras.saving.register_keras_serializable("tests")
+class Memory(layers.Layer):
+    """64 faces, of which the signs of the noise choose one: (n, 8) -> (n, 16, 16, 3)."""
+
+    def build(self, shape):
+        self.faces = self.add_weight(shape=(64, 16, 16, 3), name="faces")
+
+    def call(self, noise):
+        return tf.gather(self.faces, tf.reduce_sum(tf.cast(noise[:, :6] > 0, tf.int32) * 2 ** tf.range(6), axis=1))
+
+
+def test_a_generator_that_copies(tmp_path):
+    """It knows 64 training faces by heart, moved a little by its training, and nothing else."""
+    copier = keras.Sequential([keras.Input((8,)), Memory()])
+    copier.set_weights([TRAINING[:64] / 127.5 - 1])
+    rows = course(tmp_path, game(copier, rates=(1e-4, 1e-3)), 6, every=3)
+    assert ailments(rows) == {"copying": 3} and "100% of the samples" in rows[0]["advice"]
+
+
+def sick_for_a_while(start, end):
+    """A game whose generator is pressed to the ends after step `start`, and gets well after step `end`."""
+    one = game(rates=(0.0, 1e-3))
+    *_, well = one.generator.get_weights()
+    step = one.train_step
+
+    def train_step(batch):
+        losses = step(batch)
+        ill = start <= int(one.iteration) < end
+        one.generator.weights[-1].assign(np.where(np.arange(48) % 2, 20.0, -20.0) if ill else well)
+        return losses
+
+    one.train_step = train_step
+    return one
+
+
+def test_told_once_when_it_begins_and_once_when_it_is_over(tmp_path, capsys):
+    """Of five looks two find it: one line and one row for its beginning, one for its end, a restart between them."""
+    course(tmp_path, sick_for_a_while(4, 11), 6, every=3)
+    printed = capsys.readouterr().out
+    rows = course(tmp_path, sick_for_a_while(4, 11), 15, every=3)
+    saturation = [(int(row["iteration"]), row["state"]) for row in rows if row["ailment"] == "saturation"]
+    assert saturation == [(6, "began"), (12, "over")]
+    printed += capsys.readouterr().out
+    lines = [line for line in printed.splitlines() if "saturation" in line and line.startswith("iteration")]
+    assert lines == [f"iteration 6: saturation began. {rows[0]['advice']}.", "iteration 12: saturation over."]
+
+
+def sick():
+    """The words for all ailments at once."""
+    still = np.tile([0.5, 3.0, 1.0, 0.0], (health.WINDOW, 1))
+    return health.examine(still, 0.5, {"diversity": 0.1, "copying": 1, "copied": 0.3})
+
+
+def test_thresholds():
+    """Nothing is said below 500 iterations, at the thresholds, or without a score."""
+    assert list(sick()) == ["discriminator winning", "losses stuck", "saturation", "collapse", "copying"]
+    still = np.tile([0.5, 3.0, 1.0, 0.0], (health.WINDOW, 1))
+    assert health.examine(still[1:]) == {} == health.examine(np.zeros((0,)))
+    moving = still + np.random.default_rng(0).normal(0, 1e-3, still.shape)
+    assert list(health.examine(moving)) == ["discriminator winning"]
+    even = moving.copy()
+    even[:, 2:] = [1.0, 1.0 - health.WINNING]
+    score = {"diversity": health.COLLAPSED, "copying": 0, "copied": 0.02}
+    assert health.examine(even, health.SATURATED, score) == {}
+    assert list(health.examine(np.concatenate([still, even]))) == []  # only the last 500 count
+
+
+def test_each_says_what_to_do():
+    """Each has a sentence of what is seen and one of what to try, with flags that train.py knows."""
+    flags = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(Config)}
+    for name, advice in [*sick().items(), ("NaN", health.LOST)]:
+        named = set(re.findall(r"--[a-z-]+", advice))
+        assert named and named <= flags, name
+        assert re.search("Try|Stop earlier", advice) and not advice.endswith("."), name
+
+
+def test_at_the_ends_by_hand():
+    """0, 1, 254 and 255 are ends, 2 and 253 are not."""
+    assert health.at_the_ends(np.array([0, 1, 2, 127, 128, 253, 254, 255], np.uint8)) == 0.5
