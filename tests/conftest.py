@@ -18,15 +18,21 @@ def eight():
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Networks that are there at once: 48 means of 4 x 4 pixels as features, a face in all that is not black."""
+    """Networks that are there at once: features are 48 means of pixels, less 110; a face is all that is not black."""
     from gan import judge  # brings TensorFlow, which other tests do without
     from gan.features import Network
 
     calls = []
-    network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1))
+    network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1) - 110)
     monkeypatch.setattr(judge, "open_network", lambda name: calls.append(name) or network)
     monkeypatch.setattr(judge, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
     return calls
+
+
+@pytest.fixture
+def no_charts(monkeypatch):
+    """Charts take longer than all else where the game is small."""
+    monkeypatch.setattr("gan.plots.chart", lambda *given: None)
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import json
 import os
 import signal
 
@@ -9,6 +10,8 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import test_health
+from test_judge import faces, real
 
 from gan import checkpoints, session
 from gan.config import Config
@@ -31,7 +34,7 @@ class Game:
         self.at, self.do, self.losses = at, do, losses
 
     def state(self):
-        return {"iteration": self.iteration}
+        return {"iteration": self.iteration, **{str(i): weight for i, weight in enumerate(self.averaged.weights)}}
 
     def train_step(self, real):
         self.iteration.assign_add(1)
@@ -63,22 +66,37 @@ def nobody():
     return Judge(Real(faces, np.arange(0)), Real(faces, np.arange(4)), make=None)
 
 
-def played(tmp_path, game, total, *, sample_every=3, monkeypatch=None, tick=None):
+def played(tmp_path, game, total, *, monkeypatch=None, tick=None, minutes=0.0, judge=None, **settings):
     """The exit code of a session in tmp_path, and its run."""
     if tick:
         monkeypatch.setattr(session, "time", Clock(tick))
     run = Run(tmp_path / "run")
-    config = Config(sample_every=sample_every, image_size=16, batch_size=4)
+    config = Config(**{"sample_every": 3, "image_size": 16, "batch_size": 4, **settings})
     code = Session(
-        config, game, run, lambda start: itertools.repeat(np.zeros((4, 16, 16, 3))), Pace(total), nobody()
+        config,
+        game,
+        run,
+        lambda start: itertools.repeat(np.zeros((4, 16, 16, 3))),
+        Pace(total, minutes),
+        judge or nobody(),
     ).play()
     return code, run
 
 
+def pictures(run):
+    """The iterations that have a picture."""
+    return sorted(int(path.stem) for path in run.folder.glob("0*.png"))
+
+
+def table(path, *without):
+    """The rows of a table, less some columns."""
+    with open(path, newline="") as file:
+        return [{name: row[name] for name in row if name not in without} for row in csv.DictReader(file)]
+
+
 def iterations(run):
     """The iterations that are logged."""
-    with open(run.log, newline="") as file:
-        return [int(row["iteration"]) for row in csv.DictReader(file)]
+    return [int(row["iteration"]) for row in table(run.log)]
 
 
 @pytest.mark.parametrize("tick", [0.001, 0.3, 0.7])
@@ -120,11 +138,10 @@ def test_slow_runs_are_saved_between_pictures(tmp_path, monkeypatch):
     assert saved[-1] == 10 and 2 <= len(saved) <= 5
 
 
-def test_twenty_pictures(tmp_path):
+def test_twenty_pictures(tmp_path, no_charts):
     """A run has at least 20 pictures by default, the first at 0, the last at its end."""
     _, run = played(tmp_path, Game(), 47, sample_every=0)
-    pictures = sorted(int(path.stem) for path in run.folder.glob("0*.png"))
-    assert len(pictures) >= 20 and pictures[0] == 0 and pictures[-1] == 47
+    assert len(pictures(run)) >= 20 and pictures(run)[0] == 0 and pictures(run)[-1] == 47
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
@@ -133,4 +150,189 @@ def test_a_bad_loss_is_named(tmp_path, bad):
     game = Game(losses=lambda i: [1.0, bad if i >= 5 else 2.0, 0.5, 0.5])
     with pytest.raises(RunError, match=r"after iteration 5.*checkpoint of iteration 3"):
         played(tmp_path, game, 100)
-    assert checkpoints.listed(Run(tmp_path / "run").checkpoints)[-1].name == "000000003.npz"
+    run = Run(tmp_path / "run")
+    assert checkpoints.listed(run.checkpoints)[-1].name == "000000003.npz"
+    assert [(row["iteration"], row["ailment"]) for row in table(run.health)] == [("5", "NaN")]
+    played(tmp_path, Game(), 4)  # from the checkpoint on, it never was
+    assert table(run.health) == []
+
+
+@pytest.mark.parametrize("tick", [0.1, 0.5, 2.0])
+def test_minutes(tmp_path, monkeypatch, capsys, no_charts, tick):
+    """A run by the clock ends when its minute of training is over, with about 20 pictures, or one a step if slow."""
+    _, run = played(tmp_path, Game(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
+    seconds = [float(row["seconds"]) for row in table(run.log)]
+    assert seconds == sorted(seconds) and 60 <= seconds[-1] < 60 + 5 * tick
+    assert min(20, len(seconds)) <= len(pictures(run)) <= 22
+    assert pictures(run)[0] == 0 and pictures(run)[-1] == len(seconds)
+    capsys.readouterr()
+    assert played(tmp_path, Game(), 1, minutes=1.0, sample_every=0)[0] == 0
+    assert "A larger --minutes goes on from there." in capsys.readouterr().out and len(table(run.log)) == len(seconds)
+
+
+def test_minutes_go_on(tmp_path, monkeypatch, no_charts):
+    """After a stop, the seconds of before count; a larger --minutes goes on; the marks are those of one sitting."""
+    options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
+    stopped = Game(at=15, do=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert played(tmp_path, stopped, 1, minutes=1.0, **options)[0] == 128 + signal.SIGTERM
+    before = float(table(tmp_path / "run" / "log.csv")[-1]["seconds"])
+    assert 15 < before < 45
+    _, run = played(tmp_path, Game(), 1, minutes=1.0, **options)
+    seconds = [float(row["seconds"]) for row in table(run.log)]
+    assert seconds == sorted(seconds) and seconds[15] < before + 5 and 60 <= seconds[-1] < 63
+    assert 20 <= len(pictures(run)) <= 22
+    played(tmp_path, Game(), 1, minutes=2.0, **options)
+    assert 120 <= float(table(run.log)[-1]["seconds"]) < 123 and pictures(run)[-1] == len(table(run.log))
+
+
+@pytest.mark.parametrize("minutes", [0.0, 1.0])
+def test_killed_before_the_picture(tmp_path, monkeypatch, no_charts, minutes):
+    """Killed between a checkpoint and its picture: the picture is made at the restart, by the clock or not."""
+    options = {"minutes": minutes, "sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
+    with monkeypatch.context() as patched:
+        saves = iter(range(4))
+        grid = Run.save_grid
+        patched.setattr(Run, "save_grid", lambda *given: grid(*given) if next(saves) < 3 else 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            played(tmp_path, Game(), 40, **options)
+    run = Run(tmp_path / "run")
+    owed = int(checkpoints.listed(run.checkpoints)[-1].stem)
+    assert owed not in pictures(run)
+    played(tmp_path, Game(), 40, **options)
+    assert owed in pictures(run) and len(pictures(run)) >= 20
+
+
+class Drifting(Game):
+    """A game that is best after its 9th step; how far it is from there is the bias of its averaged network."""
+
+    def train_step(self, real):
+        losses = super().train_step(real)
+        self.averaged.weights[1].assign(np.full(16 * 16 * 3, abs(int(self.iteration) - 9), np.float32))
+        return losses
+
+    def judge(self, patience=0, **options):
+        """A judge who sees real faces, with noise of ten times that bias over them."""
+
+        def make(count):
+            far = 10 * float(self.averaged.weights[1].numpy()[0])
+            noise = np.random.default_rng(0).uniform(-far, far, (count, 4, 4, 3)).repeat(4, axis=1).repeat(4, axis=2)
+            return np.clip(faces(count, 3) + noise, 0, 255).astype(np.uint8)
+
+        options = {"samples": 128, "forced": True, "patience": patience, **options}
+        return Judge(real(faces(200, 1)), real(faces(200, 2)), make, **options)
+
+
+def drifted(tmp_path, patience, total=100, game=None):
+    """The exit code of a game that gets worse, and its run."""
+    game = game or Drifting()
+    settings = {"score_every": 3, "patience": patience, "judge": game.judge(patience)}
+    return played(tmp_path, game, total, sample_every=50, **settings)
+
+
+def best(run):
+    """Of which iteration best.keras is by its file, and how far from the best its weights are."""
+    weights = keras.saving.load_model(run.folder / "best.keras").get_weights()
+    return json.loads((run.folder / "best.json").read_text())["iteration"], weights[1].tolist()
+
+
+def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened, no_charts):
+    """Two scores after the best of iteration 9 the run ends well; best.keras is that of 9; more patience goes on."""
+    code, run = drifted(tmp_path, 2)
+    assert code == 0 and [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9, 12, 15]
+    assert best(run) == (9, [0.0] * 768) and pictures(run) == [0, 15]
+    printed = capsys.readouterr().out
+    assert "Stopped early: 2 scores without a better one. A larger --patience goes on from there." in printed
+    assert "at iteration 9, kept as best.keras" in printed
+    score = json.loads((run.folder / "best.json").read_text())
+    assert score["kid"] == min(float(row["kid"]) for row in table(run.metrics))
+    assert (score["images"], score["samples"], next(iter(score["protocol"]))) == (36, 128, "network")
+    assert drifted(tmp_path, 2)[0] == 0
+    assert "Done already: 15 iterations. A larger --patience goes on from there." in capsys.readouterr().out
+    assert drifted(tmp_path, 4)[0] == 0 and iterations(run)[-1] == 21 and best(run)[0] == 9
+    assert drifted(tmp_path, 0, total=24)[0] == 0 and iterations(run)[-1] == 24 and best(run)[0] == 9
+    capsys.readouterr()
+    drifted(tmp_path, 0, total=24)
+    assert "A larger --epochs goes on from there." in capsys.readouterr().out
+
+
+def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, opened, no_charts):
+    """Killed between the checkpoint of the best score and best.keras: the restart keeps it, and knows it as best."""
+    keep = Run.save_best
+    with monkeypatch.context() as patched:
+        patched.setattr(Run, "save_best", lambda *given: 1 / 0 if given[2]["iteration"] == 9 else keep(*given))
+        with pytest.raises(ZeroDivisionError):
+            drifted(tmp_path, 2)
+    assert best(Run(tmp_path / "run"))[0] == 6
+    _, run = drifted(tmp_path, 2)
+    assert best(run) == (9, [0.0] * 768) and iterations(run)[-1] == 15
+    again = Run(tmp_path / "again" / "run")
+    drifted(tmp_path / "again", 2)
+    one, other = (json.loads((each.folder / "best.json").read_text()) for each in (run, again))
+    clock = {"seconds": 0, "cost": 0}
+    assert one | clock == other | clock and list(one) == list(other)
+
+
+def test_a_stop_while_scoring(tmp_path, opened, no_charts):
+    """SIGTERM in a score: it is finished, written and saved with its step, and counts after the restart."""
+    game = Drifting()
+    judge = game.judge()
+    make = judge.make
+    judge.make = lambda count: (os.kill(os.getpid(), signal.SIGTERM), make(count))[1]
+    code, run = played(tmp_path, game, 9, sample_every=50, score_every=3, judge=judge)
+    assert code == 128 + signal.SIGTERM and iterations(run) == [1, 2, 3] and best(run)[0] == 3
+    drifted(tmp_path, 0, total=9)
+    assert [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9] and best(run)[0] == 9
+
+
+def test_short_runs_are_not_scored(tmp_path, capsys, opened, no_charts):
+    """A run of a second is not scored unless asked to, says so, and keeps no best."""
+    game = Drifting()
+    _, run = played(tmp_path, game, 9, judge=game.judge(forced=False))
+    assert table(run.metrics) == [] and not (run.folder / "best.keras").exists() and not opened
+    assert "--score-every N scores all the same" in capsys.readouterr().out
+
+
+def test_scores_go_on_to_the_bit(tmp_path, opened, no_charts):
+    """A real game stopped at its 6th or 7th step and then played to 12 has the scores and the best of 12 at once.
+
+    Rows that a killed process wrote after its last checkpoint leave no trace.
+    """
+    whole = Run(tmp_path / "whole")
+    test_health.course(whole.folder, test_health.sick_for_a_while(2, 8), 12, every=3)
+    assert len(table(whole.metrics)) == 4
+    assert [(row["iteration"], row["state"]) for row in table(whole.health)] == [
+        *(("3", "began"), ("3", "began"), ("9", "over"), ("9", "over")),  # saturated, so that all faces are one
+    ]
+    for stop in (6, 7):
+        run = Run(tmp_path / str(stop))
+        stopped = stopping(test_health.sick_for_a_while(2, 8), stop)
+        test_health.course(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
+        run.append_rows(run.log, [(9, *["1"] * 7)])
+        run.append_rows(run.metrics, [(9, *["1"] * 10)])
+        run.append_rows(run.health, [(9, "copying", "began", "Try")])
+        test_health.course(run.folder, test_health.sick_for_a_while(2, 8), 12, every=3)
+        assert_same(run, whole)
+
+
+def stopping(game, stop):
+    """The game, with a SIGTERM in the middle of step `stop`."""
+    step = game.train_step
+
+    def train_step(batch):
+        if int(game.iteration) == stop - 1:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return step(batch)
+
+    game.train_step = train_step
+    return game
+
+
+def assert_same(one, other):
+    """Two runs have the same tables, best score and best generator, to the bit, but for what a clock says."""
+    for name, clock in [("metrics", ("seconds", "cost")), ("health", ()), ("log", ("seconds", "images_per_second"))]:
+        assert table(getattr(one, name), *clock) == table(getattr(other, name), *clock), name
+    kept = [keras.saving.load_model(run.folder / "best.keras").get_weights() for run in (one, other)]
+    for first, second in zip(*kept, strict=True):
+        np.testing.assert_array_equal(first, second)
+    scores = [json.loads((run.folder / "best.json").read_text()) | {"seconds": 0, "cost": 0} for run in (one, other)]
+    assert scores[0] == scores[1]
