@@ -42,7 +42,7 @@ def losses(axes, rows: np.ndarray) -> None:
         iterations, smooth = running_mean(rows["iteration"], rows[column])
         axes.plot(iterations, smooth, color=colour, label=label)
     top = np.percentile(np.concatenate([rows["d_loss"], rows["g_loss"]]), 99.5)
-    axes.set(ylabel="loss", title="Training losses", ylim=(0, 1.1 * top))
+    axes.set(ylabel="loss", title="Training losses", ylim=(0, 1.1 * top or 1.0))
 
 
 def quality(axes, scores: list[dict]) -> None:

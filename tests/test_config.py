@@ -90,7 +90,7 @@ def test_recipes_are_those_of_their_sources():
 
 SAMPLES = {
     bool: (["--no-{}"], False), tuple: (["--{}", "0.25", "0.5"], (0.25, 0.5)), float: (["--{}", "0.25"], 0.25),
-    int: (["--{}", "20"], 20), str: (["--{}", "x"], "x"),
+    int: (["--{}", "72"], 72), str: (["--{}", "x"], "x"),
 }  # fmt: skip
 
 
@@ -155,6 +155,11 @@ def test_help_shows_every_flag(capsys):
         (["--generator-betas", "0.5"], "expected 2 arguments"),
         (["--generator-betas", "0.5", "2"], "2 is not"),
         (["--seed", "-1"], "-1 is not"),
+        (["--holdout", "0.6"], "0.6 is not from 0.0 to 0.5"),
+        (["--score-samples", "63"], "63 is not 0, or at least 64"),
+        (["--score-samples", "1000000"], "is not from 0 to 10000"),
+        (["--minutes", "inf"], "inf is not at least 0.0, and finite"),
+        (["--patience", "-1"], "-1 is not at least 0"),
         (["--run", "a/b"], "'a/b' is not the name of a folder"),
         (["--run", ".."], "'..' is not the name of a folder"),
         (["--nonsense"], "--nonsense"),
@@ -241,6 +246,40 @@ def test_a_config_is_json_and_frozen():
     assert config["generator_betas"] != saved["generator_betas"]
     with pytest.raises(dataclasses.FrozenInstanceError):
         Config().width = 3
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_config_comes_back_from_its_file(recipe):
+    """Through config.json and Config.of it is the same, lists being tuples again; what it does not know is left out."""
+    config, _ = parse(["--recipe", recipe, "--holdout", "0.25", "--minutes", "1.5", "--generator-betas", "0.1", "0.2"])
+    saved = json.loads(json.dumps({**dataclasses.asdict(config), "faces": "60 of faces (abc)"}))
+    assert Config.of(saved) == config
+    assert dataclasses.asdict(Config.of(saved)) == dataclasses.asdict(config)
+
+
+def old(**changes):
+    """What config.json held before anything was held out or reused."""
+    config = json.loads(json.dumps(dataclasses.asdict(Config())))
+    later = {"holdout", "reuse_fakes", "score_every", "score_samples", "patience", "minutes"}
+    return {**{name: value for name, value in config.items() if name not in later}, **changes}
+
+
+def test_an_old_run_held_nothing_out():
+    """Config.of an older file trains on all faces, with other fakes for the generator; all else is by default."""
+    assert Config.of(old(width=5)) == Config(width=5, holdout=0.0, reuse_fakes=False)
+
+
+def test_an_old_run_goes_on_as_it_was():
+    """Against the defaults it differs in these two settings, told by their flags, and in none when both are typed."""
+
+    def now(*line):
+        return json.loads(json.dumps(dataclasses.asdict(parse(list(line))[0])))
+
+    assert differences(old(), now()) == [
+        "reuse-fakes: False there, True here",
+        "holdout: 0.0 there, 0.1 here",
+    ]
+    assert differences(old(), now("--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9")) == []
 
 
 def test_differences():

@@ -43,6 +43,50 @@ def test_chart_bears_one_wild_step(tmp_path):
     assert line.size and 20 < line.mean() < 120  # 2 of an axis that ends at 2.2, in a picture of 400 rows
 
 
+GREEN, RED = (44, 160, 44), (214, 39, 40)
+
+
+def score(iteration, kid, **more):
+    """A row of metrics.csv."""
+    return {"iteration": iteration, "kid": kid, "face_rate": 0.5, "diversity": 0.9, "memorisation": 1.0, **more}
+
+
+def places(picture, colour):
+    """The columns and rows, each (n,), in which a colour is."""
+    rows, columns = np.nonzero((np.abs(picture.astype(int) - colour) < 12).all(axis=-1))
+    return columns, rows
+
+
+def test_chart_with_scores(tmp_path):
+    """800 x 1000 pixels: below the losses the scores, over the same iterations, the lowest with a red dot."""
+    log = write_log(tmp_path / "log.csv", [1.0] * 300, [3.0] * 300)
+    plots.chart(log, [score(100, 900.0), score(200, 300.0), score(300, 600.0)], tmp_path / "loss.png")
+    picture = read_png(tmp_path / "loss.png")
+    assert picture.shape == (1000, 800, 3)
+    middle = picture[330:670, :600]  # the second panel, but for its legend
+    columns, rows = places(middle, RED)
+    line_columns, line_rows = places(middle, GREEN)
+    assert columns.size > 10 and np.ptp(columns) < 12 and np.ptp(rows) < 12  # one dot
+    assert rows.mean() > line_rows.mean()  # low is good, and low is below
+    losses = places(picture[150:330], BLUE)[0]
+    assert abs((columns.mean() - losses.min()) / np.ptp(losses) - 2 / 3) < 0.05  # 200 of 300
+    assert line_columns.min() > 200  # the first score is at 100 of 300
+
+
+def test_chart_of_drawn_faces(tmp_path):
+    """Without a face rate, with one score, and with a score at or below 0, which no logarithm shows: no complaint."""
+    log = write_log(tmp_path / "log.csv", [1.0] * 300, [3.0] * 300)
+    for rows in ([score(100, 900.0, face_rate=None)], [score(100, 5.0), score(200, -0.5), score(300, 0.0)]):
+        plots.chart(log, rows, tmp_path / "loss.png")
+        assert read_png(tmp_path / "loss.png").shape == (1000, 800, 3)
+
+
+def test_chart_of_losses_at_nought(tmp_path):
+    """Losses that are all 0 have an axis all the same."""
+    plots.chart(write_log(tmp_path / "log.csv", [0.0] * 9, [0.0] * 9), [], tmp_path / "loss.png")
+    assert (tmp_path / "loss.png").exists()
+
+
 @pytest.mark.parametrize("count", [0, 1])
 def test_no_chart_of_fewer_than_two_steps(tmp_path, count):
     """Nothing to draw yet, and nothing to warn of."""

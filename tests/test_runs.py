@@ -10,7 +10,7 @@ import pytest
 from gan import images
 from gan.config import Config
 from gan.errors import UsageError
-from gan.runs import COLUMNS, Run, enlargement
+from gan.runs import COLUMNS, METRICS, Run, enlargement
 
 
 @pytest.fixture
@@ -120,6 +120,115 @@ def test_log(run):
     run.append_rows(run.log, [row(4)])
     assert logged(run) == [1, 2, 3, 4]
     assert run.log.read_text().splitlines()[-1] == "4,256,0.5,1.25,0.75,0.6,0.4,640.0"
+
+
+def score(iteration, kid=0.1 + 0.2, **more):
+    """A score as a judge gives it, with numbers that no short text holds."""
+    numbers = {"diversity": 2 / 3, "memorisation": 1e-17, "copied": 1 / 128, "cost": 1e3 / 7}
+    return {
+        "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "samples": 64, "kid": kid,
+        "face_rate": None, "copying": 0, **numbers, **more,
+    }  # fmt: skip
+
+
+def test_scores_read_back_the_same(run):
+    """To the bit and of the same type, NumPy's numbers too: a best score is as good after a restart as before."""
+    rows = [score(3), score(6, kid=-1 / 3, face_rate=0.984375, copying=1), score(9, kid=float(np.float64(1e22) / 3))]
+    run.claim(settings())
+    run.keep_rows(0)
+    assert run.scores() == []
+    for one in [*rows, score(12, kid=np.float64(0.7) / 3)]:
+        run.append_score(one)
+    found = Run(run.folder).scores()
+    assert found[:3] == rows and found[3]["kid"] == 0.7 / 3 and all(list(one) == METRICS for one in found)
+    assert [type(value) for value in found[1].values()] == [type(rows[1][name]) for name in METRICS]
+    assert run.metrics.read_text().splitlines()[:2] == [
+        ",".join(METRICS), "3,192,1.234,64,0.30000000000000004,,0.6666666666666666,1e-17,0.0078125,0,142.85714285714286"
+    ]  # fmt: skip
+
+
+def test_all_tables_are_cut(run):
+    """Scores and ailments after the last checkpoint go with the log's rows, torn ones too; advice keeps its commas."""
+    run.claim(settings())
+    run.keep_rows(0)
+    advice = 'Try --penalty r1, a larger --batch-size, or "another" --seed'
+    for iteration in (3, 6, 9):
+        run.append_score(score(iteration))
+    run.append_rows(
+        run.health, [(3, "collapse", "began", advice), (6, "saturation", "began", "Stop"), (9, "x", "began", "")]
+    )
+    for path in (run.metrics, run.health):
+        with open(path, "a") as file:
+            file.write('12,64,"a')
+    run.keep_rows(6)
+    assert [row["iteration"] for row in run.scores()] == [3, 6]
+    assert run.ailing() == {"collapse": advice, "saturation": "Stop"}
+    run.append_rows(run.health, [(9, "collapse", "over", "")])
+    assert run.ailing() == {"saturation": "Stop"}
+
+
+def test_last_losses(run):
+    """The last rows' losses and opinions, exactly as the log has them; all there are where they are fewer."""
+    assert run.last_losses(5) == []
+    run.claim(settings())
+    run.append_rows(
+        run.log, [(i, i, "0.1", *(f"{np.float32(i / 7 + k):.9g}" for k in range(4)), "9") for i in (1, 2, 3)]
+    )
+    found = run.last_losses(2)
+    assert len(found) == 2 and len(run.last_losses(9)) == 3
+    np.testing.assert_array_equal(np.float32(found), [[np.float32(i / 7 + k) for k in range(4)] for i in (2, 3)])
+
+
+def small_model(value):
+    """A network of one weight."""
+    model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
+    model.set_weights([np.full((1, 1), value)])
+    return model
+
+
+def test_generators(run):
+    """The best and the last, each with its iteration; the last where nothing was scored; a message before the first."""
+    run.claim(settings())
+    with pytest.raises(UsageError, match="it appears with the run's second picture"):
+        run.generator()
+    run.append_rows(run.log, [row(i) for i in range(1, 8)])
+    run.save_generator(small_model(2.0))
+    assert run.generator() == (run.folder / "generator.keras", 7) and run.best() is None
+    run.checkpoints.mkdir()
+    for iteration in (3, 6):
+        (run.checkpoints / f"{iteration:09d}.npz").touch()
+    assert run.generator() == (run.folder / "generator.keras", 6)  # the log is ahead of it
+    run.save_best(small_model(3.0), score(3, kid=5.0), {"network": "n"})
+    assert run.generator() == (run.folder / "best.keras", 3) and run.best() == 3
+    assert run.generator(best=False) == (run.folder / "generator.keras", 6)
+    told = json.loads((run.folder / "best.json").read_text())
+    assert told == {**score(3, kid=5.0), "protocol": {"network": "n"}} and list(told)[:-1] == METRICS
+    assert keras.saving.load_model(run.folder / "best.keras").get_weights()[0].item() == 3
+
+
+def test_killed_between_the_two_files_of_the_best(run, monkeypatch):
+    """best.json comes after best.keras: without it, the last generator is all there is."""
+    run.claim(settings())
+    run.append_rows(run.log, [row(1)])
+    run.save_generator(small_model(2.0))
+    monkeypatch.setattr("gan.runs.write_json", lambda path, content: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        run.save_best(small_model(3.0), score(1), {})
+    assert (run.folder / "best.keras").exists() and run.generator() == (run.folder / "generator.keras", 1)
+
+
+def test_config_of_a_run(run, tmp_path):
+    """It comes back as it was; another folder is refused with the names of those that are runs."""
+    run.claim(settings(width=7, generator_betas=(0.5, 0.9), faces="60 of faces (abc)"))
+    assert run.config() == Config(width=7, generator_betas=(0.5, 0.9)) and run.faces() == "60 of faces (abc)"
+    for content in ("[]", "3", "{", ""):
+        other = Run(run.folder.parent / "other")
+        other.folder.mkdir(exist_ok=True)
+        (other.folder / "config.json").write_text(content)
+        with pytest.raises(UsageError, match="is not the folder of a run"):
+            other.config()
+    with pytest.raises(UsageError, match="there are: other, run"):
+        Run(run.folder.parent / "missing").config()
 
 
 @pytest.mark.parametrize(("size", "scale"), [(16, 3), (20, 3), (24, 2), (28, 2), (32, 2), (44, 2), (48, 1), (128, 1)])

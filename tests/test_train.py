@@ -13,17 +13,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import data
 import train
 from gan import avatars, images
-from gan.runs import COLUMNS, Run
+from gan.runs import Run
 
 ROOT = Path(__file__).parent.parent
 # Everything that has a state of its own: dropout, batch norm, both Adams, the average, the penalty, the flips.
 SMALL = [
     *("--recipe", "keras-gan-upsample", "--width", "4", "--discriminator-width", "4", "--image-size", "16"),
     *("--penalty", "r1", "--penalty-every", "3", "--average-half-life", "40", "--flip", "--batch-size", "7"),
-    *("--precision", "float32", "--run", "it"),
+    *("--precision", "float32", "--holdout", "0.4", "--run", "it"),
 ]
+SCORED = ("--score-every", "3", "--score-samples", "64")
 
 
 @pytest.fixture(scope="session")
@@ -60,15 +62,21 @@ def run(where, *arguments, code=0, script=None):
 def state(where, iteration):
     """All that a checkpoint holds, but for the clock."""
     with np.load(where / f"output/it/checkpoints/{iteration:09d}.npz", allow_pickle=False) as file:
-        return {name: file[name] for name in file.files if name not in ("seconds", "waited")}
+        return {name: file[name] for name in file.files if name not in ("seconds", "waited", "picture")}
 
 
 def log(where):
     """The log's rows, without the two columns that are the clock's."""
-    with open(where / "output/it/log.csv", newline="") as file:
-        rows = list(csv.reader(file))
-    clock = {COLUMNS.index("seconds"), COLUMNS.index("images_per_second")}
-    return [[value for i, value in enumerate(row) if i not in clock] for row in rows]
+    return table(where, "log.csv", "seconds", "images_per_second")
+
+
+def table(where, name, *clock):
+    """The rows of one of a run's tables, its header first, without the columns of a clock."""
+    with open(where / "output/it" / name, newline="") as file:
+        header, *rows = csv.reader(file)
+    return [
+        [value for column, value in zip(header, row, strict=True) if column not in clock] for row in [header, *rows]
+    ]
 
 
 def assert_same(one, other, iteration):
@@ -85,24 +93,40 @@ def assert_same(one, other, iteration):
 
 @pytest.fixture(scope="session")
 def whole(faces, cache, tmp_path_factory):
-    """A run of 12 iterations that nothing disturbed."""
+    """A run of 12 iterations that nothing disturbed. It alone is scored, which must not change what is trained."""
     where = tmp_path_factory.mktemp("whole")
-    printed = run(where, *command(faces, cache, "--epochs", "12", "--sample-every", "3"))
-    assert "12 iterations of 7 = 84 images = 1.4 passes over 60 faces" in printed
+    printed = run(where, *command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED))
+    rows, held = data.load(str(faces), 16, cache_dir=cache).split(0.4)
+    wanted = f"12 iterations of 7 = 84 images = {84 / len(rows):.1f} passes over {len(rows)} faces"
+    assert f"{wanted}, {len(held)} more held out for scores" in printed and len(rows) + len(held) == 60
+    assert "Best of 4 scores: kid-onet" in printed
     return where
 
 
 def test_a_run_leaves_all_it_promises(whole):
-    """Pictures by iteration, chart, log, settings, data report, checkpoints, samples and generator."""
+    """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and ailments."""
     folder = whole / "output/it"
     assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
-    assert images.read_png(folder / "loss.png").shape == (400, 800, 3)
+    assert images.read_png(folder / "loss.png").shape == (1000, 800, 3)  # losses, and the scores below
     assert json.loads((folder / "config.json").read_text())["width"] == 4
     assert json.loads((folder / "data.json").read_text())["used"] == 60
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["000000009.npz", "000000012.npz"]
     rows = log(whole)
     assert rows[0][:2] == ["iteration", "images"] and rows[-1][:2] == ["12", "84"]
     assert all(np.isfinite(float(value)) for row in rows[1:] for value in row)
+    assert table(whole, "metrics.csv")[0][0] == "iteration" and (folder / "health.csv").exists()
+
+
+def test_the_best_generator_is_kept(whole):
+    """best.json tells which of the four scores of 64 samples was the lowest, and against how many unseen faces."""
+    scores = Run(whole / "output/it").scores()
+    assert [(row["iteration"], row["samples"]) for row in scores] == [(3, 64), (6, 64), (9, 64), (12, 64)]
+    told = json.loads((whole / "output/it/best.json").read_text())
+    protocol = told.pop("protocol")
+    assert told == min(scores, key=lambda row: row["kid"]) and told["face_rate"] is not None
+    assert list(protocol["network"]) == ["onet"] and 2 <= protocol["reference"]["faces"] < 45
+    assert Run(whole / "output/it").generator() == (whole / "output/it/best.keras", told["iteration"])
+    assert Run(whole / "output/it").generator(best=False) == (whole / "output/it/generator.keras", 12)
 
 
 def test_samples_hold_every_picture(whole):
@@ -116,22 +140,25 @@ def test_samples_hold_every_picture(whole):
 
 
 def test_the_generator_loads_without_this_project(whole):
-    """Keras alone, in safe mode, opens generator.keras and makes faces in [-1, 1] from the noise it was made for."""
+    """Keras alone, in safe mode, opens both generators and makes faces in [-1, 1] from the noise they were made for."""
     script = (
         "import keras, numpy as np, sys; assert not any('faces' in p for p in sys.path);"
-        "g = keras.saving.load_model('output/it/generator.keras', safe_mode=True);"
-        "x = g(np.ones((2, *g.input_shape[1:]), 'float32'), training=False).numpy();"
-        "assert x.shape == (2, 16, 16, 3) and abs(x).max() <= 1 and x.std() > 0; assert 'models' not in sys.modules"
+        "nets = [keras.saving.load_model(f'output/it/{n}.keras', safe_mode=True) for n in ('generator', 'best')];"
+        "x = np.stack([g(np.ones((2, *g.input_shape[1:]), 'float32'), training=False) for g in nets]);"
+        "assert x.shape == (2, 2, 16, 16, 3) and abs(x).max() <= 1 and x.std() > 0; assert 'models' not in sys.modules"
     )
     subprocess.run([sys.executable, "-I", "-c", script], cwd=whole, check=True, timeout=120)
 
 
 def test_a_longer_command_goes_on_to_the_bit(faces, cache, whole, tmp_path):
-    """7 iterations, then the same command to 12: the same weights, optimizers, dropout and log as 12 at once."""
-    run(tmp_path, *command(faces, cache, "--epochs", "7", "--sample-every", "3"))
-    printed = run(tmp_path, *command(faces, cache, "--epochs", "12", "--sample-every", "3"))
-    assert "Going on after iteration 7" in printed
+    """6 iterations, then the same command to 12: the same state, dropout's too, log and scores as 12 at once."""
+    run(tmp_path, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
+    printed = run(tmp_path, *command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED))
+    assert "Going on after iteration 6" in printed
     assert_same(whole, tmp_path, 12)
+    for name, clock in [("metrics.csv", ("seconds", "cost")), ("health.csv", ())]:
+        assert table(whole, name, *clock) == table(tmp_path, name, *clock)
+    assert Run(whole / "output/it").best() == Run(tmp_path / "output/it").best()
 
 
 def test_sigterm_finishes_the_step_and_goes_on_to_the_bit(faces, cache, whole, tmp_path):
@@ -193,6 +220,8 @@ def test_killed_while_saving(faces, cache, whole, tmp_path):
     assert list((tmp_path / "output/it/checkpoints").glob(".*.part"))
     printed = run(tmp_path, *line)
     assert "Going on after iteration 6" in printed
+    assert "No score: it would take more than 5% of so short a run" in printed
+    assert not (tmp_path / "output/it/best.keras").exists() and len(table(tmp_path, "metrics.csv")) == 1
     assert_same(whole, tmp_path, 12)
     assert not list((tmp_path / "output/it/checkpoints").glob(".*"))
 
@@ -220,16 +249,18 @@ def test_nan_stops_the_run(faces, cache, tmp_path):
     assert kept and all(int(path.stem) < bad for path in kept)
     assert all(np.isfinite(array).all() for path in kept for array in np.load(path).values())
     assert (tmp_path / "output/it/000000.png").exists()
+    iteration, ailment, state, advice = table(tmp_path, "health.csv")[-1]
+    assert (iteration, ailment, state) == (str(bad), "NaN", "began") and advice in printed
 
 
 def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything):
     """A hundred good images among the odd ones of a real disk: it trains, and names what it left out and why."""
     folder, reasons = folder_of_everything
-    printed = run(tmp_path, *command(folder, cache, "--epochs", "2"))
+    printed = run(tmp_path, *command(folder, cache, "--epochs", "2", "--holdout", "0"))
     with open(tmp_path / "output/it/left-out.csv", newline="") as file:
         named = dict(list(csv.reader(file))[1:])
     assert named == reasons
-    assert "passes over 107 faces" in printed
+    assert "passes over 107 faces" in printed and "No score: no face was held out (--holdout)." in printed
 
 
 # From here on in this process: the same main(), without a new interpreter each time.
@@ -242,6 +273,24 @@ def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, caps
     assert train.main(command(faces, cache, "--epochs", "12", "--seed", "3")[2:]) == 2
     assert "seed: 0 there, 3 here" in capsys.readouterr().err
     assert (whole / "output/it/config.json").read_bytes() == before
+
+
+def test_faces_held_out_never_train(faces, cache, tmp_path, monkeypatch):
+    """In 20 batches, two passes and more, each training face comes, mirrored or not, and none of those held out."""
+    monkeypatch.chdir(tmp_path)
+    seen = set()
+
+    def play(session):
+        for batch in session.batches(0).take(20).as_numpy_iterator():
+            seen.update(face.tobytes() for face in images.to_uint8(np.concatenate([batch, batch[:, :, ::-1]])))
+        assert len(session.judge.held) + len(session.judge.train) == 60
+        return 0
+
+    monkeypatch.setattr("gan.session.Session.play", play)
+    assert train.main(command(faces, cache, "--epochs", "12")[2:]) == 0
+    loaded = data.load(str(faces), 16, cache_dir=cache)
+    rows, held = ({loaded.images[i].tobytes() for i in side} for side in loaded.split(0.4))
+    assert len(held) > 10 and rows <= seen and not held & seen
 
 
 def test_two_at_once_are_refused(faces, cache, whole, monkeypatch, capsys):
@@ -263,7 +312,8 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
 def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
     """--dry-run prints the plan and makes no folder."""
     monkeypatch.chdir(tmp_path)
-    assert train.main(command(faces, cache, "--epochs", "2", "--steps-per-epoch", "all", "--dry-run")[2:]) == 0
+    line = command(faces, cache, "--epochs", "2", "--steps-per-epoch", "all", "--holdout", "0", "--dry-run")
+    assert train.main(line[2:]) == 0
     assert "18 iterations of 7" in capsys.readouterr().out
     assert not (tmp_path / "output").exists()
 
