@@ -22,6 +22,8 @@ from gan.runs import Run
 from gan.scores import Real
 from gan.session import Session
 
+pytestmark = pytest.mark.usefixtures("no_charts")
+
 
 class Game:
     """A game whose steps count, and do something else if so asked."""
@@ -138,7 +140,7 @@ def test_slow_runs_are_saved_between_pictures(tmp_path, monkeypatch):
     assert saved[-1] == 10 and 2 <= len(saved) <= 5
 
 
-def test_twenty_pictures(tmp_path, no_charts):
+def test_twenty_pictures(tmp_path):
     """A run has at least 20 pictures by default, the first at 0, the last at its end."""
     _, run = played(tmp_path, Game(), 47, sample_every=0)
     assert len(pictures(run)) >= 20 and pictures(run)[0] == 0 and pictures(run)[-1] == 47
@@ -158,7 +160,7 @@ def test_a_bad_loss_is_named(tmp_path, bad):
 
 
 @pytest.mark.parametrize("tick", [0.1, 0.5, 2.0])
-def test_minutes(tmp_path, monkeypatch, capsys, no_charts, tick):
+def test_minutes(tmp_path, monkeypatch, capsys, tick):
     """A run by the clock ends when its minute of training is over, with about 20 pictures, or one a step if slow."""
     _, run = played(tmp_path, Game(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
     seconds = [float(row["seconds"]) for row in table(run.log)]
@@ -170,7 +172,7 @@ def test_minutes(tmp_path, monkeypatch, capsys, no_charts, tick):
     assert "A larger --minutes goes on from there." in capsys.readouterr().out and len(table(run.log)) == len(seconds)
 
 
-def test_minutes_go_on(tmp_path, monkeypatch, no_charts):
+def test_minutes_go_on(tmp_path, monkeypatch):
     """After a stop, the seconds of before count; a larger --minutes goes on; the marks are those of one sitting."""
     options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
     stopped = Game(at=15, do=lambda: os.kill(os.getpid(), signal.SIGTERM))
@@ -186,7 +188,7 @@ def test_minutes_go_on(tmp_path, monkeypatch, no_charts):
 
 
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
-def test_killed_before_the_picture(tmp_path, monkeypatch, no_charts, minutes):
+def test_killed_before_the_picture(tmp_path, monkeypatch, minutes):
     """Killed between a checkpoint and its picture: the picture is made at the restart, by the clock or not."""
     options = {"minutes": minutes, "sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
     with monkeypatch.context() as patched:
@@ -235,7 +237,7 @@ def best(run):
     return json.loads((run.folder / "best.json").read_text())["iteration"], weights[1].tolist()
 
 
-def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened, no_charts):
+def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened):
     """Two scores after the best of iteration 9 the run ends well; best.keras is that of 9; more patience goes on."""
     code, run = drifted(tmp_path, 2)
     assert code == 0 and [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9, 12, 15]
@@ -255,7 +257,7 @@ def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened, no_charts):
     assert "A larger --epochs goes on from there." in capsys.readouterr().out
 
 
-def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, opened, no_charts):
+def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, opened):
     """Killed between the checkpoint of the best score and best.keras: the restart keeps it, and knows it as best."""
     keep = Run.save_best
     with monkeypatch.context() as patched:
@@ -272,7 +274,7 @@ def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, opened, no_chart
     assert one | clock == other | clock and list(one) == list(other)
 
 
-def test_a_stop_while_scoring(tmp_path, opened, no_charts):
+def test_a_stop_while_scoring(tmp_path, opened):
     """SIGTERM in a score: it is finished, written and saved with its step, and counts after the restart."""
     game = Drifting()
     judge = game.judge()
@@ -284,7 +286,7 @@ def test_a_stop_while_scoring(tmp_path, opened, no_charts):
     assert [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9] and best(run)[0] == 9
 
 
-def test_short_runs_are_not_scored(tmp_path, capsys, opened, no_charts):
+def test_short_runs_are_not_scored(tmp_path, capsys, opened):
     """A run of a second is not scored unless asked to, says so, and keeps no best."""
     game = Drifting()
     _, run = played(tmp_path, game, 9, judge=game.judge(forced=False))
@@ -292,7 +294,7 @@ def test_short_runs_are_not_scored(tmp_path, capsys, opened, no_charts):
     assert "--score-every N scores all the same" in capsys.readouterr().out
 
 
-def test_scores_go_on_to_the_bit(tmp_path, opened, no_charts):
+def test_scores_go_on_to_the_bit(tmp_path, opened):
     """A real game stopped at its 6th or 7th step and then played to 12 has the scores and the best of 12 at once.
 
     Rows that a killed process wrote after its last checkpoint leave no trace.
