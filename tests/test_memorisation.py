@@ -37,6 +37,17 @@ def test_by_hand():
     assert below.share == pytest.approx(1 / 3)
 
 
+def test_twins_are_to_be_expected():
+    """Of 200 unseen faces one lies in the training set: 1 / 200, and 1% of the others, are no sign of copying.
+
+    The threshold is that of the other 199, 0.02, so that twins do not hide copies.
+    """
+    ones, held_train = np.ones(200), np.concatenate([[0], np.arange(1, 200) / 100])
+    result = memorisation(np.array([0, 0.015, 0.025, 1]), np.ones(4), held_train, ones)
+    assert result.expected == pytest.approx(0.005 + 0.995 * 0.01)
+    assert result.share == 0.5
+
+
 def test_wilson_by_hand():
     """z^2 = 3.841459. For 0 of 10: 0 to z^2 / (10 + z^2). For 5 of 10: 0.5 -+ z / 2 / sqrt(10 + z^2)."""
     assert wilson(0, 10) == pytest.approx((0, 3.841459 / 13.841459))
