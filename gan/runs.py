@@ -76,11 +76,11 @@ class Run:
         try:
             return configs.Config.of(json.loads((self.folder / "config.json").read_text("utf-8")))
         except (OSError, ValueError, TypeError, AttributeError):
-            there = sorted(path.parent.name for path in self.folder.parent.glob("*/config.json"))
-            raise UsageError(
-                f"{self.folder} is not the folder of a run. In {self.folder.parent} there "
-                + (f"are: {', '.join(there)}" if there else "is none")
-            ) from None
+            around = self.folder if self.folder.is_dir() else self.folder.parent
+            places = (around, self.folder.parent, Path("output"))
+            there = {path.parent for place in places for path in place.glob("*/config.json")}
+            found = f"There are: {', '.join(sorted(map(str, there)))}" if there else f"There is none in {around}."
+            raise UsageError(f"{self.folder} is not the folder of a run. {found}") from None
 
     def faces(self) -> str:
         """What the run was trained on, as train.py put it; empty where that is not known."""

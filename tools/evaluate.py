@@ -18,9 +18,15 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
+from data import FEWEST_HELD
+from gan import memorisation, scores
 from gan.errors import RunError, UsageError
+from gan.images import grid, write_png
+from gan.runs import Run, write_json
+from gan.scores import MOST_HELD, Real, differing
+from gan.similarity import similarity
 
-SAMPLES = 2000
+SAMPLES, LEAST = 2000, 64
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -28,12 +34,18 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     warnings.showwarning = lambda message, *_: print(f"evaluate: warning: {message}", file=sys.stderr)
     try:
-        found = {run: evaluate(Path(run), arguments) for run in arguments.runs}
+        for run in map(Run, arguments.runs):  # a mistyped name need not wait for the runs before it
+            run.config()
+            run.generator()
+        found = {run: evaluate(Run(run), arguments) for run in arguments.runs}
         print(*side_by_side(found, arguments.anyway), sep="\n")
         return 0
     except (UsageError, RunError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"evaluate: {error}", file=sys.stderr)
+        return 1
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -51,20 +63,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--cache-dir", default="", metavar="NAME", help="where faces and features are kept")
     parser.add_argument("--anyway", action="store_true", help="show runs side by side that were measured differently")
     arguments = parser.parse_args(argv)
-    if arguments.samples < 64:
-        parser.error(f"argument --samples: {arguments.samples} is not at least 64")
+    if arguments.samples < LEAST:
+        parser.error(f"argument --samples: {arguments.samples} is not at least {LEAST}")
+    if arguments.seed < 0:
+        parser.error(f"argument --seed: {arguments.seed} is not at least 0")
+    if arguments.inception and "inception" not in (arguments.network or ()):
+        parser.error("argument --inception: it is looked at with --network inception only")
     return arguments
 
 
-def evaluate(folder: Path, arguments: argparse.Namespace) -> dict:
+def evaluate(run: Run, arguments: argparse.Namespace) -> dict:
     """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
     from gan import devices
 
     devices.prepare("float32")
     from gan.features import offline
-    from gan.runs import Run, write_json
 
-    run = Run(folder)
     config = run.config()
     path, iteration = run.generator(arguments.weights == "best")
     cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
@@ -81,32 +95,53 @@ def evaluate(folder: Path, arguments: argparse.Namespace) -> dict:
     }
     scores = {}
     for name in arguments.network or offline():
+        print(f"{run.folder}: {name} looks at {len(fake):,} samples ...", flush=True)
         scores |= distances(name, fake, held, training, cache, protocol, arguments)
     scores |= resemblance(run, fake, held, training, config.flip, protocol, arguments.seed)
     scores |= content(fake, held, faces, cache, protocol)
     result = {"protocol": protocol, "generator": {"file": path.name, "iteration": iteration}, "scores": scores}
-    kept = run.folder / "scores.json"
-    others = json.loads(kept.read_text("utf-8")) if kept.exists() else []
-    same = {"protocol": protocol, "generator": result["generator"]}
-    write_json(kept, [*(r for r in others if {k: r[k] for k in same} != same), result])
+    keep(run.folder / "scores.json", result)
     return result
+
+
+def keep(path: Path, result: dict) -> None:
+    """Adds a result to a file of them, in place of one that was measured alike of the same generator."""
+    try:
+        others = json.loads(path.read_text("utf-8")) if path.exists() else []
+        others = [other for other in others if differing({**other, "scores": 0}, {**result, "scores": 0})]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is damaged ({error}): move it away, and evaluate again.") from error
+    write_json(path, [*others, result])
 
 
 def real_faces(run, config, cache: Path, arguments):
     """A run's data, the faces that its samples are held against, and those that it trained on."""
-    import train
-    from gan.scores import MOST_HELD, Real
-
-    faces = train.load(dataclasses.replace(config, cache_dir=str(cache)))
+    faces = opened(f"{run.folder} was trained on {config.data}", config, cache)
     if (known := run.faces()) and faces.report["key"] not in known:
         raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
     training, held = (Real(faces.images, rows) for rows in faces.split(config.holdout))
     if arguments.reference:
-        other = train.load(dataclasses.replace(config, data=arguments.reference, limit=0, cache_dir=str(cache)))
-        held = Real(other.images, np.arange(len(other.images)))
-    if not len(held):
-        raise UsageError(f"{run.folder} held no faces out. Give others to score against: --reference DATA")
+        other = dataclasses.replace(config, data=arguments.reference, limit=0)
+        other = opened(f"--reference {arguments.reference}", other, cache)
+        unseen = ~np.isin(other.digests, faces.digests[training.rows])
+        held = Real(other.images, np.flatnonzero(unseen))
+    if len(held) < FEWEST_HELD:
+        whose = f"--reference {arguments.reference} has" if arguments.reference else f"{run.folder} held out"
+        raise UsageError(
+            f"{whose} {len(held)} faces that it never trained on, and a score needs {FEWEST_HELD} or more."
+            " Give others to score against: --reference DATA"
+        )
     return faces, held.some(MOST_HELD), training
+
+
+def opened(whose: str, config, cache: Path):
+    """The faces that a configuration names; `whose` they are introduces what is wrong with them."""
+    import train
+
+    try:
+        return train.load(dataclasses.replace(config, cache_dir=str(cache)))
+    except (UsageError, RunError) as error:
+        raise type(error)(f"{whose}: {str(error).removeprefix(f'--data {config.data}: ')}") from error
 
 
 def made(path: Path, config, count: int, seed: int) -> np.ndarray:
@@ -118,8 +153,9 @@ def made(path: Path, config, count: int, seed: int) -> np.ndarray:
 
     try:
         generator = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, KeyError) as error:
-        raise UsageError(f"{path} is not a generator that can be opened ({error}).") from error
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
+        raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
     noise = NOISES[config.noise_distribution]((count, *generator.input_shape[1:]), (seed, -3))
     parts = [generator(noise[i : i + 100], training=False) for i in range(0, count, 100)]
     return np.concatenate([to_uint8(part) for part in parts])
@@ -127,7 +163,7 @@ def made(path: Path, config, count: int, seed: int) -> np.ndarray:
 
 def distances(name: str, fake, held, training, cache: Path, protocol: dict, arguments) -> dict:
     """What one network says; adds how it was asked to the protocol."""
-    from gan import features, inception, scores
+    from gan import features, inception
 
     graph = None
     if name == "inception":
@@ -142,10 +178,6 @@ def distances(name: str, fake, held, training, cache: Path, protocol: dict, argu
 
 def resemblance(run, fake, held, training, flip: bool, protocol: dict, seed: int) -> dict:
     """How alike samples are to training faces and to one another; draws nearest.png."""
-    from gan import memorisation, scores
-    from gan.images import grid, write_png
-    from gan.similarity import similarity
-
     protocol["memorisation"] = {"distance": "of 8 x 8 thumbnails", "mirrored too": flip}
     found, pairs = scores.copies(fake, held, training, flip, seed)
     rows = [np.stack([fake[i], training.images[j], held.images[k]]) for i, j, k in pairs]
@@ -181,8 +213,6 @@ def content(fake, held, faces, cache: Path, protocol: dict) -> dict:
 
 def side_by_side(found: dict[str, dict], anyway: bool) -> list[str]:
     """A table of all scores of all runs. Raises UsageError where they were measured differently, unless `anyway`."""
-    from gan.scores import differing
-
     first, *others = found
     lines = []
     for other in others:
@@ -212,7 +242,8 @@ def number(value: float | None) -> str:
     """A score in few digits."""
     if value is None:
         return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}" if abs(value) >= 10 else f"{value:.3f}"
+    size = abs(value)
+    return format(value, ".2e" if size >= 1e6 else ",.0f" if size >= 100 else ".3g" if size >= 10 else ".3f")
 
 
 if __name__ == "__main__":
