@@ -35,7 +35,7 @@ def no_charts(monkeypatch):
     monkeypatch.setattr("gan.plots.chart", lambda *given: None)
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def celeba():
     """The path of a zip of 30,021 CelebA faces."""
     if not CELEBA.exists():
