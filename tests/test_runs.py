@@ -227,7 +227,7 @@ def test_config_of_a_run(run, tmp_path):
         (other.folder / "config.json").write_text(content)
         with pytest.raises(UsageError, match="is not the folder of a run"):
             other.config()
-    with pytest.raises(UsageError, match="There are: .*other, .*run"):
+    with pytest.raises(UsageError, match=r"There are: .*other, .*run"):
         Run(run.folder.parent / "missing").config()
 
 
