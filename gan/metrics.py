@@ -109,23 +109,6 @@ def nearest(features: np.ndarray, others: np.ndarray, skip_self: bool = False) -
     return distances, indices
 
 
-def histogram_distance(real_counts: np.ndarray, fake_counts: np.ndarray) -> float:
-    """Total variation distance of two histograms over the same values, (v,), (v,) -> 0 (equal) to 1 (disjoint)."""
-    return 0.5 * float(np.abs(_shares(real_counts) - _shares(fake_counts)).sum())
-
-
-def coverage_of(real_counts: np.ndarray, fake_counts: np.ndarray, least: float = 0.005) -> float:
-    """Share of the values with at least `least` of the real data that have a tenth of it or more among the fakes.
-
-    (v,), (v,) -> 0 to 1; 1 where no value has as much.
-    """
-    real, fake = np.asarray(real_counts, np.float64), np.asarray(fake_counts, np.float64)
-    common = _shares(real) >= least
-    # Multiplied out, as whole numbers stay exact: a tenth is a tenth, not a bit less.
-    covered = (fake > 0) & (10 * fake * real.sum() >= real * fake.sum())
-    return float(np.mean(covered[common])) if common.any() else 1.0
-
-
 def _blocks(length: int) -> list[slice]:
     return [slice(start, start + BLOCK) for start in range(0, length, BLOCK)]
 
@@ -191,10 +174,3 @@ def _balls(centres: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray,
         within[rows] += inside.sum(axis=1)
         around[columns] += inside.sum(axis=0)
     return within, around
-
-
-def _shares(counts: np.ndarray) -> np.ndarray:
-    counts = np.asarray(counts, np.float64)
-    if not counts.sum() > 0:
-        raise ValueError("an empty histogram has no shares")
-    return counts / counts.sum()

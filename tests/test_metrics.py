@@ -243,24 +243,3 @@ def test_memory_stays_small():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 15e6
-
-
-def test_histograms_by_hand():
-    """Shares 0.5, 0.3, 0.2, 0 against 0.25, 0.75, 0, 0 differ by 0.25 + 0.45 + 0.2, of which half counts."""
-    assert metrics.histogram_distance([50, 30, 20, 0], [1, 3, 0, 0]) == pytest.approx(0.45)
-    assert metrics.histogram_distance([1, 2], [10, 20]) == pytest.approx(0)
-    assert metrics.histogram_distance([5, 0], [0, 3]) == 1
-    with pytest.raises(ValueError, match="empty histogram"):
-        metrics.histogram_distance([1, 2], [0, 0])
-
-
-def test_coverage_of_by_hand():
-    """Real shares 0.7, 0.26, 0.03, 0.006, 0.004: the last is too rare to count.
-
-    Of the others, fakes have 0.97 (yes), 0.026 (just a tenth: yes), 0.002 (less than 0.003: no) and 0.002 (yes).
-    """
-    assert metrics.coverage_of([700, 260, 30, 6, 4], [970, 26, 2, 2, 0]) == 0.75
-    assert metrics.coverage_of([700, 260, 30, 6, 4], [970, 26, 2, 2, 0], least=0.004) == 0.6
-    assert metrics.coverage_of([700, 260, 30, 6, 4], [0, 0, 0, 0, 0]) == 0
-    assert metrics.coverage_of([1, 1], [1, 1], least=0.6) == 1
-    assert metrics.coverage_of([3, 7], [3, 97]) == 1  # exactly a tenth, which rounding must not take away
