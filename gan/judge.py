@@ -1,6 +1,7 @@
 """Scores while a run goes on: is it getting better, which generator was the best, and does it copy.
 
-A score is a small KID in ONet's features (gan/features.py): of little use between runs, of much within one.
+A score is a small KID (gan/features.py), always of the same noise against the same faces: of little use between runs,
+of much within one.
 """
 
 import functools
@@ -10,12 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from gan import health, memorisation, metrics
-from gan.features import Network, detector, open_network
+from gan.features import Network, detector, offline, open_network
 from gan.scores import Real, deviation
 
 SHARE = 0.05  # of a run's time that scores may take
 OPENING = 5.0  # seconds that getting ready takes, about; runs whose share is less are not scored unless told to
-HELD, TRAIN, DETECTED = 1000, 20_000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
+SLOW = 20.0  # seconds of scores from which there is time for the finest network; VGG16 is some thirty times ONet's work
+HELD, TRAIN, DETECTED = 500, 20_000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
 LEAST, MOST = 64, 1024  # samples of one score
 
 
@@ -44,6 +46,7 @@ class Judge:
         self.photographs, self.flip = photographs, flip
         self.rows: list[dict] = []
         self.spent = 0.0  # seconds
+        self.name = ""  # of the network, once there is a score
         self.network: Network | None = None
 
     def able(self, planned: float) -> bool:
@@ -63,22 +66,25 @@ class Judge:
             return None
         start = time.perf_counter()
         if self.network is None:
-            self.open()
+            self.open(offline()[-1 if self.forced or SHARE * planned > SLOW else 0])
         self.samples = self.samples or self.affordable((budget - (time.perf_counter() - start)) / left)
         score = self.score(self.samples)
         self.spent += time.perf_counter() - start
-        self.rows.append({"iteration": iteration, "samples": self.samples, **score, "cost": self.spent})
-        return self.rows[-1]
+        row = {"iteration": iteration, "network": self.name, "samples": self.samples, **score, "cost": self.spent}
+        self.rows.append(row)
+        return row
 
     def resume(self, rows: list[dict]) -> None:
-        """Goes on after the scores of an earlier sitting, with as many samples unless told how many."""
+        """Goes on after the scores of an earlier sitting, by the same network, with as many samples unless told."""
         self.rows = rows
         if rows:
+            self.name = rows[-1]["network"]
             self.samples, self.spent = self.samples or rows[-1]["samples"], rows[-1]["cost"]
 
-    def open(self) -> None:
-        """Gets the networks ready, and what is the same for every score."""
-        self.network = open_network("onet")
+    def open(self, name: str) -> None:
+        """Gets the networks ready, and what is the same for every score; earlier scores' network goes before `name`."""
+        self.name = self.name or name
+        self.network = open_network(self.name)
         self.detect = detector() if self.photographs else None
         real = self.network.embed(self.held.images, self.held.rows)
         self.scale = deviation(real)
@@ -124,7 +130,7 @@ class Judge:
     def protocol(self) -> dict:
         """What the scores were measured with and against."""
         if self.network is None:
-            self.open()
+            self.open(self.name)
         return {
             "network": {self.network.name: self.network.protocol},
             "reference": {"faces": len(self.held), "digest": self.held.digest()},
@@ -141,8 +147,8 @@ class Judge:
             return "No score: it would take more than 5% of so short a run; --score-every N scores all the same."
         row = self.rows[self.best]
         return (
-            f"Best of {len(self.rows)} scores: kid-onet {row['kid']:,.0f} at iteration {row['iteration']:,}, kept as"
-            f" best.keras. Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
+            f"Best of {len(self.rows)} scores: kid-{self.name} {row['kid']:,.0f} at iteration {row['iteration']:,},"
+            f" kept as best.keras. Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
         )
 
     @property

@@ -48,10 +48,10 @@ def losses(axes, rows: np.ndarray) -> None:
 def quality(axes, scores: list[dict]) -> None:
     """The score, low is good, with the best one marked."""
     iterations, kid = ([row[name] for row in scores] for name in ("iteration", "kid"))
-    best = int(np.argmin(kid))
-    axes.plot(iterations, kid, color="tab:green", marker=".", label="kid-onet")
+    best, name = int(np.argmin(kid)), f"kid-{scores[0]['network']}"
+    axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
     axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
-    axes.set(ylabel="kid-onet, low is good", title="Quality", yscale="log" if min(kid) > 0 else "linear")
+    axes.set(ylabel=f"{name}, low is good", title="Quality", yscale="log" if min(kid) > 0 else "linear")
 
 
 def shares(axes, scores: list[dict]) -> None:

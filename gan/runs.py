@@ -37,7 +37,7 @@ from gan.files import atomic
 
 COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "images_per_second"]
 METRICS = [
-    *("iteration", "images", "seconds", "samples", "kid", "face_rate", "diversity"),
+    *("iteration", "images", "seconds", "network", "samples", "kid", "face_rate", "diversity"),
     *("memorisation", "copied", "copying", "cost"),
 ]
 HEALTH = ["iteration", "ailment", "state", "advice"]
@@ -143,10 +143,9 @@ class Run:
     def scores(self) -> list[dict]:
         """The rows of metrics.csv."""
         rows = [dict(zip(METRICS, row, strict=True)) for row in read_csv(self.metrics, len(METRICS))]
-        whole = ("iteration", "images", "samples", "copying")
+        kinds = dict.fromkeys(("iteration", "images", "samples", "copying"), int) | {"network": str}
         return [
-            {name: None if text == "" else int(text) if name in whole else float(text) for name, text in row.items()}
-            for row in rows
+            {name: None if text == "" else kinds.get(name, float)(text) for name, text in row.items()} for row in rows
         ]
 
     def last_losses(self, count: int) -> list[tuple[float, ...]]:

@@ -24,6 +24,7 @@ def opened(monkeypatch):
 
     calls = []
     network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1) - 110)
+    monkeypatch.setattr(judge, "offline", lambda: ["quick", "fine"])
     monkeypatch.setattr(judge, "open_network", lambda name: calls.append(name) or network)
     monkeypatch.setattr(judge, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
     return calls

@@ -126,8 +126,8 @@ def score(iteration, kid=0.1 + 0.2, **more):
     """A score as a judge gives it, with numbers that no short text holds."""
     numbers = {"diversity": 2 / 3, "memorisation": 1e-17, "copied": 1 / 128, "cost": 1e3 / 7}
     return {
-        "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "samples": 64, "kid": kid,
-        "face_rate": None, "copying": 0, **numbers, **more,
+        "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "network": "onet", "samples": 64,
+        "kid": kid, "face_rate": None, "copying": 0, **numbers, **more,
     }  # fmt: skip
 
 
@@ -143,7 +143,8 @@ def test_scores_read_back_the_same(run):
     assert found[:3] == rows and found[3]["kid"] == 0.7 / 3 and all(list(one) == METRICS for one in found)
     assert [type(value) for value in found[1].values()] == [type(rows[1][name]) for name in METRICS]
     assert run.metrics.read_text().splitlines()[:2] == [
-        ",".join(METRICS), "3,192,1.234,64,0.30000000000000004,,0.6666666666666666,1e-17,0.0078125,0,142.85714285714286"
+        ",".join(METRICS),
+        "3,192,1.234,onet,64,0.30000000000000004,,0.6666666666666666,1e-17,0.0078125,0,142.85714285714286"
     ]  # fmt: skip
 
 
