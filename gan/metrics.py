@@ -174,3 +174,19 @@ def _balls(centres: np.ndarray, others: np.ndarray, k: int) -> tuple[np.ndarray,
         within[rows] += inside.sum(axis=1)
         around[columns] += inside.sum(axis=0)
     return within, around
+
+
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Spearman's rho of two series (n,), from -1 to 1; equal values share their mean rank.
+
+    None where there is none: fewer than 3 values, or one of the two never changes.
+    """
+    if len(x) < 3 or np.ptp(x) == 0 or np.ptp(y) == 0:
+        return None
+    return float(np.corrcoef(_ranks(x), _ranks(y))[0, 1])
+
+
+def _ranks(values: np.ndarray) -> np.ndarray:
+    """Each value's place in the order, from 1, as a mean where several are equal."""
+    _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
+    return (np.cumsum(counts) - (counts - 1) / 2)[place]

@@ -243,3 +243,26 @@ def test_memory_stays_small():
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 15e6
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "rho"),
+    [
+        ([1, 2, 3, 4], [10, 20, 30, 4000], 1.0),
+        ([1, 2, 3, 4], [4, 3, 2, 1], -1.0),
+        ([1, 2, 3], [2, 1, 3], 0.5),  # 1 - 6 (1 + 1 + 0) / (3 x 8)
+        ([1, 1, 2], [1, 2, 3], 3**0.5 / 2),  # ranks 1.5 1.5 3: 1.5 / sqrt(1.5 x 2)
+        ([1, 2], [1, 2], None),
+        ([5, 5, 5], [1, 2, 3], None),
+    ],
+)
+def test_rank_correlation(x, y, rho):
+    """By hand; no correlation where there is nothing to order."""
+    assert metrics.rank_correlation(np.array(x), np.array(y)) == (rho if rho is None else pytest.approx(rho))
+
+
+def test_rank_correlation_against_scipy():
+    """The same as SciPy's for series with many equal values."""
+    spearmanr = pytest.importorskip("scipy.stats").spearmanr
+    x, y = np.random.default_rng(1).integers(0, 9, (2, 60))
+    assert metrics.rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
