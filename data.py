@@ -4,19 +4,17 @@ faces = load("photos.zip", 64)
 for real in batches(faces.images, 128, seed=1): ...
 """
 
-import contextlib
 import functools
 import mmap
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 import platformdirs
-from rich.progress import Progress
 
-from gan import cache, images, sources
+from gan import cache, images, progress, sources
 from gan.errors import RunError, UsageError
 
 SIZES = range(16, 129, 4)
@@ -73,10 +71,10 @@ def load(
     if limit < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
     folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
-    opened = sources.open_source(sources.Request(source, image_size, limit, seed, folder, _progress))
+    opened = sources.open_source(sources.Request(source, image_size, limit, seed, folder, progress.task))
     path = folder / f"{cache.key(opened.identity, image_size, limit, crop)}.npy"
     if not cache.is_whole(path):
-        cache.build(path, opened, image_size, crop=crop, limit=limit, progress=_progress)
+        cache.build(path, opened, image_size, crop=crop, limit=limit, progress=progress.task)
     pixels, report, left_out, attributes, digests = cache.read(path)
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["left_out"] | {"passed_over": len(opened.passed_over)}
@@ -179,21 +177,3 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
             f"{cache.first_few(faces.left_out[:bad])}. To train on the others, add --allow-bad."
         )
-
-
-@contextlib.contextmanager
-def _progress(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Shows how far a long task is: a bar on a terminal, elsewhere a line for every quarter."""
-    bar = Progress(transient=True)
-    if not bar.console.is_terminal:
-        yield functools.partial(_quarters, title, [0])
-        return
-    with bar:
-        task = bar.add_task(title, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total or None)
-
-
-def _quarters(title: str, shown: list[int], done: int, total: int) -> None:
-    if total and done * 4 // total > shown[0]:
-        shown[0] = done * 4 // total
-        print(f"{title}: {25 * shown[0]}%", flush=True)

@@ -47,7 +47,7 @@ def examine(values: np.ndarray, saturated: float = 0.0, score: dict | None = Non
         )
     if score and score["copying"]:
         found["copying"] = (
-            f"{100 * score['copied']:.0f}% of the samples are closer to a training face than 99% of unseen faces are."
+            f"{100 * score['copied']:.0f}% of the samples are closer to a training face than nearly all unseen faces."
             " Stop earlier (--patience), use more faces, or a smaller --width"
         )
     return found

@@ -58,7 +58,7 @@ class Judge:
 
         `planned` is how many seconds the whole run is about to train, `left` how many scores are still to come, this
         one included. kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation
-        (1: no nearer to training faces than unseen faces are), copied (a share; 0.01 is to be expected), copying.
+        (1: no nearer to training faces than unseen faces are), copied (a share; some 0.01 is to be expected), copying.
         """
         budget = SHARE * planned - self.spent
         enough = self.forced or budget > (OPENING if self.network is None else 0.0)  # after a restart it opens again

@@ -1,6 +1,7 @@
 """How far a run is, what is due then, and how it shows: one moving line on a terminal, elsewhere plain lines."""
 
 import contextlib
+import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -74,3 +75,22 @@ def plain(total: float, first: float, unit: str = "") -> Iterator[Callable]:
         print(f"{done:,.0f}/{total:,.0f}{unit}  {text}  left {int(left) // 60}:{int(left) % 60:02d}", flush=True)
 
     yield show
+
+
+@contextlib.contextmanager
+def task(title: str) -> Iterator[Callable[[int, int], None]]:
+    """Yields tick(done, total) and shows how far a long task is: a bar on a terminal, else a line every quarter."""
+    bar = Progress(transient=True)
+    if not bar.console.is_terminal:
+        yield functools.partial(quarters, title, [0])
+        return
+    with bar:
+        number = bar.add_task(title, total=None)
+        yield lambda done, total: bar.update(number, completed=done, total=total or None)
+
+
+def quarters(title: str, shown: list[int], done: int, total: int) -> None:
+    """Prints how many quarters are done, where they are more than were `shown`."""
+    if total and done * 4 // total > shown[0]:
+        shown[0] = done * 4 // total
+        print(f"{title}: {25 * shown[0]}%", flush=True)

@@ -265,7 +265,7 @@ def test_progress_on_a_terminal(tmp_path, load, capsys, monkeypatch):
     """On a terminal a bar tells of it, and nothing else is printed."""
     screen = io.StringIO()
     terminal = Console(file=screen, force_terminal=True)
-    monkeypatch.setattr(data, "Progress", functools.partial(Progress, console=terminal))
+    monkeypatch.setattr("gan.progress.Progress", functools.partial(Progress, console=terminal))
     load(str(save_faces(tmp_path / "faces", 8)), 16)
     assert "Decoding faces" in screen.getvalue()
     assert capsys.readouterr().out == ""

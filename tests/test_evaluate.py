@@ -13,9 +13,11 @@ import keras
 import numpy as np
 import pytest
 from PIL import Image
+from test_download import serving
+from test_inception import packed
 
 import train
-from gan import attributes, avatars, features, images
+from gan import attributes, avatars, features, images, inception, metrics
 from tools import evaluate
 
 ROOT = Path(__file__).parent.parent
@@ -295,6 +297,31 @@ def test_a_full_disk_is_no_traceback(there, capsys, monkeypatch):
     monkeypatch.setattr(evaluate, "write_json", full)
     assert run("output/photos") == 1
     assert "evaluate: [Errno 28] No space left on device" in capsys.readouterr().err
+
+
+def test_fid_from_a_download(there, capsys, monkeypatch):
+    """--network inception downloads the graph once, shows how far it is, and its scores are called fid and kid."""
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    monkeypatch.setattr(metrics, "frechet", lambda real, fake: float(real.shape[1]))  # minutes, and tested elsewhere
+    arguments = ["output/photos", "--network", "inception", "--samples", "64", "--cache-dir", str(there / "cache")]
+    with serving(packed()) as (url, asked):
+        monkeypatch.setattr(inception, "URL", url)
+        assert [evaluate.main(arguments) for _ in range(2)] == [0, 0]
+    assert len(asked) == 1 and "Downloading Inception: 100%" in capsys.readouterr().out
+    [result] = kept("photos")
+    assert result["scores"]["fid"] == 2048 and np.isfinite(result["scores"]["kid"])
+    assert list(result["protocol"]["networks"]) == ["inception"]
+
+
+def test_ctrl_c_is_no_traceback(there, capsys, monkeypatch):
+    """Whoever loses patience reads a line, and the exit code is that of an interrupt."""
+
+    def interrupted(*given):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(evaluate, "made", interrupted)
+    assert run("output/photos") == 130
+    assert capsys.readouterr().err == "evaluate: stopped. Runs that were done have their scores.json.\n"
 
 
 def test_as_a_command(there):

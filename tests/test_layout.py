@@ -17,7 +17,7 @@ LONGEST = 250
 # gan.errors and gan.files, which are about nothing in particular.
 EVERYBODY = {"gan.errors", "gan.files"}
 ALLOWED = {
-    "data": {"gan.cache", "gan.images", "gan.sources"},
+    "data": {"gan.cache", "gan.images", "gan.progress", "gan.sources"},
     "models": {"models.compact", "models.conv", "models.conv_dense", "models.dense", "models.upsample"},
     "models.compact": {"models.layers"},
     "models.conv": {"models.layers"},

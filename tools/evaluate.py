@@ -11,6 +11,7 @@ Adds to scores.json in the run's folder, and draws nearest.png: the samples that
 import argparse
 import dataclasses
 import json
+import signal
 import sys
 import warnings
 from pathlib import Path
@@ -19,7 +20,7 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import memorisation, scores
+from gan import memorisation, progress, scores
 from gan.errors import RunError, UsageError
 from gan.images import grid, write_png
 from gan.runs import Run, write_json
@@ -40,12 +41,12 @@ def main(argv: list[str] | None = None) -> int:
         found = {run: evaluate(Run(run), arguments) for run in arguments.runs}
         print(*side_by_side(found, arguments.anyway), sep="\n")
         return 0
-    except (UsageError, RunError) as error:
+    except (UsageError, RunError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return 1
+        return getattr(error, "exit_code", 1)
+    except KeyboardInterrupt:
+        print("evaluate: stopped. Runs that were done have their scores.json.", file=sys.stderr)
+        return 128 + signal.SIGINT
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -165,14 +166,13 @@ def distances(name: str, fake, held, training, cache: Path, protocol: dict, argu
     """What one network says; adds how it was asked to the protocol."""
     from gan import features, inception
 
-    graph = None
-    if name == "inception":
-        graph = Path(arguments.inception).expanduser() if arguments.inception else inception.fetch(cache)
+    graph = Path(arguments.inception).expanduser() if arguments.inception else None
+    if name == "inception" and not graph:
+        graph = inception.fetch(cache, progress.task)
     network = features.open_network(name, graph)
     protocol.setdefault("networks", {})[name] = network.protocol
     found = scores.against(network, fake, held, training, cache / "features", arguments.seed)
-    names = {"fd": "fid"} if name == "inception" else {}
-    suffix = "" if name == "inception" else f"-{name}"
+    suffix, names = ("", {"fd": "fid"}) if name == "inception" else (f"-{name}", {})
     return {names.get(key, key) + suffix: value for key, value in found.items()}
 
 
@@ -198,7 +198,7 @@ def content(fake, held, faces, cache: Path, protocol: dict) -> dict:
         detect = features.detector()
         protocol["face rate"] = {"detector": "mtcnn 1.0.0", "size": features.DETECTED_AT, "surer than": features.SURE}
         return {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(real).mean())}
-    judge = attributes.classifier(fake.shape[1], cache)
+    judge = attributes.classifier(fake.shape[1], cache, progress.task)
     protocol["face rate"] = {"classifier": judge.digest}
     told, known = judge.tell(fake), judge.tell(held.pixels())
     spread = attributes.compare(attributes.histograms(told), attributes.histograms(known))
