@@ -17,7 +17,7 @@ from gan.scores import Real, deviation
 SHARE = 0.05  # of a run's time that scores may take
 OPENING = 5.0  # seconds that getting ready takes, about; runs whose share is less are not scored unless told to
 SLOW = 20.0  # seconds of scores from which there is time for the finest network; VGG16 is some thirty times ONet's work
-HELD, TRAIN, DETECTED = 500, 20_000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
+HELD, TRAIN, DETECTED = 250, 20_000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
 LEAST, MOST = 64, 1024  # samples of one score
 
 
@@ -46,6 +46,7 @@ class Judge:
         self.photographs, self.flip = photographs, flip
         self.rows: list[dict] = []
         self.spent = 0.0  # seconds
+        self.credit = 0.0  # seconds that scores so far have left over, or have overdrawn
         self.name = ""  # of the network, once there is a score
         self.network: Network | None = None
 
@@ -54,7 +55,8 @@ class Judge:
         return len(self.held) > 0 and (self.forced or SHARE * planned > OPENING)
 
     def look(self, iteration: int, planned: float, left: int) -> dict | None:
-        """A score, or None where there is nothing to score against or no time to.
+        """A score, or None where there is nothing to score against, or no time to: what a score takes beyond its part
+        of the time, later ones make up for.
 
         `planned` is how many seconds the whole run is about to train, `left` how many scores are still to come, this
         one included. kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation
@@ -68,8 +70,14 @@ class Judge:
         if self.network is None:
             self.open(offline()[-1 if self.forced or SHARE * planned > SLOW else 0])
         self.samples = self.samples or self.affordable((budget - (time.perf_counter() - start)) / left)
+        ready = time.perf_counter()
+        self.spent += ready - start
+        self.credit += (budget - (ready - start)) / left
+        if self.credit <= 0 and not self.forced:
+            return None
         score = self.score(self.samples)
-        self.spent += time.perf_counter() - start
+        took = time.perf_counter() - ready
+        self.spent, self.credit = self.spent + took, self.credit - took
         row = {"iteration": iteration, "network": self.name, "samples": self.samples, **score, "cost": self.spent}
         self.rows.append(row)
         return row

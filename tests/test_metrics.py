@@ -118,6 +118,16 @@ def test_kid_is_unbiased_and_repeatable():
     assert metrics.kid(*draws, subsets=3, size=50) != metrics.kid(*draws, subsets=3, size=50, seed=1)
 
 
+def test_kid_by_subsets():
+    """The same mean and deviation as of each subset's own MMD, drawn in turn from the real set and the fake one."""
+    real, fake = normal(1300, 5), normal(60, 5, seed=1)
+    draws = np.random.default_rng(3)
+    chosen = [(draws.choice(1300, 50, replace=False), draws.choice(60, 50, replace=False)) for _ in range(20)]
+    each = [metrics.mmd(real[rows], fake[columns]) for rows, columns in chosen]
+    expected = (np.mean(each), np.std(each))
+    assert metrics.kid(real, fake, subsets=20, size=50, seed=3) == pytest.approx(expected, rel=1e-9)
+
+
 def test_kid_of_small_sets_takes_all_rows():
     """Where `size` is more than there is, every subset is the whole: the mean is the MMD."""
     real, fake = normal(40, 6), normal(40, 6, seed=1)
