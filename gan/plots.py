@@ -51,7 +51,7 @@ def quality(axes, scores: list[dict]) -> None:
     best, name = int(np.argmin(kid)), f"kid-{scores[0]['network']}"
     axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
     axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
-    axes.set(ylabel=f"{name}, low is good", title="Quality", yscale="log" if min(kid) > 0 else "linear")
+    axes.set(ylabel=f"{name}, centred; low is good", title="Quality", yscale="log" if min(kid) > 0 else "linear")
 
 
 def shares(axes, scores: list[dict]) -> None:

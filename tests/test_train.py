@@ -100,7 +100,7 @@ def whole(faces, cache, tmp_path_factory):
     rows, held = data.load(str(faces), 16, cache_dir=cache).split(0.4)
     wanted = f"12 iterations of 7 = 84 images = {84 / len(rows):.1f} passes over {len(rows)} faces"
     assert f"{wanted}, {len(held)} more held out for scores" in printed and len(rows) + len(held) == 60
-    assert f"Best of 4 scores: kid-{offline()[-1]}" in printed
+    assert f"Best of 4 scores: kid-{offline()[-1]}, centred" in printed
     return where
 
 
