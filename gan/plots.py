@@ -51,7 +51,8 @@ def quality(axes, scores: list[dict]) -> None:
     best, name = int(np.argmin(kid)), f"kid-{scores[0]['network']}"
     axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
     axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
-    axes.set(ylabel=f"{name}, centred; low is good", title="Quality", yscale="log" if min(kid) > 0 else "linear")
+    axes.set(ylabel=f"{name}, centred; low is good", title="Quality")
+    axes.set_yscale("symlog", linthresh=10)  # from hundreds of thousands to about 0, on either side of it
 
 
 def shares(axes, scores: list[dict]) -> None:

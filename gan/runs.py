@@ -11,7 +11,8 @@ output/<run>/000150.png      samples at iteration 150, always of the same noise
              metrics.csv     a row a score
              best.keras      the generator of the best score, best.json which one that is and how it was measured
              health.csv      what went wrong with the game, since when, and what to do about it
-             scores.json     what tools.evaluate found
+             scores.json     what tools.evaluate found; nearest.png are the samples nearest to training faces
+             sittings.json   when tools.compare trained it, and on what
 """
 
 import contextlib
@@ -95,7 +96,9 @@ class Run:
             return self.folder / "best.keras", iteration
         if not (self.folder / "generator.keras").exists():
             raise UsageError(f"{self.folder} has no generator.keras yet: it appears with the run's second picture.")
-        saved = [int(path.stem) for path in self.checkpoints.glob("*.npz")]  # the log may be ahead of the generator
+        saved = [
+            int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdigit()
+        ]  # the log may be ahead of the generator
         return self.folder / "generator.keras", max(saved) if saved else int(read_csv(self.log, len(COLUMNS))[-1][0])
 
     def best(self) -> int | None:
@@ -188,6 +191,11 @@ class Run:
         """Writes best.keras, and best.json with its score and how that was measured."""
         self.save_generator(generator, "best.keras")
         write_json(self.folder / "best.json", {**{name: score[name] for name in METRICS}, "protocol": protocol})
+
+    def forget_best(self) -> None:
+        """Removes best.json and best.keras, of an iteration that the run has not come to (again)."""
+        for name in ("best.json", "best.keras"):  # the first tells of the second
+            (self.folder / name).unlink(missing_ok=True)
 
 
 def enlargement(size: int) -> int:

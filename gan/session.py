@@ -32,6 +32,7 @@ class Session:
         self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
         self.ailing = {}  # what is wrong with the game now
         self.seconds, self.waited = 0.0, 0.0  # of training, and of that for data
+        self.each = 0.0  # seconds that an iteration takes now
         self.stopped_by = 0  # a signal's number
         self.portable = portable(game.averaged)  # made once: Keras keeps a part of every model it ever made
 
@@ -40,7 +41,7 @@ class Session:
         kept = checkpoints.restore(self.run.checkpoints, self.state)
         self.seconds, self.waited = float(kept.get("seconds", 0)), float(kept.get("waited", 0))
         first = self.iteration = self.saved = int(self.game.iteration)
-        self.resume()
+        self.resume(kept)
         self.publish(*self.owed(kept))  # the first picture, or what a killed run still owed
         if self.over():
             self.run.save_samples(self.config.image_size, SAMPLES)
@@ -48,7 +49,8 @@ class Session:
             return 0
         if first:
             print(f"Going on after iteration {first:,}.")
-        handlers = {number: signal.signal(number, self.stop) for number in SIGNALS}
+        heard = [number for number in SIGNALS if not ignored(number)]
+        handlers = {number: signal.signal(number, self.stop) for number in heard}
         try:
             with progress.line(*self.distance(), self.pace.unit) as self.show:
                 self.loop()
@@ -57,10 +59,12 @@ class Session:
                 signal.signal(number, handler)
         return self.farewell()
 
-    def resume(self) -> None:
+    def resume(self, kept: dict) -> None:
         """Takes up the run's tables where the checkpoint left them."""
         self.run.keep_rows(self.iteration)
-        self.judge.resume(self.run.scores())
+        self.judge.resume(self.run.scores(), kept.get("scoring"))
+        if self.run.best() not in [row["iteration"] for row in self.judge.rows]:
+            self.run.forget_best()
         self.recent.extend(self.run.last_losses(health.WINDOW))
         self.ailing = self.run.ailing()
         self.pictures = progress.Marks(self.pace, self.config.sample_every, self.share())
@@ -99,22 +103,24 @@ class Session:
             self.iteration += 1
             now = time.perf_counter()
             trained = self.seconds + (now - self.clock)
-            share = self.pace.share(self.iteration, trained)
-            last = share >= 1
+            last = self.pace.share(self.iteration, trained) >= 1
             picture = self.pictures.reached(self.iteration, trained) or last
-            score = (self.scores.reached(self.iteration, trained) or last) and self.judge.able(trained / share)
+            score = (self.scores.reached(self.iteration, trained) or last) and self.judge.able(
+                self.planned(), self.left()
+            )
             if picture or score or now - self.saved_at > SAVE_EVERY:
                 self.save(picture, score)
             elif now - self.clock > 0.5:
                 self.write_log()
         if self.iteration > self.saved:
-            self.save()
+            self.save(score=self.share() >= 1)  # the clock may have passed the end since the loop asked
 
     def write_log(self) -> None:
         """Logs the steps since the last call; raises RunError at the first loss that is not finite."""
         values = np.stack([row.numpy() for row in self.rows])  # waits for a GPU to finish them
         now = time.perf_counter()
         elapsed, self.clock, self.rows = now - self.clock, now, []
+        self.each = elapsed / len(values)
         size, first = self.config.images_per_iteration, self.iteration - len(values) + 1
         rate = len(values) * size / elapsed
         times = self.seconds + elapsed * np.arange(1, len(values) + 1) / len(values)
@@ -148,16 +154,25 @@ class Session:
         if picture or score:
             self.examine()
         arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited), "picture": np.bool_(picture)}
+        arrays["scoring"] = self.judge.state
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.publish(picture, best)
         self.saved = self.iteration
         self.clock = self.saved_at = time.perf_counter()
 
+    def planned(self) -> float:
+        """Seconds of training that the whole run is going to have had, at today's pace: a first step is a slow one."""
+        if self.pace.limit:
+            return max(self.pace.limit, self.seconds)
+        return self.seconds + self.each * max(0, self.pace.total - self.iteration)
+
+    def left(self) -> int:
+        """How many scores are still to come, the one that is due now included."""
+        return 1 + int(progress.MARKS * max(0.0, 1 - self.share()))
+
     def score(self) -> bool:
         """Scores the averaged generator, if there is time for it; whether it is the best so far."""
-        share = self.share()
-        left = 1 + int(progress.MARKS * max(0.0, 1 - share))
-        found = self.judge.look(self.iteration, self.seconds / share, left)
+        found = self.judge.look(self.iteration, self.planned(), self.left())
         if found is None:
             return False
         found |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
@@ -204,7 +219,7 @@ class Session:
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
             f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
         )
-        print(self.judge.in_words(seconds, seconds / max(self.share(), 1e-9)))
+        print(self.judge.in_words(seconds, self.planned()))
         print(f"Pictures, losses and generator.keras are in {self.run.folder}.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")
@@ -215,6 +230,11 @@ class Session:
 
     def how_to_go_on(self) -> str:
         """What to type to train longer."""
-        if self.judge.exhausted:
-            return "A larger --patience goes on from there."
-        return f"A larger {'--minutes' if self.pace.limit else '--epochs'} goes on from there."
+        flags = ["--minutes" if self.pace.limit else "--epochs"] if self.share() >= 1 else []
+        flags += ["--patience"] if self.judge.exhausted else []
+        return f"A larger {' and a larger '.join(flags)} goes on from there."
+
+
+def ignored(number: int) -> bool:
+    """Whether whoever started us wants a signal to pass us by: nohup's SIGHUP. Ctrl-C we always hear."""
+    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN

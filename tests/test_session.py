@@ -18,7 +18,7 @@ from gan.config import Config
 from gan.errors import RunError
 from gan.judge import Judge
 from gan.progress import Pace
-from gan.runs import Run
+from gan.runs import METRICS, Run
 from gan.scores import Real
 from gan.session import Session
 
@@ -310,7 +310,7 @@ def test_scores_go_on_to_the_bit(tmp_path, opened):
         stopped = stopping(test_health.sick_for_a_while(2, 8), stop)
         test_health.course(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
         run.append_rows(run.log, [(9, *["1"] * 7)])
-        run.append_rows(run.metrics, [(9, *["1"] * 10)])
+        run.append_rows(run.metrics, [(9, *["1"] * (len(METRICS) - 1))])
         run.append_rows(run.health, [(9, "copying", "began", "Try")])
         test_health.course(run.folder, test_health.sick_for_a_while(2, 8), 12, every=3)
         assert_same(run, whole)
