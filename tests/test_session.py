@@ -244,7 +244,7 @@ def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened):
     assert best(run) == (9, [0.0] * 768) and pictures(run) == [0, 15]
     printed = capsys.readouterr().out
     assert "Stopped early: 2 scores without a better one. A larger --patience goes on from there." in printed
-    assert "at iteration 9, kept as best.keras" in printed
+    assert "at iteration 9 (low is good), kept as best.keras" in printed
     score = json.loads((run.folder / "best.json").read_text())
     assert score["kid"] == min(float(row["kid"]) for row in table(run.metrics))
     assert (score["images"], score["samples"], next(iter(score["protocol"]))) == (36, 128, "network")
@@ -292,6 +292,41 @@ def test_short_runs_are_not_scored(tmp_path, capsys, opened):
     _, run = played(tmp_path, game, 9, judge=game.judge(forced=False))
     assert table(run.metrics) == [] and not (run.folder / "best.keras").exists() and not opened
     assert "--score-every N scores all the same" in capsys.readouterr().out
+
+
+def test_a_slow_first_step_is_no_long_run(tmp_path, monkeypatch, opened):
+    """A first step of ten seconds, as where there is much to trace, and 399 of milliseconds: too short for scores.
+
+    At a twentieth of the way the mean of the steps so far would promise 200 s, of which a twentieth were enough.
+    """
+    clock = Clock(0.001)
+    monkeypatch.setattr(session, "time", clock)
+    game = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
+    _, run = played(tmp_path, game, 400, sample_every=200, judge=game.judge(forced=False))
+    assert iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
+    assert table(run.metrics) == [] and not opened
+
+
+def test_a_best_that_has_not_been_yet(tmp_path, opened):
+    """Where the newest checkpoint was lost, a best.keras from after the one before is no best of this run any more."""
+    _, run = drifted(tmp_path, 0, total=6)
+    assert best(run)[0] == 6
+    checkpoints.listed(run.checkpoints)[-1].unlink()
+    drifted(tmp_path, 0, total=4)
+    assert run.best() is None and not (run.folder / "best.keras").exists()
+    drifted(tmp_path, 0, total=9)
+    assert best(run)[0] == 9
+
+
+@pytest.mark.parametrize("ignored", [True, False])
+def test_nohup(tmp_path, ignored):
+    """A terminal that closes ends a run, after it was saved; one that was started by nohup does not hear of it."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
+    try:
+        code, run = played(tmp_path, Game(at=2, do=lambda: os.kill(os.getpid(), signal.SIGHUP)), 4)
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    assert (code, iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
 
 
 def test_scores_go_on_to_the_bit(tmp_path, opened):
