@@ -5,6 +5,7 @@ for real in batches(faces.images, 128, seed=1): ...
 """
 
 import functools
+import hashlib
 import mmap
 import os
 from collections.abc import Callable
@@ -36,6 +37,11 @@ class Faces:
     left_out: list[tuple[str, str]]
     attributes: dict[str, list[str]] = field(default_factory=dict)
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
+
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of what is in the files, in their order, wherever they lie and whenever they came."""
+        return hashlib.blake2b(self.digests.tobytes(), digest_size=8).hexdigest()
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the faces to train on, and of the `holdout` share that never trains; each in order.

@@ -65,7 +65,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     if dry_run:
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
-    known = f"{faces.report['used']:,} of {faces.report['source']} ({faces.report['key']})"
+    known = f"{faces.report['used']:,} of {faces.report['source']} ({faces.digest})"
     batches = partial(
         data.batches, faces.images, config.images_per_iteration, rows=rows, seed=config.seed, flip=config.flip
     )

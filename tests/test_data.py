@@ -452,6 +452,19 @@ def test_cache_of_the_old_format_is_built_again(tmp_path, load):
     assert len(digests) == 9 and f"{digests[0]:016x}" == first
 
 
+def test_moved_faces_are_the_same_faces(tmp_path, load):
+    """A copy elsewhere, made later, has the same digest; one that lacks a face, or has another by its name, has not."""
+    folder = save_faces(tmp_path / "faces", 9)
+    first = load(str(folder), 16).digest
+    moved = shutil.copytree(folder, tmp_path / "elsewhere" / "faces", copy_function=shutil.copyfile)
+    os.utime(moved / "good 000.png", (0, 0))
+    assert load(str(moved), 16).digest == first
+    shutil.copy(moved / "good 001.png", moved / "good 000.png")
+    other = load(str(moved), 16).digest
+    (moved / "good 008.png").unlink()
+    assert len({first, other, load(str(moved), 16).digest}) == 3
+
+
 def test_batches_of_some_rows(eight):
     """Only the rows that are named come, each once a pass."""
     rows = np.array([1, 2, 6])

@@ -118,7 +118,7 @@ def kept(path: Path) -> list[dict]:
 def real_faces(run, config, cache: Path, arguments):
     """A run's data, the faces that its samples are held against, and those that it trained on."""
     faces = opened(f"{run.folder} was trained on {config.data}", config, cache)
-    if (known := run.faces()) and faces.report["key"] not in known:
+    if (known := run.faces()) and faces.digest not in known:
         raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
     training, held = (Real(faces.images, rows) for rows in faces.split(config.holdout))
     if arguments.reference:
