@@ -253,7 +253,7 @@ def test_in_words(opened):
     one = judging()
     one.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
     assert one.in_words(200.0, 400.0) == (
-        "Best of 3 scores: kid-quick, centred, 1,201 at iteration 20, (low is good), kept as best.keras."
+        "Best of 3 scores: kid-quick, centred, 1,201 at iteration 20 (low is good), kept as best.keras."
         " Scoring took 2.5% of the training's time."
     )
     assert "--score-every N scores all the same" in judging().in_words(LIMIT, LIMIT)
