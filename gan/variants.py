@@ -4,7 +4,6 @@ plan = read(["default:3", "default,noise_size=16"], seeds=1)  # {Variant("defaul
 """
 
 import dataclasses
-import itertools
 from dataclasses import dataclass
 
 from gan.config import Config
@@ -47,12 +46,13 @@ class Variant:
 def read(items: list[str], seeds: int) -> dict[Variant, int]:
     """The variants that were typed, and how many seeds each has; raises UsageError where one is none."""
     found = {}
-    for item in itertools.chain.from_iterable(RECIPES if item == "all" else [item] for item in items):
+    for item in items:
         text, colon, count = item.rpartition(":")
         if colon and not (count.isdecimal() and int(count) > 0):
             raise UsageError(f"--recipes {item}: {count!r} is not a number of seeds from 1")
-        variant = one(text if colon else item)
-        found[variant] = max(found.get(variant, 0), int(count) if colon else seeds)
+        text = text if colon else item
+        for variant in map(one, RECIPES if text == "all" else [text]):
+            found[variant] = max(found.get(variant, 0), int(count) if colon else seeds)
     return found
 
 

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -131,6 +133,19 @@ def test_a_recipe_can_be_departed_from(processes):
     assert row["overrides"] == {"flip": "no", "generator_betas": "0.5 0.9", "noise_size": "16"}
     assert row["config"]["noise_size"] == 16
 
+def test_seeds_of_all(processes):
+    """all:3 is three seeds of each recipe, beside those that are asked for by name."""
+    assert compare.main(typed("all:3", "udacity-64:4")) == 0
+    assert len(processes.trained) == 3 * len(RECIPES) + 1 and processes.trained[-1] == "compare-it-udacity-64-3"
+
+
+def test_the_readme_has_a_command_that_works(processes):
+    """It is typed as it stands there."""
+    [line] = [line for line in (ROOT / "README.md").read_text().splitlines() if line.startswith("python -m tools.comp")]
+    assert compare.main(shlex.split(line, comments=True)[3:]) == 0
+    assert len(processes.trained) == 2
+
+
 
 @pytest.mark.parametrize(
     ("recipe", "said"),
@@ -150,6 +165,7 @@ def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
 
 
 @pytest.mark.parametrize(
+        ("all:no", "'no' is not a number of seeds"),
     ("arguments", "said"),
     [
         (typed("default", "default,noise_size=x"), "argument --noise-size: 'x' is not a whole number"),
