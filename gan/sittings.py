@@ -29,20 +29,26 @@ def call(command: list[str]) -> int:
 
     Raises Stopped where it, or we meanwhile, were told to end: it is told too, once for every time, and waited for.
     """
-    told, process = [], None
+    told, early, process = [], [], None
 
+    What we ignore (SIGHUP, under nohup) it ignores as well.
     def hand_on(number, frame):
         told.append(number)
-        if process and os.name == "posix":  # Windows tells it by itself
+        if process is None:
+            early.append(number)
+        elif os.name == "posix":  # Windows tells it by itself
             process.send_signal(number)
 
-    handlers = {number: signal.signal(number, hand_on) for number in SIGNALS}
+    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, hand_on) for number in heard}
     try:
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
         code = process.wait()
     finally:
         for number, handler in handlers.items():
+        for number in early:  # while it was being started
+            process.send_signal(number if os.name == "posix" else signal.SIGTERM)
             signal.signal(number, handler)
     if told or code - 128 in SIGNALS:
         raise Stopped(128 + told[0] if told else code)

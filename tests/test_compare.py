@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -467,3 +468,29 @@ def test_from_faces_to_table(tmp_path):
         assert found["weights"]["generator"] > 1000 and found["machine"]["tensorflow"]
         assert np.isfinite(found["scores"]["fd-onet"]) and found["protocol"]["size"] == 16
     assert (tmp_path / "results/tiny.md").read_text() in done.stdout
+def test_a_process_is_told_of_what_came_while_it_was_started(monkeypatch):
+    """Ctrl-C between our hearing of it and the process: it is told as soon as it is there."""
+    start = subprocess.Popen
+
+    def slowly(*given, **more):
+        os.kill(os.getpid(), signal.SIGINT)
+        return start(*given, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    began = time.monotonic()
+    with pytest.raises(sittings.Stopped, match="130"):
+        sittings.call([sys.executable, "-c", "import time; time.sleep(30)"])
+    assert time.monotonic() - began < 20
+
+
+def test_what_is_ignored_stays_ignored():
+    """Under nohup a hang-up ends neither us nor the process, which ignores it as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    script = "import os, signal\nfor who in (os.getppid(), os.getpid()): os.kill(who, signal.SIGHUP)"
+    try:
+        assert sittings.call([sys.executable, "-c", script]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
