@@ -5,7 +5,10 @@ copying, pairs = copies(fake, held, train, flip=True)
 """
 
 import contextlib
+import dataclasses
 import hashlib
+import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +17,22 @@ import numpy as np
 from gan import files, memorisation, metrics
 
 MOST_HELD = 5000  # held-out faces that are looked at
+HELD_OUT = "held out"  # the name of faces of a run's own data that never trained
+SUBSETS, SUBSET = 100, 1000  # of KID: how many, and of how many faces each, if there are so many
+MANIFOLD, BALLS = 3, 5  # which of the nearest faces, for precision and recall, and for density and coverage
+PROTOCOL = {
+    "kid": {"subsets": SUBSETS, "of at most": SUBSET, "times": 1000},
+    "neighbours": {"precision, recall": MANIFOLD, "density, coverage": BALLS},
+}  # of `against`
 
 
 @dataclass(frozen=True)
 class Real:
-    """Real faces: images uint8 (n, h, w, 3), maybe on disk, and the numbers of those that are meant."""
+    """Real faces: images uint8 (n, h, w, 3), maybe on disk, the numbers of those that are meant, and whose they are."""
 
     images: np.ndarray
     rows: np.ndarray
+    name: str = ""
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -30,7 +41,8 @@ class Real:
         """At most `count` of them, drawn by `seed`, in order."""
         if count >= len(self):
             return self
-        return Real(self.images, np.sort(np.random.default_rng([seed, 3]).choice(self.rows, count, replace=False)))
+        chosen = np.random.default_rng([seed, 3]).choice(self.rows, count, replace=False)
+        return dataclasses.replace(self, rows=np.sort(chosen))
 
     def pixels(self) -> np.ndarray:
         """The images themselves, in memory."""
@@ -43,10 +55,16 @@ class Real:
             found.update(np.ascontiguousarray(self.images[self.rows[i : i + 1000]]))
         return found.hexdigest()
 
+    @property
+    def protocol(self) -> dict:
+        """Which faces they are, for the protocol of a score."""
+        return {"data": self.name, "faces": len(self), "digest": self.digest()}
+
 
 def features(network, real: Real, folder: Path) -> np.ndarray:
     """What a network sees in real faces, float32 (n, d), computed once and kept in `folder`."""
-    path = folder / f"{network.name}-{network.digest}-{real.digest()}.npy"
+    how = hashlib.blake2b(json.dumps([network.digest, network.protocol]).encode(), digest_size=8).hexdigest()
+    path = folder / f"{network.name}-{how}-{real.digest()}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):
         found = np.load(path, allow_pickle=False)
         if len(found) == len(real):
@@ -70,15 +88,16 @@ def against(network, fake: np.ndarray, held: Real, train: Real, folder: Path, se
     """Scores of `fake` in one network's features, and the same of as many training faces: the floor.
 
     fd, kid, kid_spread (both kid x 1000), precision, recall, density, coverage, diversity (1: as far apart as the
-    real ones); floor_fd, floor_kid.
+    real ones, or those are all one); floor_fd, floor_kid. Where there are fewer training faces the floor is of all.
     """
     real = features(network, held, folder)
     scale = deviation(real) if network.scaled else 1.0
     real, made = real / scale, network.embed(fake) / scale
     known = features(network, train.some(len(fake), seed), folder) / scale
-    mean, spread = metrics.kid(real, made, seed=seed)
-    precision, recall = metrics.precision_recall(real, made)
-    density, coverage = metrics.density_coverage(real, made)
+    mean, spread = metrics.kid(real, made, SUBSETS, SUBSET, seed)
+    precision, recall = metrics.precision_recall(real, made, MANIFOLD)
+    density, coverage = metrics.density_coverage(real, made, BALLS)
+    apart = metrics.diversity(real)
     return {
         "fd": metrics.frechet(real, made),
         "kid": 1000 * mean,
@@ -87,9 +106,9 @@ def against(network, fake: np.ndarray, held: Real, train: Real, folder: Path, se
         "recall": recall,
         "density": density,
         "coverage": coverage,
-        "diversity": metrics.diversity(made) / metrics.diversity(real),
+        "diversity": metrics.diversity(made) / apart if apart else 1.0,
         "floor_fd": metrics.frechet(real, known),
-        "floor_kid": 1000 * metrics.kid(real, known, seed=seed)[0],
+        "floor_kid": 1000 * metrics.kid(real, known, SUBSETS, SUBSET, seed)[0],
     }
 
 
@@ -109,6 +128,31 @@ def copies(fake: np.ndarray, held: Real, train: Real, flip: bool, seed: int = 0)
     closest = np.argsort(to_known)[:10]
     pairs = np.stack([closest, train.rows[which_known[closest]], held.rows[which_real[closest]]], axis=1)
     return memorisation.memorisation(to_known, to_real, held_to_known, held_to_held, seed=seed), pairs
+
+
+def content(fake: np.ndarray, unseen: Real, drawn: bool, cache: Path, progress: Callable) -> tuple[dict, dict]:
+    """By whom it was told, and what: in how many pictures a detector finds a face, or what drawn faces are made of.
+
+    `progress(title)` is as for `attributes.classifier`, which is trained now if `cache` has none.
+    """
+    from gan import attributes, features  # both bring TensorFlow
+
+    if not drawn:
+        detect, real = features.detector(), unseen.some(1000).pixels()
+        by = {"detector": "mtcnn 1.0.0", "size": features.DETECTED_AT, "surer than": features.SURE}
+        return by, {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(real).mean())}
+    judge = attributes.classifier(fake.shape[1], cache, progress)
+    told, known = judge.tell(fake), judge.tell(unseen.pixels())
+    shares = {"samples": attributes.histograms(told), "data": attributes.histograms(known)}
+    spread = attributes.compare(shares["samples"], shares["data"])
+    return {"classifier": judge.digest}, {
+        "face_rate": judge.face_rate(told),
+        "face_rate_real": judge.face_rate(known),
+        "mode_coverage": spread.coverage,
+        "modes_missing": spread.missing,
+        "attribute_distances": spread.distances,
+        "attribute_shares": shares,
+    }
 
 
 def differing(one: dict, other: dict, path: str = "") -> list[str]:

@@ -32,7 +32,7 @@ ALLOWED = {
     "gan.features": {"gan.images", "gan.inception"},
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
     "gan.memorisation": {"gan.metrics"},
-    "gan.scores": {"gan.memorisation", "gan.metrics"},
+    "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
     "gan.runs": {"gan.config", "gan.images"},
     "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs"},
     "gan.tables": {"gan.scores"},

@@ -20,8 +20,9 @@ class Stub:
 
     name, digest = "stub", "0123"
 
-    def __init__(self, scaled=False):
+    def __init__(self, scaled=False, size=16):
         self.scaled, self.shown = scaled, 0
+        self.protocol = {"resize": f"to {size}"}
 
     def embed(self, images, rows=None):
         chosen = images if rows is None else images[rows]
@@ -37,6 +38,7 @@ def test_some_of_the_real():
     np.testing.assert_array_equal(real.some(20).rows, some.rows)
     assert (real.some(20, seed=1).rows != some.rows).any()
     assert real.some(50) is real and real.some(100) is real
+    assert Real(FACES, np.arange(60), "held out").some(20).name == "held out"
     np.testing.assert_array_equal(Real(FACES, np.array([7, 3])).pixels(), FACES[[7, 3]])
 
 
@@ -72,6 +74,9 @@ def test_features_are_kept(tmp_path):
     other.digest = "4567"
     scores.features(other, real, tmp_path / "new")
     assert other.shown == 20
+    larger = Stub(size=32)  # the same weights see other things at another size
+    scores.features(larger, real, tmp_path / "new")
+    assert larger.shown == 20
 
 
 def test_deviation():
@@ -144,6 +149,28 @@ def test_against_scaled(tmp_path):
     held, fake = two_colours(np.repeat(corners, 6, 0)), two_colours(np.repeat(np.add(corners, [3, 4, 0]), 6, 0))
     real, train = Real(held, np.arange(24)), Real(held, np.arange(24))
     assert scores.against(Stub(scaled=True), fake, real, train, tmp_path)["fd"] == pytest.approx(1)
+
+
+@pytest.mark.parametrize("scaled", [False, True])
+def test_one_picture_as_reference(tmp_path, scaled):
+    """Where all real faces are one there is no diversity to compare with: 1, and every score is a number."""
+    held, fake = two_colours(np.repeat([[9, 9, 9]], 24, 0)), FACES[:24]
+    found = scores.against(Stub(scaled), fake, Real(held, np.arange(24)), Real(FACES, np.arange(24)), tmp_path)
+    assert found["diversity"] == 1 and np.isfinite([*found.values()]).all()
+
+
+def test_the_protocol_tells_what_was_done(tmp_path, monkeypatch):
+    """KID's subsets and the neighbours of the others are those of the protocol; of faces, whose they are."""
+    asked = []
+    monkeypatch.setattr(metrics, "kid", lambda real, fake, subsets, size, seed: asked.append((subsets, size)) or (0, 0))
+    monkeypatch.setattr(metrics, "precision_recall", lambda real, fake, k: asked.append(k) or (0, 0))
+    monkeypatch.setattr(metrics, "density_coverage", lambda real, fake, k: asked.append(k) or (0, 0))
+    real = Real(FACES, np.arange(30), "held out")
+    scores.against(Stub(), FACES[:24], real, real, tmp_path)
+    kid, neighbours = scores.PROTOCOL["kid"], scores.PROTOCOL["neighbours"]
+    drawn = (kid["subsets"], kid["of at most"])
+    assert asked == [drawn, neighbours["precision, recall"], neighbours["density, coverage"], drawn]
+    assert real.protocol == {"data": "held out", "faces": 30, "digest": real.digest()}
 
 
 # The sanity table: real faces, spoilt in known ways, against the held-out real faces.
