@@ -18,6 +18,7 @@ from test_inception import packed
 
 import train
 from gan import attributes, avatars, features, images, inception, metrics
+from gan.errors import RunError
 from tools import evaluate
 
 ROOT = Path(__file__).parent.parent
@@ -108,6 +109,10 @@ def test_scores_and_their_protocol(there, capsys):
     assert (protocol["samples"], protocol["seed"], protocol["size"]) == (64, 0, 16)
     assert protocol["weights"] == "averaged" and protocol["crop"] == report["crop"]
     assert protocol["reference"]["faces"] + protocol["training faces"]["faces"] == 200
+    assert protocol["reference"]["data"] == "held out" and protocol["unseen"] == protocol["reference"]
+    assert protocol["training faces"]["in the floor"] == 64
+    assert protocol["kid"] == {"subsets": 100, "of at most": 1000, "times": 1000}
+    assert protocol["neighbours"] == {"precision, recall": 3, "density, coverage": 5}
     assert all(re.fullmatch("[0-9a-f]{16}", protocol[of]["digest"]) for of in ("reference", "training faces"))
     assert protocol["networks"] == {"onet": features.open_network("onet").protocol}
     assert protocol["memorisation"]["mirrored too"] is True
@@ -116,9 +121,36 @@ def test_scores_and_their_protocol(there, capsys):
     assert {f"{name}-onet" for name in numbers} <= set(scores)
     assert all(np.isfinite(scores[f"{name}-onet"]) for name in numbers)
     assert 0 <= scores["mode_coverage"] <= 1 and set(scores["attribute_distances"]) == set(avatars.ATTRIBUTES)
+    shares = scores["attribute_shares"]
+    assert attributes.compare(shares["samples"], shares["data"]).distances == scores["attribute_distances"]
+    assert sum(shares["data"]["hair"].values()) == pytest.approx(1)
     assert 0 <= scores["face_rate"] <= 1 and scores["face_rate_real"] > 0.8
     assert scores["similarity"] > scores["similarity_real"] > 0  # a run of four steps draws one thing
-    assert scores["memorisation"]["in_words"] in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert scores["memorisation"]["in_words"] in printed and "mode coverage" in printed
+    assert re.search(r"nearest training face / nearest unseen face \d\.\d\d \[", printed)
+
+
+def test_the_floor_may_be_of_fewer(there):
+    """Where there are fewer training faces than samples, the floor is of all of them, and the protocol says so."""
+    assert evaluate.main(["output/photos", "--network", "onet", "--samples", "200"]) == 0
+    protocol = kept("photos")[0]["protocol"]
+    assert protocol["training faces"]["in the floor"] == protocol["training faces"]["faces"] < 200
+
+
+def test_what_takes_long_is_announced(there, capsys):
+    """Before each part that is silent for long, in their order: what is done."""
+    assert run("output/photos", "output/photos") == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith("...")]
+    trained = kept("photos")[0]["protocol"]["training faces"]["faces"]
+    assert [line.removeprefix("output/photos: ") for line in lines] == [
+        "generator.keras draws 64 samples ...",
+        "onet looks at 64 samples ...",
+        f"samples are held against {trained} training faces ...",
+        "a detector looks for faces ...",
+    ]
+    assert run("output/drawn") == 0
+    assert "output/drawn: a classifier tells what the faces are made of ..." in capsys.readouterr().out
 
 
 def test_photographs_are_looked_at_by_a_detector(there):
@@ -176,14 +208,15 @@ def test_side_by_side(copied, capsys):
 
 
 def test_measured_differently(copied, capsys):
-    """Exit 2, every difference named, scores kept; --anyway shows the table and says so all the same."""
+    """Exit 2, every difference named, scores kept, and shown alone; --anyway shows them in one table all the same."""
     line = ["output/photos", "output/drawn"]
     assert run(*line, copied("photos", "averaged", average_half_life=7)) == 2
     captured = capsys.readouterr()
     assert "output/photos and output/drawn were measured differently:" in captured.err
     assert re.search("reference digest: [0-9a-f]{16} and [0-9a-f]{16}", captured.err)
     assert "output/photos and output/averaged were measured differently:\n  weights: raw and averaged" in captured.err
-    assert "--anyway" in captured.err and "fd-onet" not in captured.out
+    rows = [text.split() for text in captured.out.splitlines() if text.startswith("fd-onet")]
+    assert "--anyway" in captured.err and len(rows) == 3 and all(len(row) == 2 for row in rows)
     assert len(kept("photos")) == len(kept("drawn")) == 1
     assert run(*line, "--anyway") == 0
     printed = capsys.readouterr().out
@@ -203,6 +236,31 @@ def test_another_reference(there, capsys):
     assert "against 30 faces" in capsys.readouterr().out
     first, second = (result["protocol"]["reference"] for result in kept("unheld"))
     assert first["faces"] == 100 and second["faces"] == 30 and first["digest"] != second["digest"]
+    assert (first["data"], second["data"]) == ("others.npy", "more")
+
+
+def test_copies_are_told_beside_the_runs_own_faces(there, capsys):
+    """Another reference is for networks alone; only where nothing was held out it serves for copies, with a warning."""
+    assert run("output/photos") == run("output/photos", "--reference", "others.npy") == 0
+    one, other = kept("photos")
+    assert other["protocol"]["reference"]["data"] == "others.npy"
+    assert other["protocol"]["unseen"] == one["protocol"]["unseen"] == one["protocol"]["reference"]
+    for name in ("memorisation", "similarity_real", "face_rate_real"):
+        assert other["scores"][name] == one["scores"][name], name
+    assert other["scores"]["fd-onet"] != one["scores"]["fd-onet"]
+    assert "of the same kind" not in capsys.readouterr().out
+    assert run("output/unheld", "--reference", "others.npy") == 0
+    assert kept("unheld")[0]["protocol"]["unseen"]["data"] == "others.npy"
+    assert "if the faces of others.npy are of the same kind as those trained on\n" in capsys.readouterr().out
+
+
+def test_the_crop_is_the_references_own(there, tmp_path):
+    """Photographs of another shape are cut differently."""
+    for i, picture in enumerate(avatars.draw(20, 16, seed=6)[0]):
+        Image.fromarray(picture).resize((178, 218)).save(tmp_path / f"{i:02}.png")
+    assert run("output/photos") == run("output/photos", "--reference", tmp_path) == 0
+    crops = [result["protocol"]["crop"] for result in kept("photos")]
+    assert crops == ["centre square", "centre square (108x108 of 178x218)"]
 
 
 @pytest.mark.parametrize(
@@ -229,7 +287,8 @@ def test_mistakes_are_answered_in_a_line(there, capsys, arguments, said):
     ("arguments", "said"),
     [
         (["--samples", "10"], "--samples: 10 is not at least 64"),
-        (["--seed", "-1"], "--seed: -1 is not at least 0"),
+        (["--seed", "-1"], "--seed: -1 is not from 0 to 4294967295"),
+        (["--seed", "4294967296"], "--seed: 4294967296 is not from 0 to 4294967295"),
         (["--inception", "graph.pb"], "--inception: .* --network inception"),
         (["--network", "resnet"], "choose from"),
     ],
@@ -313,6 +372,19 @@ def test_fid_from_a_download(there, capsys, monkeypatch):
     assert list(result["protocol"]["networks"]) == ["inception"]
 
 
+def test_networks_are_there_before_any_work(there, capsys, monkeypatch):
+    """A download that fails ends it before the first sample, not after the first network's minutes."""
+
+    def failing(*given):
+        raise RunError("no such host")
+
+    monkeypatch.setattr(inception, "fetch", failing)
+    assert evaluate.main(["output/photos", "--network", "onet", "inception", "--samples", "64"]) == 1
+    captured = capsys.readouterr()
+    assert captured.err == "evaluate: no such host\n" and captured.out == ""
+    assert not Path("output/photos/scores.json").exists()
+
+
 def test_ctrl_c_is_no_traceback(there, capsys, monkeypatch):
     """Whoever loses patience reads a line, and the exit code is that of an interrupt."""
 
@@ -336,9 +408,3 @@ def test_as_a_command(there):
     assert [done.returncode for done in results] == [0, 2], results
     assert "fd-onet" in results[0].stdout and results[0].stderr == ""
     assert "Traceback" not in results[1].stderr
-
-
-def test_numbers_in_few_digits():
-    """As many digits as a person compares, and no column wider than its title."""
-    numbers = [None, 0.0, -0.0123, 12.345, 1234.6, -5e12]
-    assert [evaluate.number(value) for value in numbers] == ["-", "0.000", "-0.012", "12.3", "1,235", "-5.00e+12"]

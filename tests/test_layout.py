@@ -33,6 +33,7 @@ ALLOWED = {
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
     "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
+    "gan.side_by_side": {"gan.scores"},
     "gan.runs": {"gan.config", "gan.images"},
     "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs"},
     "gan.tables": {"gan.scores"},

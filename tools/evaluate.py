@@ -14,20 +14,44 @@ import json
 import signal
 import sys
 import warnings
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import memorisation, progress, scores
+from gan import memorisation, progress, scores, side_by_side
+from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.images import grid, write_png
 from gan.runs import Run, write_json
-from gan.scores import MOST_HELD, Real, differing
+from gan.scores import HELD_OUT, MOST_HELD, Real, differing
 from gan.similarity import similarity
 
 SAMPLES, LEAST = 2000, 64
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run, and the real faces that its samples are held against.
+
+    Networks compare them with `reference`: the held-out faces, or those of --reference. Whether they are copies, and
+    what is in them, is told beside `unseen`: the run's own held-out faces too, unless there are too few of those.
+    """
+
+    run: Run
+    config: Config
+    cache: Path
+    drawn: bool
+    crop: str  # of the reference
+    training: Real
+    reference: Real
+    unseen: Real
+
+    def say(self, text: str) -> None:
+        """Tells whoever waits what is being done."""
+        print(f"{self.run.folder}: {text} ...", flush=True)
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -35,11 +59,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parse(argv)
     warnings.showwarning = lambda message, *_: print(f"evaluate: warning: {message}", file=sys.stderr)
     try:
-        for run in map(Run, arguments.runs):  # a mistyped name need not wait for the runs before it
-            run.config()
-            run.generator()
-        found = {run: evaluate(Run(run), arguments) for run in arguments.runs}
-        print(*side_by_side(found, arguments.anyway), sep="\n")
+        side_by_side.show(evaluate_all(arguments), arguments.anyway)
         return 0
     except (UsageError, RunError, OSError) as error:
         print(f"evaluate: {error}", file=sys.stderr)
@@ -66,45 +86,103 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.samples < LEAST:
         parser.error(f"argument --samples: {arguments.samples} is not at least {LEAST}")
-    if arguments.seed < 0:
-        parser.error(f"argument --seed: {arguments.seed} is not at least 0")
+    if not 0 <= arguments.seed < 2**32:
+        parser.error(f"argument --seed: {arguments.seed} is not from 0 to {2**32 - 1}")
     if arguments.inception and "inception" not in (arguments.network or ()):
         parser.error("argument --inception: it is looked at with --network inception only")
     return arguments
 
 
-def evaluate(run: Run, arguments: argparse.Namespace) -> dict:
-    """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
+def evaluate_all(arguments: argparse.Namespace) -> dict[str, dict]:
+    """The scores of each run, by its name; all that may be missing is asked for before any work."""
+    for run in map(Run, arguments.runs):  # a mistyped name need not wait for the faces of the runs before it
+        run.config()
+        run.generator(arguments.weights == "best")
+    cases = {run: opened_run(Run(run), arguments) for run in arguments.runs}
+    networks = opened_networks(arguments, next(iter(cases.values())).cache)
+    return {run: evaluate(case, networks, arguments) for run, case in cases.items()}
+
+
+def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
+    """A run's data, the faces that its samples are held against, and those that it trained on."""
+    config = run.config()
+    cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+    kept(run.folder / "scores.json")  # where it is damaged, that is said before the work
+    faces = opened(f"{run.folder} was trained on {config.data}", config, cache)
+    if (known := run.faces()) and faces.digest not in known:
+        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
+    rows, others = faces.split(config.holdout)
+    reference = held = Real(faces.images, others, HELD_OUT)
+    crop = faces.report["crop"]
+    if arguments.reference:
+        other = dataclasses.replace(config, data=arguments.reference, limit=0)
+        other = opened(f"--reference {arguments.reference}", other, cache)
+        unseen = ~np.isin(other.digests, faces.digests[rows])
+        reference, crop = Real(other.images, np.flatnonzero(unseen), arguments.reference), other.report["crop"]
+    if len(reference) < FEWEST_HELD:
+        whose = f"--reference {arguments.reference} has" if arguments.reference else f"{run.folder} held out"
+        raise UsageError(
+            f"{whose} {len(reference)} faces that it never trained on, and a score needs {FEWEST_HELD} or more."
+            " Give others to score against: --reference DATA"
+        )
+    unseen = held if len(held) >= FEWEST_HELD else reference
+    drawn, training = bool(faces.attributes), Real(faces.images, rows)
+    return Case(run, config, cache, drawn, crop, training, reference.some(MOST_HELD), unseen.some(MOST_HELD))
+
+
+def opened_networks(arguments: argparse.Namespace, cache: Path) -> list:
+    """The networks that look at faces, each ready, so that a download that fails loses no work."""
     from gan import devices
 
     devices.prepare("float32")
-    from gan.features import offline
+    from gan import features, inception
 
-    config = run.config()
-    path, iteration = run.generator(arguments.weights == "best")
-    before = kept(run.folder / "scores.json")
-    cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
-    faces, held, training = real_faces(run, config, cache, arguments)
-    fake = made(path, config, arguments.samples, arguments.seed)
-    protocol = {
-        "samples": len(fake),
-        "seed": arguments.seed,
-        "weights": "averaged" if config.average_half_life else "raw",
-        "size": config.image_size,
-        "crop": faces.report["crop"],
-        "reference": {"faces": len(held), "digest": held.digest()},
-        "training faces": {"faces": len(training), "digest": training.digest()},
+    graph, networks = Path(arguments.inception).expanduser() if arguments.inception else None, []
+    for name in dict.fromkeys(arguments.network or features.offline()):
+        if name == "inception":
+            graph = graph or inception.fetch(cache, progress.task)
+        networks.append(features.open_network(name, graph))
+    return networks
+
+
+def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
+    """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
+    generator, iteration = case.run.generator(arguments.weights == "best")
+    case.say(f"{generator.name} draws {arguments.samples:,} samples")
+    fake, found = made(generator, case.config, arguments.samples, arguments.seed), {}
+    for network in networks:
+        case.say(f"{network.name} looks at {len(fake):,} samples")
+        found |= distances(case, fake, network, arguments.seed)
+    found |= resemblance(case, fake, arguments.seed)
+    case.say("a classifier tells what the faces are made of" if case.drawn else "a detector looks for faces")
+    by, content = scores.content(fake, case.unseen, case.drawn, case.cache, progress.task)
+    result = {
+        "protocol": protocol(case, networks, arguments) | {"face rate": by},
+        "generator": {"file": generator.name, "iteration": iteration},
+        "scores": found | content,
     }
-    scores = {}
-    for name in arguments.network or offline():
-        print(f"{run.folder}: {name} looks at {len(fake):,} samples ...", flush=True)
-        scores |= distances(name, fake, held, training, cache, protocol, arguments)
-    scores |= resemblance(run, fake, held, training, config.flip, protocol, arguments.seed)
-    scores |= content(fake, held, faces, cache, protocol)
-    result = {"protocol": protocol, "generator": {"file": path.name, "iteration": iteration}, "scores": scores}
-    others = [other for other in before if differing({**other, "scores": 0}, {**result, "scores": 0})]
-    write_json(run.folder / "scores.json", [*others, result])  # in place of what was measured alike
+    path = case.run.folder / "scores.json"
+    others = [other for other in kept(path) if differing({**other, "scores": 0}, {**result, "scores": 0})]
+    write_json(path, [*others, result])  # in place of what was measured alike
     return result
+
+
+def protocol(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
+    """How a run is measured, without which its scores say nothing."""
+    training, floor = case.training, min(arguments.samples, len(case.training))
+    return {
+        "samples": arguments.samples,
+        "seed": arguments.seed,
+        "weights": "averaged" if case.config.average_half_life else "raw",
+        "size": case.config.image_size,
+        "crop": case.crop,
+        "reference": case.reference.protocol,
+        "unseen": case.unseen.protocol,
+        "training faces": {"faces": len(training), "digest": training.digest(), "in the floor": floor},
+        "networks": {network.name: network.protocol for network in networks},
+        **scores.PROTOCOL,
+        "memorisation": {"distance": "of 8 x 8 thumbnails", "mirrored too": case.config.flip},
+    }
 
 
 def kept(path: Path) -> list[dict]:
@@ -113,26 +191,6 @@ def kept(path: Path) -> list[dict]:
         return [dict(result) for result in json.loads(path.read_text("utf-8"))] if path.exists() else []
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} is damaged ({error}): move it away, and evaluate again.") from error
-
-
-def real_faces(run, config, cache: Path, arguments):
-    """A run's data, the faces that its samples are held against, and those that it trained on."""
-    faces = opened(f"{run.folder} was trained on {config.data}", config, cache)
-    if (known := run.faces()) and faces.digest not in known:
-        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
-    training, held = (Real(faces.images, rows) for rows in faces.split(config.holdout))
-    if arguments.reference:
-        other = dataclasses.replace(config, data=arguments.reference, limit=0)
-        other = opened(f"--reference {arguments.reference}", other, cache)
-        unseen = ~np.isin(other.digests, faces.digests[training.rows])
-        held = Real(other.images, np.flatnonzero(unseen))
-    if len(held) < FEWEST_HELD:
-        whose = f"--reference {arguments.reference} has" if arguments.reference else f"{run.folder} held out"
-        raise UsageError(
-            f"{whose} {len(held)} faces that it never trained on, and a score needs {FEWEST_HELD} or more."
-            " Give others to score against: --reference DATA"
-        )
-    return faces, held.some(MOST_HELD), training
 
 
 def opened(whose: str, config, cache: Path):
@@ -162,88 +220,29 @@ def made(path: Path, config, count: int, seed: int) -> np.ndarray:
     return np.concatenate([to_uint8(part) for part in parts])
 
 
-def distances(name: str, fake, held, training, cache: Path, protocol: dict, arguments) -> dict:
-    """What one network says; adds how it was asked to the protocol."""
-    from gan import features, inception
-
-    graph = Path(arguments.inception).expanduser() if arguments.inception else None
-    if name == "inception" and not graph:
-        graph = inception.fetch(cache, progress.task)
-    network = features.open_network(name, graph)
-    protocol.setdefault("networks", {})[name] = network.protocol
-    found = scores.against(network, fake, held, training, cache / "features", arguments.seed)
-    suffix, names = ("", {"fd": "fid"}) if name == "inception" else (f"-{name}", {})
+def distances(case: Case, fake: np.ndarray, network, seed: int) -> dict:
+    """What one network says."""
+    found = scores.against(network, fake, case.reference, case.training, case.cache / "features", seed)
+    suffix, names = ("", {"fd": "fid"}) if network.name == "inception" else (f"-{network.name}", {})
     return {names.get(key, key) + suffix: value for key, value in found.items()}
 
 
-def resemblance(run, fake, held, training, flip: bool, protocol: dict, seed: int) -> dict:
+def resemblance(case: Case, fake: np.ndarray, seed: int) -> dict:
     """How alike samples are to training faces and to one another; draws nearest.png."""
-    protocol["memorisation"] = {"distance": "of 8 x 8 thumbnails", "mirrored too": flip}
-    found, pairs = scores.copies(fake, held, training, flip, seed)
+    case.say(f"samples are held against {len(case.training):,} training faces")
+    held, training = case.unseen, case.training
+    found, pairs = scores.copies(fake, held, training, case.config.flip, seed)
+    words = memorisation.in_words(found)
+    if held.name != HELD_OUT:
+        words += f", if the faces of {held.name} are of the same kind as those trained on"
     rows = [np.stack([fake[i], training.images[j], held.images[k]]) for i, j, k in pairs]
-    write_png(run.folder / "nearest.png", grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1])))
+    picture = grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1]))
+    write_png(case.run.folder / "nearest.png", picture)
     return {
-        "memorisation": found._asdict() | {"in_words": memorisation.in_words(found)},
+        "memorisation": found._asdict() | {"in_words": words},
         "similarity": similarity(fake),
         "similarity_real": similarity(held.some(1000).pixels()),
     }
-
-
-def content(fake, held, faces, cache: Path, protocol: dict) -> dict:
-    """What is in the pictures: faces that a detector finds, or, in drawn ones, what each is made of."""
-    from gan import attributes, features
-
-    real = held.some(1000).pixels()
-    if not faces.attributes:
-        detect = features.detector()
-        protocol["face rate"] = {"detector": "mtcnn 1.0.0", "size": features.DETECTED_AT, "surer than": features.SURE}
-        return {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(real).mean())}
-    judge = attributes.classifier(fake.shape[1], cache, progress.task)
-    protocol["face rate"] = {"classifier": judge.digest}
-    told, known = judge.tell(fake), judge.tell(held.pixels())
-    spread = attributes.compare(attributes.histograms(told), attributes.histograms(known))
-    return {
-        "face_rate": judge.face_rate(told),
-        "face_rate_real": judge.face_rate(known),
-        "mode_coverage": spread.coverage,
-        "modes_missing": spread.missing,
-        "attribute_distances": spread.distances,
-    }
-
-
-def side_by_side(found: dict[str, dict], anyway: bool) -> list[str]:
-    """A table of all scores of all runs. Raises UsageError where they were measured differently, unless `anyway`."""
-    first, *others = found
-    lines = []
-    for other in others:
-        if different := differing(found[first]["protocol"], found[other]["protocol"]):
-            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in different)]
-    if lines and not anyway:
-        lines.append("So their scores cannot be compared; each run's scores.json has its own. --anyway shows them.")
-        raise UsageError("\n".join(lines))
-    names = list(dict.fromkeys(name for result in found.values() for name in result["scores"]))
-    width = max(12, *(len(run) + 2 for run in found))
-    lines.append(f"{'':24}" + "".join(f"{run:>{width}}" for run in found))
-    for name in names:
-        values = [result["scores"].get(name) for result in found.values()]
-        if all(isinstance(value, float | None) for value in values):
-            lines.append(f"{name:24}" + "".join(f"{number(value):>{width}}" for value in values))
-    for run, result in found.items():
-        generator, protocol = result["generator"], result["protocol"]
-        lines.append(
-            f"{run}: {generator['file']} of iteration {generator['iteration']:,}, {protocol['samples']:,} samples"
-            f" ({protocol['weights']} weights) against {protocol['reference']['faces']:,} faces"
-        )
-        lines.append(f"  {result['scores']['memorisation']['in_words']}")
-    return lines
-
-
-def number(value: float | None) -> str:
-    """A score in few digits."""
-    if value is None:
-        return "-"
-    size = abs(value)
-    return format(value, ".2e" if size >= 1e6 else ",.0f" if size >= 100 else ".3g" if size >= 10 else ".3f")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,78 @@
+"""Scores of finished runs as text: a column a run, and below them what a person should read of each.
+
+show({"output/RUN": result, ...}, anyway=False)  # results as tools/evaluate.py keeps them in scores.json
+"""
+
+from gan.errors import UsageError
+from gan.scores import HELD_OUT, differing
+
+LEGEND = "All of kid, its spread and its floor is x 1000. A floor is what training faces score in place of samples."
+
+
+def show(found: dict[str, dict], anyway: bool) -> None:
+    """Prints one table of all runs.
+
+    Where they were measured differently: each run's own table, and raises UsageError, unless `anyway`.
+    """
+    unlike = different(found)
+    if not unlike or anyway:
+        print(*unlike, *table(found), sep="\n")
+        return
+    for run, result in found.items():
+        print(*table({run: result}), "", sep="\n")
+    raise UsageError("\n".join([*unlike, "So each run's scores are shown alone. --anyway shows them side by side."]))
+
+
+def different(found: dict[str, dict]) -> list[str]:
+    """In what runs were measured differently from the first, a line each under the names of the two."""
+    first, *others = found
+    lines = []
+    for other in others:
+        if unlike := differing(found[first]["protocol"], found[other]["protocol"]):
+            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in unlike)]
+    return lines
+
+
+def table(found: dict[str, dict]) -> list[str]:
+    """A row a score, and what is said of each run."""
+    names = list(dict.fromkeys(name for result in found.values() for name in result["scores"]))
+    width = max(12, *(len(run) + 2 for run in found))
+    lines = [f"{'':24}" + "".join(f"{run:>{width}}" for run in found)]
+    for name in names:
+        values = [result["scores"].get(name) for result in found.values()]
+        if all(isinstance(value, float | None) for value in values):
+            lines.append(f"{name:24}" + "".join(f"{number(value):>{width}}" for value in values))
+    lines.append(LEGEND)
+    for run, result in found.items():
+        lines += told(run, result)
+    return lines
+
+
+def told(run: str, result: dict) -> list[str]:
+    """What was scored and against what; whether it copies; of drawn faces, what the generator has lost."""
+    generator, protocol, scores = result["generator"], result["protocol"], result["scores"]
+    reference, copies = protocol["reference"], scores["memorisation"]
+    whose = "held-out faces" if reference["data"] == HELD_OUT else f"faces of {reference['data']}"
+    lines = [
+        f"{run}: {generator['file']} of iteration {generator['iteration']:,}, {protocol['samples']:,} samples"
+        f" ({protocol['weights']} weights) against {reference['faces']:,} {whose}",
+        f"  {copies['in_words']}",
+        f"  nearest training face / nearest unseen face {copies['ratio']:.2f}"
+        f" [{copies['low']:.2f}, {copies['high']:.2f}], 1 is as unseen faces are",
+    ]
+    if "mode_coverage" in scores:
+        missing = (f"{name} {', '.join(values)}" for name, values in scores["modes_missing"].items())
+        far = (f"{name} {distance:.2f}" for name, distance in scores["attribute_distances"].items())
+        lines += [
+            f"  mode coverage {scores['mode_coverage']:.1%}, missing: {'; '.join(missing) or 'nothing'}",
+            f"  how far the shares of values are from the data's, 0 to 1: {', '.join(far)}",
+        ]
+    return lines
+
+
+def number(value: float | None) -> str:
+    """A score in few digits."""
+    if value is None:
+        return "-"
+    size = abs(value)
+    return format(value, ".2e" if size >= 1e6 else ",.0f" if size >= 100 else ".3g" if size >= 10 else ".3f")
