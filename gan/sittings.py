@@ -9,12 +9,15 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from gan import checkpoints
 from gan import machine as machines
+from gan.errors import UsageError
 from gan.runs import COLUMNS, Run, read_csv, write_json
+from gan.scores import HELD_OUT
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 BUSY = 0.7  # cores that others keep at work, from which on equal time is not equal work
@@ -28,10 +31,10 @@ def call(command: list[str]) -> int:
     """Runs a command, which shows what it prints, and returns its exit code, negative where a signal ended it.
 
     Raises Stopped where it, or we meanwhile, were told to end: it is told too, once for every time, and waited for.
+    What we ignore (SIGHUP, under nohup) it ignores as well.
     """
     told, early, process = [], [], None
 
-    What we ignore (SIGHUP, under nohup) it ignores as well.
     def hand_on(number, frame):
         told.append(number)
         if process is None:
@@ -44,11 +47,11 @@ def call(command: list[str]) -> int:
     try:
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
+        for number in early:  # while it was being started
+            process.send_signal(number if os.name == "posix" else signal.SIGTERM)
         code = process.wait()
     finally:
         for number, handler in handlers.items():
-        for number in early:  # while it was being started
-            process.send_signal(number if os.name == "posix" else signal.SIGTERM)
             signal.signal(number, handler)
     if told or code - 128 in SIGNALS:
         raise Stopped(128 + told[0] if told else code)
@@ -58,7 +61,22 @@ def call(command: list[str]) -> int:
 def sittings(run: Run) -> list[dict]:
     """A run's sittings so far; the last one has no exit code where it was killed, this process with it."""
     path = run.folder / "sittings.json"
-    return json.loads(path.read_text("utf-8")) if path.exists() else []
+    return read(path, list, {"machine", "minutes", "code"}) if path.exists() else []
+
+
+def read(path: Path, kind: type, names: set[str]) -> list | dict:
+    """A dictionary, or a list of dictionaries, that have these names, from a JSON file.
+
+    Raises UsageError where the file is damaged.
+    """
+    try:
+        found = json.loads(path.read_text("utf-8"))
+        whole = isinstance(found, kind) and all(names <= set(one) for one in (found if kind is list else [found]))
+    except (ValueError, TypeError):
+        whole = False
+    if not whole:
+        raise UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
+    return found
 
 
 def trained(run: Run, minutes: float) -> bool:
@@ -113,15 +131,20 @@ def children() -> float:
     return times.children_user + times.children_system
 
 
-def scored(run: Run, samples: int, networks: list[str]) -> dict | None:
-    """The scores of a run's generator, where there are some that were measured so."""
-    path, (file, iteration) = run.folder / "scores.json", run.generator()
-    for score in json.loads(path.read_text("utf-8")) if path.exists() else []:
-        protocol = score["protocol"]
-        alike = (protocol["samples"], protocol["seed"], set(protocol["networks"])) == (samples, 0, set(networks))
+def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
+    """The scores of a run's best or last generator, where there are some that were measured so."""
+    path, (file, iteration) = run.folder / "scores.json", run.generator(weights == "best")
+    for score in read(path, list, {"protocol", "generator", "scores"}) if path.exists() else []:
+        alike = measured(score["protocol"], samples, networks)
         if alike and score["generator"] == {"file": file.name, "iteration": iteration}:
             return score
     return None
+
+
+def measured(protocol: dict, samples: int, networks: list[str]) -> bool:
+    """Whether a score is of so many samples, by these networks, against the faces that the run held out."""
+    found = (protocol["samples"], protocol["seed"], set(protocol["networks"]), protocol["reference"].get("data"))
+    return found == (samples, 0, set(networks), HELD_OUT)
 
 
 def ended(code: int) -> str:
@@ -150,7 +173,7 @@ def facts(run: Run) -> dict:
 
 def configuration(run: Run) -> dict:
     """What is in a run's config.json."""
-    return json.loads((run.folder / "config.json").read_text("utf-8"))
+    return read(run.folder / "config.json", dict, set())
 
 
 def weights(run: Run) -> dict[str, int]:

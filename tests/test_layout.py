@@ -34,8 +34,9 @@ ALLOWED = {
     "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
     "gan.side_by_side": {"gan.scores"},
+    "gan.results": {"gan.runs", "gan.scores", "gan.sittings", "gan.tables"},
     "gan.runs": {"gan.config", "gan.images"},
-    "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs"},
+    "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs", "gan.scores"},
     "gan.tables": {"gan.scores"},
     "gan.variants": {"gan.config", "gan.recipes"},
     "gan.session": {

