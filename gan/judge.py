@@ -71,7 +71,7 @@ class Judge:
         if self.network is None:
             if budget <= OPENING and not (self.forced or (self.rows and left <= 1)):
                 return None  # after a restart it would open again
-            self.open(offline()[-1 if self.forced or SHARE * planned > SLOW else 0])
+            self.open(offline()[-1 if SHARE * planned > SLOW else 0])
         if not self.samples:
             self.samples = self.affordable((budget - (time.perf_counter() - start)) / (left + 1))
         begun = time.perf_counter()

