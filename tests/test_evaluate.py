@@ -157,7 +157,7 @@ def test_photographs_are_looked_at_by_a_detector(there):
     """Faces without attributes: how many a detector finds, and no modes; a run without an average says raw."""
     assert run("output/photos") == 0
     [result] = kept("photos")
-    assert result["protocol"]["face rate"] == {"detector": "mtcnn 1.0.0", "size": 64, "surer than": 0.9}
+    assert result["protocol"]["face rate"] == {"detector": "mtcnn 1.0.0", "size": 64, "surer than": 0.9, "samples": 64}
     assert result["protocol"]["weights"] == "raw"
     assert "face_rate" in result["scores"] and "mode_coverage" not in result["scores"]
 
