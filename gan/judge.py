@@ -189,10 +189,11 @@ class Judge:
 
     @property
     def best(self) -> int:
-        """Which of the rows has the lowest kid; -1 where there is none."""
-        return int(np.argmin([row["kid"] for row in self.rows])) if self.rows else -1
+        """Which of the rows is the best, -1 where there is none (see metrics.latest_best)."""
+        return metrics.latest_best([row["kid"] for row in self.rows]) if self.rows else -1
 
     @property
     def exhausted(self) -> bool:
         """Whether the last `patience` scores brought nothing better."""
-        return bool(self.patience) and len(self.rows) - 1 - self.best >= self.patience
+        lowest = int(np.argmin([row["kid"] for row in self.rows])) if self.rows else 0
+        return bool(self.patience) and len(self.rows) - 1 - lowest >= self.patience

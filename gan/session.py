@@ -7,10 +7,11 @@ import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from gan import checkpoints, health, plots, progress
+from gan import checkpoints, health, plots, progress, settling
 from gan.config import Config
 from gan.errors import RunError
 from gan.images import to_uint8
@@ -23,10 +24,14 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Session:
-    """The loop, and what it keeps of the run. `batches(start)` gives the real faces from iteration `start` on."""
+    """The loop, and what it keeps of the run.
 
-    def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge):
+    `batches(start)` gives the real faces from iteration `start` on, `spread` is how much they vary (gan/settling.py).
+    """
+
+    def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge, spread: float):
         self.config, self.game, self.run, self.batches, self.pace, self.judge = config, game, run, batches, pace, judge
+        self.spread = spread
         self.state = game.state()
         self.rows = []  # of steps that are not logged yet
         self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
@@ -34,7 +39,7 @@ class Session:
         self.seconds, self.waited = 0.0, 0.0  # of training, and of that for data
         self.each = 0.0  # seconds that an iteration takes now
         self.stopped_by = 0  # a signal's number
-        self.portable = portable(game.averaged)  # made once: Keras keeps a part of every model it ever made
+        self.portable = portable(game.shown)  # made once: Keras keeps a part of every model it ever made
 
     def play(self) -> int:
         """Trains to the end. Returns 0, or 128 + the signal that stopped it."""
@@ -42,6 +47,7 @@ class Session:
         self.seconds, self.waited = float(kept.get("seconds", 0)), float(kept.get("waited", 0))
         first = self.iteration = self.saved = int(self.game.iteration)
         self.resume(kept)
+        self.rest()
         self.publish(*self.owed(kept))  # the first picture, or what a killed run still owed
         if self.over():
             self.run.save_samples(self.config.image_size, SAMPLES)
@@ -76,6 +82,10 @@ class Session:
         picture = bool(kept.get("picture", False)) or (every > 0 and self.iteration % every == 0)
         best = self.judge.best >= 0 and self.judge.rows[self.judge.best]["iteration"] == self.iteration
         return picture or self.over() or not self.iteration, best and self.run.best() != self.iteration
+
+    def rest(self) -> None:
+        """Readies the generator for whoever looks at it."""
+        self.game.rest(partial(settling.settle, real=self.spread))
 
     def share(self) -> float:
         """How much of the run is done."""
@@ -149,12 +159,13 @@ class Session:
         arrays = {name: variable.numpy() for name, variable in self.state.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             self.fail(self.iteration)
+        self.rest()
         best = score and self.score()
         picture = picture or self.over()
         if picture or score:
             self.examine()
         arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited), "picture": np.bool_(picture)}
-        arrays["scoring"] = self.judge.state
+        arrays |= {"scoring": self.judge.state, "spread": np.float64(self.spread)}
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.publish(picture, best)
         self.saved = self.iteration
@@ -197,7 +208,7 @@ class Session:
         if picture and not self.run.grid(self.iteration).exists():
             self.run.save_grid(self.iteration, to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES))))
         if self.iteration:
-            self.portable.set_weights(self.game.averaged.get_weights())
+            self.portable.set_weights(self.game.shown.get_weights())
             self.run.save_generator(self.portable)
             if best:
                 self.run.save_best(self.portable, self.judge.rows[self.judge.best], self.judge.protocol)
