@@ -1,7 +1,4 @@
-"""One sitting of a run: from its last checkpoint, or its start, to its end or a stop.
-
-exit_code = Session(config, game, run, batches, pace, judge).play()
-"""
+"""One sitting of a run, from its last checkpoint, or its start, to its end or a stop: Session(...).play()."""
 
 import signal
 import time
@@ -30,8 +27,8 @@ class Session:
     """
 
     def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge, spread: float):
-        self.config, self.game, self.run, self.batches, self.pace, self.judge = config, game, run, batches, pace, judge
-        self.spread = spread
+        self.config, self.game, self.run, self.batches, self.pace = config, game, run, batches, pace
+        self.judge, self.spread = judge, spread
         self.state = game.state()
         self.rows = []  # of steps that are not logged yet
         self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
