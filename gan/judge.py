@@ -49,6 +49,7 @@ class Judge:
         self.spent = 0.0  # seconds
         self.credit = 0.0  # seconds that scores may take and did not
         self.took = 0.0  # seconds, the last score
+        self.detecting = 0.0  # seconds, of them for a detector
         self.name = ""  # of the network, once there is a score
         self.network: Network | None = None
 
@@ -136,9 +137,10 @@ class Judge:
         self.score(LEAST)  # traces what is to be traced
         start = time.perf_counter()
         self.score(LEAST)
-        each = (time.perf_counter() - start) / LEAST
-        count = int(np.clip(seconds / each // LEAST * LEAST, LEAST, MOST)) if each else MOST
-        self.took = count * each
+        each = (time.perf_counter() - start - self.detecting) / LEAST
+        left = seconds - self.detecting  # which takes as long for any number of samples
+        count = int(np.clip(left / each // LEAST * LEAST, LEAST, MOST)) if each else MOST
+        self.took = count * each + self.detecting
         return count
 
     def score(self, count: int) -> dict:
@@ -146,10 +148,13 @@ class Judge:
         fake = self.make(count)
         made = (self.network.embed(fake) - self.mean) / self.scale
         thumbs = memorisation.thumbnails(fake)
+        start = time.perf_counter()
+        found = float(self.detect(fake[:DETECTED]).mean()) if self.detect else None
+        self.detecting = time.perf_counter() - start
         copied = memorisation.memorisation(self.near(thumbs, self.known), self.near(thumbs, self.unknown), *self.unseen)
         return {
             "kid": 1000 * metrics.mmd(self.real, made),
-            "face_rate": float(self.detect(fake[:DETECTED]).mean()) if self.detect else None,
+            "face_rate": found,
             "diversity": metrics.diversity(made) / self.apart if self.apart else 1.0,  # else all real faces are one
             "memorisation": copied.ratio,
             "copied": copied.share,

@@ -145,6 +145,23 @@ def test_samples_are_as_many_as_the_time_allows(opened, clock, each, samples):
     assert bool(row) == (each < 0.2)  # of 12.8 s each there is one for the end
 
 
+def test_a_detector_takes_as_long_for_any_number(opened, clock):
+    """It looks at 64 samples, for a second; what is left of 2.4 s a score is for 0.01 s a sample: 128 of them, not 64."""
+
+    def make(count):
+        clock.now += 0.01 * count
+        return faces(count, 3)
+
+    def detect(images):
+        clock.now += 1.0
+        return np.ones(len(images), bool)
+
+    one = judging(make)
+    one.open("quick")
+    one.detect = detect
+    assert one.affordable(2.4) == 128 and one.took == pytest.approx(2.28)
+
+
 def slow(clock, **options):
     """A judge whose samples take a tenth of a second each."""
 
