@@ -8,8 +8,8 @@ from pathlib import Path
 
 from gan import sittings, tables
 from gan.errors import UsageError
-from gan.files import atomic
-from gan.runs import Run, write_json
+from gan.files import atomic, read_json, write_json
+from gan.runs import Run
 from gan.scores import differing
 
 FOLDER = Path("results")
@@ -21,7 +21,7 @@ def read(name: str) -> dict:
     path = FOLDER / f"{name}.json"
     if not path.exists():
         raise UsageError(f"There is no {path}: compare first.")
-    return {"weights": "best", **sittings.read(path, dict, NAMES)}
+    return {"weights": "best", **read_json(path, names=NAMES)}
 
 
 def opened(asked: dict, how: dict, output: Path) -> dict:

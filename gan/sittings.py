@@ -3,20 +3,18 @@
 code = sit(["python", "train.py", ...], run, machine, minutes)  # adds to output/RUN/sittings.json
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from gan import checkpoints
 from gan import machine as machines
-from gan.errors import UsageError
-from gan.runs import COLUMNS, Run, read_csv, write_json
+from gan.files import read_json, write_json
+from gan.runs import Run
 from gan.scores import HELD_OUT
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -61,22 +59,7 @@ def call(command: list[str]) -> int:
 def sittings(run: Run) -> list[dict]:
     """A run's sittings so far; the last one has no exit code where it was killed, this process with it."""
     path = run.folder / "sittings.json"
-    return read(path, list, {"machine", "minutes", "code"}) if path.exists() else []
-
-
-def read(path: Path, kind: type, names: set[str]) -> list | dict:
-    """A dictionary, or a list of dictionaries, that have these names, from a JSON file.
-
-    Raises UsageError where the file is damaged.
-    """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        whole = isinstance(found, kind) and all(names <= set(one) for one in (found if kind is list else [found]))
-    except (ValueError, TypeError):
-        whole = False
-    if not whole:
-        raise UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
-    return found
+    return read_json(path, list, {"machine", "minutes", "code"}) if path.exists() else []
 
 
 def trained(run: Run, minutes: float) -> bool:
@@ -134,7 +117,7 @@ def children() -> float:
 def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
     """The scores of a run's best or last generator, where there are some that were measured so."""
     path, (file, iteration) = run.folder / "scores.json", run.generator(weights == "best")
-    for score in read(path, list, {"protocol", "generator", "scores"}) if path.exists() else []:
+    for score in read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []:
         alike = measured(score["protocol"], samples, networks)
         if alike and score["generator"] == {"file": file.name, "iteration": iteration}:
             return score
@@ -154,14 +137,14 @@ def ended(code: int) -> str:
 
 def facts(run: Run) -> dict:
     """What a run did in its time, and what it took."""
-    last = dict(zip(COLUMNS, read_csv(run.log, len(COLUMNS))[-1], strict=True))
-    seconds, images, scores, had = float(last["seconds"]), int(last["images"]), run.scores(), sittings(run)
+    iterations, images, seconds = map(float, run.logged(1)[-1, :3])
+    scores, had = run.scores(), sittings(run)
     return {
-        "config": {name: value for name, value in configuration(run).items() if name not in ("cache_dir", "run")},
+        "config": {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")},
         "weights": weights(run),
         "seconds": seconds,
-        "iterations": int(last["iteration"]),
-        "images": images,
+        "iterations": int(iterations),
+        "images": int(images),
         "images_per_second": images / seconds,
         "scoring_share": scores[-1]["cost"] / seconds if scores else 0.0,
         "wall_seconds": sum(sitting["wall_seconds"] or 0 for sitting in had),
@@ -169,11 +152,6 @@ def facts(run: Run) -> dict:
         "load": {"start": had[0]["load"][0], "end": had[-1]["load"][1]},
         "sittings": had,
     }
-
-
-def configuration(run: Run) -> dict:
-    """What is in a run's config.json."""
-    return read(run.folder / "config.json", dict, set())
 
 
 def weights(run: Run) -> dict[str, int]:

@@ -174,7 +174,7 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
     for item, config in configs.items():
         run = Run(train.OUTPUT / config.name)
         there = [row["config"] for row in document["rows"] if same(row, *item) and not row["failed"]]
-        there += [sittings.configuration(run)] if run.log.exists() else []
+        there += [run.saved()] if run.log.exists() else []
         for saved in there:
             wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
             if config.precision == "auto":

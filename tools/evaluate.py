@@ -10,7 +10,6 @@ Adds to scores.json in the run's folder, and draws nearest.png: the samples that
 
 import argparse
 import dataclasses
-import json
 import signal
 import sys
 import warnings
@@ -24,8 +23,9 @@ from data import FEWEST_HELD
 from gan import memorisation, progress, scores, side_by_side
 from gan.config import Config
 from gan.errors import RunError, UsageError
+from gan.files import read_json, write_json
 from gan.images import grid, write_png
-from gan.runs import Run, write_json
+from gan.runs import Run
 from gan.scores import HELD_OUT, MOST_HELD, Real, differing
 from gan.similarity import similarity
 
@@ -186,11 +186,8 @@ def protocol(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
 
 
 def kept(path: Path) -> list[dict]:
-    """What earlier evaluations found. Raises UsageError where the file of it is damaged."""
-    try:
-        return [dict(result) for result in json.loads(path.read_text("utf-8"))] if path.exists() else []
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is damaged ({error}): move it away, and evaluate again.") from error
+    """What earlier evaluations found; raises UsageError where the file of it is damaged."""
+    return read_json(path, list) if path.exists() else []
 
 
 def opened(whose: str, config, cache: Path):
