@@ -65,12 +65,11 @@ def train(config: Config, dry_run: bool = False) -> int:
     if dry_run:
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
-    known = f"{faces.report['used']:,} of {faces.report['source']} ({faces.digest})"
     batches = partial(
         data.batches, faces.images, config.images_per_iteration, rows=rows, seed=config.seed, flip=config.flip
     )
     with run.locked():
-        run.claim({**dataclasses.asdict(config), "faces": known})
+        run.claim({**dataclasses.asdict(config), "faces": faces.title})
         run.describe_data(faces.report, faces.left_out)
         judge = build_judge(config, game, faces, rows, held)
         return Session(config, game, run, lambda start: batches(start=start), pace, judge).play()

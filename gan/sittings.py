@@ -13,6 +13,7 @@ import numpy as np
 
 from gan import checkpoints
 from gan import machine as machines
+from gan.errors import UsageError
 from gan.files import read_json, write_json
 from gan.runs import Run
 from gan.scores import HELD_OUT
@@ -115,9 +116,10 @@ def children() -> float:
 
 
 def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
-    """The scores of a run's best or last generator, where there are some that were measured so."""
+    """The newest scores of a run's best or last generator, where there are some that were measured so."""
     path, (file, iteration) = run.folder / "scores.json", run.generator(weights == "best")
-    for score in read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []:
+    found = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
+    for score in reversed(found):  # a measurement is added at the end
         alike = measured(score["protocol"], samples, networks)
         if alike and score["generator"] == {"file": file.name, "iteration": iteration}:
             return score
@@ -130,13 +132,27 @@ def measured(protocol: dict, samples: int, networks: list[str]) -> bool:
     return found == (samples, 0, set(networks), HELD_OUT)
 
 
+def require_accepted(code: int, what: str, run: Run) -> None:
+    """Raises UsageError where a process ended as after a usage mistake, which it has named."""
+    if code == UsageError.exit_code:
+        raise UsageError(
+            f"the {what} of {run.folder.name} was refused, as told above; so nothing more is tried. What was done is"
+            " kept: put right, the same command goes on."
+        )
+
+
 def ended(code: int) -> str:
     """How a process ended, in words."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def facts(run: Run) -> dict:
-    """What a run did in its time, and what it took."""
+    """What a run did in its time, and what it took; raises UsageError where what tells that was removed."""
+    if gone := removed(run):
+        raise UsageError(
+            f"{run.folder} has no {' and no '.join(gone)} any more, and so nothing tells what was trained there."
+            " Put that back, or remove the folder: the same command trains it again."
+        )
     iterations, images, seconds = map(float, run.logged(1)[-1, :3])
     scores, had = run.scores(), sittings(run)
     return {
@@ -152,6 +168,14 @@ def facts(run: Run) -> dict:
         "load": {"start": had[0]["load"][0], "end": had[-1]["load"][1]},
         "sittings": had,
     }
+
+
+def removed(run: Run) -> list[str]:
+    """What `facts` needs and is not there."""
+    return [
+        *([] if len(run.logged(1)) else ["log.csv"]),
+        *([] if checkpoints.listed(run.checkpoints) else ["checkpoints"]),
+    ]
 
 
 def weights(run: Run) -> dict[str, int]:
