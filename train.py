@@ -10,6 +10,7 @@ Everything lands in output/<run>/ (see gan/runs.py). To resume, run the same com
 """
 
 import dataclasses
+import math
 import signal
 import sys
 import warnings
@@ -72,6 +73,8 @@ def train(config: Config, dry_run: bool = False) -> int:
         run.claim({**dataclasses.asdict(config), "faces": faces.title})
         run.describe_data(faces.report, faces.left_out)
         judge = build_judge(config, game, faces, rows, held)
+        if config.patience and not judge.able(pace.limit or math.inf):
+            print(f"--patience {config.patience} never stops this run. {judge.in_words(0, pace.limit)}", flush=True)
         return Session(config, game, run, lambda start: batches(start=start), pace, judge).play()
 
 

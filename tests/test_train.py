@@ -303,6 +303,24 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
     assert len(log(whole)) == 13
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--holdout", "0"], "--patience 3 never stops this run. No score: no face was held out (--holdout)."),
+        (["--minutes", "1"], "--patience 3 never stops this run. No score: it would take more than 5% of so short"),
+        (["--minutes", "1", "--score-every", "9"], ""),
+        (["--epochs", "12"], ""),
+    ],
+)
+def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, more, said):
+    """Where nothing is scored there is nothing to be patient about, and that is said at the start."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gan.session.Session.play", lambda session: 0)
+    assert train.main(command(faces, cache, "--patience", "3", *more)[2:]) == 0
+    printed = capsys.readouterr().out
+    assert said in printed and ("--patience" in printed) is bool(said)
+
+
 def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
     """--dry-run prints the plan and makes no folder."""
     monkeypatch.chdir(tmp_path)
