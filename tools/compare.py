@@ -83,8 +83,8 @@ def compare(flags: argparse.Namespace) -> int:
     plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
     configs = {item: checked(flags, *item) for item in plan}
     here, installed = probe()
-    asked = {*(flags.network or []), "onet"}  # with which comes what looks for faces
-    if missing := sorted(asked - {*installed, "inception"}):  # which is downloaded
+    needed = {*(flags.network or []), "onet"}  # with which comes what looks for faces
+    if missing := sorted(needed - {*installed, "inception"}):  # which is downloaded
         from gan.features import PACKAGES
 
         what = " ".join(PACKAGES[name][1] for name in missing)
