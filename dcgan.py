@@ -26,6 +26,7 @@ class DCGAN:
     Every random number is a pure function of (seed, iteration), so that a stopped game goes on exactly.
     `average_half_life` is in images; 0 means no average: `averaged` is then the generator itself. `reuse_fakes`: the
     generator learns from the fakes that the discriminator just saw, which saves drawing others (a quarter of a step).
+    `decay_after`: from so many images on, learning rates fall with the square root of the images seen; 0 means never.
     """
 
     def __init__(
@@ -44,6 +45,7 @@ class DCGAN:
         discriminator_steps: int = 1,
         reuse_fakes: bool = False,
         average_half_life: float = 0.0,
+        decay_after: float = 0.0,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
@@ -53,11 +55,14 @@ class DCGAN:
         self.label_smoothing = label_smoothing
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.average_half_life = average_half_life
+        self.decay_after = decay_after
+        self.rates = float(g_optimizer.learning_rate), float(d_optimizer.learning_rate)
         self.seed = seed
-        self.averaged = generator
+        self.averaged = self.shown = generator
         if average_half_life:
-            self.averaged = keras.models.clone_model(generator)
-            self.averaged.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
+            self.averaged, self.shown = keras.models.clone_model(generator), keras.models.clone_model(generator)
+            for clone in (self.averaged, self.shown):
+                clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
         g_optimizer.build(generator.trainable_variables)
         d_optimizer.build(discriminator.trainable_variables)
         self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
@@ -69,6 +74,7 @@ class DCGAN:
         The discriminator's loss without its penalty, the generator's loss, the discriminator's mean opinion of
         the real faces and of the fakes made for its update.
         """
+        self.update_rates(tf.shape(real)[0])
         for part, batch in enumerate(tf.split(real, self.discriminator_steps)):
             fake, trail = self.generate(self.draw(batch, part))
             d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake)
@@ -128,6 +134,18 @@ class DCGAN:
 
         return tf.cond(self.iteration % self.penalty_every == 0, added, lambda: gradients)
 
+    def update_rates(self, batch_size):
+        """Lowers both learning rates, once `decay_after` images were seen, as 1 / sqrt(images seen).
+
+        Such a schedule needs no end to aim at, so a run can go on for as long as it pays.
+        """
+        if not self.decay_after:
+            return
+        seen = tf.cast(batch_size, tf.float32) * tf.cast(self.iteration + 1, tf.float32)
+        share = tf.sqrt(tf.minimum(1.0, self.decay_after / seen))
+        for optimizer, rate in zip((self.g_optimizer, self.d_optimizer), self.rates, strict=True):
+            optimizer.learning_rate = rate * share
+
     def update_average(self, batch_size):
         """Moves the average towards the generator, batch-norm statistics included.
 
@@ -160,10 +178,19 @@ class DCGAN:
         """
         return self.noise((count, *self.generator.input_shape[1:]), (self.seed, stream))
 
+    def rest(self, settle) -> None:
+        """Readies what `imagine` draws with: the average, as it is now, brought to rest by `settle(network, noise)`.
+
+        `noise(i)` is the i-th batch of a noise of its own.
+        """
+        if self.average_half_life:
+            self.shown.set_weights(self.averaged.get_weights())
+            settle(self.shown, lambda i: self.fixed_noise(100, stream=-4 - i))
+
     @tf.function(autograph=False)
     def imagine(self, noise):
-        """Noise -> faces (n, h, w, c), float32 in [-1, 1], by the averaged generator at rest."""
-        return self.averaged(noise, training=False)
+        """Noise -> faces (n, h, w, c), float32 in [-1, 1], by the averaged generator, as it last came to rest."""
+        return self.shown(noise, training=False)
 
     def state(self) -> dict[str, tf.Variable]:
         """Every variable that a game needs to go on exactly, dropout's own random state included, by name."""

@@ -21,6 +21,7 @@ from gan.config import Config, parse
 from gan.errors import RunError, UsageError
 
 OUTPUT = Path("output")
+SPREAD = 4000  # faces that tell how much faces vary
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,6 +53,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     device, precision = devices.prepare(config.precision)
 
     import data
+    from gan import settling
     from gan.progress import Pace
     from gan.runs import Run
     from gan.session import Session
@@ -75,7 +77,8 @@ def train(config: Config, dry_run: bool = False) -> int:
         judge = build_judge(config, game, faces, rows, held)
         if config.patience and not judge.able(pace.limit or math.inf):
             print(f"--patience {config.patience} never stops this run. {judge.in_words(0, pace.limit)}", flush=True)
-        return Session(config, game, run, lambda start: batches(start=start), pace, judge).play()
+        spread = settling.spread(judge.train.some(SPREAD).pixels(), config.flip)
+        return Session(config, game, run, lambda start: batches(start=start), pace, judge, spread).play()
 
 
 def load(config: Config):
@@ -117,6 +120,7 @@ def build(config: Config):
         discriminator_steps=config.discriminator_steps,
         reuse_fakes=config.reuse_fakes,
         average_half_life=config.average_half_life,
+        decay_after=config.decay_after,
         seed=config.seed,
     )
 

@@ -217,10 +217,22 @@ class Judge:
 
     @property
     def best(self) -> int:
-        """Which of the rows has the lowest kid; -1 where there is none."""
-        return int(np.argmin([row["kid"] for row in self.rows])) if self.rows else -1
+        """Which of the rows is the best, -1 where there is none (see metrics.latest_best)."""
+        return metrics.latest_best([row["kid"] for row in self.rows]) if self.rows else -1
+
+    def prefers(self, iteration: int, kept: int | None) -> bool:
+        """Whether the generator of an iteration is to be best.keras in place of that of `kept`, None where it was lost.
+
+        It is where its score is the best; where that one's generator is lost, also if it is lower than that of `kept`.
+        """
+        kids = {row["iteration"]: row["kid"] for row in self.rows}
+        if iteration not in kids or iteration == kept:
+            return False
+        best = self.rows[self.best]["iteration"]
+        return best == iteration or kept not in kids or kids[iteration] < kids[kept]
 
     @property
     def exhausted(self) -> bool:
         """Whether the last `patience` scores brought nothing better."""
-        return bool(self.patience) and len(self.rows) - 1 - self.best >= self.patience
+        lowest = int(np.argmin([row["kid"] for row in self.rows])) if self.rows else 0
+        return bool(self.patience) and len(self.rows) - 1 - lowest >= self.patience

@@ -195,3 +195,13 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     """Each value's place in the order, from 1, as a mean where several are equal."""
     _, place, counts = np.unique(values, return_inverse=True, return_counts=True)
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
+
+
+def latest_best(scores: list[float], tie: float = 0.1) -> int:
+    """Which of a run's scores, low is good, is its best: the last of those that are no more than a tenth above the lowest.
+
+    A small sample's score scatters by some such share, and of generators that it cannot tell apart the one that has
+    trained for longest is the likeliest to be the better one.
+    """
+    low = min(scores)
+    return max(i for i, score in enumerate(scores) if score <= low + tie * abs(low))

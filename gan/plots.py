@@ -6,6 +6,7 @@ import matplotlib
 import numpy as np
 
 from gan.files import atomic
+from gan.metrics import latest_best
 
 
 def chart(log: Path, scores: list[dict], path: Path) -> None:
@@ -48,7 +49,7 @@ def losses(axes, rows: np.ndarray) -> None:
 def quality(axes, scores: list[dict]) -> None:
     """The score, low is good, with the best one marked."""
     iterations, kid = ([row[name] for row in scores] for name in ("iteration", "kid"))
-    best, name = int(np.argmin(kid)), f"kid-{scores[0]['network']}"
+    best, name = latest_best(kid), f"kid-{scores[0]['network']}"
     axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
     axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
     axes.set(ylabel=f"{name}, centred; low is good", title="Quality")

@@ -1,16 +1,14 @@
-"""One sitting of a run: from its last checkpoint, or its start, to its end or a stop.
-
-exit_code = Session(config, game, run, batches, pace, judge).play()
-"""
+"""One sitting of a run, from its last checkpoint, or its start, to its end or a stop: Session(...).play()."""
 
 import signal
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 
 import numpy as np
 
-from gan import checkpoints, health, plots, progress
+from gan import checkpoints, health, plots, progress, settling
 from gan.config import Config
 from gan.errors import RunError
 from gan.images import to_uint8
@@ -23,10 +21,14 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Session:
-    """The loop, and what it keeps of the run. `batches(start)` gives the real faces from iteration `start` on."""
+    """The loop, and what it keeps of the run.
 
-    def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge):
-        self.config, self.game, self.run, self.batches, self.pace, self.judge = config, game, run, batches, pace, judge
+    `batches(start)` gives the real faces from iteration `start` on, `spread` is how much they vary (gan/settling.py).
+    """
+
+    def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge, spread: float):
+        self.config, self.game, self.run, self.batches, self.pace = config, game, run, batches, pace
+        self.judge, self.spread = judge, spread
         self.state = game.state()
         self.rows = []  # of steps that are not logged yet
         self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
@@ -34,7 +36,7 @@ class Session:
         self.seconds, self.waited = 0.0, 0.0  # of training, and of that for data
         self.each = 0.0  # seconds that an iteration takes now
         self.stopped_by = 0  # a signal's number
-        self.portable = portable(game.averaged)  # made once: Keras keeps a part of every model it ever made
+        self.portable = portable(game.shown)  # made once: Keras keeps a part of every model it ever made
 
     def play(self) -> int:
         """Trains to the end. Returns 0, or 128 + the signal that stopped it."""
@@ -42,6 +44,7 @@ class Session:
         self.seconds, self.waited = float(kept.get("seconds", 0)), float(kept.get("waited", 0))
         first = self.iteration = self.saved = int(self.game.iteration)
         self.resume(kept)
+        self.rest()
         self.publish(*self.owed(kept))  # the first picture, or what a killed run still owed
         if self.over():
             self.run.save_samples(self.config.image_size, SAMPLES)
@@ -74,7 +77,11 @@ class Session:
         """Whether the checkpoint's picture is due, and whether its generator is the best and was not kept."""
         every = self.pictures.every
         picture = bool(kept.get("picture", False)) or (every > 0 and self.iteration % every == 0)
-        return picture or self.over() or not self.iteration, self.better()
+        return picture or self.over() or not self.iteration, self.judge.prefers(self.iteration, self.run.best())
+
+    def rest(self) -> None:
+        """Readies the generator for whoever looks at it."""
+        self.game.rest(partial(settling.settle, real=self.spread))
 
     def share(self) -> float:
         """How much of the run is done."""
@@ -148,12 +155,13 @@ class Session:
         arrays = {name: variable.numpy() for name, variable in self.state.items()}
         if not all(np.isfinite(array).all() for array in arrays.values()):
             self.fail(self.iteration)
+        self.rest()
         best = score and self.score()
         picture = picture or self.over()
         if picture or score:
             self.examine()
         arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited), "picture": np.bool_(picture)}
-        arrays["scoring"] = self.judge.state
+        arrays |= {"scoring": self.judge.state, "spread": np.float64(self.spread)}
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.publish(picture, best)
         self.saved = self.iteration
@@ -178,13 +186,7 @@ class Session:
             return False
         found |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
         self.run.append_score(found)
-        return self.better()
-
-    def better(self) -> bool:
-        """Whether this iteration has a score, and a lower one than best.keras, which may have been lost."""
-        kids = {row["iteration"]: row["kid"] for row in self.judge.rows}
-        now, kept = kids.get(self.iteration), kids.get(self.run.best())
-        return now is not None and (kept is None or now < kept)
+        return self.judge.prefers(self.iteration, self.run.best())
 
     def examine(self) -> None:
         """Says what goes wrong with the game, once when it begins, and once when it is over."""
@@ -204,7 +206,7 @@ class Session:
         if picture and not self.run.grid(self.iteration).exists():
             self.run.save_grid(self.iteration, to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES))))
         if self.iteration:
-            self.portable.set_weights(self.game.averaged.get_weights())
+            self.portable.set_weights(self.game.shown.get_weights())
             self.run.save_generator(self.portable)
             if best:
                 self.run.save_best(self.portable, self.judge.rows[-1], self.judge.protocol)

@@ -211,9 +211,44 @@ def test_pictures_are_the_averages():
     for weight in game.generator.weights:
         weight.assign(weight + 1)
     noise, before = game.fixed_noise(2), arrays(game.averaged.weights)
+    game.rest(lambda network, noise: None)
     np.testing.assert_allclose(game.imagine(noise), game.averaged(noise, training=False), atol=1e-6)
     assert np.abs(game.imagine(noise) - game.generator(noise, training=False)).max() > 0.1
     assert all(equal(before, game.averaged.weights))
+
+
+def test_pictures_are_settled():
+    """What is drawn with is settled, on noise of its own; the average itself is not, so that it goes on as it was."""
+    game = play(average_half_life=8.0)
+    before, noises = arrays(game.averaged.weights), []
+
+    def settle(network, noise):
+        noises.extend(noise(i).numpy() for i in range(3))
+        network.weights[0].assign(network.weights[0] + 1)
+
+    for _ in range(2):  # from the average, each time
+        game.rest(settle)
+        np.testing.assert_allclose(game.shown.weights[0], before[0] + 1, rtol=1e-6)
+    assert all(equal(before, game.averaged.weights)) and all(equal(before, game.generator.weights))
+    assert len({noise.tobytes() for noise in [*noises, game.fixed_noise(100).numpy()]}) == 4
+    assert noises[0].shape == (100, 3)
+    without = play()
+    without.rest(settle)  # is not called
+    assert len(noises) == 6 and without.shown is without.generator
+
+
+@pytest.mark.parametrize(("iteration", "share"), [(0, 1), (4, 1), (19, 0.5), (79, 0.25)])
+@pytest.mark.parametrize("scaled", [False, True])
+def test_learning_rates_fall(iteration, share, scaled):
+    """In batches of 4 after 20 images: at 20 not yet, at 80 by half, at 320 by half again; never where it is 0."""
+    game = play(decay_after=20.0, scaled=scaled)
+    constant = play()
+    for one in (game, constant):
+        one.iteration.assign(iteration)
+        one.update_rates(4)
+    found = [float(optimizer.learning_rate) for optimizer in (game.g_optimizer, game.d_optimizer)]
+    np.testing.assert_allclose(found, [2e-3 * share, 4e-3 * share], rtol=1e-6)
+    assert float(constant.g_optimizer.learning_rate) == pytest.approx(2e-3)
 
 
 def test_average_starts_as_a_copy():

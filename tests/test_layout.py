@@ -34,7 +34,9 @@ ALLOWED = {
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
     "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
+    "gan.settling": {"gan.images"},
     "gan.side_by_side": {"gan.scores"},
+    "gan.plots": {"gan.metrics"},
     "gan.results": {"gan.alike", "gan.runs", "gan.scores", "gan.sittings", "gan.tables"},
     "gan.runs": {"gan.config", "gan.images"},
     "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs", "gan.scores"},
@@ -42,7 +44,7 @@ ALLOWED = {
     "gan.variants": {"gan.config", "gan.recipes"},
     "gan.session": {
         *("gan.checkpoints", "gan.config", "gan.health", "gan.images", "gan.plots", "gan.progress", "gan.runs"),
-        "models.layers",
+        *("gan.settling", "models.layers"),
     },
     "gan.sources": {"gan.arrays", "gan.avatars", "gan.download", "gan.images"},
 }

@@ -276,3 +276,12 @@ def test_rank_correlation_against_scipy():
     spearmanr = pytest.importorskip("scipy.stats").spearmanr
     x, y = np.random.default_rng(1).integers(0, 9, (2, 60))
     assert metrics.rank_correlation(x, y) == pytest.approx(spearmanr(x, y).statistic, abs=1e-12)
+
+
+def test_latest_best():
+    """The lowest, or the last that is a tenth above it at most; a KID may be below 0."""
+    assert metrics.latest_best([5.0]) == 0
+    assert metrics.latest_best([9.0, 5.0, 5.4, 7.0]) == 2
+    assert metrics.latest_best([9.0, 5.0, 5.6, 7.0]) == 1
+    assert metrics.latest_best([3.0, -1.0, -0.95, -0.8]) == 2
+    assert metrics.latest_best([3.0, 0.0, 0.1]) == 1

@@ -30,13 +30,13 @@ class Game:
 
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
         self.iteration = tf.Variable(0, dtype=tf.int64)
-        self.averaged = keras.Sequential(
+        self.shown = keras.Sequential(
             [keras.Input((2,)), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
         )
         self.at, self.do, self.losses = at, do, losses
 
     def state(self):
-        return {"iteration": self.iteration, **{str(i): weight for i, weight in enumerate(self.averaged.weights)}}
+        return {"iteration": self.iteration, **{str(i): weight for i, weight in enumerate(self.shown.weights)}}
 
     def train_step(self, real):
         self.iteration.assign_add(1)
@@ -48,7 +48,10 @@ class Game:
         return tf.zeros((count, 2))
 
     def imagine(self, noise):
-        return self.averaged(noise)
+        return self.shown(noise)
+
+    def rest(self, settle):
+        pass
 
 
 class Clock:
@@ -81,6 +84,7 @@ def played(tmp_path, game, total, *, monkeypatch=None, tick=None, minutes=0.0, j
         lambda start: itertools.repeat(np.zeros((4, 16, 16, 3))),
         Pace(total, minutes),
         judge or nobody(),
+        spread=1.0,
     ).play()
     return code, run
 
@@ -128,7 +132,7 @@ def test_a_stop_before_the_first_step(tmp_path, capsys):
     """A signal before anything was trained ends well, with nothing to divide by."""
     config, run = Config(image_size=16), Run(tmp_path / "run")
     one = Session(
-        config, Game(), run, lambda start: (os.kill(os.getpid(), signal.SIGTERM), iter([]))[1], Pace(10), nobody()
+        config, Game(), run, lambda start: (os.kill(os.getpid(), signal.SIGTERM), iter([]))[1], Pace(10), nobody(), 1.0
     )
     assert one.play() == 128 + signal.SIGTERM
     assert "0 iterations" in capsys.readouterr().out
@@ -213,14 +217,14 @@ class Drifting(Game):
 
     def train_step(self, real):
         losses = super().train_step(real)
-        self.averaged.weights[1].assign(np.full(16 * 16 * 3, self.far(int(self.iteration)), np.float32))
+        self.shown.weights[1].assign(np.full(16 * 16 * 3, self.far(int(self.iteration)), np.float32))
         return losses
 
     def judge(self, patience=0, **options):
         """A judge who sees real faces, with noise of ten times that bias over them."""
 
         def make(count):
-            far = 10 * float(self.averaged.weights[1].numpy()[0])
+            far = 10 * float(self.shown.weights[1].numpy()[0])
             noise = np.random.default_rng(0).uniform(-far, far, (count, 4, 4, 3)).repeat(4, axis=1).repeat(4, axis=2)
             return np.clip(faces(count, 3) + noise, 0, 255).astype(np.uint8)
 
