@@ -43,6 +43,11 @@ class Faces:
         """16 hexadecimal digits of what is in the files, in their order, wherever they lie and whenever they came."""
         return hashlib.blake2b(self.digests.tobytes(), digest_size=8).hexdigest()
 
+    @property
+    def title(self) -> str:
+        """How many they are, of what, and their digest: what a run remembers that it was trained on."""
+        return f"{self.report['used']:,} of {self.report['source']} ({self.digest})"
+
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Numbers of the faces to train on, and of the `holdout` share that never trains; each in order.
 

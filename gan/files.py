@@ -1,11 +1,16 @@
-"""Files that matter are whole or absent: written under a temporary name, flushed, renamed."""
+"""Files that matter are whole or absent: written under a temporary name, flushed, renamed; and what is read of them."""
 
 import contextlib
+import csv
+import io
+import json
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+from gan.errors import UsageError
 
 
 @contextlib.contextmanager
@@ -30,6 +35,49 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
+
+
+def write_json(path: Path, content: dict) -> None:
+    """Writes a dictionary, indented."""
+    with atomic(path) as file:
+        file.write((json.dumps(content, indent=2) + "\n").encode())
+
+
+def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict | list:
+    """A dictionary, or a list of dictionaries, that have these names; raises UsageError where the file is damaged."""
+    try:
+        found = json.loads(path.read_text("utf-8"))
+    except ValueError:
+        raise damaged(path) from None
+    parts = found if kind is list and isinstance(found, list) else [found]
+    if not isinstance(found, kind) or not all(isinstance(one, dict) and set(names) <= set(one) for one in parts):
+        raise damaged(path)
+    return found
+
+
+def damaged(path: Path) -> UsageError:
+    """What to say of a file that is no longer as it was written."""
+    return UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
+
+
+def read_csv(path: Path, columns: int) -> list[list[str]]:
+    """The rows of a table whose first column is a number; without the header, and without a torn last row.
+
+    Raises UsageError where it is no text.
+    """
+    try:
+        lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
+    except UnicodeDecodeError:
+        raise damaged(path) from None
+    return [row for row in lines if len(row) == columns and row[0].isdecimal()]
+
+
+def write_csv(path: Path, rows: list) -> None:
+    """Writes rows, the header first."""
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    with atomic(path) as file:
+        file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
 def _umask() -> int:

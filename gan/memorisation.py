@@ -69,22 +69,28 @@ class Memorisation(NamedTuple):
 
 
 def memorisation(
-    sample_train: np.ndarray, sample_held: np.ndarray, held_train: np.ndarray, held_held: np.ndarray, seed: int = 0
+    sample_train: np.ndarray,
+    sample_held: np.ndarray,
+    held_train: np.ndarray,
+    held_held: np.ndarray,
+    seed: int = 0,
+    resamples: int = RESAMPLES,
 ) -> Memorisation:
     """Nearest distances of samples to training and held-out faces, and of held-out faces to training and other
     held-out ones, (n,), (n,), (m,), (m,) -> Memorisation. Held-out faces that lie in the training set too (distance 0)
     do not decide how near is too near, but such twins are to be expected among samples as well.
 
     A face's ratio is its distance to the training set over that to the held-out set. The ratio of samples is their
-    median over that of held-out faces, which takes out that the training set is the larger and so the nearer.
+    median over that of held-out faces, which takes out that the training set is the larger and so the nearer. Its
+    interval is of so many `resamples`; of none there is none, NaN.
     """
     twins = held_train == 0 if (held_train > 0).any() else np.zeros(len(held_train), bool)
     samples, unseen = _quotient(sample_train, sample_held), _quotient(held_train[~twins], held_held[~twins])
     generator = np.random.default_rng(seed)
     medians = [  # both sides are samples: few held-out faces make the ratio as uncertain as few made ones
-        [np.median(generator.choice(side, len(side))) for side in (samples, unseen)] for _ in range(RESAMPLES)
+        [np.median(generator.choice(side, len(side))) for side in (samples, unseen)] for _ in range(resamples)
     ]
-    low, high = np.quantile(_quotient(*np.transpose(medians)), [0.025, 0.975])
+    low, high = np.quantile(_quotient(*np.transpose(medians)), [0.025, 0.975]) if medians else (np.nan, np.nan)
 
     # Fewer than 99 faces have no quantile of 1%: the nearest of m is passed by 1 / (m + 1) of faces like it. This
     # definition of a quantile is the one that new faces fall below exactly as often as it says.

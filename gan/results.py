@@ -4,12 +4,15 @@ document = opened(asked, how, output)  # goes on with what is there
 write(document)
 """
 
+import shlex
+import shutil
 from pathlib import Path
 
 from gan import sittings, tables
+from gan.alike import draw, faces, measured_differently
 from gan.errors import UsageError
-from gan.files import atomic
-from gan.runs import Run, write_json
+from gan.files import atomic, read_json, write_json
+from gan.runs import Run
 from gan.scores import differing
 
 FOLDER = Path("results")
@@ -21,15 +24,15 @@ def read(name: str) -> dict:
     path = FOLDER / f"{name}.json"
     if not path.exists():
         raise UsageError(f"There is no {path}: compare first.")
-    return {"weights": "best", **sittings.read(path, dict, NAMES)}
+    return {"weights": "best", **read_json(path, names=NAMES)}
 
 
 def opened(asked: dict, how: dict, output: Path) -> dict:
     """What is known of a comparison, which what was `asked` (name, data, minutes) makes what it is.
 
     `how` (samples, networks, weights) it is scored may change: rows that were scored otherwise are left out, to be
-    scored again, their runs being in `output` still. Raises UsageError where they are not, or this is not that
-    comparison.
+    scored again, their runs being in `output` still; the others get the newest scores of theirs. Raises UsageError
+    where a run to be scored again is gone, or this is not that comparison.
     """
     path = FOLDER / f"{asked['name']}.json"
     if not path.exists():
@@ -43,12 +46,26 @@ def opened(asked: dict, how: dict, output: Path) -> dict:
         )
     rows = [row for row in document["rows"] if row["failed"] or scored_so(row, document, how)]
     again = [row["run"] for row in document["rows"] if row not in rows]
-    if gone := [run for run in again if not Run(output / run).log.exists()]:
+    if gone := [run for run in again if not sittings.trained(Run(output / run), asked["minutes"])]:
         raise UsageError(
             f"{', '.join(gone)}: no longer in {output}, and so not to be scored again."
             " Give --samples, --network and --weights as before, or --name another name, which trains anew."
         )
-    return {**document, **how, "rows": rows}
+    return {**document, **how, "rows": [newest(row, output, how) for row in rows]}
+
+
+def known(name: str) -> dict[str, dict]:
+    """The rows of a comparison that did not fail, by their runs, however they were scored; none where it is new."""
+    rows = read(name)["rows"] if (FOLDER / f"{name}.json").exists() else []
+    return {row["run"]: row for row in rows if not row["failed"]}
+
+
+def newest(row: dict, output: Path, how: dict) -> dict:
+    """A row with the newest scores of its run, where there is one still."""
+    run = Run(output / row["run"])
+    if row["failed"] or not (run.folder / "generator.keras").exists():
+        return row
+    return {**row, **(sittings.scored(run, **how) or {})}
 
 
 def scored_so(row: dict, document: dict, how: dict) -> bool:
@@ -56,14 +73,49 @@ def scored_so(row: dict, document: dict, how: dict) -> bool:
     return document["weights"] == how["weights"] and sittings.measured(row["protocol"], how["samples"], how["networks"])
 
 
+def require_faces(document: dict, seed: int, there: str) -> None:
+    """Raises UsageError where `there` are other faces now than runs of the comparison were trained on.
+
+    Of avatars each seed draws its own, so that only runs of one seed are of the same faces.
+    """
+    for row in document["rows"] if not document["mixed"] else []:
+        ours = not row["failed"] and draw(row) in (None, seed)
+        if ours and faces(row) != there:
+            raise UsageError(
+                f"{row['run']} was trained on {faces(row)}; {document['data']} is {there} now, and scores against other"
+                " faces do not compare. Give --name another name, which trains anew; --mixed goes on all the same."
+            )
+
+
 def write(document: dict, anyway: bool = False) -> None:
     """Writes results/NAME.json and the page; raises UsageError where rows were measured differently."""
-    different = tables.measured_differently([row for row in document["rows"] if not row["failed"]])
+    path, rows = FOLDER / f"{document['name']}.json", [row for row in document["rows"] if not row["failed"]]
+    different = measured_differently(rows)
     if different and not (anyway or document["mixed"]):
         raise UsageError(
             "\n  ".join(["Runs were measured differently:", *different])
-            + "\nSo their scores cannot be compared; each run's scores.json has its own. --mixed goes on all the same."
+            + f"\nSo their scores cannot be compared, and {path} is as it was. Score again those that were scored in"
+            " another way, then give the same command, which takes the newest of each run's scores.json:\n  "
+            + shlex.join(["python", "-m", "tools.evaluate", *(f"output/{row['run']}" for row in rows), *how(document)])
+            + "\nThose of other faces have to be trained again: remove their folders and that file, or give --name"
+            " another name. --mixed goes on all the same."
         )
-    write_json(FOLDER / f"{document['name']}.json", document)
+    write_json(path, document)
     with atomic(FOLDER / f"{document['name']}.md") as file:
         file.write(tables.page(document).encode())
+
+
+def how(document: dict) -> list[str]:
+    """How a comparison's runs are scored, as tools/evaluate.py takes it."""
+    weights = ["--weights", document["weights"]] if document["weights"] != "best" else []
+    return ["--samples", f"{document['samples']}", "--network", *document["networks"], *weights]
+
+
+def keep_grid(row: dict, name: str, output: Path) -> None:
+    """Copies the picture of a run's scored generator, or else its last one, to results/."""
+    run = Run(output / row["run"])
+    pictures = sorted(path for path in run.folder.glob("*.png") if path.stem.isdigit())
+    best = run.grid(row["generator"]["iteration"])
+    seed = f"-{row['seed']}" if row["seed"] else ""
+    for path in [best] if best.exists() else pictures[-1:]:
+        shutil.copyfile(path, FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")

@@ -17,7 +17,6 @@ output/<run>/000150.png      samples at iteration 150, always of the same noise
 
 import contextlib
 import csv
-import io
 import json
 import math
 import os
@@ -34,7 +33,7 @@ except ImportError:  # Windows
 from gan import config as configs
 from gan import images
 from gan.errors import UsageError
-from gan.files import atomic
+from gan.files import atomic, damaged, read_csv, read_json, write_csv, write_json
 
 COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "images_per_second"]
 METRICS = [
@@ -59,8 +58,8 @@ class Run:
         path = self.folder / "config.json"
         if path.exists():
             try:
-                saved = dict(json.loads(path.read_text("utf-8")))
-            except (ValueError, TypeError):
+                saved = self.saved()
+            except UsageError:
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
             if different := configs.differences(saved, json.loads(json.dumps(config))):
                 raise UsageError(
@@ -72,11 +71,15 @@ class Run:
             part.unlink(missing_ok=True)  # what a killed process was writing
         write_json(path, config)
 
+    def saved(self) -> dict:
+        """What is in config.json; raises UsageError where it is damaged."""
+        return read_json(self.folder / "config.json")
+
     def config(self) -> configs.Config:
         """The configuration that owns the folder; raises UsageError where it is not a run's."""
         try:
-            return configs.Config.of(json.loads((self.folder / "config.json").read_text("utf-8")))
-        except (OSError, ValueError, TypeError, AttributeError):
+            return configs.Config.of(self.saved())
+        except (OSError, UsageError, ValueError, TypeError):
             around = self.folder if self.folder.is_dir() else self.folder.parent
             places = (around, self.folder.parent, Path("output"))
             there = {path.parent for place in places for path in place.glob("*/config.json")}
@@ -85,26 +88,28 @@ class Run:
 
     def faces(self) -> str:
         """What the run was trained on, as train.py put it; empty where that is not known."""
-        return json.loads((self.folder / "config.json").read_text("utf-8")).get("faces", "")
+        return self.saved().get("faces", "")
 
     def generator(self, best: bool = True) -> tuple[Path, int]:
         """The file of the generator with the best score, or of the last one, and the iteration it is of.
 
-        Where nothing was scored, the last is all there is. Raises UsageError where there is none yet.
+        Where nothing was scored, the last is all there is. Raises UsageError where there is none yet, or nothing that
+        tells its iteration.
         """
         if best and (iteration := self.best()) is not None:
             return self.folder / "best.keras", iteration
         if not (self.folder / "generator.keras").exists():
             raise UsageError(f"{self.folder} has no generator.keras yet: it appears with the run's second picture.")
-        saved = [
-            int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdigit()
-        ]  # the log may be ahead of the generator
-        return self.folder / "generator.keras", max(saved) if saved else int(read_csv(self.log, len(COLUMNS))[-1][0])
+        saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
+        saved = saved or [int(row[0]) for row in read_csv(self.log, len(COLUMNS))]  # which may be ahead of it
+        if not saved:
+            raise UsageError(f"{self.folder} has neither checkpoints nor log.csv: of which iteration is its generator?")
+        return self.folder / "generator.keras", max(saved)
 
     def best(self) -> int | None:
         """The iteration that best.keras is of, or None where there is none."""
         path = self.folder / "best.json"  # the later of the two
-        return json.loads(path.read_text("utf-8"))["iteration"] if path.exists() else None
+        return read_json(path, names={"iteration"})["iteration"] if path.exists() else None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -144,16 +149,29 @@ class Run:
         self.append_rows(self.metrics, [tuple(values)])
 
     def scores(self) -> list[dict]:
-        """The rows of metrics.csv."""
-        rows = [dict(zip(METRICS, row, strict=True)) for row in read_csv(self.metrics, len(METRICS))]
-        kinds = dict.fromkeys(("iteration", "images", "samples", "copying"), int) | {"network": str}
-        return [
-            {name: None if text == "" else kinds.get(name, float)(text) for name, text in row.items()} for row in rows
-        ]
+        """The rows of metrics.csv; raises UsageError where it is damaged."""
+        kinds = dict.fromkeys(("iteration", "images", "samples", "copying"), int) | {
+            "network": str,
+            "face_rate": lambda text: float(text) if text else None,
+        }
+        try:
+            return [
+                {name: kinds.get(name, float)(text) for name, text in zip(METRICS, row, strict=True)}
+                for row in read_csv(self.metrics, len(METRICS))
+            ]
+        except ValueError:
+            raise damaged(self.metrics) from None
+
+    def logged(self, last: int = 0) -> np.ndarray:
+        """So many of the log's last rows, 0: all of them, (n, 8); raises UsageError where it is damaged."""
+        try:
+            return np.array(read_csv(self.log, len(COLUMNS))[-last:], float).reshape(-1, len(COLUMNS))
+        except ValueError:
+            raise damaged(self.log) from None
 
     def last_losses(self, count: int) -> list[tuple[float, ...]]:
         """Both losses, D(x) and D(G(z)) of the last rows of the log, as they are written there."""
-        return [tuple(map(float, row[3:7])) for row in read_csv(self.log, len(COLUMNS))[-count:]]
+        return [tuple(row[3:7]) for row in self.logged(count).tolist()]
 
     def ailing(self) -> dict[str, str]:
         """The ailments of health.csv that are not over, each with its advice."""
@@ -173,9 +191,11 @@ class Run:
         images.write_png(self.grid(iteration), images.grid(faces, scale=enlargement(faces.shape[1])))
 
     def save_samples(self, size: int, count: int) -> None:
-        """Collects all grids' faces in samples.npz."""
-        grids = sorted((p for p in self.folder.glob("*.png") if p.stem.isdigit()), key=lambda p: int(p.stem))
+        """Collects all grids' faces in samples.npz, if there are grids still."""
+        grids = sorted((p for p in self.folder.glob("*.png") if p.stem.isdecimal()), key=lambda p: int(p.stem))
         faces = [images.ungrid(images.read_png(p), size, count, scale=enlargement(size)) for p in grids]
+        if not grids:
+            return
         with atomic(self.folder / "samples.npz") as file:
             np.savez_compressed(file, iterations=[int(p.stem) for p in grids], images=np.stack(faces))
 
@@ -201,23 +221,3 @@ class Run:
 def enlargement(size: int) -> int:
     """How many pixels a face's pixel takes a side, in a grid."""
     return max(1, math.ceil(48 / size))
-
-
-def write_json(path: Path, content: dict) -> None:
-    """Writes a dictionary, indented."""
-    with atomic(path) as file:
-        file.write((json.dumps(content, indent=2) + "\n").encode())
-
-
-def read_csv(path: Path, columns: int) -> list[list[str]]:
-    """The rows of a table whose first column is a number; without the header, and without a torn last row."""
-    lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
-    return [row for row in lines if len(row) == columns and row[0].isdigit()]
-
-
-def write_csv(path: Path, rows: list) -> None:
-    """Writes rows, the header first."""
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    with atomic(path) as file:
-        file.write(text.getvalue().encode("utf-8", "surrogateescape"))

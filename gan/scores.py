@@ -171,3 +171,11 @@ def differing(one: dict, other: dict, path: str = "") -> list[str]:
         elif here != there:
             lines.append(f"{path}{name}: {here} and {there}")
     return lines
+
+
+def number(value: float | None) -> str:
+    """A score, or a count, in the three digits or so that a person compares."""
+    if value is None:
+        return "-"
+    steps = [(1e9, ".2e"), (100, ",.0f"), (10, ".1f"), (1, ".2f")]
+    return format(value, next((digits for least, digits in steps if abs(value) >= least), ".3f"))

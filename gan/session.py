@@ -77,8 +77,7 @@ class Session:
         """Whether the checkpoint's picture is due, and whether its generator is the best and was not kept."""
         every = self.pictures.every
         picture = bool(kept.get("picture", False)) or (every > 0 and self.iteration % every == 0)
-        best = self.judge.best >= 0 and self.judge.rows[self.judge.best]["iteration"] == self.iteration
-        return picture or self.over() or not self.iteration, best and self.run.best() != self.iteration
+        return picture or self.over() or not self.iteration, self.judge.prefers(self.iteration, self.run.best())
 
     def rest(self) -> None:
         """Readies the generator for whoever looks at it."""
@@ -176,23 +175,25 @@ class Session:
 
     def left(self) -> int:
         """How many scores are still to come, the one that is due now included."""
+        if self.scores.every and not self.pace.limit:
+            return 1 - (self.iteration - self.pace.total) // self.scores.every  # the end has one of its own
         return 1 + int(progress.MARKS * max(0.0, 1 - self.share()))
 
     def score(self) -> bool:
-        """Scores the averaged generator, if there is time for it; whether it is the best so far."""
+        """Scores the averaged generator, if there is time for it; whether it is to be best.keras."""
         found = self.judge.look(self.iteration, self.planned(), self.left())
         if found is None:
             return False
         found |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
         self.run.append_score(found)
-        return self.judge.best == len(self.judge.rows) - 1
+        return self.judge.prefers(self.iteration, self.run.best())
 
     def examine(self) -> None:
         """Says what goes wrong with the game, once when it begins, and once when it is over."""
         fake = to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES)))
-        found = health.examine(
-            np.array(self.recent), health.at_the_ends(fake) - self.judge.ends, self.judge.rows and self.judge.rows[-1]
-        )
+        ends, score = health.at_the_ends(fake) - self.judge.ends, self.judge.rows and self.judge.rows[-1]
+        has = {"smoothing": self.config.label_smoothing, "penalised": self.config.penalty != "none"}
+        found = health.examine(np.array(self.recent), ends, score, **has)
         rows = [(self.iteration, name, "began", found[name]) for name in found if name not in self.ailing]
         rows += [(self.iteration, name, "over", "") for name in self.ailing if name not in found]
         self.run.append_rows(self.run.health, rows)
@@ -208,15 +209,16 @@ class Session:
             self.portable.set_weights(self.game.shown.get_weights())
             self.run.save_generator(self.portable)
             if best:
-                self.run.save_best(self.portable, self.judge.rows[self.judge.best], self.judge.protocol)
+                self.run.save_best(self.portable, self.judge.rows[-1], self.judge.protocol)
             plots.chart(self.run.log, self.judge.rows, self.run.folder / "loss.png")
 
     def fail(self, iteration: int) -> None:
         """Ends a run that has lost its way."""
-        self.run.append_rows(self.run.health, [(iteration, "NaN", "began", health.LOST)])
+        advice = health.lost(self.config.precision)
+        self.run.append_rows(self.run.health, [(iteration, "NaN", "began", advice)])
         raise RunError(
             f"a loss or a weight is NaN or infinite after iteration {iteration:,}. The checkpoint of iteration"
-            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {health.LOST}."
+            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {advice}."
         )
 
     def farewell(self) -> int:
@@ -227,7 +229,7 @@ class Session:
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
             f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
         )
-        print(self.judge.in_words(seconds, self.planned()))
+        print(self.judge.in_words(seconds, self.planned(), self.run.best()))
         print(f"Pictures, losses and generator.keras are in {self.run.folder}.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")

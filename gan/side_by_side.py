@@ -4,7 +4,7 @@ show({"output/RUN": result, ...}, anyway=False)  # results as tools/evaluate.py 
 """
 
 from gan.errors import UsageError
-from gan.scores import HELD_OUT, differing
+from gan.scores import HELD_OUT, differing, number
 
 LEGEND = "All of kid, its spread and its floor is x 1000. A floor is what training faces score in place of samples."
 
@@ -68,11 +68,3 @@ def told(run: str, result: dict) -> list[str]:
             f"  how far the shares of values are from the data's, 0 to 1: {', '.join(far)}",
         ]
     return lines
-
-
-def number(value: float | None) -> str:
-    """A score in few digits."""
-    if value is None:
-        return "-"
-    size = abs(value)
-    return format(value, ".2e" if size >= 1e6 else ",.0f" if size >= 100 else ".3g" if size >= 10 else ".3f")

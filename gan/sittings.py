@@ -3,20 +3,19 @@
 code = sit(["python", "train.py", ...], run, machine, minutes)  # adds to output/RUN/sittings.json
 """
 
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 
 from gan import checkpoints
 from gan import machine as machines
 from gan.errors import UsageError
-from gan.runs import COLUMNS, Run, read_csv, write_json
+from gan.files import read_json, write_json
+from gan.runs import Run
 from gan.scores import HELD_OUT
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
@@ -61,22 +60,7 @@ def call(command: list[str]) -> int:
 def sittings(run: Run) -> list[dict]:
     """A run's sittings so far; the last one has no exit code where it was killed, this process with it."""
     path = run.folder / "sittings.json"
-    return read(path, list, {"machine", "minutes", "code"}) if path.exists() else []
-
-
-def read(path: Path, kind: type, names: set[str]) -> list | dict:
-    """A dictionary, or a list of dictionaries, that have these names, from a JSON file.
-
-    Raises UsageError where the file is damaged.
-    """
-    try:
-        found = json.loads(path.read_text("utf-8"))
-        whole = isinstance(found, kind) and all(names <= set(one) for one in (found if kind is list else [found]))
-    except (ValueError, TypeError):
-        whole = False
-    if not whole:
-        raise UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
-    return found
+    return read_json(path, list, {"machine", "minutes", "code"}) if path.exists() else []
 
 
 def trained(run: Run, minutes: float) -> bool:
@@ -132,9 +116,10 @@ def children() -> float:
 
 
 def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
-    """The scores of a run's best or last generator, where there are some that were measured so."""
+    """The newest scores of a run's best or last generator, where there are some that were measured so."""
     path, (file, iteration) = run.folder / "scores.json", run.generator(weights == "best")
-    for score in read(path, list, {"protocol", "generator", "scores"}) if path.exists() else []:
+    found = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
+    for score in reversed(found):  # a measurement is added at the end
         alike = measured(score["protocol"], samples, networks)
         if alike and score["generator"] == {"file": file.name, "iteration": iteration}:
             return score
@@ -147,21 +132,35 @@ def measured(protocol: dict, samples: int, networks: list[str]) -> bool:
     return found == (samples, 0, set(networks), HELD_OUT)
 
 
+def require_accepted(code: int, what: str, run: Run) -> None:
+    """Raises UsageError where a process ended as after a usage mistake, which it has named."""
+    if code == UsageError.exit_code:
+        raise UsageError(
+            f"the {what} of {run.folder.name} was refused, as told above; so nothing more is tried. What was done is"
+            " kept: put right, the same command goes on."
+        )
+
+
 def ended(code: int) -> str:
     """How a process ended, in words."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def facts(run: Run) -> dict:
-    """What a run did in its time, and what it took."""
-    last = dict(zip(COLUMNS, read_csv(run.log, len(COLUMNS))[-1], strict=True))
-    seconds, images, scores, had = float(last["seconds"]), int(last["images"]), run.scores(), sittings(run)
+    """What a run did in its time, and what it took; raises UsageError where what tells that was removed."""
+    if gone := removed(run):
+        raise UsageError(
+            f"{run.folder} has no {' and no '.join(gone)} any more, and so nothing tells what was trained there."
+            " Put that back, or remove the folder: the same command trains it again."
+        )
+    iterations, images, seconds = map(float, run.logged(1)[-1, :3])
+    scores, had = run.scores(), sittings(run)
     return {
-        "config": {name: value for name, value in configuration(run).items() if name not in ("cache_dir", "run")},
+        "config": {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")},
         "weights": weights(run),
         "seconds": seconds,
-        "iterations": int(last["iteration"]),
-        "images": images,
+        "iterations": int(iterations),
+        "images": int(images),
         "images_per_second": images / seconds,
         "scoring_share": scores[-1]["cost"] / seconds if scores else 0.0,
         "wall_seconds": sum(sitting["wall_seconds"] or 0 for sitting in had),
@@ -171,9 +170,12 @@ def facts(run: Run) -> dict:
     }
 
 
-def configuration(run: Run) -> dict:
-    """What is in a run's config.json."""
-    return read(run.folder / "config.json", dict, set())
+def removed(run: Run) -> list[str]:
+    """What `facts` needs and is not there."""
+    return [
+        *([] if len(run.logged(1)) else ["log.csv"]),
+        *([] if checkpoints.listed(run.checkpoints) else ["checkpoints"]),
+    ]
 
 
 def weights(run: Run) -> dict[str, int]:

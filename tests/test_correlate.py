@@ -48,6 +48,28 @@ def test_the_command(tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
+    ("keep", "message"),
+    [
+        (lambda rows: [], "log.csv has no losses of iterations 1 to 2."),
+        (lambda rows: rows[:4] + rows[6:], "log.csv has no losses of iterations 5 to 6."),
+        (lambda rows: [*rows[:4], rows[4].replace("1.0,", "one,", 1)], "log.csv is damaged: move it away"),
+        (None, "log.csv has no losses of iterations 1 to 2."),
+    ],
+)
+def test_a_log_that_is_not_whole(tmp_path, capsys, keep, message):
+    """None, one with a gap or a word in it: exit code 2, and the iterations that are missing."""
+    log = finished(tmp_path / "run").log
+    header, *rows = log.read_text().splitlines()
+    if keep:
+        log.write_text("\n".join([header, *keep(rows)]))
+    else:
+        log.unlink()
+    assert correlate.main([str(log.parent)]) == 2
+    printed = capsys.readouterr()
+    assert message in printed.err and printed.err.count("\n") == 1 and printed.out == ""
+
+
+@pytest.mark.parametrize(
     ("made", "message"),
     [(False, "is not the folder of a run"), (True, "has 4 scores; 5 is the least. Train it with --score-every N")],
 )

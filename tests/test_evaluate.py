@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
@@ -345,6 +346,30 @@ def test_no_foreign_code(copied, capsys):
     (folder / "generator.keras").unlink()
     assert run(folder) == 2
     assert "has no generator.keras yet" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("part", ["config.json", "model.weights.h5"])
+def test_a_damaged_generator_is_named(copied, capsys, part):
+    """One byte of what the zip holds is another one: exit 2, in a line, whatever it is that finds out."""
+    path = Path(copied("photos", "damaged")) / "generator.keras"
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        info = file.getinfo(part)
+    start = info.header_offset + 30 + len(part)
+    content[start + info.compress_size // 2] ^= 1
+    path.write_bytes(content)
+    assert run(path.parent) == 2
+    error = capsys.readouterr().err
+    assert "generator.keras is not a generator that can be opened" in error and error.count("\n") == 1
+
+
+def test_without_mtcnn(there, capsys, monkeypatch):
+    """What is to be installed is told before any work."""
+    monkeypatch.setattr(features, "installed", lambda name: False)
+    assert run("output/photos") == 2
+    captured = capsys.readouterr()
+    assert captured.err == "evaluate: The network onet is not installed, or not whole: pip install mtcnn==1.0.0\n"
+    assert captured.out == ""
 
 
 def test_a_full_disk_is_no_traceback(there, capsys, monkeypatch):

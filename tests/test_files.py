@@ -1,10 +1,12 @@
-"""Files are whole or absent."""
+"""Files are whole or absent; those that are neither any more are named."""
 
+import json
 import os
 
 import pytest
 
-from gan.files import atomic
+from gan.errors import UsageError
+from gan.files import atomic, read_csv, read_json, write_json
 
 
 def test_appears_at_the_end_only(tmp_path):
@@ -40,3 +42,37 @@ def test_permissions_follow_the_umask(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("text", [b"{", b"", b"\xff", b"3", b"null", b"[1]", b'[{"a": 1}]', b'"a"', b'{"b": 1}'])
+def test_a_damaged_dictionary_is_named(tmp_path, text):
+    """What is no JSON, no dictionary, or one without its names: the file, and what to do."""
+    path = tmp_path / "it.json"
+    write_json(path, {"a": 1, "c": []})
+    assert read_json(path, names={"a"}) == {"a": 1, "c": []}
+    path.write_bytes(text)
+    with pytest.raises(UsageError, match=r"it\.json is damaged: move it away, and the same command goes on without it"):
+        read_json(path, names={"a"})
+
+
+@pytest.mark.parametrize("text", ["{}", "[1]", "[[]]", '[{"a": 1}, {}]', '["a"]', "{"])
+def test_a_damaged_list_is_named(tmp_path, text):
+    """Every one of a list must be a dictionary with its names; none is none too few."""
+    path = tmp_path / "it.json"
+    for whole in ([], [{"a": 1}, {"a": 2, "b": 3}]):
+        path.write_text(json.dumps(whole))
+        assert read_json(path, list, {"a"}) == whole
+    path.write_text(text)
+    with pytest.raises(UsageError, match=r"it\.json is damaged"):
+        read_json(path, list, {"a"})
+
+
+def test_a_table_that_is_no_text(tmp_path):
+    """Rows of another length, or that do not begin with a number, are none; bytes that are no text are told."""
+    path = tmp_path / "it.csv"
+    assert read_csv(path, 2) == []
+    path.write_text("a,b\n1,x\n2\n\u00b2,y\n3,z,0\n4,w\n")
+    assert read_csv(path, 2) == [["1", "x"], ["4", "w"]]
+    path.write_bytes(b"a,b\n1,\xff\n")
+    with pytest.raises(UsageError, match=r"it\.csv is damaged"):
+        read_csv(path, 2)

@@ -191,10 +191,30 @@ def test_thresholds():
     assert list(health.examine(np.concatenate([still, even]))) == []  # only the last 500 count
 
 
+def test_smoothed_labels_lower_the_threshold():
+    """Real faces whose target is 0.7: a D that says 0.7 of all and 0 of fakes wins as surely as one that says 1."""
+    sure = np.tile([0.5, 3.0, 0.7, 0.0], (health.WINDOW, 1)) + np.random.default_rng(0).normal(0, 1e-3, (500, 4))
+    assert list(health.examine(sure)) == []
+    assert list(health.examine(sure, smoothing=0.3)) == ["discriminator winning"]
+    assert list(health.examine(sure - [0, 0, 0.08, 0], smoothing=0.3)) == []  # 0.62 is below 0.9 x 0.7
+
+
+def test_nothing_is_advised_that_is_there_already():
+    """Of a penalty that is on, a larger weight; of float32, not float32 again."""
+    still = np.tile([0.5, 3.0, 1.0, 0.0], (health.WINDOW, 1))
+    score = {"diversity": 0.1, "copying": 0, "copied": 0.0}
+    for penalised in (False, True):
+        found = health.examine(still, 0.0, score, penalised=penalised)
+        for name in ("discriminator winning", "collapse"):
+            assert ("--penalty r1" in found[name]) is not penalised
+        assert ("--penalty-weight" in found["discriminator winning"]) is penalised
+    assert "--precision" not in health.lost("float32") and "--precision float32 or" in health.lost("mixed_float16")
+
+
 def test_each_says_what_to_do():
     """Each has a sentence of what is seen and one of what to try, with flags that train.py knows."""
     flags = {"--" + field.name.replace("_", "-") for field in dataclasses.fields(Config)}
-    for name, advice in [*sick().items(), ("NaN", health.LOST)]:
+    for name, advice in [*sick().items(), ("NaN", health.lost("mixed_float16"))]:
         named = set(re.findall(r"--[a-z-]+", advice))
         assert named and named <= flags, name
         assert re.search("Try|Stop earlier", advice) and not advice.endswith("."), name

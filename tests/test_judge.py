@@ -107,6 +107,32 @@ def test_patience(opened, kids, patience, exhausted):
     assert one.best == {(1, 1): 1, (-1, -2, -1.5, -1.9): 3}.get(tuple(kids), kids.index(min(kids)) if kids else -1)
 
 
+@pytest.mark.parametrize(
+    ("iteration", "kept", "preferred"),
+    [
+        (30, 10, True),  # the best so far
+        (30, 30, False),  # it is that already
+        (20, 10, False),
+        (20, None, True),  # the best was lost: what there is
+        (20, 99, True),  # or is of an iteration that was never scored
+        (25, 10, False),  # not scored
+    ],
+)
+def test_which_is_kept(opened, iteration, kept, preferred):
+    """The best; where its generator was lost, the best of what is left."""
+    one = judging()
+    one.resume(rows([3.0, 5.0, 2.0]) if iteration == 30 else rows([3.0, 5.0]))
+    assert one.prefers(iteration, kept) is preferred
+
+
+def test_what_is_kept_after_a_loss(opened):
+    """Of 1, lost, and then 9, kept: 6 is kept in its place, and 12 is not."""
+    for kid, preferred in [(6.0, True), (12.0, False)]:
+        one = judging()
+        one.resume(rows([1.0, 9.0, kid]))
+        assert one.prefers(30, 20) is preferred
+
+
 def test_too_short_a_run_is_not_scored(opened):
     """Where a twentieth of the run would not even open the network, it is not opened, unless that is asked for."""
     one = judging(samples=64)
@@ -210,6 +236,42 @@ def test_a_network_that_is_gone(opened):
         judging().resume([{**rows([1.0])[0], "network": "vgg"}])
 
 
+@pytest.mark.parametrize("what", ["open_network", "detector", "make"])
+def test_a_scorer_that_fails(opened, monkeypatch, what):
+    """Whatever fails, in opening or in looking, it is said once, and the training goes on without scores."""
+
+    def failing(*given):
+        raise RuntimeError("out of\nmemory")
+
+    one = judging(failing if what == "make" else lambda count: faces(count, 3), samples=64, forced=True)
+    if what != "make":
+        monkeypatch.setattr(judge, what, failing)
+    assert one.able(1e6)
+    with pytest.warns(UserWarning, match="no more scores: out of memory"):
+        assert one.look(10, 1e6, 20) is None
+    assert not one.able(1e6) and not one.able(1e6, 1)
+    assert one.in_words(1.0, 1e6) == "No score: out of memory."
+
+
+@pytest.mark.parametrize("there", [[], ["vgg"]])
+def test_nothing_to_score_with(monkeypatch, there):
+    """Without mtcnn: scores that are asked for are refused at the start, others given up; drawn faces need no detector.
+
+    Where no face was held out, nothing is said.
+    """
+    monkeypatch.setattr(judge, "offline", lambda: there)
+    monkeypatch.setattr(judge, "installed", lambda name: False)
+    with pytest.raises(UsageError, match=r"--score-every: what scores is not installed.*pip install mtcnn==1\.0\.0"):
+        judging(forced=True).resume([])
+    one = judging()
+    with pytest.warns(UserWarning, match="no more scores: what scores is not installed"):
+        one.resume([])
+    assert not one.able(1e6)
+    Judge(Real(faces(9, 1), np.arange(0)), real(faces(9, 1)), make=None, forced=True).resume([])
+    if there:
+        judging(forced=True, photographs=False).resume([])
+
+
 def test_scores_that_are_asked_for_have_no_end(opened, clock):
     """--score-every scores, whatever it takes."""
     one = slow(clock, forced=True)
@@ -272,10 +334,14 @@ def test_in_words(opened):
     """The best score and what scoring cost; or why there is none, and what to type."""
     one = judging()
     one.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
-    assert one.in_words(200.0, 400.0) == (
+    assert one.in_words(200.0, 400.0, 20) == (
         "Best of 3 scores: kid-quick, centred, 1,201 at iteration 20 (low is good), kept as best.keras."
         " Scoring took 2.5% of the training's time."
     )
+    assert "20 (low is good), but lost with a damaged checkpoint; best.keras is of 30." in one.in_words(
+        200.0, 400.0, 30
+    )
+    assert "20 (low is good), but lost with a damaged checkpoint; the next is kept." in one.in_words(200.0, 400.0)
     assert "--score-every N scores all the same" in judging().in_words(LIMIT, LIMIT)
     waiting = "No score yet; --score-every N scores whatever it takes."
     assert judging(forced=True).in_words(3.0, 9.0) == judging().in_words(3.0, 9000.0) == waiting

@@ -37,6 +37,14 @@ def test_by_hand():
     assert below.share == pytest.approx(1 / 3)
 
 
+def test_without_an_interval():
+    """Of no resamples there is none, and all else is the same."""
+    given = np.array([1.0, 1, 4]), np.array([2.0, 1, 2]), np.arange(1, 200) / 100, np.ones(199)
+    whole, bare = memorisation(*given)._asdict(), memorisation(*given, resamples=0)._asdict()
+    assert np.isnan([bare.pop(name) for name in ("low", "high")]).all()
+    assert bare == {name: whole[name] for name in bare} and whole["low"] < whole["high"]
+
+
 def test_few_unseen_faces_widen_the_interval():
     """Sides of n and m faces of one law vary as 1 / n + 1 / m: 25 for 400 make the interval some three times wider."""
     draws = np.random.default_rng(5).uniform(0.5, 1.5, 825)

@@ -180,6 +180,32 @@ def test_last_losses(run):
     np.testing.assert_array_equal(np.float32(found), [[np.float32(i / 7 + k) for k in range(4)] for i in (2, 3)])
 
 
+@pytest.mark.parametrize(
+    ("name", "text", "read"),
+    [
+        ("best.json", '{"kid": 1.0}', Run.best),
+        ("best.json", "{", Run.generator),
+        ("metrics.csv", ",".join(["3"] * 4 + ["64", "many", *["1"] * 6]), Run.scores),
+        ("metrics.csv", ",".join(["3", *[""] * 11]), Run.scores),
+        ("log.csv", "1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.last_losses(5)),
+    ],
+)
+def test_damage_is_named(run, name, text, read):
+    """What is no longer as it was written: the file, and what to do, in a line."""
+    run.claim(settings())
+    (run.folder / name).write_text(text)
+    with pytest.raises(UsageError, match=f"{name} is damaged: move it away, and the same command goes on without it"):
+        read(run)
+
+
+def test_a_generator_of_which_nothing_is_known(run):
+    """Checkpoints may be removed; where the log is gone too, nothing tells its iteration."""
+    run.claim(settings())
+    run.save_generator(small_model(2.0))
+    with pytest.raises(UsageError, match=r"run has neither checkpoints nor log\.csv"):
+        run.generator()
+
+
 def small_model(value):
     """A network of one weight."""
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1, use_bias=False)])
@@ -257,6 +283,14 @@ def test_grids_and_samples(run):
         assert list(samples["iterations"]) == [0, 150, 999_999, 1_000_000]
         assert samples["images"].dtype == np.uint8
         np.testing.assert_array_equal(samples["images"], [faces[i] for i in sorted(faces)])
+
+
+def test_samples_of_no_grid(run):
+    """Where all pictures were removed there is nothing to collect, and what was collected stays."""
+    run.folder.mkdir(parents=True)
+    (run.folder / "samples.npz").write_bytes(b"as it was")
+    run.save_samples(16, 5)
+    assert (run.folder / "samples.npz").read_bytes() == b"as it was"
 
 
 def test_save_generator(run):

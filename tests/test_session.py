@@ -114,8 +114,10 @@ def test_the_end_is_saved(tmp_path, monkeypatch, tick):
     assert run.grid(5).exists() and (run.folder / "generator.keras").exists()
 
 
-@pytest.mark.parametrize("tick", [0.001, 0.3, 0.7])
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    ("tick", "number"),
+    [(0.001, signal.SIGINT), (0.3, signal.SIGINT), (0.7, signal.SIGINT), (0.3, signal.SIGTERM)],
+)
 def test_a_stop_is_saved(tmp_path, monkeypatch, capsys, tick, number):
     """Ctrl-C or SIGTERM in a step: that step is finished and saved, however slow it is, and the exit code says why."""
     game = Game(at=4, do=lambda: os.kill(os.getpid(), number))
@@ -211,9 +213,11 @@ def test_killed_before_the_picture(tmp_path, monkeypatch, minutes):
 class Drifting(Game):
     """A game that is best after its 9th step; how far it is from there is the bias of its averaged network."""
 
+    far = staticmethod(lambda iteration: abs(iteration - 9))
+
     def train_step(self, real):
         losses = super().train_step(real)
-        self.shown.weights[1].assign(np.full(16 * 16 * 3, abs(int(self.iteration) - 9), np.float32))
+        self.shown.weights[1].assign(np.full(16 * 16 * 3, self.far(int(self.iteration)), np.float32))
         return losses
 
     def judge(self, patience=0, **options):
@@ -320,6 +324,56 @@ def test_a_best_that_has_not_been_yet(tmp_path, opened):
     assert best(run) == (3, [6.0] * 768)
     drifted(tmp_path, 0, total=9)
     assert best(run)[0] == 9
+
+
+@pytest.mark.parametrize(("ninth", "kept"), [(0, 9), (6, 9), (12, 6)])
+def test_a_best_that_was_lost(tmp_path, capsys, opened, ninth, kept):
+    """Scored at 3, 6 and, best of all, 9, whose checkpoint is lost: the best that is left is kept, and named.
+
+    best.keras of 9 was never of this run, and that of 3 is gone. So that of 6 is kept, from which the run goes on, and
+    of 9, once it is there again, if it is better than that, though not so good as 3.
+    """
+    distances = {3: 3, 6: 9, 9: 0}
+    game = Drifting()
+    game.far = lambda iteration: distances.get(iteration, 15)
+    _, run = drifted(tmp_path, 0, total=9, game=game)
+    assert best(run)[0] == 9
+    checkpoints.listed(run.checkpoints)[-1].unlink()
+    drifted(tmp_path, 0, total=6)
+    assert best(run) == (6, [9.0] * 768)
+    distances[9] = ninth
+    again = Drifting()
+    again.far = game.far
+    capsys.readouterr()
+    drifted(tmp_path, 0, total=9, game=again)
+    assert best(run) == (kept, [float(distances[kept])] * 768)
+    assert [row["iteration"] for row in run.scores()] == [3, 6, 9]
+    lost = f"at iteration 3 (low is good), but lost with a damaged checkpoint; best.keras is of {kept}."
+    assert (lost if ninth else "at iteration 9 (low is good), kept as best.keras.") in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("total", "every", "left"), [(7, 2, [4, 3, 2, 1]), (6, 2, [3, 2, 1]), (40, 0, [*range(20, 0, -1)])]
+)
+def test_as_many_scores_are_left_as_there_will_be(tmp_path, total, every, left):
+    """One at each multiple of --score-every, and one at the end: so many share a twentieth of the run's time."""
+    told, judge = [], nobody()
+    judge.able = lambda planned, left: True
+    judge.look = lambda iteration, planned, left: told.append(left)
+    played(tmp_path, Game(), total, sample_every=total, score_every=every, judge=judge)
+    assert told == left
+
+
+@pytest.mark.filterwarnings("ignore:no more scores")
+def test_a_scorer_that_fails_costs_nothing(tmp_path, capsys, opened):
+    """A run that cannot be scored is saved all the same, to its end, and says why it has no scores."""
+    game = Drifting()
+    judge = game.judge()
+    judge.make = lambda count: 1 / 0
+    code, run = played(tmp_path, game, 9, score_every=3, judge=judge)
+    assert code == 0 and pictures(run) == [0, 3, 6, 9] and run.scores() == []
+    assert [path.stem for path in checkpoints.listed(run.checkpoints)] == ["000000006", "000000009"]
+    assert "No score: division by zero." in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("ignored", [True, False])

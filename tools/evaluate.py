@@ -10,7 +10,6 @@ Adds to scores.json in the run's folder, and draws nearest.png: the samples that
 
 import argparse
 import dataclasses
-import json
 import signal
 import sys
 import warnings
@@ -21,11 +20,12 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import memorisation, progress, scores, side_by_side
+from gan import checkpoints, memorisation, progress, scores, side_by_side
 from gan.config import Config
 from gan.errors import RunError, UsageError
+from gan.files import read_json, write_json
 from gan.images import grid, write_png
-from gan.runs import Run, write_json
+from gan.runs import Run
 from gan.scores import HELD_OUT, MOST_HELD, Real, differing
 from gan.similarity import similarity
 
@@ -137,6 +137,8 @@ def opened_networks(arguments: argparse.Namespace, cache: Path) -> list:
     devices.prepare("float32")
     from gan import features, inception
 
+    if not features.installed("onet"):  # with which comes what looks for faces
+        raise features.missing("onet")
     graph, networks = Path(arguments.inception).expanduser() if arguments.inception else None, []
     for name in dict.fromkeys(arguments.network or features.offline()):
         if name == "inception":
@@ -186,11 +188,8 @@ def protocol(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
 
 
 def kept(path: Path) -> list[dict]:
-    """What earlier evaluations found. Raises UsageError where the file of it is damaged."""
-    try:
-        return [dict(result) for result in json.loads(path.read_text("utf-8"))] if path.exists() else []
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is damaged ({error}): move it away, and evaluate again.") from error
+    """What earlier evaluations found; raises UsageError where the file of it is damaged."""
+    return read_json(path, list) if path.exists() else []
 
 
 def opened(whose: str, config, cache: Path):
@@ -212,7 +211,7 @@ def made(path: Path, config, count: int, seed: int) -> np.ndarray:
 
     try:
         generator = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (OSError, ValueError, TypeError, KeyError) as error:
+    except (*checkpoints.DAMAGE, TypeError) as error:
         reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
         raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
     noise = NOISES[config.noise_distribution]((count, *generator.input_shape[1:]), (seed, -3))
