@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import math
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -135,6 +136,28 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     if Path(config.name).name != config.name or config.name in (".", ".."):
         parser.error(f"argument --run: {config.name!r} is not the name of a folder")
     return config, dry_run
+
+
+def departures(config: Config) -> dict:
+    """The settings of a configuration that are not as its recipe has them."""
+    usual = {**dataclasses.asdict(Config()), **RECIPES.get(config.recipe, {}), "recipe": config.recipe}
+    return {name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]}
+
+
+def command(config: Config) -> str:
+    """The command line that gives a configuration: its recipe and what departs from that, quoted for a shell."""
+    if config.recipe not in RECIPES:  # an older version's
+        config = dataclasses.replace(config, recipe="default", run=config.name)
+    words = [] if config.recipe == "default" else ["--recipe", config.recipe]
+    for name, value in departures(config).items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif str(value).startswith("-"):
+            words.append(f"{flag}={value}")  # else it looks like a flag itself
+        else:
+            words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(["python", "train.py", *words])
 
 
 # The titles of --help, each before its first field.

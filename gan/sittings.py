@@ -11,8 +11,6 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
-
 from gan import checkpoints
 from gan import machine as machines
 from gan.errors import UsageError
@@ -158,7 +156,7 @@ def facts(run: Run) -> dict:
     seconds, images, scores, had = float(last["seconds"]), int(last["images"]), run.scores(), sittings(run)
     return {
         "config": {name: value for name, value in configuration(run).items() if name not in ("cache_dir", "run")},
-        "weights": weights(run),
+        "weights": checkpoints.weights(checkpoints.listed(run.checkpoints)[-1]),
         "seconds": seconds,
         "iterations": int(last["iteration"]),
         "images": images,
@@ -174,13 +172,3 @@ def facts(run: Run) -> dict:
 def configuration(run: Run) -> dict:
     """What is in a run's config.json."""
     return read(run.folder / "config.json", dict, set())
-
-
-def weights(run: Run) -> dict[str, int]:
-    """How many weights each network has, told from the newest checkpoint: all but the states of random generators."""
-    counts = {"generator": 0, "discriminator": 0}
-    with np.load(checkpoints.listed(run.checkpoints)[-1], allow_pickle=False) as file:
-        for name in file.files:
-            if (part := name.split("/")[0]) in counts and (array := file[name]).dtype.kind == "f":
-                counts[part] += array.size
-    return counts
