@@ -17,6 +17,7 @@ from pathlib import Path
 from gan.config import Config
 from gan.errors import UsageError
 from gan.files import atomic
+from gan.side_by_side import LEGEND
 from gan.summary import look, shown, summarise
 
 PARTS = Path(__file__).parent / "page"
@@ -45,6 +46,7 @@ class Page:
             "program": self.program,
             "folder": shown(self.folder.absolute().name),
             "written": int(time.time()),
+            "legend": LEGEND,
             "defaults": dataclasses.asdict(Config()),
             "runs": runs,
             "leftOut": left_out,
@@ -84,8 +86,8 @@ class Page:
         for path in sorted(self.folder.glob("*/config.json")):
             folder = path.parent
             try:
-                digest, grids = look(folder)
-                key = f"{digest} {folder.name}"
+                seen, grids = look(folder)
+                key = f"{seen} {folder.name}"
                 run = kept.get(key) or {"key": key, **summarise(folder, grids)}
                 json.dumps(run, allow_nan=False)  # a browser knows no NaN
                 runs.append(run)

@@ -13,6 +13,7 @@ import numpy as np
 from gan import checkpoints, health, plots, progress
 from gan.config import Config
 from gan.errors import RunError
+from gan.gallery import Page
 from gan.images import to_uint8
 from gan.runs import Run
 from models.layers import portable
@@ -34,6 +35,7 @@ class Session:
         self.seconds, self.waited = 0.0, 0.0  # of training, and of that for data
         self.each = 0.0  # seconds that an iteration takes now
         self.stopped_by = 0  # a signal's number
+        self.page = Page(run.folder.parent)  # of this run and those beside it
         self.portable = portable(game.averaged)  # made once: Keras keeps a part of every model it ever made
 
     def play(self) -> int:
@@ -202,6 +204,8 @@ class Session:
             if best:
                 self.run.save_best(self.portable, self.judge.rows[self.judge.best], self.judge.protocol)
             plots.chart(self.run.log, self.judge.rows, self.run.folder / "loss.png")
+        if picture:
+            self.page.refresh()
 
     def fail(self, iteration: int) -> None:
         """Ends a run that has lost its way."""
@@ -214,13 +218,14 @@ class Session:
     def farewell(self) -> int:
         """Collects the samples, says what there is and what to do next. Returns the exit code."""
         self.run.save_samples(self.config.image_size, SAMPLES)
+        self.page.refresh()
         images, seconds = self.iteration * self.config.images_per_iteration, max(self.seconds, 1e-9)
         print(
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
             f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
         )
         print(self.judge.in_words(seconds, self.planned()))
-        print(f"Pictures, losses and generator.keras are in {self.run.folder}.")
+        print(f"Pictures, losses and generator.keras are in {self.run.folder}; {self.page.path} shows all runs.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")
             return 128 + self.stopped_by

@@ -38,7 +38,12 @@ def look(folder: Path) -> tuple[str, list[int]]:
                 status = entry.stat()
                 seen.append((entry.name, status.st_mtime_ns, status.st_size))
     grids.sort()
-    return hashlib.blake2b(repr((sorted(seen), grids)).encode(), digest_size=8).hexdigest(), grids
+    return digest(sorted(seen), grids), grids
+
+
+def digest(*parts) -> str:
+    """16 hexadecimal digits of anything that looks the same whenever it is."""
+    return hashlib.blake2b(repr(parts).encode(), digest_size=8).hexdigest()
 
 
 def summarise(folder: Path, grids: list[int]) -> dict:
@@ -172,19 +177,26 @@ def scores(run: Run, settings: Config) -> dict:
     kept = sorted({best, len(rows) - 1, *range(0, len(rows), -(-len(rows) // POINTS))})
     names = ("kid", "face_rate", "diversity", "memorisation")
     found = {name: [rounded(rows[i][name]) for i in kept] for name in names}
-    return {"scores": {"network": rows[-1]["network"], "iteration": [rows[i]["iteration"] for i in kept], **found}}
+    network, iterations = rows[-1]["network"], [rows[i]["iteration"] for i in kept]
+    return {"scores": {"network": network, "alike": alike(run, settings, network), "iteration": iterations, **found}}
+
+
+def alike(run: Run, settings: Config, network: str) -> str:
+    """What scores on the way have in common where they may stand side by side."""
+    return digest(network, run.faces() or settings.data, settings.holdout, settings.image_size)
 
 
 def best(run: Run, settings: Config) -> dict:
-    """The best score on the way, by which it was measured. What reads alike there is alike."""
+    """The best score on the way, and how it was measured."""
     score = json.loads((run.folder / "best.json").read_text("utf-8"))
-    data, size = run.faces() or settings.data, settings.image_size
+    name, size = f"kid-{score['network']}", settings.image_size
     return {
         "best": {
-            "name": f"kid-{score['network']}",
+            "name": name,
             "value": finite(score["kid"]),
             "iteration": int(score["iteration"]),
-            "measured": f"kid-{score['network']} while training on {data} at {size} x {size}",
+            "measured": f"{name} while training on {settings.data} at {size} x {size}",
+            "alike": alike(run, settings, score["network"]),
         }
     }
 
@@ -206,7 +218,6 @@ def evaluation(run: Run, result: dict) -> dict:
     protocol, reference, scores = result["protocol"], result["protocol"]["reference"], result["scores"]
     name = next((name for name in FINEST if name in scores), None)
     whose = "held-out faces" if reference["data"] == HELD_OUT else f"faces of {reference['data']}"
-    alike = hashlib.blake2b(repr((protocol["networks"], reference)).encode(), digest_size=2).hexdigest()
     return {
         "told": side_by_side.told(run.folder.name, result),
         "networks": list(protocol["networks"]),
@@ -218,7 +229,8 @@ def evaluation(run: Run, result: dict) -> dict:
             "name": name,
             "value": finite(scores[name]),
             "iteration": int(result["generator"]["iteration"]),
-            "measured": f"{name} of {protocol['samples']:,} samples against {reference['faces']:,} {whose} ({alike})",
+            "measured": f"{name} of {protocol['samples']:,} samples against {reference['faces']:,} {whose}",
+            "alike": digest(name, protocol["samples"], protocol["networks"], reference),
         },
     }
 

@@ -4,7 +4,9 @@ const HEIGHT = 132, LEFT = 44, BOTTOM = 20, TOP = 6, RIGHT = 8;
 /** A symmetric logarithm: scores go from hundreds of thousands to about 0, on either side of it. */
 const SCALES = {
   linear: { to: (value) => value, ticks: [] },
-  symlog: { to: (value) => Math.sign(value) * Math.log10(1 + Math.abs(value) / 10), ticks: [0, 10, 100, 1e3, 1e4, 1e5, 1e6] },
+  symlog: {
+    to: (value) => Math.sign(value) * Math.log10(1 + Math.abs(value) / 10), ticks: [0, 10, 100, 1e3, 1e4, 1e5, 1e6],
+  },
 };
 
 /** The value of a line at x, between its two neighbours; its first and last beyond its ends. */
@@ -29,7 +31,7 @@ function ticks(low, high, about, steps = [1, 2, 5, 10]) {
   const size = steps.length > 4 ? 1 : 10 ** Math.floor(Math.log10(span / about));
   const step = size * (steps.find((one) => one * size >= span / about) ?? steps.at(-1));
   const found = [];
-  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * span; i++) found.push(i * step);
+  for (let i = Math.ceil(low / step - 1e-9); i * step <= high + 1e-9 * span; i++) found.push(i * step || 0); // not -0
   return found;
 }
 
@@ -43,7 +45,8 @@ class Chart {
     if (!(this.high > this.low)) this.high = this.low + 1;
     this.svg = draw("svg", { role: "img", "aria-label": `${title}: ${lines.map((line) => line.label).join(", ")}` });
     this.values = lines.map(() => make("b"));
-    const keys = lines.map((line, i) => make("li", { class: `line${line.colour ?? i}` }, make("i"), line.label, " ", this.values[i]));
+    const keys = lines.map((line, i) =>
+      make("li", { class: `line${line.colour ?? i}` }, make("i"), line.label, " ", this.values[i]));
     this.element = make("figure", { class: "chart" },
       make("figcaption", {}, make("strong", {}, title), make("ul", {}, keys)), this.svg);
     const press = (event) => {
@@ -72,21 +75,24 @@ class Chart {
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     this.marker = draw("line", { class: "marker", y1: TOP, y2: HEIGHT - BOTTOM });
     this.dots = this.lines.map((line, i) => draw("circle", { class: `line${line.colour ?? i}`, r: 3.5 }));
-    this.svg.replaceChildren(...this.rules(), ...this.lines.map((line, i) => this.path(line, i)), this.marker, ...this.dots);
+    const paths = this.lines.map((line, i) => this.path(line, i));
+    this.svg.replaceChildren(...this.rules(), ...paths, this.marker, ...this.dots);
     this.mark(this.at);
   }
 
   /** The grid with its numbers. */
   rules() {
-    const known = this.scale.ticks.filter((tick) => tick >= this.low && tick <= this.high);
-    const across = known.length > 2 ? known.filter((tick, i) => !i || this.y(known[i - 1]) - this.y(tick) > 12) : ticks(this.low, this.high, 3);
+    const known = this.scale.ticks.filter((tick) => tick >= this.low && tick <= this.high)
+      .filter((tick, i, all) => !i || this.y(all[i - 1]) - this.y(tick) > 12);
+    const across = known.length > 2 ? known : ticks(this.low, this.high, 3);
     const down = ticks(0, this.along.most, Math.max(2, this.width / 130), this.along.steps);
+    const text = (tick) => (Math.abs(tick) >= 1000 ? short(tick) : String(Number(tick.toPrecision(3))));
     return [
       ...across.map((tick) => draw("g", { class: "rule" },
         draw("line", { x1: LEFT, x2: this.width - RIGHT, y1: this.y(tick), y2: this.y(tick) }),
-        draw("text", { x: LEFT - 6, y: this.y(tick) + 3.5, "text-anchor": "end" }, short(tick) === "0" && tick ? few(tick) : tick < 10 && tick % 1 ? String(Number(tick.toPrecision(3))) : short(tick)))),
+        draw("text", { x: LEFT - 6, y: this.y(tick) + 3.5, "text-anchor": "end" }, text(tick)))),
       ...down.map((tick) => draw("text", {
-        class: "under", x: this.x(tick), y: HEIGHT - 4,
+        x: this.x(tick), y: HEIGHT - 4,
         "text-anchor": !tick ? "start" : this.x(tick) > this.width - 40 ? "end" : "middle",
       }, this.along.say(tick))),
     ];

@@ -16,11 +16,13 @@ const sizes = (run) => `${run.size} × ${run.size}`;
 const shortData = (run) => String(setting(run, "data")).replace(/[\\/]+$/, "").split(/[\\/]/).at(-1) || "data";
 const section = (title, ...content) => make("section", {}, make("h2", {}, title), content);
 const flagName = (name) => name.replaceAll("_", "-");
-const value = (one) => (Array.isArray(one) ? one.join(", ") : one === true ? "yes" : one === false ? "no" : one === "" ? "–" : String(one));
+const WORDS = new Map([[true, "yes"], [false, "no"], ["", "–"]]);
+const value = (one) => WORDS.get(one) ?? (Array.isArray(one) ? one.join(", ") : String(one));
 
 /** A command that can be copied. */
 function command(run) {
-  const code = make("code", {}, run.command);
+  const [first, ...flags] = run.command.split(/ (?=--)/); // each stays on one line if it can
+  const code = make("code", {}, first, flags.map((flag) => [" ", make("span", {}, flag)]));
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(run.command);
@@ -30,7 +32,8 @@ function command(run) {
       tell("Selected: press Ctrl-C to copy");
     }
   };
-  return section("Command", make("div", { class: "command" }, make("pre", { tabindex: 0, "aria-label": "The run's command line" }, code),
+  return section("Command", make("div", { class: "command" },
+    make("pre", { tabindex: 0, role: "region", "aria-label": "The run's command line" }, code),
     make("button", { type: "button", click: copy }, "Copy")));
 }
 
@@ -49,14 +52,15 @@ function configuration(run) {
 function evaluation(one) {
   return [
     one.told.map((line) => make("p", { class: "note" }, line.trim())),
-    make("p", { class: "note" }, "Networks: ", one.networks.join(", "), ". All of kid, its spread and its floor is × 1000. A floor is what training faces score in place of samples."),
+    make("p", { class: "note" }, `Networks: ${one.networks.join(", ")}. ${DATA.legend}`),
     terms(one.rows.map(([name, number]) => [name, number]), { class: "settings scores" }),
   ];
 }
 
 /** What is wrong, or was not read. */
 function warnings(run) {
-  const ailing = Object.entries(run.ailing ?? {}).map(([name, advice]) => make("li", {}, make("strong", {}, name), `. ${advice}.`));
+  const ailing = Object.entries(run.ailing ?? {}).map(([name, advice]) =>
+    make("li", {}, make("strong", {}, name), `. ${advice}.`));
   const notes = run.notes.map((note) => make("li", {}, note));
   return ailing.length + notes.length ? make("ul", { class: "warnings" }, ailing, notes) : null;
 }
@@ -71,31 +75,35 @@ function sittings(run) {
 }
 
 function details(run) {
-  const evaluated = (run.evaluated ?? []).toReversed();
+  const [latest, ...others] = (run.evaluated ?? []).toReversed();
+  const more = others.length && make("details", {},
+    make("summary", {}, `${others.length} more, measured otherwise`), others.map(evaluation));
+  const rows = "In each row: a sample, the training face nearest to it, and the nearest of the faces that never trained.";
+  const alt = "Samples beside the faces nearest to them";
   return make("div", { class: "details" },
     command(run),
-    evaluated.length ? section("Scores", evaluation(evaluated[0]),
-      evaluated.length > 1 && make("details", {}, make("summary", {}, `${evaluated.length - 1} more, measured otherwise`), evaluated.slice(1).map(evaluation))) : null,
-    run.nearest ? section("Closest training faces",
-      make("p", { class: "note" }, "In each row: a sample, the training face nearest to it, and the nearest of the faces that never trained."),
-      make("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt: "Samples beside the faces nearest to them" })) : null,
+    latest && section("Scores", evaluation(latest), more || null),
+    run.nearest && section("Closest training faces", make("p", { class: "note" }, rows),
+      make("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt })),
     configuration(run));
 }
 
-/** The settings and facts in which two runs differ. */
+/** The settings and facts in which two runs differ, and their scores if these were measured alike. */
 function differences(one, other) {
-  const names = Object.keys(DATA.defaults).filter((name) => name !== "run" && value(setting(one, name)) !== value(setting(other, name)));
-  const rows = [
-    ...names.map((name) => [flagName(name), value(setting(one, name)), value(setting(other, name))]),
-    ...facts(one).map((fact, i) => [fact?.[0], fact?.[1], facts(other)[i]?.[1]]).filter(([name]) => name && !name.startsWith("kid") && !name.startsWith("fid")),
-    ["images a second", ...[one, other].map((run) => (run.seconds ? whole(run.images / run.seconds) : "–"))],
-  ];
-  const scored = one.best && other.best && (one.best.measured === other.best.measured
-    ? [[one.best.measured, few(one.best.value), few(other.best.value)]] : []);
-  return section("Differences",
-    make("div", { class: "wide" }, make("table", {},
-      make("thead", {}, make("tr", {}, make("td"), [one, other].map((run, i) => make("th", { scope: "col", class: `line${i}` }, run.name)))),
-      make("tbody", {}, [...rows, ...(scored || [])].map(([name, ...both]) =>
-        make("tr", {}, make("th", { scope: "row" }, name), both.map((cell) => make("td", {}, cell ?? "–"))))))),
-    one.best && other.best && !scored.length ? make("p", { class: "note" }, `Their best scores were measured differently (${one.best.measured}; ${other.best.measured}), so they are not shown side by side.`) : null);
+  const both = [one, other], settings = Object.keys(DATA.defaults).filter((name) => name !== "run")
+    .map((name) => [flagName(name), ...both.map((run) => value(setting(run, name)))]).filter(([, a, b]) => a !== b);
+  const known = both.map((run) => new Map(facts(run).filter(Boolean)));
+  const names = ["iterations", "images seen", "time", "parameters"];
+  const rows = [...settings, ...names.map((name) => [name, ...known.map((found) => found.get(name))]),
+    ["images a second", ...both.map((run) => run.seconds && whole(run.images / run.seconds))]];
+  const scored = one.best && other.best, alike = scored && one.best.alike === other.best.alike;
+  if (alike) rows.push([one.best.measured, few(one.best.value), few(other.best.value)]);
+  const heads = both.map((run, i) => make("th", { scope: "col", class: `line${i}` }, run.name));
+  const row = ([name, ...cells]) =>
+    make("tr", {}, make("th", { scope: "row" }, name), cells.map((cell) => make("td", {}, cell || "–")));
+  const unlike = `Their best scores were measured differently (${one.best?.measured}; ${other.best?.measured}), so they`
+    + " are not shown side by side.";
+  return section("Differences", make("div", { class: "wide" }, make("table", {},
+    make("thead", {}, make("tr", {}, make("td"), heads)), make("tbody", {}, rows.map(row)))),
+    scored && !alike && make("p", { class: "note" }, unlike));
 }

@@ -28,8 +28,8 @@ const whole = (value) => (value == null ? "–" : Math.round(value).toLocaleStri
 
 /** 1,234,567 -> 1.23 M: for places where digits would only be noise. */
 function short(value) {
-  for (const [size, unit] of [[1e9, " G"], [1e6, " M"], [1e3, " k"]]) {
-    if (value >= size) return Number((value / size).toPrecision(3)) + unit;
+  for (const [size, unit] of [[1e9, "G"], [1e6, "M"], [1e3, "k"]]) {
+    if (value >= size) return Number((value / size).toPrecision(3)) + "\u202f" + unit;
   }
   return whole(value);
 }

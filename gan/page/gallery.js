@@ -35,8 +35,8 @@ function card(run) {
       terms(facts(run, true)),
       remarks.length ? make("p", { class: "remarks" }, remarks.map((remark) => make("span", {}, remark))) : null,
       make("label", { class: "choice" }, box, "compare")));
-  const words = [run.name, setting(run, "recipe"), setting(run, "data"), setting(run, "generator"), sizes(run), ...remarks].join(" ").toLowerCase();
-  return { run, element, box, words };
+  const words = [run.name, ...["recipe", "data", "generator", "noise"].map((name) => setting(run, name)), sizes(run), ...remarks];
+  return { run, element, box, words: words.join(" ").toLowerCase() };
 }
 
 /** Marks a run for comparison; a third one takes the place of the first. */
@@ -46,9 +46,11 @@ function choose(run, wanted) {
   for (const { run: other, box } of gallery.cards) box.checked = state.chosen.includes(other);
   const [one, other] = state.chosen;
   gallery.bar.hidden = !one;
-  gallery.bar.replaceChildren(...(other
-    ? [make("span", {}, one.name, make("em", {}, " and "), other.name), make("a", { class: "button", href: link(one, other) }, "Compare")]
-    : one ? [make("span", {}, one.name, make("em", {}, ", and one more to compare it with"))] : []));
+  gallery.bar.replaceChildren();
+  if (other) {
+    fill(gallery.bar, {}, [make("span", {}, one.name, make("em", {}, " and "), other.name),
+      make("a", { class: "button", href: link(one, other) }, "Compare")]);
+  } else if (one) fill(gallery.bar, {}, [make("span", {}, one.name, make("em", {}, ", and one more to compare it with"))]);
 }
 
 /** All runs, made once. */
@@ -58,16 +60,21 @@ const gallery = {
     this.bar = make("div", { class: "bar", hidden: true, role: "region", "aria-label": "Comparison" });
     this.count = make("p", { class: "count", role: "status" });
     this.lists = make("div");
-    this.search = make("input", { type: "search", placeholder: "name, recipe, data …", "aria-label": "Filter the runs", input: () => this.order() });
-    this.sort = make("select", { change: () => this.order() }, Object.keys(SORTS).map((name) => make("option", {}, name)));
-    const recipes = [...new Set(DATA.runs.map((run) => String(setting(run, "recipe"))))].sort();
-    this.recipe = make("select", { change: () => this.order() }, make("option", { value: "" }, "all"), recipes.map((name) => make("option", { value: name }, name)));
+    const order = () => this.order();
+    this.search = make("input",
+      { type: "search", placeholder: "name, recipe, data …", "aria-label": "Filter the runs", input: order });
+    this.sort = make("select", { change: order }, Object.keys(SORTS).map((name) => make("option", {}, name)));
+    const recipes = [...new Set(DATA.runs.map((run) => setting(run, "recipe")))].sort();
+    this.recipe = make("select", { change: order }, make("option", { value: "" }, "all"),
+      recipes.map((name) => make("option", { value: name }, name)));
     const tools = make("form", { class: "tools", role: "search", submit: (event) => event.preventDefault() },
       this.search, make("label", {}, "recipe ", this.recipe), make("label", {}, "by ", this.sort));
+    const none = ["No runs yet. The first one begins with ", make("code", {}, "python train.py"), "."];
+    const written = new Date(DATA.written * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
     this.element = make("div", { class: "gallery" },
       make("header", {}, make("h1", { tabindex: -1 }, "Runs"), this.count, tools),
-      DATA.runs.length ? this.lists : make("p", { class: "lone" }, "No runs yet. The first one begins with ", make("code", {}, "python train.py"), "."),
-      this.left(), make("footer", {}, `Written ${new Date(DATA.written * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" })}, for the runs in ${DATA.folder}. A reload shows what is new.`), this.bar);
+      DATA.runs.length ? this.lists : make("p", { class: "lone" }, none), this.left(),
+      make("footer", {}, `Written ${written}, for the runs in ${DATA.folder}. A reload shows what is new.`), this.bar);
     this.order();
   },
 
@@ -80,39 +87,55 @@ const gallery = {
 
   /** Filters and sorts. Scores that were measured differently are not sorted into one list. */
   order() {
-    const words = this.search.value.toLowerCase().split(/\s+/).filter(Boolean), recipe = this.recipe.value, by = this.sort.value;
-    const shown = this.cards.filter((one) => words.every((word) => one.words.includes(word)) && (!recipe || setting(one.run, "recipe") === recipe));
+    const words = this.search.value.toLowerCase().split(/\s+/), recipe = this.recipe.value, by = this.sort.value;
+    const shown = this.cards.filter((one) =>
+      words.every((word) => one.words.includes(word)) && (!recipe || setting(one.run, "recipe") === recipe));
     const groups = new Map();
     for (const one of shown) {
-      const title = by === "best score" ? one.run.best?.measured ?? "not scored" : "";
-      groups.set(title, [...(groups.get(title) ?? []), one]);
+      const alike = by === "best score" ? (one.run.best?.alike ?? "") : "";
+      groups.set(alike, [...(groups.get(alike) ?? []), one]);
     }
-    const titles = [...groups.keys()].sort((one, other) => (one === "not scored") - (other === "not scored") || groups.get(other).length - groups.get(one).length);
-    this.lists.replaceChildren(...titles.flatMap((title) => {
-      const cards = groups.get(title);
-      if (title !== "not scored") cards.sort((one, other) => SORTS[by](one.run, other.run));
-      return [title && make("h2", { class: "measured" }, title), make("ul", { class: "cards" }, cards.map((one) => one.element))].filter(Boolean);
+    const order = [...groups].sort(([one, cards], [other, more]) => !one - !other || more.length - cards.length);
+    this.lists.replaceChildren(...order.flatMap(([alike, cards]) => {
+      if (alike || by !== "best score") cards.sort((one, other) => SORTS[by](one.run, other.run));
+      const title = by === "best score" && (alike ? cards[0].run.best.measured : "Not scored");
+      return [title && make("h2", { class: "measured" }, title),
+        make("ul", { class: "cards" }, cards.map((one) => one.element))].filter(Boolean);
     }));
     const all = this.cards.length, left = DATA.leftOut.length;
-    this.count.textContent = (shown.length < all ? `${whole(shown.length)} of ${whole(all)}` : whole(all)) + (left ? `, and ${whole(left)} left out (below)` : "");
+    this.count.textContent = (shown.length < all ? `${whole(shown.length)} of ${whole(all)}` : whole(all))
+      + (left ? `, and ${whole(left)} left out (below)` : "");
   },
 };
+
+/** What stands below the name of a run. */
+function heading(run) {
+  const words = [setting(run, "recipe"), sizes(run), shortData(run), `written ${ago(run.written)}`];
+  return [
+    make("p", { class: "sub" }, words.join(" · ")),
+    terms(facts(run), { class: "head" }),
+    make("p", { class: "note" },
+      run.best && `Best score at iteration ${whole(run.best.iteration)}: ${run.best.measured}. `, sittings(run)),
+  ];
+}
 
 /** One run, or two. */
 function open(runs) {
   const [run, other] = runs, viewer = new Viewer(runs);
-  const choice = (label, chosen, to) => make("label", {}, label, make("select", { change: (event) => (location.hash = to(RUNS.get(event.target.value))) },
-    !chosen && make("option", { value: "" }, "…"),
-    DATA.runs.filter((one) => one === chosen || !runs.includes(one)).map((one) => make("option", { value: one.path, selected: one === chosen }, one.name))));
+  const choice = (label, chosen, to) => {
+    const rest = DATA.runs.filter((one) => one === chosen || !runs.includes(one));
+    const change = (event) => (location.hash = to(RUNS.get(event.target.value)));
+    return make("label", {}, label, make("select", { change }, !chosen && make("option", { value: "" }, "…"),
+      rest.map((one) => make("option", { value: one.path, selected: one === chosen }, one.name))));
+  };
+  const pick = other
+    ? [choice("", run, (one) => link(one, other)), choice("and ", other, (one) => link(run, one))]
+    : DATA.runs.length > 1 && choice("compare with ", null, (one) => link(run, one));
   const head = make("header", {},
-    make("p", { class: "back" }, make("a", { href: "#" }, "← All runs")),
-    make("h1", { tabindex: -1 }, other ? "Two runs" : run.name),
-    other
-      ? make("p", { class: "pick" }, choice("", run, (one) => link(one, other)), choice("and ", other, (one) => link(run, one)))
-      : [make("p", { class: "sub" }, [setting(run, "recipe"), sizes(run), shortData(run), `written ${ago(run.written)}`].join(" · ")), terms(facts(run), { class: "head" }),
-         run.best && make("p", { class: "note" }, `Best score at iteration ${whole(run.best.iteration)}: ${run.best.measured}. `, sittings(run)),
-         DATA.runs.length > 1 && make("p", { class: "pick" }, choice("compare with ", null, (one) => link(run, one)))]);
-  const element = make("div", { class: "run" }, head, runs.map(warnings), viewer.element, other ? make("div", { class: "details" }, differences(run, other)) : details(run));
+    make("div", { class: "way" }, make("a", { href: "#" }, "← All runs"), make("p", { class: "pick" }, pick || "")),
+    make("h1", { tabindex: -1 }, other ? "Two runs" : run.name), other ? null : heading(run));
+  const below = other ? make("div", { class: "details" }, differences(run, other)) : details(run);
+  const element = make("div", { class: "run" }, head, runs.map(warnings), viewer.element, below);
   return { element, viewer };
 }
 
@@ -129,18 +152,22 @@ function route() {
   route.again = true;
 }
 
+/** Arrows, Home and End move the slider from anywhere, the space bar plays, Escape goes back, / seeks among the cards. */
 function key(event) {
-  const typing = event.target.closest("input, select, textarea, [contenteditable]");
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const viewer = state.view.viewer;
-  if (!viewer) {
-    if (event.key === "/" && !typing) gallery.search.focus(), event.preventDefault();
-    return;
-  }
-  const moves = { ArrowLeft: () => viewer.step(-1), ArrowRight: () => viewer.step(1), Home: () => viewer.go(0), End: () => viewer.go(viewer.stops.length - 1) };
-  if (event.key === "Escape" && !event.target.closest("select")) location.hash = "";
-  else if (event.key === " " && (!event.target.closest("button, a, summary, select, pre") || event.target === viewer.slider)) viewer.toggle(), event.preventDefault();
-  else if (!typing && moves[event.key]) moves[event.key](), event.preventDefault();
+  const { viewer } = state.view, inside = (names) => event.target.closest(names);
+  const actions = viewer && {
+    ArrowLeft: () => viewer.step(-1),
+    ArrowRight: () => viewer.step(1),
+    Home: () => viewer.go(0),
+    End: () => viewer.go(viewer.stops.length - 1),
+  };
+  let action = inside("input, select") ? null : viewer ? actions[event.key] : event.key === "/" && (() => gallery.search.focus());
+  if (viewer && event.key === "Escape" && !inside("select")) action = () => (location.hash = "");
+  if (viewer && event.key === " " && !inside("button, a, summary, select")) action = () => viewer.toggle();
+  if (!action) return;
+  action();
+  event.preventDefault();
 }
 
 gallery.make();

@@ -2,7 +2,7 @@
 const AXES = {
   iteration: { name: "iteration", at: (run, iteration) => iteration, say: short },
   images: { name: "images seen", at: (run, iteration) => iteration * run.per, say: short },
-  seconds: { name: "time", at: seconds, say: clock, steps: [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 7200, 14400, 43200, 86400] },
+  seconds: { name: "time", at: seconds, say: clock, steps: [1, 5, 15, 30, 60, 300, 900, 1800, 3600, 10800, 43200, 86400] },
 };
 
 /** The seconds of training up to an iteration, or null where the run has no log. */
@@ -33,7 +33,8 @@ class Stage {
   async show(iteration, beyond) {
     const time = clock(seconds(this.run, iteration));
     const words = iteration == null ? ["no picture yet"] : [
-      `iteration ${whole(iteration)}`, `${whole(iteration * this.run.per)} images`, time !== "–" && time, beyond && "its last"];
+      `iteration ${whole(iteration)}`, `${whole(iteration * this.run.per)} images`, time !== "–" && time,
+      beyond && "its last"];
     this.caption.replaceChildren(...words.filter(Boolean).map((word) => make("span", {}, word)));
     this.wanted = iteration;
     if (iteration != null) await (this.loading ??= this.load().finally(() => (this.loading = null)));
@@ -46,7 +47,8 @@ class Stage {
       this.shown = iteration;
       this.missing.hidden = there;
       this.missing.textContent = there ? "" : `The picture of iteration ${whole(iteration)} is not there any more.`;
-      if (there) fill(this.image, { src: next.src, alt: `Faces drawn by ${this.run.name} at iteration ${whole(iteration)}` }, []);
+      const alt = `Faces drawn by ${this.run.name} at iteration ${whole(iteration)}`;
+      if (there) fill(this.image, { src: next.src, alt }, []);
     }
   }
 }
@@ -55,16 +57,19 @@ class Viewer {
   constructor(runs) {
     this.runs = runs;
     this.stages = runs.map((run) => new Stage(run, runs.length > 1));
-    this.slider = make("input", { type: "range", min: 0, step: 1, "aria-label": "Moment of training", input: () => this.go(this.slider.valueAsNumber) });
+    this.slider = make("input", {
+      type: "range", min: 0, step: 1, "aria-label": "Moment of training", input: () => this.go(this.slider.valueAsNumber),
+    });
     this.button = make("button", { type: "button", class: "play", click: () => this.toggle() });
     this.output = make("output", { "aria-hidden": "true" });
     this.plots = make("div", { class: "charts" });
+    const axes = Object.entries(AXES).filter(([name]) => name !== "seconds" || runs.every((run) => run.curve));
     this.select = make("select", { change: () => this.along(this.select.value) },
-      Object.entries(AXES).filter(([name]) => name !== "seconds" || runs.every((run) => run.curve))
-        .map(([name, axis]) => make("option", { value: name }, axis.name)));
-    const controls = make("div", { class: "controls" }, this.button, this.slider, this.output, make("label", {}, runs.length > 1 ? "aligned by " : "along ", this.select));
+      axes.map(([name, axis]) => make("option", { value: name }, axis.name)));
+    const label = make("label", {}, runs.length > 1 ? "aligned by " : "along ", this.select);
+    const controls = make("div", { class: "controls" }, this.button, this.slider, this.output, label);
     this.element = make("div", { class: runs.length > 1 ? "viewer two" : "viewer" },
-      make("div", { class: "show" }, make("div", { class: "stages" }, this.stages.map((stage) => stage.element)), controls), this.plots);
+      controls, make("div", { class: "stages" }, this.stages.map((stage) => stage.element)), this.plots);
     this.playing = 0;
     this.label();
     this.along("iteration");
@@ -80,8 +85,9 @@ class Viewer {
     this.slider.max = Math.max(0, this.stops.length - 1);
     this.slider.disabled = this.button.disabled = this.stops.length < 2;
     const most = Math.max(...this.runs.map((run) => this.axis.at(run, run.iterations) ?? 0));
-    this.charts = charts(this.runs, this.axis).map((chart) =>
-      chart.lines ? new Chart(chart, { most, say: this.axis.say, steps: this.axis.steps }, (x) => this.near(x)) : make("p", { class: "note" }, chart.note));
+    this.charts = charts(this.runs, this.axis).map((chart) => (chart.lines
+      ? new Chart(chart, { most, say: this.axis.say, steps: this.axis.steps }, (x) => this.near(x))
+      : make("p", { class: "note" }, chart.note)));
     this.plots.replaceChildren(...this.charts.map((chart) => chart.element ?? chart));
     if (here == null || here === false) this.go(this.stops.length - 1);
     else this.near(this.axis.at(this.runs[0], here));
@@ -127,7 +133,7 @@ class Viewer {
     this.label();
   }
 
-  /** Plays from here, or from the start where this is the end: all of it in some ten seconds, slower where less may move. */
+  /** Plays from here, or from the start where this is the end: all in some ten seconds, slower where less may move. */
   async toggle() {
     if (this.playing) return this.stop();
     const turn = (this.playing = (Viewer.turns = (Viewer.turns ?? 0) + 1));
@@ -142,28 +148,38 @@ class Viewer {
   }
 }
 
-/** What is drawn of one run: both losses, its score, its variety. Of two runs each of these alone, a line a run. */
+const LINES = {
+  d_loss: "discriminator", g_loss: "generator", face_rate: "faces found", diversity: "diversity",
+  memorisation: "memorisation",
+};
+
+/** What is drawn of one run: both losses, its score, its variety. Of two runs each alone, a line a run. */
 function charts(runs, axis) {
-  const line = (run, label, from, name, colour) =>
-    from && { label, colour, x: from.iteration.map((iteration) => axis.at(run, iteration)), y: from[name] };
-  const several = runs.length > 1;
-  const chart = (title, from, names, more) => {
-    const lines = several
-      ? runs.map((run, i) => line(run, run.name, run[from], names[0][0], i))
-      : names.map(([name, label], i) => line(runs[0], label, runs[0][from], name, i));
-    const known = lines.filter((one) => one?.y.some((value) => value != null));
-    return known.length ? { title, lines: known, ...more(known.flatMap((one) => one.y.filter((value) => value != null))) } : null;
+  const scored = runs.filter((run) => run.scores), kid = `kid-${scored[0]?.scores.network}`;
+  const losses = (values) => ({ top: 1.1 * values.sort((a, b) => a - b)[Math.floor(0.995 * (values.length - 1))] || 1 });
+  const scale = () => ({ scale: "symlog" });
+  const chart = (title, lines, more) => {
+    const known = lines.filter((line) => line?.y.some((value) => value != null));
+    const values = known.flatMap((line) => line.y.filter((value) => value != null));
+    return known.length ? [{ title, lines: known, ...more?.(values) }] : [];
   };
-  const loss = (values) => ({ top: 1.1 * values.sort((one, other) => one - other)[Math.floor(0.995 * (values.length - 1))] || 1 });
-  const networks = [...new Set(runs.map((run) => run.scores?.network).filter(Boolean))];
-  const unlike = networks.length > 1 && { note: `Their scores are by ${networks.join(" and ")}, so they do not stand on one chart.` };
-  const kid = [["kid", `kid-${networks[0]}`]], titled = `kid-${networks[0]}, low is good`;
-  const names = { d_loss: "discriminator", g_loss: "generator", face_rate: "faces found", diversity: "diversity", memorisation: "memorisation" };
-  const pair = (from, name) => chart({ d_loss: "Discriminator's loss", g_loss: "Generator's loss" }[name] ?? `${names[name]}, 1 is as real faces`, from, [[name]], name.endsWith("loss") ? loss : () => ({}));
-  const list = (...keys) => keys.map((key) => [key, names[key]]);
-  return (several
-    ? [pair("curve", "d_loss"), pair("curve", "g_loss"), ...(unlike ? [unlike] : [chart(titled, "scores", kid, () => ({ scale: "symlog" })), pair("scores", "diversity")])]
-    : [chart("Losses", "curve", list("d_loss", "g_loss"), loss), chart(titled, "scores", kid, () => ({ scale: "symlog" })),
-       chart("Variety, 1 is as real faces", "scores", list("face_rate", "diversity", "memorisation"), () => ({}))]
-  ).filter(Boolean);
+  const line = (run, part, name, label, colour) =>
+    run[part] && { label, colour, x: run[part].iteration.map((iteration) => axis.at(run, iteration)), y: run[part][name] };
+  const ofOne = (part, names) => names.map((name, i) => line(runs[0], part, name, LINES[name] ?? kid, i));
+  const ofTwo = (part, name) => runs.map((run, i) => line(run, part, name, run.name, i));
+  if (runs.length === 1) {
+    return [
+      ...chart("Losses", ofOne("curve", ["d_loss", "g_loss"]), losses),
+      ...chart(`${kid}, low is good`, ofOne("scores", ["kid"]), scale),
+      ...chart("Variety, 1 is as real faces", ofOne("scores", ["face_rate", "diversity", "memorisation"])),
+    ];
+  }
+  const alike = new Set(scored.map((run) => run.scores.alike)).size < 2;
+  return [
+    ...chart("Discriminator's loss", ofTwo("curve", "d_loss"), losses),
+    ...chart("Generator's loss", ofTwo("curve", "g_loss"), losses),
+    ...(alike ? chart(`${kid}, low is good`, ofTwo("scores", "kid"), scale) : []),
+    ...(alike ? chart("Diversity, 1 is as real faces", ofTwo("scores", "diversity")) : []),
+    ...(alike ? [] : [{ note: "Their scores on the way were measured differently, so they do not stand on one chart." }]),
+  ];
 }
