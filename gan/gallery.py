@@ -7,6 +7,7 @@ The page holds the runs' summaries as JSON, which the next writing of it takes o
 
 import base64
 import dataclasses
+import functools
 import hashlib
 import json
 import re
@@ -32,9 +33,13 @@ class Page:
     def __init__(self, folder: Path):
         self.folder, self.path = Path(folder), Path(folder) / "index.html"
         self.failed = False
+
+    @functools.cached_property
+    def program(self) -> str:
+        """A digest of this program: another version of it may tell other things of a run that is as it was."""
         sources = sorted([*PARTS.iterdir(), *PARTS.parent.glob("*.py")])
         content = b"\0".join(path.read_bytes() for path in sources if path.is_file())
-        self.program = hashlib.blake2b(content, digest_size=8).hexdigest()  # another one may tell other things
+        return hashlib.blake2b(content, digest_size=8).hexdigest()
 
     def write(self) -> tuple[list[dict], list[tuple[str, str]]]:
         """Writes the page. Returns the summaries of the runs, and the name and reason of each that is left out.

@@ -128,13 +128,3 @@ def test_a_training_goes_on_without_its_page(tmp_path):
         page.refresh()
     page.refresh()
     assert len(told) == 1
-
-
-def test_a_hundred_runs_are_less_than_a_megabyte(tmp_path):
-    """With 200 pictures and 5,000 rows each, reckoned from three."""
-    for name in ("one", "two", "three"):
-        scores = [1000 / (i + 1) for i in range(20)]
-        a_run(tmp_path, name, grids=range(0, 5000, 25), rows=5000, scores=scores, recipe="udacity-64")
-    runs, _ = Page(tmp_path).write()
-    program = (tmp_path / "index.html").stat().st_size - sum(len(json.dumps(run)) for run in runs)
-    assert program + 100 * max(len(json.dumps(run)) for run in runs) < 1_000_000

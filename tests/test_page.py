@@ -2,8 +2,11 @@
 
 import itertools
 import json
+import os
 import shutil
+import time
 
+import numpy as np
 import pytest
 from test_gallery import NASTY
 from test_summary import a_run, result
@@ -89,7 +92,7 @@ def test_cards(page):
 
 def test_sorting_and_filtering(page):
     """By any column; scores that were measured differently stand apart; words and recipes filter."""
-    by = page.get_by_label("by")
+    by = page.get_by_label("sorted by")
     by.select_option("images seen")
     assert names(page)[:2] == ["long", "slow"]  # 320 and 160
     by.select_option("name")
@@ -180,3 +183,40 @@ def test_on_a_phone(page, scheme):
         assert page.evaluate(WIDE) == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 20, 22)"
     assert dark == (scheme == "dark")
+
+
+@pytest.fixture(scope="module")
+def hundred(tmp_path_factory):
+    """100 runs of 200 pictures as large as real ones, and of 5,000 rows; all are links to those of one run."""
+    folder = tmp_path_factory.mktemp("hundred")
+    steps = range(0, 5000, 25)
+    one = a_run(folder, "run 0", grids=steps, rows=5000, scores=[1000 / i for i in range(1, 21)], recipe="udacity-64")
+    faces = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
+    one.save_grid(0, faces)
+    for step in steps[1:]:
+        one.grid(step).unlink()
+        one.grid(step).hardlink_to(one.grid(0))
+    for i in range(1, 100):
+        shutil.copytree(one.folder, folder / f"run {i}", copy_function=os.link)
+    return folder
+
+
+def test_a_hundred_runs(browser, hundred):
+    """Written in less than 5 seconds, again in less than 1; less than 1 MB; painted in less than 1 second."""
+    start = time.perf_counter()
+    Page(hundred).write()
+    first = time.perf_counter() - start
+    Page(hundred).write()
+    again, size = time.perf_counter() - start - first, (hundred / "index.html").stat().st_size
+    page, asked = browser.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto((hundred / "index.html").as_uri())
+    page.wait_for_function("performance.getEntriesByName('first-contentful-paint').length")
+    paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
+    assert page.locator(".card").count() == 100
+    page.wait_for_load_state("networkidle")
+    page.close()
+    print(f"\n100 runs of 200 pictures and 5,000 rows: written in {first:.2f} s, again in {again:.2f} s,")
+    print(f"{size / 1e6:.2f} MB, first contentful paint after {paint:.0f} ms, {len(asked) - 1} pictures loaded")
+    assert first < 5 and again < 1 and size < 1e6 and paint < 1000
+    assert len(asked) < 100  # those far below wait

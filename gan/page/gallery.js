@@ -68,7 +68,7 @@ const gallery = {
     this.recipe = make("select", { change: order }, make("option", { value: "" }, "all"),
       recipes.map((name) => make("option", { value: name }, name)));
     const tools = make("form", { class: "tools", role: "search", submit: (event) => event.preventDefault() },
-      this.search, make("label", {}, "recipe ", this.recipe), make("label", {}, "by ", this.sort));
+      this.search, make("label", {}, "recipe ", this.recipe), make("label", {}, "sorted by ", this.sort));
     const none = ["No runs yet. The first one begins with ", make("code", {}, "python train.py"), "."];
     const written = new Date(DATA.written * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
     this.element = make("div", { class: "gallery" },
