@@ -3,6 +3,7 @@
 A zip archive of plain arrays carries a checksum of each, and nothing in it can run.
 """
 
+import math
 import re
 import warnings
 import zipfile
@@ -69,3 +70,23 @@ def read(path: Path, variables: dict) -> dict[str, np.ndarray]:
         if arrays[name].shape != tuple(variable.shape):
             raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(variable.shape)}")
     return arrays
+
+
+def weights(path: Path) -> dict[str, int]:
+    """How many weights each network has, told from the headers of a checkpoint: all but states of random generators."""
+    counts = {"generator": 0, "discriminator": 0}
+    with zipfile.ZipFile(path) as file:
+        for name in file.namelist():
+            if (part := name.split("/")[0]) in counts:
+                shape, kind = header(file, name)
+                counts[part] += math.prod(shape) if kind == "f" else 0
+    return counts
+
+
+def header(file: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], str]:
+    """The shape of an array in an archive, and the kind of its numbers, without the array itself."""
+    with file.open(name) as array:
+        version = np.lib.format.read_magic(array)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(array)
+    return shape, dtype.kind

@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import json
 import math
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -140,6 +141,28 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     return config, dry_run
 
 
+def departures(config: Config) -> dict:
+    """The settings of a configuration that are not as its recipe has them."""
+    usual = {**dataclasses.asdict(Config()), **RECIPES.get(config.recipe, {}), "recipe": config.recipe}
+    return {name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]}
+
+
+def command(config: Config) -> str:
+    """The command line that gives a configuration: its recipe and what departs from that, quoted for a shell."""
+    if config.recipe not in RECIPES:  # an older version's
+        config = dataclasses.replace(config, recipe="default", run=config.name)
+    words = [] if config.recipe == "default" else ["--recipe", config.recipe]
+    for name, value in departures(config).items():
+        flag = "--" + name.replace("_", "-")
+        if isinstance(value, bool):
+            words.append(flag if value else flag.replace("--", "--no-", 1))
+        elif str(value).startswith("-"):
+            words.append(f"{flag}={value}")  # else it looks like a flag itself
+        else:
+            words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
+    return shlex.join(["python", "train.py", *words])
+
+
 # The titles of --help, each before its first field.
 GROUPS = {"data": "data", "noise": "networks", "loss": "game", "holdout": "scores", "batch_size": "run"}
 
@@ -191,12 +214,10 @@ def limited(kind, field: dataclasses.Field):
         if number and not (-math.inf if least is None else least) <= value <= (
             sys.float_info.max if most is None else most
         ):
-            limits = (
-                f"at least {least}" + (", and finite" if number and math.isinf(value) else "")
-                if most is None
-                else f"from {least} to {most}"
+            open_ended = f"at least {least}{', and finite' if math.isinf(value) else ''}"
+            raise argparse.ArgumentTypeError(
+                f"{text} is not {open_ended if most is None else f'from {least} to {most}'}"
             )
-            raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         if kind is steps and number and value < 1:
             raise argparse.ArgumentTypeError(f"{text} is not a number from 1, or 'all'")
         return value
@@ -209,9 +230,8 @@ FREE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience",
     "allow_bad", "cache_dir", "run", "recipe", "data",
 }  # fmt: skip
-
-
-BEFORE = {"holdout": 0.0, "reuse_fakes": False, "decay_after": 0.0}  # what every run was like before there was the setting
+# What every run was like before there was the setting.
+BEFORE = {"holdout": 0.0, "reuse_fakes": False, "decay_after": 0.0}
 
 
 def differences(saved: dict, config: dict) -> list[str]:

@@ -198,7 +198,7 @@ def _ranks(values: np.ndarray) -> np.ndarray:
 
 
 def latest_best(scores: list[float], tie: float = 0.1) -> int:
-    """Which of a run's scores, low is good, is its best: the last of those that are no more than a tenth above the lowest.
+    """Which of a run's scores, low is good, is its best: the last that is no more than a tenth above the lowest.
 
     A small sample's score scatters by some such share, and of generators that it cannot tell apart the one that has
     trained for longest is the likeliest to be the better one.

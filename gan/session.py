@@ -11,6 +11,7 @@ import numpy as np
 from gan import checkpoints, health, plots, progress, settling
 from gan.config import Config
 from gan.errors import RunError
+from gan.gallery import Page
 from gan.images import to_uint8
 from gan.runs import Run
 from models.layers import portable
@@ -21,21 +22,18 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Session:
-    """The loop, and what it keeps of the run.
-
-    `batches(start)` gives the real faces from iteration `start` on, `spread` is how much they vary (gan/settling.py).
-    """
+    """The loop. `batches(start)` gives real faces from iteration `start` on, which vary by `spread` (gan/settling.py)."""
 
     def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge, spread: float):
         self.config, self.game, self.run, self.batches, self.pace = config, game, run, batches, pace
         self.judge, self.spread = judge, spread
         self.state = game.state()
-        self.rows = []  # of steps that are not logged yet
+        self.rows, self.ailing = [], {}  # steps that are not logged yet; what is wrong with the game now
         self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
-        self.ailing = {}  # what is wrong with the game now
-        self.seconds, self.waited = 0.0, 0.0  # of training, and of that for data
+        self.seconds = self.waited = 0.0  # of training, and of that for data
         self.each = 0.0  # seconds that an iteration takes now
         self.stopped_by = 0  # a signal's number
+        self.page = Page(run.folder.parent)  # of this run and those beside it
         self.portable = portable(game.shown)  # made once: Keras keeps a part of every model it ever made
 
     def play(self) -> int:
@@ -52,8 +50,7 @@ class Session:
             return 0
         if first:
             print(f"Going on after iteration {first:,}.")
-        heard = [number for number in SIGNALS if not ignored(number)]
-        handlers = {number: signal.signal(number, self.stop) for number in heard}
+        handlers = {number: signal.signal(number, self.stop) for number in SIGNALS if not ignored(number)}
         try:
             with progress.line(*self.distance(), self.pace.unit) as self.show:
                 self.loop()
@@ -211,6 +208,8 @@ class Session:
             if best:
                 self.run.save_best(self.portable, self.judge.rows[-1], self.judge.protocol)
             plots.chart(self.run.log, self.judge.rows, self.run.folder / "loss.png")
+        if picture:
+            self.page.refresh()
 
     def fail(self, iteration: int) -> None:
         """Ends a run that has lost its way."""
@@ -224,13 +223,14 @@ class Session:
     def farewell(self) -> int:
         """Collects the samples, says what there is and what to do next. Returns the exit code."""
         self.run.save_samples(self.config.image_size, SAMPLES)
+        self.page.refresh()
         images, seconds = self.iteration * self.config.images_per_iteration, max(self.seconds, 1e-9)
         print(
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
             f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
         )
         print(self.judge.in_words(seconds, self.planned(), self.run.best()))
-        print(f"Pictures, losses and generator.keras are in {self.run.folder}.")
+        print(f"Pictures, losses and generator.keras are in {self.run.folder}; {self.page.path} shows all runs.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")
             return 128 + self.stopped_by

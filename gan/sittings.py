@@ -9,8 +9,6 @@ import subprocess
 import sys
 import time
 
-import numpy as np
-
 from gan import checkpoints
 from gan import machine as machines
 from gan.errors import UsageError
@@ -157,7 +155,7 @@ def facts(run: Run) -> dict:
     scores, had = run.scores(), sittings(run)
     return {
         "config": {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")},
-        "weights": weights(run),
+        "weights": checkpoints.weights(checkpoints.listed(run.checkpoints)[-1]),
         "seconds": seconds,
         "iterations": int(iterations),
         "images": int(images),
@@ -176,13 +174,3 @@ def removed(run: Run) -> list[str]:
         *([] if len(run.logged(1)) else ["log.csv"]),
         *([] if checkpoints.listed(run.checkpoints) else ["checkpoints"]),
     ]
-
-
-def weights(run: Run) -> dict[str, int]:
-    """How many weights each network has, told from the newest checkpoint: all but the states of random generators."""
-    counts = {"generator": 0, "discriminator": 0}
-    with np.load(checkpoints.listed(run.checkpoints)[-1], allow_pickle=False) as file:
-        for name in file.files:
-            if (part := name.split("/")[0]) in counts and (array := file[name]).dtype.kind == "f":
-                counts[part] += array.size
-    return counts

@@ -198,3 +198,13 @@ def test_no_pickle_is_opened(tmp_path):
     with pytest.warns(UserWarning, match="pickle"), pytest.raises(RunError):
         checkpoints.restore(tmp_path / "checkpoints", blank())
     assert not (tmp_path / "ran").exists()
+
+
+def test_weights_are_told_from_headers(tmp_path):
+    """Of the two networks only, and only what is a weight."""
+    arrays = {
+        "generator/000": np.zeros((3, 4), np.float32), "generator/001": np.zeros(2, np.uint32),
+        "discriminator/000": np.zeros((), np.float16), "averaged/000": np.zeros(9), "iteration": np.int64(3),
+    }  # fmt: skip
+    checkpoints.save(tmp_path, 3, arrays)
+    assert checkpoints.weights(checkpoints.listed(tmp_path)[0]) == {"generator": 12, "discriminator": 1}

@@ -2,11 +2,12 @@ import dataclasses
 import json
 import math
 import re
+import shlex
 
 import pytest
 
 from dcgan import NOISES
-from gan.config import FREE, GROUPS, RECIPES, Config, differences, parse
+from gan.config import FREE, GROUPS, RECIPES, Config, command, differences, parse
 from gan.losses import LOSSES
 from gan.penalties import PENALTIES
 from models import DISCRIMINATORS, GENERATORS
@@ -296,3 +297,35 @@ def test_differences():
     assert differences({"width": 3}, {}) == ["width: 3 there, 48 here"]
     assert differences({**here, "data_key": "j"}, here) == ["data-key: j there, k here"]
     assert set(FIELDS) >= FREE
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize(
+    "line",
+    [
+        [],
+        ["--width", "7", "--flip", "--steps-per-epoch", "3", "--generator-betas", "0.25", "0.5", "--minutes", "1.5"],
+        ["--no-flip", "--reuse-fakes", "--allow-bad", "--generator-learning-rate", "1e-5", "--steps-per-epoch", "all"],
+        ["--data=-faces; rm -rf 'x' $HOME\n<b>", "--run=--my run"],
+    ],
+)
+def test_a_command_gives_its_configuration(recipe, line):
+    """Typed again, it is the same, whatever a shell makes of its signs."""
+    config, _ = parse(["--recipe", recipe, *line])
+    program, script, *words = shlex.split(command(config))
+    assert (program, script) == ("python", "train.py")
+    assert parse(words) == (config, False)
+
+
+def test_a_command_is_short():
+    """The recipe, and only what departs from it."""
+    assert command(Config()) == "python train.py"
+    assert command(parse(["--recipe", "udacity-64"])[0]) == "python train.py --recipe udacity-64"
+    config, _ = parse(["--recipe", "udacity-64", "--width", "32", "--flip", "--data", "my faces"])
+    assert command(config) == "python train.py --recipe udacity-64 --data 'my faces' --flip --width 32"
+
+
+def test_a_command_of_a_recipe_that_is_gone():
+    """All of it in flags, into the same folder."""
+    config = dataclasses.replace(Config(), recipe="older", width=7)
+    assert command(config) == "python train.py --width 7 --run older-vector-compact-32"

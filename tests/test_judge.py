@@ -172,7 +172,7 @@ def test_samples_are_as_many_as_the_time_allows(opened, clock, each, samples):
 
 
 def test_a_detector_takes_as_long_for_any_number(opened, clock):
-    """It looks at 64 samples, for a second; what is left of 2.4 s a score is for 0.01 s a sample: 128 of them, not 64."""
+    """It looks at 64 samples, for a second; what is left of 2.4 s a score is for 128 at 0.01 s, not for 64."""
 
     def make(count):
         clock.now += 0.01 * count

@@ -431,3 +431,19 @@ def assert_same(one, other):
         np.testing.assert_array_equal(first, second)
     scores = [json.loads((run.folder / "best.json").read_text()) | {"seconds": 0, "cost": 0} for run in (one, other)]
     assert scores[0] == scores[1]
+
+
+def test_the_gallery_is_written_with_every_picture(tmp_path, monkeypatch):
+    """At 0, 3 and 5, and at the end; a page that cannot be written is warned of once and ends nothing."""
+    seen = []
+    monkeypatch.setattr(session.Page, "refresh", lambda page: seen.append(page.path))
+    played(tmp_path, Game(), 5)
+    assert seen == [tmp_path / "index.html"] * 4
+
+
+def test_no_gallery_ends_no_run(tmp_path):
+    """Where a folder stands in its page's place."""
+    (tmp_path / "index.html").mkdir()
+    with pytest.warns(UserWarning, match="is not up to date") as told:
+        code, _ = played(tmp_path, Game(), 5)
+    assert code == 0 and len(told) == 1

@@ -1,0 +1,230 @@
+"""What the gallery tells of runs, in all the states that a run can be in."""
+
+import dataclasses
+import json
+import os
+import re
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import checkpoints, summary
+from gan.config import Config
+from gan.errors import UsageError
+from gan.runs import COLUMNS, METRICS, Run, write_csv, write_json
+
+
+def a_run(parent, name, grids=(0, 2, 4), rows=4, scores=(90.0, 30.0), **settings):
+    """A finished run in a folder of its own, as small as can be: its losses are 1/i and i, a step takes 2 seconds."""
+    run = Run(parent / name)
+    config = Config(**{"epochs": 4, "batch_size": 8, "run": name, **settings})
+    write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": "60 of faces (abc)"})
+    for k, iteration in enumerate(grids):
+        Image.new("RGB", (10, 10), (40 * k, 100, 200 - 40 * k)).save(run.grid(iteration))
+    log = [(i, 8 * i, f"{2 * i:.3f}", 1 / i, i, 0.5, 0.5, 4) for i in range(1, rows + 1)]
+    write_csv(run.log, [COLUMNS, *log])
+    measured = [dict(zip(METRICS, row, strict=True)) for row in scored(scores)]
+    write_csv(run.metrics, [METRICS, *scored(scores)])
+    if measured:
+        best = min(measured, key=lambda row: row["kid"])
+        write_json(run.folder / "best.json", best)
+    arrays = {"generator/000": np.zeros((3, 5), np.float32), "generator/001": np.zeros(2, np.uint32)}
+    checkpoints.save(run.checkpoints, rows, {**arrays, "discriminator/000": np.zeros(7, np.float32), "iteration": 4})
+    return run
+
+
+def scored(kids):
+    """Rows of metrics.csv at iterations 2, 4, ..."""
+    return [(2 * i, 16 * i, 4.0 * i, "onet", 64, kid, "", 0.5, 1.0, 0.0, 0, i) for i, kid in enumerate(kids, 1)]
+
+
+def told(run):
+    """A run's summary."""
+    return summary.summarise(run.folder, summary.look(run.folder)[1])
+
+
+def result(**changes):
+    """What tools.evaluate keeps of one evaluation."""
+    scores = {
+        "fd-onet": 12.5,
+        "kid-onet": 3.25,
+        "memorisation": {"ratio": 1.0, "low": 0.9, "high": 1.1, "in_words": "No."},
+    }
+    protocol = {
+        "samples": 2000, "weights": "averaged", "networks": {"onet": {}},
+        "reference": {"data": "held out", "faces": 500, "digest": "d"},
+    }  # fmt: skip
+    return {"protocol": protocol, "generator": {"file": "best.keras", "iteration": 4}, "scores": scores, **changes}
+
+
+def test_a_run(tmp_path):
+    """Every figure, worked by hand."""
+    found = told(a_run(tmp_path, "one", recipe="udacity-64", width=7, discriminator="conv"))
+    assert (found["name"], found["path"], found["size"], found["per"]) == ("one", "one", 32, 8)
+    assert (found["iterations"], found["images"], found["seconds"]) == (4, 32, 8.0)
+    assert found["asked"] == {"iterations": 4} and found["grids"] == [0, 2, 4]
+    assert found["weights"] == {"generator": 15, "discriminator": 7}  # a random generator's state is no weight
+    assert found["curve"] == {
+        "iteration": [1, 2, 3, 4], "seconds": [2.0, 4.0, 6.0, 8.0],
+        "d_loss": [1.0, 0.5, 0.3333, 0.25], "g_loss": [1.0, 2.0, 3.0, 4.0],
+    }  # fmt: skip
+    assert found["scores"]["kid"] == [90.0, 30.0] and found["scores"]["iteration"] == [2, 4]
+    assert (found["best"]["name"], found["best"]["value"], found["best"]["iteration"]) == ("kid-onet", 30.0, 4)
+    assert found["settings"] == {
+        "recipe": "udacity-64", "width": 7, "discriminator": "conv", "epochs": 4, "batch_size": 8, "run": "one"
+    }  # fmt: skip
+    assert found["notes"] == [] and not found["nearest"]
+    assert found["command"].startswith("python train.py --recipe udacity-64 ") and "--width 7" in found["command"]
+
+
+def test_curves_are_short(tmp_path):
+    """Of 1,000 rows, 100 means of ten neighbours, as numbers of four digits."""
+    curve = told(a_run(tmp_path, "long", rows=1000))["curve"]
+    assert all(len(column) == summary.POINTS for column in curve.values())
+    assert curve["g_loss"][:2] == [5.5, 15.5] and curve["iteration"][:2] == [6, 16]  # 5.5, to the even
+    assert curve["d_loss"][0] == pytest.approx(sum(1 / i for i in range(1, 11)) / 10, rel=1e-3)
+    assert all(len(f"{value:.3e}") == 9 and float(f"{value:.3e}") == value for value in curve["d_loss"])
+
+
+def test_a_large_log_is_read_in_places(tmp_path, monkeypatch):
+    """Its means are those of the whole, nearly; its last row is exact."""
+    run = a_run(tmp_path, "long", rows=20_000)
+    whole = told(run)
+    monkeypatch.setattr(summary, "WHOLE", 1000)
+    monkeypatch.setattr(summary, "BLOCK", 1000)
+    names, lines = summary.table(run.log)
+    assert names == COLUMNS and len(lines) < 5000
+    parts = told(run)
+    assert (parts["iterations"], parts["seconds"]) == (20_000, 40_000.0)
+    there = np.interp(whole["curve"]["iteration"], parts["curve"]["iteration"], parts["curve"]["g_loss"])
+    assert np.abs(there - whole["curve"]["g_loss"]).max() < 200  # of 20,000
+
+
+def test_what_is_not_finite_is_a_gap(tmp_path):
+    """A loss of NaN or infinity neither spoils its neighbours nor gets into JSON, which has none."""
+    run = a_run(tmp_path, "lost", rows=2)
+    run.append_rows(run.log, [(3, 24, "6.0", "nan", "inf", 0, 0, 4)])
+    found = told(run)
+    assert found["curve"]["d_loss"] == [1.0, 0.5, None] and found["curve"]["g_loss"] == [1.0, 2.0, None]
+    assert json.dumps(found, allow_nan=False)
+
+
+def test_many_scores_are_thinned(tmp_path):
+    """The best and the last stay."""
+    kids = [500.0 + i for i in range(1001)]
+    kids[333] = 1.0
+    found = told(a_run(tmp_path, "scored", scores=kids))["scores"]
+    assert len(found["kid"]) < 110 and min(found["kid"]) == 1.0 and found["iteration"][-1] == 2002
+
+
+def test_young_and_old_runs(tmp_path):
+    """One that was just claimed; one with a checkpoint only; one of an older version, without later settings."""
+    young = Run(tmp_path / "young")
+    write_json(young.folder / "config.json", dataclasses.asdict(Config(run="young")))
+    found = told(young)
+    assert (found["iterations"], found["grids"], found["notes"]) == (0, [], []) and "weights" not in found
+    checkpoints.save(young.checkpoints, 30, {"generator/000": np.zeros(4, np.float32)})
+    assert (told(young)["iterations"], told(young)["images"]) == (30, 30 * 64)
+    old = a_run(tmp_path, "old")
+    saved = json.loads((old.folder / "config.json").read_text())
+    for name in ("holdout", "reuse_fakes", "patience", "faces", "run"):
+        del saved[name]
+    write_json(old.folder / "config.json", saved)
+    for name in ("metrics.csv", "best.json"):
+        (old.folder / name).unlink()
+    found = told(old)
+    assert found["settings"]["holdout"] == 0.0 and "--holdout 0.0 --run old" in found["command"].replace(
+        " --batch-size 8 --epochs 4", ""
+    )
+    assert found["notes"] == [] and "best" not in found and "scores" not in found
+
+
+def test_how_long_a_run_is_to_be(tmp_path):
+    """In seconds where it has minutes; a number of passes is so many of its faces, less those held out."""
+    assert told(a_run(tmp_path, "timed", minutes=1.5))["asked"] == {"seconds": 90.0}
+    run = a_run(tmp_path, "passes", steps_per_epoch="all", epochs=3, batch_size=10, holdout=0.1)
+    write_json(run.folder / "data.json", {"used": 100})
+    assert told(run)["asked"] == {"iterations": 27}  # 3 x 90 faces, 10 at a time
+
+
+def test_a_torn_row_is_passed_over(tmp_path):
+    """The last line of a log that is being written may be a part of one."""
+    run = a_run(tmp_path, "torn")
+    with open(run.log, "a") as file:
+        file.write("5,40,10.0,0.2")
+    assert told(run)["iterations"] == 4
+
+
+@pytest.mark.parametrize("name", ["log.csv", "metrics.csv", "best.json", "scores.json", "sittings.json"])
+def test_a_damaged_file_is_noted(tmp_path, name):
+    """The rest of the run is told, and that this file is damaged."""
+    run = a_run(tmp_path, "hurt")
+    header = (run.folder / name).read_text().splitlines()[0] if name.endswith(".csv") else "{"
+    (run.folder / name).write_text(f"{header}\n1{',x' * header.count(',')}\n")
+    found = told(run)
+    assert [note.split(" is damaged: ")[0] for note in found["notes"]] == [name]
+    assert found["grids"] == [0, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("{", "config.json cannot be read (Expecting property name"),
+        ("[1]", "config.json cannot be read ("),
+        ('{"vocab_size": 3}', "config.json has none of a run's settings"),
+        ('{"width": "wide"}', "config.json: width is 'wide'"),
+        ('{"data": 5}', "config.json: data is 5"),
+        ("[" * 100_000, "config.json cannot be read ("),
+    ],
+)
+def test_a_damaged_config(tmp_path, content, reason):
+    """Without it there is no run; the reason is in a few words."""
+    run = a_run(tmp_path, "hurt")
+    (run.folder / "config.json").write_text(content)
+    with pytest.raises(UsageError, match=re.escape(reason)):
+        told(run)
+
+
+def test_an_evaluated_run(tmp_path):
+    """Its scores as tools.evaluate prints them, in whose place the best on the way does not stand any more."""
+    run = a_run(tmp_path, "scored")
+    (run.folder / "scores.json").write_text(json.dumps([result()]))
+    (run.folder / "nearest.png").touch()
+    found = told(run)
+    assert found["evaluated"][0]["rows"] == [["fd-onet", "12.5"], ["kid-onet", "3.250"]]
+    assert "2,000 samples (averaged weights) against 500 held-out faces" in found["evaluated"][0]["told"][0]
+    assert (found["best"]["name"], found["best"]["value"]) == ("kid-onet", 3.25)
+    assert found["best"]["measured"] == "kid-onet of 2,000 samples against 500 held-out faces"
+    assert found["nearest"]
+
+
+def test_a_compared_run_and_an_ailing_one(tmp_path):
+    """What its sittings and its health were."""
+    run = a_run(tmp_path, "compared")
+    (run.folder / "sittings.json").write_text(json.dumps([{"machine": {}, "minutes": 10.0, "code": 0, "shared": True}]))
+    write_csv(run.health, [("iteration", "ailment", "state", "advice"), (2, "collapse", "began", "Try R1")])
+    found = told(run)
+    assert found["sittings"] == [{"minutes": 10.0, "shared": True}] and found["ailing"] == {"collapse": "Try R1"}
+
+
+def test_a_renamed_folder_has_a_command_that_finds_it(tmp_path):
+    """Its command names the folder, and what is no UTF-8 in a name is shown as a question mark."""
+    assert told(a_run(tmp_path, "there", run="here"))["command"].endswith("--run there")
+    name = os.fsdecode(b"caf\xe9 100%")
+    found = told(a_run(tmp_path, name))
+    assert (found["name"], found["path"]) == ("caf? 100%", "caf%E9%20100%25")
+    assert json.dumps(found).encode()
+
+
+def test_look(tmp_path):
+    """Only pictures by iteration count as such, and whatever changes there changes the fingerprint."""
+    run = a_run(tmp_path, "seen")
+    for name in ("loss.png", "12.png", "0000004.png", "²²²²²².png", "000007.png.part", "<b>.png"):
+        (run.folder / name).touch()
+    first, grids = summary.look(run.folder)
+    assert grids == [0, 2, 4] and summary.look(run.folder)[0] == first
+    run.append_rows(run.log, [(5, 40, 10.0, 1, 1, 1, 1, 1)])
+    second = summary.look(run.folder)[0]
+    run.grid(1_000_000).touch()
+    assert len({first, second, summary.look(run.folder)[0]}) == 3 and summary.look(run.folder)[1][-1] == 1_000_000
