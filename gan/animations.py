@@ -34,7 +34,7 @@ def save(path: Path, frames: np.ndarray, seconds: float, most: int = 0) -> int:
     require(path)
     content, stride = encode(frames, path.suffix.lower(), seconds), 1
     while most and len(content) > most and len(frames[::stride]) > 2:
-        stride = max(stride + 1, math.ceil(stride * len(content) / most))
+        stride = min(len(frames) - 1, max(stride + 1, math.ceil(stride * len(content) / most)))
         content = encode(frames[::stride], path.suffix.lower(), seconds * stride)
     with atomic(path) as file:
         file.write(content)

@@ -24,7 +24,7 @@ def labelled(points: np.ndarray, words: dict[str, np.ndarray]) -> dict[str, np.n
     found = {}
     for name, values in words.items():
         kinds, counts = np.unique(values, return_counts=True)
-        counts[kinds == values[0]] = 0
+        counts[(kinds == values[0]) | (counts > len(values) - FEWEST)] = 0
         if counts.max() >= FEWEST:
             value = kinds[counts.argmax()]
             found[f"{name}: {values[0]} to {value}"] = pole(points, values == value)
@@ -35,7 +35,7 @@ def clustered(points: np.ndarray, features: np.ndarray, count: int, seed: int = 
     """For faces without labels: towards each of `count` kinds that look alike, found by k-means, the largest first."""
     kinds = k_means(features, count, seed)
     sizes = np.bincount(kinds, minlength=count)
-    order = [kind for kind in np.argsort(-sizes, kind="stable") if sizes[kind] >= FEWEST]
+    order = [kind for kind in np.argsort(-sizes, kind="stable") if FEWEST <= sizes[kind] <= len(kinds) - FEWEST]
     return {f"kind {number}": pole(points, kinds == kind) for number, kind in enumerate(order, 1)}
 
 

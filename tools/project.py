@@ -57,7 +57,7 @@ def project(arguments: argparse.Namespace) -> None:
     steps = ", ".join(f"{far:.2f} after {step}" for step, far in zip(projection.STEPS, found.distances, strict=True))
     print(f"Distance, 1 being a face at random: {steps} steps. {path}, its noise in {path.with_suffix('.npz')}")
     if arguments.edit:
-        edit(run, generator, found.noise[0], path.with_name(f"{path.stem.replace('project', 'edits')}.png"))
+        edit(generator, found.noise[0], path.with_name("edits.png" if not arguments.out else f"{path.stem}-edits.png"))
 
 
 def read(path: Path, size: int, crop: int) -> np.ndarray:
@@ -82,10 +82,12 @@ def held_out(run: Run, seed: int) -> np.ndarray:
     return np.asarray(faces.images[rows[seed % len(rows)]])
 
 
-def edit(run: Run, generator: generators.Generator, face: np.ndarray, path: Path) -> None:
+def edit(generator: generators.Generator, face: np.ndarray, path: Path) -> None:
     """A row for each way, its name to its right."""
     others = noise.drawn(np.arange(1, SAMPLES), generator.noise_shape, generator.law)
     poles = ways(generator, np.concatenate([face[None], others]))
+    if not poles:
+        raise RunError("samples are too much alike to find out in what faces differ: train for longer")
     rows = directions.edits(face, list(poles.values()), generator.law)
     scale = max(1, SHOWN // 2 // generator.size)
     strips = [images.grid(generator(row), len(row), scale=scale) for row in rows]
