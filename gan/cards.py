@@ -73,7 +73,9 @@ def scores(run: Run) -> str:
     """What tools/evaluate.py found last, and how it was measured; without it, what the training noted."""
     path = run.folder / "scores.json"
     if not path.exists():
-        return f"It was not evaluated: `python -m tools.evaluate {run.folder}` does, and this card tells it the next time."
+        return (
+            f"It was not evaluated: `python -m tools.evaluate {run.folder}` does, and this card tells it the next time."
+        )
     result = json.loads(path.read_text("utf-8"))[-1]
     found, how = result["scores"], result["protocol"]
     rows = [f"| {name} | {found[name]:,.3g} |" for name in SHOWN if isinstance(found.get(name), float)]

@@ -66,7 +66,9 @@ def k_means(points: np.ndarray, count: int, seed: int = 0, rounds: int = 50) -> 
         before, kinds = kinds, squared(points, centres).argmin(axis=1)
         if (kinds == before).all():
             break
-        centres = np.stack([points[kinds == k].mean(axis=0) if (kinds == k).any() else centres[k] for k in range(count)])
+        centres = np.stack(
+            [points[kinds == k].mean(axis=0) if (kinds == k).any() else centres[k] for k in range(count)]
+        )
     return kinds
 
 

@@ -1,8 +1,8 @@
 """What the tools that take a run have in common: their first flags, and how mistakes end.
 
-    def main(argv=None):
-        arguments = parser("generate", __doc__).parse_args(argv)
-        return answer("generate", lambda: generate(arguments))
+def main(argv=None):
+    arguments = parser("generate", __doc__).parse_args(argv)
+    return answer("generate", lambda: generate(arguments))
 """
 
 import argparse

@@ -108,10 +108,15 @@ def save_litert(generator: Generator, path: Path) -> None:
     """For LiteRT (formerly TensorFlow Lite), on phones and small devices."""
     import tensorflow as tf
 
-    # Not by Keras's export, whose variables are not frozen, so that plain convolutions become TensorFlow's own.
-    signature = [tf.TensorSpec((None, *generator.noise_shape), tf.float32)]
-    serve = tf.function(generator.draw, autograph=False, input_signature=signature)
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
+    def serve(noise):
+        for layer in generator.network.layers:  # upsampling forgets its shape, and LiteRT's convolutions must know it
+            noise = tf.ensure_shape(layer(noise, training=False), (None, *layer.output.shape[1:]))
+        return noise
+
+    # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], generator.network)
+    converter.experimental_enable_resource_variables = False
     path.write_bytes(converter.convert())
 
 

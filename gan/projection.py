@@ -96,4 +96,3 @@ def strangeness(z, law: str):
     if law == "uniform":
         return tf.zeros(z.shape[0])
     return tf.square(tf.reduce_mean(tf.square(z), axis=list(range(1, z.shape.rank))) - 1)
-

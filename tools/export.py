@@ -40,7 +40,9 @@ def export(arguments: argparse.Namespace) -> None:
     files = []
     for form in dict.fromkeys(forms):
         path, difference = exports.export(generator, form, folder, given)
-        print(f"{path}: its faces differ from Keras's by {difference:.0e} at most, of 2 from black to white", flush=True)
+        print(
+            f"{path}: its faces differ from Keras's by {difference:.0e} at most, of 2 from black to white", flush=True
+        )
         files.append(path.name)
     for form in () if arguments.to else exports.FORMATS:
         if lacking := exports.missing(form):

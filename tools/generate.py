@@ -1,9 +1,9 @@
 """New faces from a run's generator: one picture of many, or a file each. A face has a number, and keeps it.
 
-    python -m tools.generate output/RUN                          # 64 faces, number 0 to 63, in faces.png
-    python -m tools.generate output/RUN --seed 7 --count 1 --scale 8 --smooth
-    python -m tools.generate output/RUN --count 10000 --separate # a folder of PNGs
-    python -m tools.generate output/RUN --count 10000 --npz      # one array
+python -m tools.generate output/RUN                          # 64 faces, number 0 to 63, in faces.png
+python -m tools.generate output/RUN --seed 7 --count 1 --scale 8 --smooth
+python -m tools.generate output/RUN --count 10000 --separate # a folder of PNGs
+python -m tools.generate output/RUN --count 10000 --npz      # one array
 """
 
 import argparse

@@ -1,9 +1,9 @@
 """A walk between faces that ends where it began, as an animation, and its in-betweens as a picture.
 
-    python -m tools.interpolate output/RUN                       # through 8 faces: walk.gif and walk.png
-    python -m tools.interpolate output/RUN --seeds 7 12 40 --out faces.webp
-    python -m tools.interpolate output/RUN --around 7            # stays near face 7
-    python -m tools.interpolate output/RUN --out faces.mp4        # after pip install av
+python -m tools.interpolate output/RUN                       # through 8 faces: walk.gif and walk.png
+python -m tools.interpolate output/RUN --seeds 7 12 40 --out faces.webp
+python -m tools.interpolate output/RUN --around 7            # stays near face 7
+python -m tools.interpolate output/RUN --out faces.mp4        # after pip install av
 """
 
 import argparse
@@ -80,7 +80,9 @@ def row(points: np.ndarray, i: int, law: str) -> np.ndarray:
 
 def named(arguments: argparse.Namespace) -> str:
     """Whose faces they are, for a person."""
-    return f"face {arguments.around}" if arguments.around is not None else f"faces {', '.join(map(str, arguments.seeds))}"
+    return (
+        f"face {arguments.around}" if arguments.around is not None else f"faces {', '.join(map(str, arguments.seeds))}"
+    )
 
 
 if __name__ == "__main__":

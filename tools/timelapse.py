@@ -1,7 +1,7 @@
 """How the faces came about: a run's pictures one after the other, each with its iteration.
 
-    python -m tools.timelapse output/RUN                         # timelapse.gif, 8 MB at most
-    python -m tools.timelapse output/RUN --out faces.webp --megabytes 2
+python -m tools.timelapse output/RUN                         # timelapse.gif, 8 MB at most
+python -m tools.timelapse output/RUN --out faces.webp --megabytes 2
 """
 
 import argparse
@@ -22,7 +22,9 @@ LAST = 10  # how many frames long the last picture stays
 def main(argv: list[str] | None = None) -> int:
     """Makes the animation. Returns the exit code."""
     parser = doors.parser("timelapse", __doc__, "timelapse.gif", draws=False)
-    parser.add_argument("--fps", type=doors.number(float, 0.1, 50), default=5.0, metavar="X", help="pictures a second (5)")
+    parser.add_argument(
+        "--fps", type=doors.number(float, 0.1, 50), default=5.0, metavar="X", help="pictures a second (5)"
+    )
     parser.add_argument(
         "--megabytes", type=doors.number(float, 0.01, 1000), default=8.0, metavar="X", help="its size at most (8)"
     )
