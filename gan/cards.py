@@ -13,12 +13,13 @@ CELEBA = """CelebA may be used for non-commercial research only, and may not be 
 http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html); a generator trained on it falls under the same care. Its people are
 celebrities, mostly young, mostly white, mostly smiling, photographed for the press. The generator has learnt that, and
 draws others worse: what it draws says nothing about what people look like."""
-AVATARS = """The faces it learnt from are Pablo Stanley's Avataaars, free for personal and commercial use, drawn by DiceBear. They are
-drawings of a few hundred parts, with skin and hair colours in equal shares: nobody is portrayed."""
-ORL = """The faces are 400 photographs of 40 people, mostly men, taken at AT&T Laboratories Cambridge, to be credited for them.
-There is no formal licence. With so few people it draws, and may copy, these."""
-UNKNOWN = """What may be done with the generator hangs on what may be done with these pictures: whoever passes it on should know
-their licence, and whether the people in them agreed. Whom the pictures show seldom or never, it draws worse or never."""
+AVATARS = """The faces it learnt from are Pablo Stanley's Avataaars, free for personal and commercial use, drawn by
+DiceBear: a few hundred parts, with skin and hair colours in equal shares. Nobody is portrayed."""
+ORL = """The faces are 400 photographs of 40 people, mostly men, taken at AT&T Laboratories Cambridge, to be credited
+for them. There is no formal licence. With so few people it draws, and may copy, these."""
+UNKNOWN = """What may be done with the generator hangs on what may be done with these pictures: whoever passes it on
+should know their licence, and whether the people in them agreed. Whom the pictures show seldom or never, it draws worse
+or never."""
 
 
 def card(run: Run, generator: Generator, files: list[str]) -> str:
@@ -30,9 +31,9 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         "![Samples](samples.png)",
         f"Drawn from noise alone, faces number 0 to 63 of {generator.source.name}.",
         "## What it is",
-        f"A `{config.generator}` network of {generator.network.count_params():,} weights, trained as one of two players of a"
-        f" GAN by the recipe `{config.recipe}`; the weights of iteration {generator.iteration:,}. It takes noise, float32"
-        f" (n, {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
+        f"A `{config.generator}` network of {generator.network.count_params():,} weights, trained as one of two players"
+        f" of a GAN by the recipe `{config.recipe}`; the weights of iteration {generator.iteration:,}. It takes noise,"
+        f" float32 (n, {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
         f" {generator.size}, 3) from -1 to 1. Files: {', '.join(f'`{name}`' for name in files)}.",
         "## What it learnt from",
         learnt(run, config),
@@ -60,7 +61,10 @@ def learnt(run: Run, config) -> str:
     report = json.loads(path.read_text("utf-8"))
     held = f" {100 * config.holdout:g}% of them never trained, for scores to be against." if config.holdout else ""
     flipped = ", half of them mirrored" if config.flip else ""
-    return f"{report['used']:,} images of `{report['source']}`: {report['crop']}, {config.image_size} x {config.image_size}{flipped}.{held}"
+    return (
+        f"{report['used']:,} images of `{report['source']}`: {report['crop']},"
+        f" {config.image_size} x {config.image_size}{flipped}.{held}"
+    )
 
 
 def terms(data: str) -> str:
@@ -73,15 +77,12 @@ def scores(run: Run) -> str:
     """What tools/evaluate.py found last, and how it was measured; without it, what the training noted."""
     path = run.folder / "scores.json"
     if not path.exists():
-        return (
-            f"It was not evaluated: `python -m tools.evaluate {run.folder}` does, and this card tells it the next time."
-        )
+        return f"Not evaluated: `python -m tools.evaluate {run.folder}` does that, and the next card tells of it."
     result = json.loads(path.read_text("utf-8"))[-1]
     found, how = result["scores"], result["protocol"]
     rows = [f"| {name} | {found[name]:,.3g} |" for name in SHOWN if isinstance(found.get(name), float)]
-    reference = how["reference"]
-    return "\n".join([
-        "| score | |", "| --- | ---: |", *rows, "",
-        f"Of {how['samples']:,} samples of {result['generator']['file']} of iteration {result['generator']['iteration']:,},"
-        f" against {reference['faces']:,} faces ({reference['data']}). {found['memorisation']['in_words'].capitalize()}.",
-    ])  # fmt: skip
+    reference, drew = how["reference"], result["generator"]
+    whose = f"{how['samples']:,} samples of {drew['file']} of iteration {drew['iteration']:,}"
+    against = f"{reference['faces']:,} faces ({reference['data']})"
+    told = found["memorisation"]["in_words"].capitalize()
+    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}. {told}."])

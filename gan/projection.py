@@ -51,7 +51,7 @@ def project(generator: Generator, network: Network, photo: np.ndarray, seed: int
 
 
 def ruler(generator: Generator, network: Network, photo: np.ndarray, samples: np.ndarray) -> Callable:
-    """A function from noise (n, ...) to how far each face is from the photograph, (n,): 1 is chance, as `samples` are."""
+    """A function from noise (n, ...) to how far each face is from the photograph, (n,); of `samples` it is 1."""
     target = to_unit(photo[None].astype(np.float32))
     seen = look(network, target)
 

@@ -33,7 +33,7 @@ def test_all_forms(tiny, no_npm, capsys):
     names = ["README.md", "generator.keras", "generator.onnx", "generator.tflite", "samples.png", "savedmodel", "web"]
     assert sorted(path.name for path in folder.iterdir()) == names
     told = capsys.readouterr().out
-    assert told.count("differ from Keras's faces by") == 5 and "Left out" not in told
+    assert told.count("differ from Keras's by") == 5 and "Left out" not in told
     expected = exports.open_keras(folder / "generator.keras")(noise.drawn(range(7), (8,), "normal"))
     for form in ("savedmodel", "onnx", "litert", "web"):
         draw = exports.FORMATS[form].open(folder / exports.FORMATS[form].name)

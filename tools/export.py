@@ -1,4 +1,4 @@
-"""A generator in the forms that other programs read: each is opened again by its own runtime, and held to Keras's faces.
+"""A generator in the forms that other programs read, each opened again by its own runtime, and held to Keras's faces.
 
     python -m tools.export output/RUN                            # all forms that can be made here, in export/
     python -m tools.export output/RUN --to onnx litert
@@ -40,9 +40,7 @@ def export(arguments: argparse.Namespace) -> None:
     files = []
     for form in dict.fromkeys(forms):
         path, difference = exports.export(generator, form, folder, given)
-        print(
-            f"{path}: its faces differ from Keras's by {difference:.0e} at most, of 2 from black to white", flush=True
-        )
+        print(f"{path}: faces differ from Keras's by {difference:.0e} at most, of 2 from black to white", flush=True)
         files.append(path.name)
     for form in () if arguments.to else exports.FORMATS:
         if lacking := exports.missing(form):
