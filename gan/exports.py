@@ -111,7 +111,7 @@ def save_litert(generator: Generator, path: Path) -> None:
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
     def serve(noise):
         for layer in generator.network.layers:  # upsampling forgets its shape, and LiteRT's convolutions must know it
-            noise = tf.ensure_shape(layer(noise, training=False), (None, *layer.output.shape[1:]))
+            noise = tf.reshape(layer(noise, training=False), (-1, *layer.output.shape[1:]))
         return noise
 
     # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.

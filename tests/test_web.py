@@ -79,11 +79,12 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 
 
 def shown(page):
-    """The large canvas's pixels."""
+    """The large canvas's side, and some of its pixels' values."""
     return np.array(page.evaluate("""async () => {
         await machine.settled();
         const canvas = document.getElementById("face");
-        return Array.from(canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data);
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return [canvas.width, ...data.filter((_, i) => i % 101 === 0)];
     }"""))  # fmt: skip
 
 
@@ -101,7 +102,7 @@ def test_a_person_uses_it(page):
     page.get_by_label("Number").fill("7")
     page.get_by_label("Number").press("Enter")
     first = shown(page)
-    assert first.std() > 20
+    assert first[0] == 512 and first[1:].std() > 20
     seen = [first]
 
     def changed():
@@ -131,7 +132,7 @@ def test_a_person_uses_it(page):
     page.get_by_role("button", name="Stop").click()
     assert changed()
     page.get_by_label("Smooth").uncheck()
-    assert len(shown(page)) == 32 * 32 * 4
+    assert shown(page)[0] == 32
     with page.expect_download() as download:
         page.get_by_role("button", name="Save PNG").click()
     assert download.value.suggested_filename.endswith(".png")
