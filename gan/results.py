@@ -114,8 +114,7 @@ def how(document: dict) -> list[str]:
 def keep_grid(row: dict, name: str, output: Path) -> None:
     """Copies the picture of a run's scored generator, or else its last one, to results/."""
     run = Run(output / row["run"])
-    pictures = sorted(path for path in run.folder.glob("*.png") if path.stem.isdigit())
     best = run.grid(row["generator"]["iteration"])
     seed = f"-{row['seed']}" if row["seed"] else ""
-    for path in [best] if best.exists() else pictures[-1:]:
+    for path in [best] if best.exists() else run.pictures()[-1:]:
         shutil.copyfile(path, FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")

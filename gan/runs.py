@@ -186,13 +186,17 @@ class Run:
         """Where the picture of an iteration is, or will be."""
         return self.folder / f"{iteration:06d}.png"
 
+    def pictures(self) -> list[Path]:
+        """The pictures that there are, by iteration."""
+        return sorted((p for p in self.folder.glob("*.png") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+
     def save_grid(self, iteration: int, faces: np.ndarray) -> None:
         """Writes faces (n, h, w, 3), uint8, as <iteration>.png; small ones twice as large."""
         images.write_png(self.grid(iteration), images.grid(faces, scale=enlargement(faces.shape[1])))
 
     def save_samples(self, size: int, count: int) -> None:
         """Collects all grids' faces in samples.npz, if there are grids still."""
-        grids = sorted((p for p in self.folder.glob("*.png") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+        grids = self.pictures()
         faces = [images.ungrid(images.read_png(p), size, count, scale=enlargement(size)) for p in grids]
         if not grids:
             return

@@ -22,7 +22,7 @@ SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if 
 
 
 class Session:
-    """The loop. `batches(start)` gives real faces from iteration `start` on, which vary by `spread` (gan/settling.py)."""
+    """The loop. `batches(start)` gives real faces from iteration `start` on; they vary by `spread` (gan/settling)."""
 
     def __init__(self, config: Config, game, run: Run, batches: Callable, pace: progress.Pace, judge, spread: float):
         self.config, self.game, self.run, self.batches, self.pace = config, game, run, batches, pace

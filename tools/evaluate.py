@@ -20,10 +20,11 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import checkpoints, memorisation, progress, scores, side_by_side
+from gan import memorisation, progress, scores, side_by_side
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
+from gan.generators import loaded
 from gan.images import grid, write_png
 from gan.runs import Run
 from gan.scores import HELD_OUT, MOST_HELD, Real, differing
@@ -204,16 +205,10 @@ def opened(whose: str, config, cache: Path):
 
 def made(path: Path, config, count: int, seed: int) -> np.ndarray:
     """Faces of a saved generator, uint8 (count, h, w, 3), from noise that no training has."""
-    import keras
-
     from dcgan import NOISES
     from gan.images import to_uint8
 
-    try:
-        generator = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (*checkpoints.DAMAGE, TypeError) as error:
-        reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
-        raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
+    generator = loaded(path)
     noise = NOISES[config.noise_distribution]((count, *generator.input_shape[1:]), (seed, -3))
     parts = [generator(noise[i : i + 100], training=False) for i in range(0, count, 100)]
     return np.concatenate([to_uint8(part) for part in parts])

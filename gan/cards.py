@@ -1,0 +1,88 @@
+"""A model card: what a generator is, what it learnt from, how good it is, and what may be done with it.
+
+text = card(run, generator, ["generator.onnx"])  # Markdown; Mitchell et al., arXiv:1810.03993
+"""
+
+import json
+
+from gan.generators import Generator
+from gan.runs import Run
+
+SHOWN = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
+CELEBA = """CelebA may be used for non-commercial research only, and may not be passed on (see the agreement at
+http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html); a generator trained on it falls under the same care. Its people are
+celebrities, mostly young, mostly white, mostly smiling, photographed for the press. The generator has learnt that, and
+draws others worse: what it draws says nothing about what people look like."""
+AVATARS = """The faces it learnt from are Pablo Stanley's Avataaars, free for personal and commercial use, drawn by
+DiceBear: a few hundred parts, with skin and hair colours in equal shares. Nobody is portrayed."""
+ORL = """The faces are 400 photographs of 40 people, mostly men, taken at AT&T Laboratories Cambridge, to be credited
+for them. There is no formal licence. With so few people it draws, and may copy, these."""
+UNKNOWN = """What may be done with the generator hangs on what may be done with these pictures: whoever passes it on
+should know their licence, and whether the people in them agreed. Whom the pictures show seldom or never, it draws worse
+or never."""
+
+
+def card(run: Run, generator: Generator, files: list[str]) -> str:
+    """The whole card."""
+    config = generator.config
+    noise = " x ".join(map(str, generator.noise_shape))
+    parts = [
+        f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
+        "![Samples](samples.png)",
+        f"Drawn from noise alone, faces number 0 to 63 of {generator.source.name}.",
+        "## What it is",
+        f"A `{config.generator}` network of {generator.network.count_params():,} weights, trained as one of two players"
+        f" of a GAN by the recipe `{config.recipe}`; the weights of iteration {generator.iteration:,}. It takes noise,"
+        f" float32 (n, {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
+        f" {generator.size}, 3) from -1 to 1. Files: {', '.join(f'`{name}`' for name in files)}.",
+        "## What it learnt from",
+        learnt(run, config),
+        "## How good it is",
+        scores(run),
+        "## What it is for, and what not",
+        f"For learning, play and research on generative networks. {terms(config.data)} It is no likeness of"
+        " anybody in particular, and must not be passed off as one.",
+        "## How it was made",
+        "```json\n" + json.dumps(json.loads((run.folder / "config.json").read_text("utf-8")), indent=2) + "\n```",
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def law(distribution: str) -> str:
+    """A distribution in words."""
+    return {"normal": "from N(0, 1)", "uniform": "uniform from -1 to 1"}[distribution]
+
+
+def learnt(run: Run, config) -> str:
+    """The data, as far as the run tells."""
+    path = run.folder / "data.json"
+    if not path.exists():
+        return f"`{config.data}`."
+    report = json.loads(path.read_text("utf-8"))
+    held = f" {100 * config.holdout:g}% of them never trained, for scores to be against." if config.holdout else ""
+    flipped = ", half of them mirrored" if config.flip else ""
+    return (
+        f"{report['used']:,} images of `{report['source']}`: {report['crop']},"
+        f" {config.image_size} x {config.image_size}{flipped}.{held}"
+    )
+
+
+def terms(data: str) -> str:
+    """What is known of the data's licence and bias."""
+    known = {"avatars": AVATARS, "orl": ORL}
+    return known.get(data, CELEBA if "celeb" in data.lower() else UNKNOWN)
+
+
+def scores(run: Run) -> str:
+    """What tools/evaluate.py found last, and how it was measured; without it, what the training noted."""
+    path = run.folder / "scores.json"
+    if not path.exists():
+        return f"Not evaluated: `python -m tools.evaluate {run.folder}` does that, and the next card tells of it."
+    result = json.loads(path.read_text("utf-8"))[-1]
+    found, how = result["scores"], result["protocol"]
+    rows = [f"| {name} | {found[name]:,.3g} |" for name in SHOWN if isinstance(found.get(name), float)]
+    reference, drew = how["reference"], result["generator"]
+    whose = f"{how['samples']:,} samples of {drew['file']} of iteration {drew['iteration']:,}"
+    against = f"{reference['faces']:,} faces ({reference['data']})"
+    told = found["memorisation"]["in_words"].capitalize()
+    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}. {told}."])

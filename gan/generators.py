@@ -1,0 +1,98 @@
+"""A run's generator, ready to draw: whatever state the run is in, as long as it has weights.
+
+generator = opened(Run("output/RUN"), build=train.build)
+faces = generator(noise.drawn(range(64), generator.noise_shape, generator.law))  # uint8 (64, h, w, 3)
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from gan import checkpoints, devices
+from gan.config import Config
+from gan.errors import UsageError
+from gan.images import to_uint8
+from gan.runs import Run
+
+BATCH = 100  # faces drawn at once
+
+
+@dataclass(frozen=True)
+class Generator:
+    """Draws faces from noise; `network` is a Keras model, `source` the file it came from, of which `iteration`."""
+
+    network: object
+    config: Config
+    source: Path
+    iteration: int
+
+    @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """Of one face: (128,), or (32, 32, 3)."""
+        return tuple(self.network.input_shape[1:])
+
+    @property
+    def law(self) -> str:
+        """The noise's distribution: normal or uniform."""
+        return self.config.noise_distribution
+
+    @property
+    def size(self) -> int:
+        """A face's side in pixels."""
+        return self.network.output_shape[1]
+
+    def __call__(self, noise: np.ndarray) -> np.ndarray:
+        """Noise (n, *noise_shape) -> faces uint8 (n, size, size, 3)."""
+        return np.concatenate([to_uint8(part) for part in self.parts(noise)])
+
+    def parts(self, noise: np.ndarray):
+        """Noise -> float32 faces in [-1, 1], a batch at a time."""
+        for i in range(0, len(noise), BATCH):
+            yield self.draw(noise[i : i + BATCH]).numpy()
+
+    def draw(self, noise):
+        """Noise -> faces, float32 in [-1, 1], as a tensor through which gradients can flow."""
+        return self.network(noise, training=False)
+
+    @property
+    def in_words(self) -> str:
+        """What draws, for a person."""
+        return f"{self.source} of iteration {self.iteration:,}"
+
+
+def opened(run: Run, build: Callable, best: bool = True) -> Generator:
+    """The generator of a run's best score, or its last: from its file, or else out of its newest checkpoint.
+
+    `build(config)` makes the game that a checkpoint belongs to. Raises UsageError where the folder is no run's, or
+    there is no generator that can be opened.
+    """
+    config = run.config()
+    devices.prepare("float32")
+    if not best or run.best() is None:
+        missing = not (run.folder / "generator.keras").exists()
+        if missing and checkpoints.listed(run.checkpoints):
+            return rebuilt(run, config, build)
+    path, iteration = run.generator(best)
+    return Generator(loaded(path), config, path, iteration)
+
+
+def loaded(path: Path):
+    """The Keras model in a file, without running what a stranger may have put there; UsageError where it is none."""
+    import keras
+
+    try:
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (*checkpoints.DAMAGE, TypeError) as error:
+        reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
+        raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
+
+
+def rebuilt(run: Run, config: Config, build: Callable) -> Generator:
+    """The averaged generator out of a run's newest whole checkpoint."""
+    from models.layers import portable
+
+    game = build(config)
+    checkpoints.restore(run.checkpoints, game.state())
+    return Generator(portable(game.averaged), config, checkpoints.listed(run.checkpoints)[-1], int(game.iteration))

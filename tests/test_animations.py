@@ -1,0 +1,77 @@
+"""Animations as Pillow reads them back."""
+
+import importlib.util
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan import animations
+from gan.errors import UsageError
+
+# Twelve frames of one colour each, so that no encoder takes two for one.
+FRAMES = np.repeat(np.linspace(0, 255, 12).astype(np.uint8), 32 * 48 * 3).reshape(12, 32, 48, 3)
+NOISE = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), np.uint8)
+
+
+@pytest.mark.parametrize("kind", [".gif", ".webp"])
+def test_pillow_reads_it(tmp_path, kind):
+    """All frames, their size, their time and that it never ends; colours up to the format's loss."""
+    path = tmp_path / f"walk{kind}"
+    assert animations.save(path, FRAMES, 0.05) == path.stat().st_size
+    with Image.open(path) as image:
+        assert (image.n_frames, image.size, image.info["loop"]) == (12, (48, 32), 0)
+        for i in (0, 6, 11):
+            image.seek(i)
+            image.load()
+            assert image.info["duration"] == 50
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - FRAMES[i]).max() <= 6
+
+
+@pytest.mark.skipif(not importlib.util.find_spec("av"), reason="needs PyAV: pip install av")
+def test_mp4(tmp_path):
+    """Even an odd size; read back by the library that wrote it."""
+    import imageio.v3 as iio
+
+    animations.save(tmp_path / "walk.mp4", np.pad(FRAMES, ((0, 0), (0, 1), (0, 1), (0, 0))), 0.1)
+    found = iio.imread(tmp_path / "walk.mp4", plugin="pyav")
+    assert found.shape == FRAMES.shape and np.abs(found[::5].astype(int) - FRAMES[::5]).max() < 12
+
+
+def test_what_cannot_be_written(tmp_path, monkeypatch):
+    """Another ending, or MP4 without its package: before anything is drawn."""
+    with pytest.raises(UsageError, match=r"walk.avi: its name must end in .gif, .webp or .mp4"):
+        animations.require(tmp_path / "walk.avi")
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match=r"MP4 needs PyAV: pip install av"):
+        animations.require(tmp_path / "walk.MP4")
+    animations.require(tmp_path / "walk.GIF")
+
+
+def test_size_is_kept_to(tmp_path):
+    """Frames are left out evenly, and those that stay are shown for as much longer."""
+    whole = animations.save(tmp_path / "whole.gif", NOISE, 0.1)
+    assert animations.save(tmp_path / "small.gif", NOISE, 0.1, whole // 3) <= whole // 3
+    with Image.open(tmp_path / "small.gif") as image:
+        stride = -(-24 // image.n_frames)
+        assert image.n_frames < 9 and image.info["duration"] == 100 * stride
+    assert animations.save(tmp_path / "two.gif", NOISE, 0.1, 10) > 10  # two frames are the least
+
+
+def test_caption():
+    """Black letters on white below the picture, which is as it was."""
+    found = animations.captioned(FRAMES[3], "7")
+    assert found.shape == (32 + animations.STRIP, 48, 3)
+    np.testing.assert_array_equal(found[:32], FRAMES[3])
+    assert found[32:].max() == 255 and found[32:].min() < 60
+
+
+def test_enlarged():
+    """To squares: exactly; smoothly: no new extremes to speak of, and no hard edge."""
+    image = np.zeros((1, 4, 4, 3), np.uint8)
+    image[:, :, 2:] = 200
+    squares, smooth = (animations.enlarged(image, 3, smooth) for smooth in (False, True))
+    assert squares.shape == smooth.shape == (1, 12, 12, 3)
+    np.testing.assert_array_equal(squares[:, ::3, ::3], image)
+    assert set(np.unique(squares)) == {0, 200} and len(np.unique(smooth)) > 4
+    assert animations.enlarged(image, 1, True) is image

@@ -1,0 +1,98 @@
+"""Exports as a person asks for them: every form opens in its own runtime, and draws what Keras draws."""
+
+import importlib.util
+import json
+from pathlib import Path
+
+import keras
+import numpy as np
+import pytest
+
+from gan import cards, exports, noise, web
+from gan.errors import RunError
+from gan.generators import Generator
+from tools import export
+
+NEEDED = {"onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"}
+LACKING = sorted(name for name in NEEDED if not importlib.util.find_spec(name))
+needs_all = pytest.mark.skipif(bool(LACKING), reason=f"needs {', '.join(LACKING)}: pip install --group export")
+
+
+@pytest.fixture
+def no_npm(monkeypatch):
+    """Nothing is fetched for the page."""
+    monkeypatch.setattr(web.shutil, "which", lambda name: None)
+
+
+@needs_all
+@pytest.mark.filterwarnings("ignore")
+def test_all_forms(tiny, no_npm, capsys):
+    """With no flag: five forms, each within 1e-4 of Keras, the card and its picture; and each is said."""
+    assert export.main([str(tiny)]) == 0
+    folder = tiny / "export"
+    names = ["README.md", "generator.keras", "generator.onnx", "generator.tflite", "samples.png", "savedmodel", "web"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    told = capsys.readouterr().out
+    assert told.count("differ from Keras's by") == 5 and "Left out" not in told
+    expected = exports.open_keras(folder / "generator.keras")(noise.drawn(range(7), (8,), "normal"))
+    for form in ("savedmodel", "onnx", "litert", "web"):
+        draw = exports.FORMATS[form].open(folder / exports.FORMATS[form].name)
+        for count in (7, 1):
+            found = draw(noise.drawn(range(count), (8,), "normal"))
+            np.testing.assert_allclose(found, expected[:count], atol=1e-4)
+    assert export.main([str(tiny), "--to", "keras", "savedmodel"]) == 0  # in place of those that are there
+
+
+def test_what_is_missing_is_named(tiny, monkeypatch, capsys):
+    """Asked for: what to install; not asked for: left out, and said so."""
+    there = importlib.util.find_spec
+    monkeypatch.setattr(exports.importlib.util, "find_spec", lambda name: None if name in NEEDED else there(name))
+    assert export.main([str(tiny), "--to", "litert"]) == 2
+    assert capsys.readouterr().err == "export: litert needs ai-edge-litert: pip install ai-edge-litert\n"
+    assert export.main([str(tiny)]) == 0
+    told = capsys.readouterr().out
+    assert "Left out: onnx, which needs onnx and tf2onnx and onnxruntime: pip install onnx tf2onnx onnxruntime" in told
+    assert "Left out: web" in told and (tiny / "export" / "generator.keras").exists()
+
+
+def test_what_draws_otherwise_is_refused(tmp_path, monkeypatch):
+    """A form whose faces are others leaves nothing behind, nor does it touch what was there."""
+    model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(12), keras.layers.Reshape((2, 2, 3))])
+    generator = Generator(model, None, Path("generator.keras"), 1)
+    given = noise.drawn(range(3), (4,), "normal")
+    path, difference = exports.export(generator, "keras", tmp_path, given)
+    assert path == tmp_path / "generator.keras" and difference <= 1e-6
+    before = path.read_bytes()
+    wrong = exports.FORMATS["keras"]._replace(open=lambda path: lambda z: model(z).numpy() + 0.001)
+    monkeypatch.setitem(exports.FORMATS, "keras", wrong)
+    with pytest.raises(RunError, match=r"keras: its faces differ from Keras's by 1.0e-03, of 1e-04 at most"):
+        exports.export(generator, "keras", tmp_path, given)
+    assert path.read_bytes() == before and len([*tmp_path.iterdir()]) == 1
+
+
+def test_card(tiny):
+    """Data, recipe, terms and scores, or how to get them; a CelebA generator says what that means."""
+    assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
+    card = Path("there/README.md").read_text()
+    assert card.startswith("# tiny: a generator of 16 x 16 faces\n\n![Samples](samples.png)")
+    assert "60 images of `avatars`" in card and "Pablo Stanley" in card
+    assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
+    result = {
+        "protocol": {"samples": 64, "reference": {"data": "held out", "faces": 30}},
+        "generator": {"file": "best.keras", "iteration": 2},
+        "scores": {"kid-onet": 1234.5, "memorisation": {"in_words": "no sign of copying"}},
+    }
+    (tiny / "scores.json").write_text(json.dumps([result]))
+    config = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps({**config, "data": "img_align_celeba.zip"}))
+    assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
+    card = Path("there/README.md").read_text()
+    assert "| kid-onet | 1.23e+03 |" in card or "| kid-onet | 1,234 |" in card
+    assert "64 samples of best.keras of iteration 2, against 30 faces (held out). No sign of copying." in card
+    assert "non-commercial research only" in card
+
+
+def test_terms():
+    """What is known of each data set, and a word of warning for all others."""
+    assert cards.terms("orl") == cards.ORL and cards.terms("/a/CelebA/faces") == cards.CELEBA
+    assert cards.terms("~/faces") == cards.UNKNOWN

@@ -1,0 +1,97 @@
+"""Faces as a person asks for them."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan import images
+from gan.runs import enlargement
+from tools import generate
+
+ROOT = Path(__file__).parent.parent
+
+
+def test_one_picture(tiny, capsys):
+    """With no flag: 64 faces in faces.png, each as large as in the run's own pictures."""
+    assert generate.main([str(tiny)]) == 0
+    picture = images.read_png(tiny / "faces.png")
+    step = 16 * enlargement(16) + 2
+    assert picture.shape == (8 * step - 2, 8 * step - 2, 3)
+    told = capsys.readouterr().out
+    assert told == f"{tiny / 'generator.keras'} of iteration 4 drew faces 0 to 63: {tiny / 'faces.png'}\n"
+
+
+def test_a_face_keeps_its_number(tiny):
+    """Face 7 among others, alone, as a file and in an array is one face; its number is in the name."""
+    for arguments in (
+        ["--count", "12", "--separate", "--out", "many"],
+        ["--seed", "7", "--count", "1", "--separate", "--out", "alone"],
+        ["--seed", "5", "--count", "4", "--npz", "--out", "some.npz"],
+    ):
+        assert generate.main([str(tiny), *arguments]) == 0
+    assert sorted(path.name for path in Path("many").iterdir()) == [f"{i:06d}.png" for i in range(12)]
+    many, alone = (images.read_png(Path(folder, "000007.png")).astype(int) for folder in ("many", "alone"))
+    with np.load("some.npz", allow_pickle=False) as file:
+        assert file["seeds"].tolist() == [5, 6, 7, 8] and file["images"].dtype == np.uint8
+        some = file["images"][2].astype(int)
+    assert many.shape == (16, 16, 3)
+    assert max(np.abs(alone - many).max(), np.abs(some - many).max()) <= 1  # other batches round otherwise
+
+
+def test_byte_for_byte(tiny):
+    """Two processes, one file."""
+    for name in ("one.png", "two.png"):
+        command = [sys.executable, "-m", "tools.generate", str(tiny.absolute()), "--seed", "7", "--out", name]
+        environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+        environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # which tests in this process have set
+        done = subprocess.run(command, capture_output=True, text=True, env=environment)
+        assert (done.returncode, done.stderr) == (0, "")
+    assert Path("one.png").read_bytes() == Path("two.png").read_bytes()
+
+
+def test_looks(tiny):
+    """Columns, enlargement, smoothly or not; truncation 0 draws one face again and again."""
+    assert generate.main([str(tiny), "--count", "6", "--columns", "3", "--scale", "2", "--out", "squares.png"]) == 0
+    squares = images.read_png("squares.png")
+    assert squares.shape == (2 * 34 - 2, 3 * 34 - 2, 3)
+    np.testing.assert_array_equal(squares[:32:2, :32:2], squares[1:32:2, 1:32:2])
+    flags = ["--count", "6", "--columns", "3", "--scale", "2", "--smooth", "--truncation", "0", "--out", "smooth.png"]
+    assert generate.main([str(tiny), *flags]) == 0
+    smooth = images.read_png("smooth.png")
+    assert (smooth[:32:2, :32:2] != smooth[1:32:2, 1:32:2]).any()
+    np.testing.assert_array_equal(smooth[:32, :32], smooth[34:66, 68:100])
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"),
+    [
+        (["--count", "0"], "argument --count: 0 is not from 1 to 1,000,000"),
+        (["--seed", "x"], "argument --seed: 'x' is not a whole number"),
+        (["--seed", "4294967290"], "argument --seed: with 64 faces it is 4,294,967,232 at most"),
+        (["--truncation", "2"], "argument --truncation: 2 is not from 0 to 1"),
+        (["--npz", "--separate"], "not allowed with argument"),
+    ],
+)
+def test_mistakes(flags, told, capsys):
+    """Exit code 2, and what is allowed."""
+    with pytest.raises(SystemExit) as stopped:
+        generate.main(["output/tiny", *flags])
+    assert stopped.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_no_run(tiny, capsys):
+    """What is there instead."""
+    assert generate.main(["output/huge"]) == 2
+    assert capsys.readouterr().err == "generate: output/huge is not the folder of a run. There are: output/tiny\n"
+
+
+def test_a_run_that_lacks_its_data(tiny):
+    """A generator needs none."""
+    config = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps({**config, "data": "/gone"}))
+    assert generate.main([str(tiny)]) == 0

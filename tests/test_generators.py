@@ -1,0 +1,72 @@
+"""A generator out of a run's folder, whatever is left of that."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import train
+from gan import noise
+from gan.errors import RunError, UsageError
+from gan.generators import BATCH, opened
+from gan.runs import Run
+
+
+def faces(generator, count=5):
+    """The first faces."""
+    return generator(noise.drawn(range(count), generator.noise_shape, generator.law))
+
+
+def test_a_finished_run(tiny):
+    """Shapes, law and source are the run's; a face is the same alone and in a crowd that fills no whole batch."""
+    generator = opened(Run(tiny), train.build)
+    assert (generator.noise_shape, generator.law, generator.size) == ((8,), "normal", 16)
+    assert generator.source == tiny / "generator.keras" and generator.iteration == 4
+    assert generator.in_words == f"{tiny / 'generator.keras'} of iteration 4"
+    many = faces(generator, BATCH + 3)
+    assert many.shape == (BATCH + 3, 16, 16, 3) and many.dtype == np.uint8
+    assert np.abs(many[:5].astype(int) - faces(generator)).max() <= 1  # other batches round otherwise
+
+
+def test_the_best_or_the_last(tiny):
+    """The best is what is drawn with where there is one, unless the last is asked for."""
+    shutil.copy(tiny / "generator.keras", tiny / "best.keras")
+    (tiny / "best.json").write_text(json.dumps({"iteration": 2}))
+    best, last = (opened(Run(tiny), train.build, best) for best in (True, False))
+    assert (best.source.name, best.iteration) == ("best.keras", 2)
+    assert (last.source.name, last.iteration) == ("generator.keras", 4)
+
+
+def test_a_checkpoint_alone(tiny):
+    """A run that was killed before its first generator.keras draws what that would."""
+    expected = faces(opened(Run(tiny), train.build))
+    (tiny / "generator.keras").unlink()
+    generator = opened(Run(tiny), train.build)
+    assert generator.source.parent == tiny / "checkpoints" and generator.iteration == 4
+    assert np.abs(faces(generator).astype(int) - expected).max() <= 1
+    for path in (tiny / "checkpoints").glob("*.npz"):
+        path.write_bytes(b"torn")
+    with pytest.warns(UserWarning, match="damaged"), pytest.raises(RunError, match="No checkpoint"):
+        opened(Run(tiny), train.build)
+
+
+def test_an_older_version(tiny):
+    """A config.json that lacks what came later."""
+    saved = json.loads((tiny / "config.json").read_text())
+    older = {name: saved[name] for name in ("image_size", "noise_distribution", "data")}
+    (tiny / "config.json").write_text(json.dumps(older))
+    assert faces(opened(Run(tiny), train.build)).shape == (5, 16, 16, 3)
+
+
+def test_no_generator(tiny, tmp_path):
+    """No run, nothing saved yet, and a file that is none: each in a line that says what there is."""
+    with pytest.raises(UsageError, match=r"nothing is not the folder of a run. There are: output/tiny"):
+        opened(Run("output/nothing"), train.build)
+    (tiny / "generator.keras").write_text("no archive")
+    with pytest.raises(UsageError, match=r"generator.keras is not a generator that can be opened \("):
+        opened(Run(tiny), train.build)
+    shutil.rmtree(tiny / "checkpoints")
+    (tiny / "generator.keras").unlink()
+    with pytest.raises(UsageError, match=r"has no generator.keras yet"):
+        opened(Run(tiny), train.build)

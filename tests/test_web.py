@@ -1,0 +1,176 @@
+"""The face machine in a real browser, served from this machine: draws what Python draws."""
+
+import functools
+import http.server
+import importlib.util
+import json
+import shutil
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan import exports, noise, web
+from gan.generators import Generator
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+LACKING = [
+    *(name for name in ("playwright", *exports.ONNX) if not importlib.util.find_spec(name)),
+    *([] if CHROMIUM else ["chromium"]),
+]
+FLAGS = [
+    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
+    *("--disable-background-networking", "--disable-component-update"),
+]
+
+
+@pytest.fixture(scope="module")
+def generator():
+    """The default recipe's network, with its last layer louder, so that its untrained faces have contrast."""
+    import train
+    from gan.config import Config
+    from models.layers import portable
+
+    config = Config(precision="float32")
+    network = portable(train.build(config).averaged)
+    kernel, bias = network.layers[-1].get_weights()
+    network.layers[-1].set_weights([kernel * 150, bias])
+    return Generator(network, config, Path("generator.keras"), 2000)
+
+
+@pytest.fixture(scope="module")
+def page(generator, tmp_path_factory):
+    """An open page of the exported generator, and what it complained of or asked of others."""
+    if LACKING:
+        pytest.skip(f"needs {', '.join(LACKING)}")
+    if not shutil.which("npm"):
+        pytest.skip("needs npm, to have ONNX Runtime Web on this machine")
+    from playwright.sync_api import sync_playwright
+
+    folder = tmp_path_factory.mktemp("export")
+    given = noise.drawn(range(2), generator.noise_shape, generator.law)
+    exports.export(generator, "web", folder, given)
+    if not (folder / "web" / "runtime").exists():
+        pytest.skip("npm could not get ONNX Runtime Web")
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder / "web"))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = f"http://127.0.0.1:{server.server_port}/"
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        opened = browser.new_page(viewport={"width": 1000, "height": 760})
+        opened.troubles = []
+        opened.on("console", lambda message: message.type == "error" and opened.troubles.append(message.text))
+        opened.on("pageerror", lambda error: opened.troubles.append(str(error)))
+        opened.on("request", lambda r: r.url.startswith((here, "blob:", "data:")) or opened.troubles.append(r.url))
+        opened.goto(here)
+        opened.evaluate("machine.ready")
+        yield opened
+        browser.close()
+    server.shutdown()
+    server.server_close()
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """Serves a folder and says nothing."""
+
+    def log_message(self, *given):
+        pass
+
+
+def shown(page):
+    """The large canvas's side, and some of its pixels' values."""
+    return np.array(page.evaluate("""async () => {
+        await machine.settled();
+        const canvas = document.getElementById("face");
+        const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+        return [canvas.width, ...data.filter((_, i) => i % 101 === 0)];
+    }"""))  # fmt: skip
+
+
+def test_faces_are_those_of_python(page, generator):
+    """Face number N in the browser and in tools/generate.py, within 2 of 255."""
+    for seed in (0, 7, 2**32 - 1):
+        pixels = np.array(page.evaluate("async (n) => Array.from(await machine.draw(machine.noise(n)))", seed))
+        [expected] = generator(noise.drawn([seed], generator.noise_shape, generator.law))
+        assert expected.std() > 20  # there is something to be seen
+        assert np.abs(pixels.reshape(32, 32, 4)[..., :3] - expected.astype(int)).max() <= 2
+
+
+def test_a_person_uses_it(page):
+    """A face appears; number, button, pad, sliders and corners each change it; it is saved; nobody complains."""
+    page.get_by_label("Number").fill("7")
+    page.get_by_label("Number").press("Enter")
+    first = shown(page)
+    assert first[0] == 512 and first[1:].std() > 20
+    seen = [first]
+
+    def changed():
+        seen.append(shown(page))
+        return (seen[-1] != seen[-2]).any()
+
+    page.locator("#pad").focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    assert changed() and page.locator("#morph").input_value() == "25"
+    box = page.locator("#pad").bounding_box()
+    page.mouse.click(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    assert changed() and page.locator("#pad").get_attribute("aria-valuetext") == "50% to the right, 50% down"
+    page.locator("#morph").fill("80")
+    assert changed()
+    page.locator("#truncation").fill("40")
+    assert changed()
+    page.locator(".corner").nth(1).click()
+    assert changed()
+    page.get_by_role("button", name="New face").click()
+    assert changed()
+    page.get_by_role("button", name="Play").click()
+    for _ in range(100):  # the page's policy forbids Playwright's own way to wait
+        if page.evaluate("machine.state.x > 0.05"):
+            break
+        page.wait_for_timeout(50)
+    page.get_by_role("button", name="Stop").click()
+    assert changed()
+    page.get_by_label("Smooth").uncheck()
+    assert shown(page)[0] == 32
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save PNG").click()
+    assert download.value.suggested_filename.endswith(".png")
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    assert page.troubles == []
+
+
+def test_fast_enough(page):
+    """Well over 20 faces a second; the bound is low, as other tests may be running beside this one."""
+    rate = page.evaluate("""async () => {
+        const z = machine.noise(1), start = performance.now();
+        for (let i = 0; i < 60; i++) await machine.draw(z);
+        return 60000 / (performance.now() - start);
+    }""")
+    assert rate > 20
+
+
+def test_readable_on_a_phone(page):
+    """Nothing is wider than the screen."""
+    page.set_viewport_size({"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_runtime_is_the_one_that_is_known(tmp_path, monkeypatch):
+    """A package whose files have other hashes is refused; without npm the page takes the runtime from its address."""
+    assert web.integrity(b"abc") == "sha384-ywB1P0WjXou1oD1pmsZQBycsMqsO3tFjGotgWkP/W+2AhgcroefMI1i67KE0yCWn"
+    monkeypatch.setattr(web.shutil, "which", lambda name: None)
+    with pytest.warns(UserWarning, match="there is no npm, so the page will load onnxruntime-web"):
+        assert not web.vendored(tmp_path / "runtime")
+
+
+def test_about(tmp_path, generator, monkeypatch):
+    """machine.json tells the page all that it must know, with the hash of each file that it takes from elsewhere."""
+    monkeypatch.setattr(web, "vendored", lambda folder: False)
+    web.write(generator, tmp_path)
+    about = json.loads((tmp_path / "machine.json").read_text())
+    assert about["noise"] == {"shape": [128], "law": "normal"} and about["size"] == 32
+    assert about["runtime"].startswith("https://cdn.jsdelivr.net/npm/onnxruntime-web@")
+    assert all(known.startswith("sha384-") for known in about["hashes"].values())
+    names = {"index.html", "machine.css", "machine.js", "noise.js", "machine.json"}
+    assert {path.name for path in tmp_path.iterdir()} == names

@@ -1,0 +1,79 @@
+"""New faces from a run's generator: one picture of many, or a file each. A face has a number, and keeps it.
+
+python -m tools.generate output/RUN                          # 64 faces, number 0 to 63, in faces.png
+python -m tools.generate output/RUN --seed 7 --count 1 --scale 8 --smooth
+python -m tools.generate output/RUN --count 10000 --separate # a folder of PNGs
+python -m tools.generate output/RUN --count 10000 --npz      # one array
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+from gan import doors, generators, images, noise
+from gan.animations import enlarged
+from gan.files import atomic
+from gan.runs import Run, enlargement
+
+SEEDS = 2**32  # how many faces there are
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Draws the faces. Returns the exit code."""
+    arguments = parse(argv)
+    return doors.answer("generate", lambda: generate(arguments))
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = doors.parser("generate", __doc__, "faces.png, faces.npz or faces/")
+    parser.add_argument("--seed", type=doors.number(int, 0, SEEDS - 1), default=0, metavar="N", help="first face (0)")
+    parser.add_argument("--count", type=doors.number(int, 1, 1_000_000), default=64, metavar="N", help="faces (64)")
+    parser.add_argument("--columns", type=doors.number(int, 1, 1000), metavar="N", help="of the picture (square)")
+    parser.add_argument("--scale", type=doors.number(int, 1, 64), metavar="N", help="enlargement (to 48 pixels)")
+    parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not to squares")
+    parser.add_argument(
+        "--truncation", type=doors.number(float, 0, 1), default=1.0, metavar="X",
+        help="pull noise towards its mean: 1 not at all, 0 to the one face there (1)",
+    )  # fmt: skip
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--separate", action="store_true", help="a PNG each, in a folder, at its own size")
+    form.add_argument("--npz", action="store_true", help="an array: images (n, h, w, 3) uint8, seeds (n,)")
+    arguments = parser.parse_args(argv)
+    if arguments.seed + arguments.count > SEEDS:
+        parser.error(f"argument --seed: with {arguments.count:,} faces it is {SEEDS - arguments.count:,} at most")
+    return arguments
+
+
+def generate(arguments: argparse.Namespace) -> None:
+    """Draws faces number `seed` to `seed + count - 1`, and says what with and where they are."""
+    import train
+
+    run = Run(arguments.run)
+    generator = generators.opened(run, train.build, arguments.weights == "best")
+    seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
+    faces = generator(noise.drawn(seeds, generator.noise_shape, generator.law, arguments.truncation))
+    ending = ".npz" if arguments.npz else "" if arguments.separate else ".png"
+    path = Path(arguments.out) if arguments.out else run.folder / f"faces{ending}"
+    if arguments.npz:
+        with atomic(path) as file:
+            np.savez_compressed(file, images=faces, seeds=seeds)
+    elif arguments.separate:
+        write_each(path, seeds, enlarged(faces, arguments.scale or 1, arguments.smooth))
+    else:
+        faces = enlarged(faces, arguments.scale or enlargement(generator.size), arguments.smooth)
+        images.write_png(path, images.grid(faces, arguments.columns))
+    print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}")
+
+
+def write_each(folder: Path, seeds: np.ndarray, faces: np.ndarray) -> None:
+    """A PNG each, by number; not one by one forced to the disk, which would take most of the time."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for seed, face in zip(seeds, faces, strict=True):
+        images.Image.fromarray(face).save(folder / f"{seed:06d}.png")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

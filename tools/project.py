@@ -1,0 +1,111 @@
+"""Finds the face of a generator that is nearest to a photograph, and changes it.
+
+    python -m tools.project output/RUN --photo me.jpg            # project.png: the photograph, and the way to the face
+    python -m tools.project output/RUN                           # of a face that the run held out
+    python -m tools.project output/RUN --photo me.jpg --edit     # and edits.png: the face with glasses, longer hair ...
+
+The face should sit in the photograph as in those that the run trained on; --crop cuts its centre. What drawn faces
+have is told by a small network that knows it; of photographs, kinds that look alike are found, and have no names.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+import platformdirs
+
+from gan import animations, directions, doors, generators, images, noise, progress
+from gan.errors import RunError, UsageError
+from gan.files import atomic
+from gan.runs import Run
+
+SHOWN = 128  # pixels a face
+SAMPLES, KINDS = 2000, 8  # faces that ways are found in; how many kinds of photographs
+DRAWN = "avatars"  # the data whose attributes are known
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Projects, and edits where it is asked to. Returns the exit code."""
+    parser = doors.parser("project", __doc__, "project.png")
+    parser.add_argument("--photo", default="", metavar="FILE", help="a photograph (a face that the run held out)")
+    parser.add_argument("--crop", type=doors.number(int, 8, 100_000), default=0, metavar="N", help="its centre N x N")
+    parser.add_argument("--seed", type=doors.number(int, 0, 2**32 - 1), default=0, metavar="N", help="of the start (0)")
+    parser.add_argument("--network", choices=("onet", "vgg"), default="onet", help="what compares the faces (onet)")
+    parser.add_argument("--edit", action="store_true", help="change the face, in edits.png")
+    arguments = parser.parse_args(argv)
+    return doors.answer("project", lambda: project(arguments))
+
+
+def project(arguments: argparse.Namespace) -> None:
+    """Writes the photograph and the faces beside it; the noise of the last one in a .npz."""
+    import train
+
+    run = Run(arguments.run)
+    photo = read(Path(arguments.photo), run.config().image_size, arguments.crop) if arguments.photo else None
+    generator = generators.opened(run, train.build, arguments.weights == "best")
+    photo = held_out(run, arguments.seed) if photo is None else photo
+    from gan import features, projection
+
+    print(f"{generator.in_words} looks for the face ...", flush=True)
+    found = projection.project(generator, features.open_network(arguments.network), photo, arguments.seed)
+    path = Path(arguments.out) if arguments.out else run.folder / "project.png"
+    scale = max(1, SHOWN // generator.size)
+    images.write_png(path, images.grid(np.stack([photo, *found.faces]), len(found.faces) + 1, scale=scale))
+    with atomic(path.with_suffix(".npz")) as file:
+        np.savez_compressed(file, noise=found.noise[0], image=found.faces[-1])
+    steps = ", ".join(f"{far:.2f} after {step}" for step, far in zip(projection.STEPS, found.distances, strict=True))
+    print(f"Distance, 1 being a face at random: {steps} steps. {path}, its noise in {path.with_suffix('.npz')}")
+    if arguments.edit:
+        edit(generator, found.noise[0], path.with_name("edits.png" if not arguments.out else f"{path.stem}-edits.png"))
+
+
+def read(path: Path, size: int, crop: int) -> np.ndarray:
+    """A photograph as the generator's faces are: uint8 (size, size, 3)."""
+    try:
+        return np.asarray(images.resize(images.square(images.read(path)[0], crop), size))
+    except images.Unreadable as error:
+        raise UsageError(f"--photo {path}: {error}") from None
+
+
+def held_out(run: Run, seed: int) -> np.ndarray:
+    """A face of the run's data that it did not train on, or any where it trained on all."""
+    import train
+
+    config = run.config()
+    try:
+        faces = train.load(config)
+    except (UsageError, RunError) as error:
+        raise UsageError(f"{error} Or give a photograph: --photo FILE") from None
+    rows, held = faces.split(config.holdout)
+    rows = held if len(held) else rows
+    return np.asarray(faces.images[rows[seed % len(rows)]])
+
+
+def edit(generator: generators.Generator, face: np.ndarray, path: Path) -> None:
+    """A row for each way, its name to its right."""
+    others = noise.drawn(np.arange(1, SAMPLES), generator.noise_shape, generator.law)
+    poles = ways(generator, np.concatenate([face[None], others]))
+    if not poles:
+        raise RunError("samples are too much alike to find out in what faces differ: train for longer")
+    rows = directions.edits(face, list(poles.values()), generator.law)
+    scale = max(1, SHOWN // 2 // generator.size)
+    strips = [images.grid(generator(row), len(row), scale=scale) for row in rows]
+    images.write_png(path, np.concatenate([animations.captioned(*both) for both in zip(strips, poles, strict=True)]))
+    print(f"{len(poles)} ways to change it, each from left to right: {path}")
+
+
+def ways(generator: generators.Generator, points: np.ndarray) -> dict[str, np.ndarray]:
+    """Where to go from the first point, by name: towards what drawn faces can have, or kinds of photographs."""
+    from gan import attributes, features
+
+    faces, config = generator(points), generator.config
+    if config.data == DRAWN:
+        cache = Path(config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+        judge = attributes.classifier(generator.size, cache, progress.task)
+        return directions.labelled(points, attributes.words(judge.tell(faces)))
+    return directions.clustered(points, features.open_network("onet").embed(faces), KINDS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
