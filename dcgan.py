@@ -26,7 +26,6 @@ class DCGAN:
     Every random number is a pure function of (seed, iteration), so that a stopped game goes on exactly.
     `average_half_life` is in images; 0 means no average: `averaged` is then the generator itself. `reuse_fakes`: the
     generator learns from the fakes that the discriminator just saw, which saves drawing others (a quarter of a step).
-    `decay_after`: from so many images on, learning rates fall with the square root of the images seen; 0 means never.
     """
 
     def __init__(
@@ -45,7 +44,6 @@ class DCGAN:
         discriminator_steps: int = 1,
         reuse_fakes: bool = False,
         average_half_life: float = 0.0,
-        decay_after: float = 0.0,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
@@ -55,8 +53,6 @@ class DCGAN:
         self.label_smoothing = label_smoothing
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.average_half_life = average_half_life
-        self.decay_after = decay_after
-        self.rates = float(g_optimizer.learning_rate), float(d_optimizer.learning_rate)
         self.seed = seed
         self.averaged = self.shown = generator
         if average_half_life:
@@ -74,7 +70,6 @@ class DCGAN:
         The discriminator's loss without its penalty, the generator's loss, the discriminator's mean opinion of
         the real faces and of the fakes made for its update.
         """
-        self.update_rates(tf.shape(real)[0])
         for part, batch in enumerate(tf.split(real, self.discriminator_steps)):
             fake, trail = self.generate(self.draw(batch, part))
             d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake)
@@ -133,18 +128,6 @@ class DCGAN:
             return [gradient + more for gradient, more in zip(gradients, extra, strict=True)]
 
         return tf.cond(self.iteration % self.penalty_every == 0, added, lambda: gradients)
-
-    def update_rates(self, batch_size):
-        """Lowers both learning rates, once `decay_after` images were seen, as 1 / sqrt(images seen).
-
-        Such a schedule needs no end to aim at, so a run can go on for as long as it pays.
-        """
-        if not self.decay_after:
-            return
-        seen = tf.cast(batch_size, tf.float32) * tf.cast(self.iteration + 1, tf.float32)
-        share = tf.sqrt(tf.minimum(1.0, self.decay_after / seen))
-        for optimizer, rate in zip((self.g_optimizer, self.d_optimizer), self.rates, strict=True):
-            optimizer.learning_rate = rate * share
 
     def update_average(self, batch_size):
         """Moves the average towards the generator, batch-norm statistics included.

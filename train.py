@@ -120,7 +120,6 @@ def build(config: Config):
         discriminator_steps=config.discriminator_steps,
         reuse_fakes=config.reuse_fakes,
         average_half_life=config.average_half_life,
-        decay_after=config.decay_after,
         seed=config.seed,
     )
 

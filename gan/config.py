@@ -61,9 +61,6 @@ class Config:
     discriminator_learning_rate: float = option(1e-3, "Adam's step size for the discriminator", least=0.0)
     generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=0.9999)
     discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
-    decay_after: float = option(
-        100_000.0, "images after which learning rates fall, as 1 / sqrt(images) (0: never)", least=0.0
-    )
     average_half_life: float = option(
         10_000.0,
         "half-life, in images, of the generator's moving average (EMA), which makes the pictures (0: none)",
@@ -230,8 +227,7 @@ FREE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience",
     "allow_bad", "cache_dir", "run", "recipe", "data",
 }  # fmt: skip
-# What every run was like before there was the setting.
-BEFORE = {"holdout": 0.0, "reuse_fakes": False, "decay_after": 0.0}
+BEFORE = {"holdout": 0.0, "reuse_fakes": False}  # what every run was like before there was the setting
 
 
 def differences(saved: dict, config: dict) -> list[str]:

@@ -6,7 +6,7 @@ UDACITY = {
     "generator": "conv", "discriminator": "conv", "width": 64, "penalty": "none", "average_half_life": 0.0,
     "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
     "generator_betas": (0.5, 0.999), "discriminator_betas": (0.5, 0.999),
-    "reuse_fakes": False, "decay_after": 0.0, "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",
+    "reuse_fakes": False, "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",
 }  # fmt: skip
 
 # Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They update

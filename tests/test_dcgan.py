@@ -237,20 +237,6 @@ def test_pictures_are_settled():
     assert len(noises) == 6 and without.shown is without.generator
 
 
-@pytest.mark.parametrize(("iteration", "share"), [(0, 1), (4, 1), (19, 0.5), (79, 0.25)])
-@pytest.mark.parametrize("scaled", [False, True])
-def test_learning_rates_fall(iteration, share, scaled):
-    """In batches of 4 after 20 images: at 20 not yet, at 80 by half, at 320 by half again; never where it is 0."""
-    game = play(decay_after=20.0, scaled=scaled)
-    constant = play()
-    for one in (game, constant):
-        one.iteration.assign(iteration)
-        one.update_rates(4)
-    found = [float(optimizer.learning_rate) for optimizer in (game.g_optimizer, game.d_optimizer)]
-    np.testing.assert_allclose(found, [2e-3 * share, 4e-3 * share], rtol=1e-6)
-    assert float(constant.g_optimizer.learning_rate) == pytest.approx(2e-3)
-
-
 def test_average_starts_as_a_copy():
     """The average has the generator's first weights, in variables of its own."""
     game = play(average_half_life=8.0)
