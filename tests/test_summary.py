@@ -192,7 +192,7 @@ def test_an_evaluated_run(tmp_path):
     (run.folder / "scores.json").write_text(json.dumps([result()]))
     (run.folder / "nearest.png").touch()
     found = told(run)
-    assert found["evaluated"][0]["rows"] == [["fd-onet", "12.5"], ["kid-onet", "3.250"]]
+    assert found["evaluated"][0]["rows"] == [["fd-onet", "12.5"], ["kid-onet", "3.25"]]
     assert "2,000 samples (averaged weights) against 500 held-out faces" in found["evaluated"][0]["told"][0]
     assert (found["best"]["name"], found["best"]["value"]) == ("kid-onet", 3.25)
     assert found["best"]["measured"] == "kid-onet of 2,000 samples against 500 held-out faces"
