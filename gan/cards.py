@@ -31,9 +31,9 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         "![Samples](samples.png)",
         f"Drawn from noise alone, faces number 0 to 63 of {generator.source.name}.",
         "## What it is",
-        f"A `{config.generator}` network of {generator.network.count_params():,} weights, trained as one of two players"
-        f" of a GAN by the recipe `{config.recipe}`; the weights of iteration {generator.iteration:,}. It takes noise,"
-        f" float32 (n, {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
+        f"A `{config.generator}` network of {generator.network.count_params():,} weights, one of two players of a GAN,"
+        f" trained by the recipe `{config.recipe}` for {generator.iteration:,} iterations. It takes noise, float32 (n,"
+        f" {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
         f" {generator.size}, 3) from -1 to 1. Files: {', '.join(f'`{name}`' for name in files)}.",
         "## What it learnt from",
         learnt(run, config),

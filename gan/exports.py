@@ -108,15 +108,22 @@ def save_litert(generator: Generator, path: Path) -> None:
     """For LiteRT (formerly TensorFlow Lite), on phones and small devices."""
     import tensorflow as tf
 
+    layers = generator.network.layers
+    # As constants: LiteRT's variables would have to be filled before use.
+    weights = [
+        [[v.numpy() for v in some] for some in (layer.trainable_variables, layer.non_trainable_variables)]
+        for layer in layers
+    ]
+
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
     def serve(noise):
-        for layer in generator.network.layers:  # upsampling forgets its shape, and LiteRT's convolutions must know it
-            noise = tf.reshape(layer(noise, training=False), (-1, *layer.output.shape[1:]))
+        for layer, (moved, fixed) in zip(layers, weights, strict=True):
+            noise, _ = layer.stateless_call(moved, fixed, noise)
+            noise = tf.reshape(noise, (-1, *layer.output.shape[1:]))  # which upsampling forgets
         return noise
 
     # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], generator.network)
-    converter.experimental_enable_resource_variables = False
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()])
     path.write_bytes(converter.convert())
 
 

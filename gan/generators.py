@@ -6,6 +6,7 @@ faces = generator(noise.drawn(range(64), generator.noise_shape, generator.law)) 
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -90,9 +91,11 @@ def loaded(path: Path):
 
 
 def rebuilt(run: Run, config: Config, build: Callable) -> Generator:
-    """The averaged generator out of a run's newest whole checkpoint."""
+    """The averaged generator out of a run's newest whole checkpoint, settled as the run would have."""
+    from gan.settling import settle
     from models.layers import portable
 
     game = build(config)
-    checkpoints.restore(run.checkpoints, game.state())
-    return Generator(portable(game.averaged), config, checkpoints.listed(run.checkpoints)[-1], int(game.iteration))
+    kept = checkpoints.restore(run.checkpoints, game.state())
+    game.rest(partial(settle, real=float(kept.get("spread", 0.0))))
+    return Generator(portable(game.shown), config, checkpoints.listed(run.checkpoints)[-1], int(game.iteration))

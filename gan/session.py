@@ -149,10 +149,10 @@ class Session:
         """The log, a score, a checkpoint, and what people look at; none of it counts as training time."""
         if self.rows:
             self.write_log()
-        arrays = {name: variable.numpy() for name, variable in self.state.items()}
-        if not all(np.isfinite(array).all() for array in arrays.values()):
-            self.fail(self.iteration)
         self.rest()
+        arrays = {name: variable.numpy() for name, variable in self.state.items()}
+        if not all(np.isfinite(array).all() for array in [*arrays.values(), *self.game.shown.get_weights()]):
+            self.fail(self.iteration)
         best = score and self.score()
         picture = picture or self.over()
         if picture or score:

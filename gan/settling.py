@@ -44,7 +44,7 @@ def scale(network: keras.Sequential, noise: Callable, real: float) -> float:
         return variation(np.concatenate([network(times * noise(i), training=False) for i in numbers]))
 
     before = made(1.0)
-    if not before or not real:
+    if not (before * real > 0 and np.isfinite(before)):
         return 1.0
     guess = float(np.clip(real / before, 1 / MOST, MOST))
     power = np.log(made(guess) / before) / np.log(guess) if abs(guess - 1) > 0.001 else 1.0

@@ -36,7 +36,7 @@ ALLOWED = {
     "gan.exports": {"gan.generators", "gan.web"},
     "gan.features": {"gan.images", "gan.inception"},
     "gan.generators": {
-        *("gan.checkpoints", "gan.config", "gan.devices", "gan.images", "gan.runs"),
+        *("gan.checkpoints", "gan.config", "gan.devices", "gan.images", "gan.runs", "gan.settling"),
         "models.layers",
     },
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
