@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from gan import doors
 from gan.errors import UsageError
 from gan.metrics import rank_correlation
 from gan.runs import Run
@@ -23,18 +24,19 @@ TITLES = [
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Prints a row a run. Returns the exit code."""
+    """Prints the table. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.correlate", description=__doc__.splitlines()[0])
     parser.add_argument("runs", nargs="+", metavar="output/RUN", help="folders of runs with a metrics.csv")
-    try:
-        rows = [row(Run(Path(run))) for run in parser.parse_args(argv).runs]
-    except UsageError as error:
-        print(f"correlate: {error}", file=sys.stderr)
-        return error.exit_code
+    runs = parser.parse_args(argv).runs
+    return doors.answer("correlate", lambda: correlate(runs))
+
+
+def correlate(runs: list[str]) -> None:
+    """Prints a row a run."""
+    rows = [row(Run(Path(run))) for run in runs]
     print(*(f"| {' | '.join(cells)} |" for cells in [TITLES, ["---"] + ["---:"] * (len(TITLES) - 1), *rows]), sep="\n")
     print("\nScores are KID: low is good. Correlations are Spearman's, from -1 to 1; a change is from score to score,")
     print("its median is given with how often it was seen.")
-    return 0
 
 
 def row(run: Run) -> list[str]:

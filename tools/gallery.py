@@ -10,6 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from gan import doors
 from gan.errors import UsageError
 from gan.gallery import Page
 
@@ -18,12 +19,8 @@ def main(argv: list[str] | None = None) -> int:
     """Writes the page, and says where it is and what is not on it. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.gallery", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default="output", help="the folder with the runs in it (output)")
-    try:
-        show(Path(parser.parse_args(argv).folder))
-        return 0
-    except (UsageError, OSError) as error:
-        print(f"gallery: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 1)
+    folder = Path(parser.parse_args(argv).folder)
+    return doors.answer("gallery", lambda: show(folder))
 
 
 def show(folder: Path) -> None:
