@@ -47,7 +47,7 @@ def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict 
     """A dictionary, or a list of dictionaries, that have these names; raises UsageError where the file is damaged."""
     try:
         found = json.loads(path.read_text("utf-8"))
-    except ValueError:
+    except (ValueError, RecursionError):
         raise damaged(path) from None
     parts = found if kind is list and isinstance(found, list) else [found]
     if not isinstance(found, kind) or not all(isinstance(one, dict) and set(names) <= set(one) for one in parts):

@@ -18,7 +18,7 @@ from gan import checkpoints, config, side_by_side
 from gan.config import Config
 from gan.errors import UsageError
 from gan.runs import Run
-from gan.scores import HELD_OUT
+from gan.scores import HELD_OUT, number
 
 POINTS = 100  # of a curve
 WHOLE, BLOCK = 1 << 20, 1 << 13  # bytes: a log of up to so many is read whole, else a block of it for each point
@@ -221,9 +221,7 @@ def evaluation(run: Run, result: dict) -> dict:
     return {
         "told": side_by_side.told(run.folder.name, result),
         "networks": list(protocol["networks"]),
-        "rows": [
-            [score, side_by_side.number(value)] for score, value in scores.items() if isinstance(value, float | None)
-        ],
+        "rows": [[score, number(value)] for score, value in scores.items() if isinstance(value, float | None)],
         "best": name
         and {
             "name": name,

@@ -44,7 +44,13 @@ def test_permissions_follow_the_umask(tmp_path):
     assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o640
 
 
-@pytest.mark.parametrize("text", [b"{", b"", b"\xff", b"3", b"null", b"[1]", b'[{"a": 1}]', b'"a"', b'{"b": 1}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        *(b"{", b"", b"\xff", b"3", b"null", b"[1]", b'[{"a": 1}]', b'"a"', b'{"b": 1}'),
+        pytest.param(b"[" * 100_000, id="deep"),
+    ],
+)
 def test_a_damaged_dictionary_is_named(tmp_path, text):
     """What is no JSON, no dictionary, or one without its names: the file, and what to do."""
     path = tmp_path / "it.json"

@@ -268,6 +268,7 @@ def test_a_damaged_checkpoint_falls_back(whole, stopped, tmp_path):
     assert_same(whole, tmp_path, 12)
 
 
+@pytest.mark.filterwarnings("ignore:(invalid value|overflow) encountered:RuntimeWarning")  # on its way there
 def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
     """A learning rate that explodes ends with 1, the iteration's number, the last good checkpoint and its picture."""
     line = command(faces, cache, "--sample-every", "1", "--epochs", "400", "--generator-learning-rate", "1e7")
