@@ -10,18 +10,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from test_page import CHROMIUM, FLAGS, until
 
 from gan import exports, noise, web
 from gan.generators import Generator
 
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 LACKING = [
     *(name for name in ("playwright", *exports.ONNX) if not importlib.util.find_spec(name)),
     *([] if CHROMIUM else ["chromium"]),
-]
-FLAGS = [
-    *("--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-sync"),
-    *("--disable-background-networking", "--disable-component-update"),
 ]
 
 
@@ -125,10 +121,7 @@ def test_a_person_uses_it(page):
     page.get_by_role("button", name="New face").click()
     assert changed()
     page.get_by_role("button", name="Play").click()
-    for _ in range(100):  # the page's policy forbids Playwright's own way to wait
-        if page.evaluate("machine.state.x > 0.05"):
-            break
-        page.wait_for_timeout(50)
+    until(page, "machine.state.x > 0.05")
     page.get_by_role("button", name="Stop").click()
     assert changed()
     page.get_by_label("Smooth").uncheck()
