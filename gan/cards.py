@@ -5,8 +5,10 @@ text = card(run, generator, ["generator.onnx"])  # Markdown; Mitchell et al., ar
 
 import json
 
+from gan.files import read_json
 from gan.generators import Generator
 from gan.runs import Run
+from gan.side_by_side import number
 
 SHOWN = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
 CELEBA = """CelebA may be used for non-commercial research only, and may not be passed on (see the agreement at
@@ -26,6 +28,7 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
     """The whole card."""
     config = generator.config
     noise = " x ".join(map(str, generator.noise_shape))
+    settings = {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
         "![Samples](samples.png)",
@@ -38,12 +41,12 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         "## What it learnt from",
         learnt(run, config),
         "## How good it is",
-        scores(run),
+        scores(run, generator),
         "## What it is for, and what not",
         f"For learning, play and research on generative networks. {terms(config.data)} It is no likeness of"
         " anybody in particular, and must not be passed off as one.",
         "## How it was made",
-        "```json\n" + json.dumps(json.loads((run.folder / "config.json").read_text("utf-8")), indent=2) + "\n```",
+        "```json\n" + json.dumps(settings, indent=2) + "\n```",
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -58,7 +61,7 @@ def learnt(run: Run, config) -> str:
     path = run.folder / "data.json"
     if not path.exists():
         return f"`{config.data}`."
-    report = json.loads(path.read_text("utf-8"))
+    report = read_json(path, names={"used", "source", "crop"})
     held = f" {100 * config.holdout:g}% of them never trained, for scores to be against." if config.holdout else ""
     flipped = ", half of them mirrored" if config.flip else ""
     return (
@@ -73,16 +76,15 @@ def terms(data: str) -> str:
     return known.get(data, CELEBA if "celeb" in data.lower() else UNKNOWN)
 
 
-def scores(run: Run) -> str:
-    """What tools/evaluate.py found last, and how it was measured; without it, what the training noted."""
-    path = run.folder / "scores.json"
-    if not path.exists():
+def scores(run: Run, generator: Generator) -> str:
+    """What tools/evaluate.py found last of this generator, and how it was measured."""
+    path, drawn = run.folder / "scores.json", (generator.source.name, generator.iteration)
+    kept = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
+    kept = [one for one in kept if (one["generator"]["file"], one["generator"]["iteration"]) == drawn]
+    if not kept:
         return f"Not evaluated: `python -m tools.evaluate {run.folder}` does that, and the next card tells of it."
-    result = json.loads(path.read_text("utf-8"))[-1]
-    found, how = result["scores"], result["protocol"]
-    rows = [f"| {name} | {found[name]:,.3g} |" for name in SHOWN if isinstance(found.get(name), float)]
-    reference, drew = how["reference"], result["generator"]
-    whose = f"{how['samples']:,} samples of {drew['file']} of iteration {drew['iteration']:,}"
-    against = f"{reference['faces']:,} faces ({reference['data']})"
+    found, how = kept[-1]["scores"], kept[-1]["protocol"]
+    rows = [f"| {name} | {number(found[name])} |" for name in SHOWN if name in found]
+    whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({how['reference']['data']})"
     told = found["memorisation"]["in_words"].capitalize()
     return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}. {told}."])

@@ -79,16 +79,17 @@ def test_card(tiny):
     assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
     result = {
         "protocol": {"samples": 64, "reference": {"data": "held out", "faces": 30}},
-        "generator": {"file": "best.keras", "iteration": 2},
+        "generator": {"file": "generator.keras", "iteration": 4},
         "scores": {"kid-onet": 1234.5, "memorisation": {"in_words": "no sign of copying"}},
     }
-    (tiny / "scores.json").write_text(json.dumps([result]))
+    other = {**result, "generator": {"file": "best.keras", "iteration": 2}}  # of which the card is not
+    (tiny / "scores.json").write_text(json.dumps([result, other]))
     config = json.loads((tiny / "config.json").read_text())
     (tiny / "config.json").write_text(json.dumps({**config, "data": "img_align_celeba.zip"}))
     assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
     card = Path("there/README.md").read_text()
-    assert "| kid-onet | 1.23e+03 |" in card or "| kid-onet | 1,234 |" in card
-    assert "64 samples of best.keras of iteration 2, against 30 faces (held out). No sign of copying." in card
+    assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
+    assert "Of 64 samples, against 30 faces (held out). No sign of copying." in card
     assert "non-commercial research only" in card
 
 

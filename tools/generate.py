@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gan import doors, generators, images, noise
 from gan.animations import enlarged
@@ -72,7 +73,7 @@ def write_each(folder: Path, seeds: np.ndarray, faces: np.ndarray) -> None:
     """A PNG each, by number; not one by one forced to the disk, which would take most of the time."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, face in zip(seeds, faces, strict=True):
-        images.Image.fromarray(face).save(folder / f"{seed:06d}.png")
+        Image.fromarray(face).save(folder / f"{seed:06d}.png")
 
 
 if __name__ == "__main__":
