@@ -8,7 +8,7 @@ import json
 from gan.files import read_json
 from gan.generators import Generator
 from gan.runs import Run
-from gan.side_by_side import number
+from gan.scores import number
 
 SHOWN = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
 CELEBA = """CelebA may be used for non-commercial research only, and may not be passed on (see the agreement at

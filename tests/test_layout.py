@@ -28,7 +28,7 @@ ALLOWED = {
     "gan.arrays": {"gan.images"},
     "gan.attributes": {"gan.avatars", "gan.checkpoints", "gan.images"},
     "gan.cache": {"gan.images"},
-    "gan.cards": {"gan.generators", "gan.runs", "gan.side_by_side"},
+    "gan.cards": {"gan.generators", "gan.runs", "gan.scores"},
     "gan.config": {"gan.recipes"},
     "gan.gallery": {"gan.config", "gan.side_by_side", "gan.summary"},
     "gan.inception": {"gan.download"},
