@@ -13,6 +13,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
+from gan.errors import RunError
 from gan.generators import Generator
 
 MODEL = "generator.onnx"
@@ -64,7 +65,7 @@ def vendored(folder: Path) -> bool:
             for name, known in HASHES.items():
                 content = archive.extractfile(f"package/dist/{name}").read()
                 if (found := integrity(content)) != known:
-                    raise ValueError(f"{name} of {RUNTIME} is not the file that it was: {found}, not {known}")
+                    raise RunError(f"{name} of {RUNTIME} is not the file that it was: {found}, not {known}")
                 (folder / name).write_bytes(content)
     return True
 

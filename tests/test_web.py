@@ -5,6 +5,8 @@ import http.server
 import importlib.util
 import json
 import shutil
+import subprocess
+import tarfile
 import threading
 from pathlib import Path
 
@@ -13,6 +15,7 @@ import pytest
 from test_page import CHROMIUM, FLAGS, until
 
 from gan import exports, noise, web
+from gan.errors import RunError
 from gan.generators import Generator
 
 LACKING = [
@@ -152,6 +155,22 @@ def test_readable_on_a_phone(page):
 def test_runtime_is_the_one_that_is_known(tmp_path, monkeypatch):
     """A package whose files have other hashes is refused; without npm the page takes the runtime from its address."""
     assert web.integrity(b"abc") == "sha384-ywB1P0WjXou1oD1pmsZQBycsMqsO3tFjGotgWkP/W+2AhgcroefMI1i67KE0yCWn"
+
+    def pack(command, **options):
+        with tarfile.open(Path(command[-1]) / "runtime.tgz", "w:gz") as archive:
+            for name in web.HASHES:
+                archive.addfile(tarfile.TarInfo(f"package/dist/{name}"))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(web.shutil, "which", lambda name: "npm")
+    monkeypatch.setattr(web.subprocess, "run", pack)
+    with pytest.raises(RunError, match=r"ort.wasm.bundle.min.mjs of onnxruntime-web@.* is not the file that it was"):
+        web.vendored(tmp_path / "runtime")
+    monkeypatch.setattr(
+        web.subprocess, "run", lambda command, **o: subprocess.CompletedProcess(command, 1, "", "no net")
+    )
+    with pytest.warns(UserWarning, match=r"npm could not get onnxruntime-web@.* \(no net\)"):
+        assert not web.vendored(tmp_path / "other")
     monkeypatch.setattr(web.shutil, "which", lambda name: None)
     with pytest.warns(UserWarning, match="there is no npm, so the page will load onnxruntime-web"):
         assert not web.vendored(tmp_path / "runtime")
