@@ -42,7 +42,7 @@ def number(kind: type, least: float, most: float) -> Callable:
     return convert
 
 
-def answer(name: str, work: Callable[[], None]) -> int:
+def answer(name: str, work: Callable[[], None], stopped: str = "stopped.") -> int:
     """Does the work; a mistake, a failure or Ctrl-C is one line. Returns the exit code."""
     warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
     try:
@@ -52,5 +52,5 @@ def answer(name: str, work: Callable[[], None]) -> int:
         print(f"{name}: {error}", file=sys.stderr)
         return getattr(error, "exit_code", 1)
     except KeyboardInterrupt:
-        print(f"{name}: stopped.", file=sys.stderr)
+        print(f"{name}: {stopped}", file=sys.stderr)
         return 128 + signal.SIGINT

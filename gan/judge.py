@@ -78,8 +78,9 @@ class Judge:
 
         `planned` is how many seconds the whole run is about to train, `left` how many scores are still to come, this
         one included. Where there is time for fewer they are spread over the run, and one is kept for its end.
-        kid (x 1000), face_rate (None for drawn faces), diversity (1: as the real faces), memorisation (1: no nearer
-        to training faces than unseen faces are), copied (a share; some 0.01 is to be expected), copying.
+        kid (x 1000) and its standard error, face_rate (None for drawn faces), diversity (1: as the real faces),
+        memorisation (1: no nearer to training faces than unseen faces are), copied (a share; some 0.01 is to be
+        expected), copying.
         """
         if not self.able(planned, left):
             return None
@@ -176,6 +177,7 @@ class Judge:
         copied = memorisation.memorisation(*near, *self.unseen, resamples=0)  # of an interval no use is made
         return {
             "kid": 1000 * metrics.mmd(self.real, made),
+            "error": 1000 * metrics.mmd_error(self.real, made),
             "face_rate": found,
             "diversity": metrics.diversity(made) / self.apart if self.apart else 1.0,  # else all real faces are one
             "memorisation": copied.ratio,
@@ -223,7 +225,8 @@ class Judge:
     @property
     def best(self) -> int:
         """Which of the rows is the best, -1 where there is none (see metrics.latest_best)."""
-        return metrics.latest_best([row["kid"] for row in self.rows]) if self.rows else -1
+        kids, errors = ([row[name] for row in self.rows] for name in ("kid", "error"))
+        return metrics.latest_best(kids, errors) if kids else -1
 
     def prefers(self, iteration: int, kept: int | None) -> bool:
         """Whether the generator of an iteration is to be best.keras in place of that of `kept`, None where it was lost.

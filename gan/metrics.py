@@ -52,6 +52,16 @@ def mmd(real: np.ndarray, fake: np.ndarray) -> float:
     return float(_mmds(real, fake, np.ones((1, len(real))), np.ones((1, len(fake))))[0])
 
 
+def mmd_error(real: np.ndarray, fake: np.ndarray) -> float:
+    """The standard error of `mmd` that comes of the fakes being a sample; 3 or more of them.
+
+    To first order a U-statistic varies by 4 / m of the variance of what each fake adds, which is its mean kernel with
+    the other fakes less that with the reals: Hoeffding 1948; Sutherland et al., arXiv:1611.04488, section 3.
+    """
+    own = (_kernel(fake, fake).sum(axis=0) - _kernel_diagonal(fake)) / (len(fake) - 1)
+    return float(2 * np.std(own - _kernel(real, fake).mean(axis=0), ddof=1) / np.sqrt(len(fake)))
+
+
 def _mmds(real: np.ndarray, fake: np.ndarray, inside_real: np.ndarray, inside_fake: np.ndarray) -> np.ndarray:
     """`mmd` of subsets, given as ones and zeros (subsets, n) and (subsets, m): one kernel serves them all."""
     n, m = inside_real.sum(axis=1), inside_fake.sum(axis=1)
@@ -131,12 +141,16 @@ def _kernel_sums(a: np.ndarray, b: np.ndarray, inside_a: np.ndarray, inside_b: n
     """Sums of the kernel over all pairs that are inside, (subsets,)."""
     total = np.zeros(len(inside_a))
     for rows in _blocks(len(a)):
-        scaled = a[rows].astype(np.float64) / a.shape[1]
         for columns in _blocks(len(b)):
-            base = scaled @ b[columns].astype(np.float64).T + 1
-            base *= base * base  # NumPy's own third power takes many times as long
-            total += np.sum((inside_a[:, rows] @ base) * inside_b[:, columns], axis=1)
+            kernel = _kernel(a[rows], b[columns])
+            total += np.sum((inside_a[:, rows] @ kernel) * inside_b[:, columns], axis=1)
     return total
+
+
+def _kernel(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """(x.y / d + 1)^3 of all pairs, (n, d), (m, d) -> float64 (n, m)."""
+    base = a.astype(np.float64) @ b.astype(np.float64).T / a.shape[1] + 1
+    return base * base * base  # NumPy's own third power takes many times as long
 
 
 def _kernel_diagonal(a: np.ndarray) -> np.ndarray:
@@ -197,11 +211,11 @@ def _ranks(values: np.ndarray) -> np.ndarray:
     return (np.cumsum(counts) - (counts - 1) / 2)[place]
 
 
-def latest_best(scores: list[float], tie: float = 0.1) -> int:
-    """Which of a run's scores, low is good, is its best: the last that is no more than a tenth above the lowest.
+def latest_best(scores: list[float], errors: list[float]) -> int:
+    """Which of a run's scores, low is good, is its best: the last that is within a standard error of the lowest.
 
-    A small sample's score scatters by some such share, and of generators that it cannot tell apart the one that has
-    trained for longest is the likeliest to be the better one.
+    Of generators that scores cannot tell apart the one that has trained for longest is the likeliest to be the better
+    one. Breiman et al., Classification and Regression Trees, 1984, section 3.4.3, has this rule for the size of trees.
     """
-    low = min(scores)
-    return max(i for i, score in enumerate(scores) if score <= low + tie * abs(low))
+    lowest = int(np.argmin(scores))
+    return max(i for i, score in enumerate(scores) if score <= scores[lowest] + errors[lowest])

@@ -37,8 +37,8 @@ from gan.files import atomic, damaged, read_csv, read_json, write_csv, write_jso
 
 COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "images_per_second"]
 METRICS = [
-    *("iteration", "images", "seconds", "network", "samples", "kid", "face_rate", "diversity"),
-    *("memorisation", "copied", "copying", "cost"),
+    *("iteration", "images", "seconds", "network", "samples", "kid", "error", "face_rate"),
+    *("diversity", "memorisation", "copied", "copying", "cost"),
 ]
 HEALTH = ["iteration", "ailment", "state", "advice"]
 

@@ -127,7 +127,7 @@ def score(iteration, kid=0.1 + 0.2, **more):
     numbers = {"diversity": 2 / 3, "memorisation": 1e-17, "copied": 1 / 128, "cost": 1e3 / 7}
     return {
         "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "network": "onet", "samples": 64,
-        "kid": kid, "face_rate": None, "copying": 0, **numbers, **more,
+        "kid": kid, "error": 1 / 9, "face_rate": None, "copying": 0, **numbers, **more,
     }  # fmt: skip
 
 
@@ -144,7 +144,7 @@ def test_scores_read_back_the_same(run):
     assert [type(value) for value in found[1].values()] == [type(rows[1][name]) for name in METRICS]
     assert run.metrics.read_text().splitlines()[:2] == [
         ",".join(METRICS),
-        "3,192,1.234,onet,64,0.30000000000000004,,0.6666666666666666,1e-17,0.0078125,0,142.85714285714286"
+        "3,192,1.234,onet,64,0.30000000000000004,0.1111111111111111,,0.6666666666666666,1e-17,0.0078125,0,142.85714285714286"
     ]  # fmt: skip
 
 
@@ -185,8 +185,8 @@ def test_last_losses(run):
     [
         ("best.json", '{"kid": 1.0}', Run.best),
         ("best.json", "{", Run.generator),
-        ("metrics.csv", ",".join(["3"] * 4 + ["64", "many", *["1"] * 6]), Run.scores),
-        ("metrics.csv", ",".join(["3", *[""] * 11]), Run.scores),
+        ("metrics.csv", ",".join(["3"] * 4 + ["64", "many", *["1"] * 7]), Run.scores),
+        ("metrics.csv", ",".join(["3", *[""] * 12]), Run.scores),
         ("log.csv", "1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.last_losses(5)),
     ],
 )

@@ -222,10 +222,10 @@ class Drifting(Game):
         return losses
 
     def judge(self, patience=0, **options):
-        """A judge who sees real faces, with noise of ten times that bias over them."""
+        """A judge who sees real faces, with noise of forty times that bias over them."""
 
         def make(count):
-            far = 10 * float(self.shown.weights[1].numpy()[0])
+            far = 40 * float(self.shown.weights[1].numpy()[0])
             noise = np.random.default_rng(0).uniform(-far, far, (count, 4, 4, 3)).repeat(4, axis=1).repeat(4, axis=2)
             return np.clip(faces(count, 3) + noise, 0, 255).astype(np.uint8)
 

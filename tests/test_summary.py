@@ -36,7 +36,7 @@ def a_run(parent, name, grids=(0, 2, 4), rows=4, scores=(90.0, 30.0), **settings
 
 def scored(kids):
     """Rows of metrics.csv at iterations 2, 4, ..."""
-    return [(2 * i, 16 * i, 4.0 * i, "onet", 64, kid, "", 0.5, 1.0, 0.0, 0, i) for i, kid in enumerate(kids, 1)]
+    return [(2 * i, 16 * i, 4.0 * i, "onet", 64, kid, 0.1, "", 0.5, 1.0, 0.0, 0, i) for i, kid in enumerate(kids, 1)]
 
 
 def told(run):

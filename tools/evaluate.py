@@ -10,9 +10,7 @@ Adds to scores.json in the run's folder, and draws nearest.png: the samples that
 
 import argparse
 import dataclasses
-import signal
 import sys
-import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +18,7 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import memorisation, progress, scores, side_by_side
+from gan import doors, memorisation, progress, scores, side_by_side
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
@@ -58,16 +56,11 @@ class Case:
 def main(argv: list[str] | None = None) -> int:
     """Evaluates each run, then shows them side by side where that is fair. Returns the exit code."""
     arguments = parse(argv)
-    warnings.showwarning = lambda message, *_: print(f"evaluate: warning: {message}", file=sys.stderr)
-    try:
-        side_by_side.show(evaluate_all(arguments), arguments.anyway)
-        return 0
-    except (UsageError, RunError, OSError) as error:
-        print(f"evaluate: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 1)
-    except KeyboardInterrupt:
-        print("evaluate: stopped. Runs that were done have their scores.json.", file=sys.stderr)
-        return 128 + signal.SIGINT
+    return doors.answer(
+        "evaluate",
+        lambda: side_by_side.show(evaluate_all(arguments), arguments.anyway),
+        stopped="stopped. Runs that were done have their scores.json.",
+    )
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
