@@ -4,7 +4,6 @@ save(Path("walk.gif"), frames, seconds=0.05)  # uint8 (t, h, w, 3)
 """
 
 import importlib.util
-import math
 from pathlib import Path
 
 import numpy as np
@@ -25,20 +24,11 @@ def require(path: Path) -> None:
         raise UsageError(f"{path.name}: MP4 needs PyAV: pip install av. A .gif or .webp needs nothing more.")
 
 
-def save(path: Path, frames: np.ndarray, seconds: float, most: int = 0) -> int:
-    """Writes frames, uint8 (t, h, w, 3), each shown for so many seconds, again and again; returns its size in bytes.
-
-    Where it would have more than `most` bytes (0: any number), every second frame, every third and so on is kept, and
-    shown for longer.
-    """
+def save(path: Path, frames: np.ndarray, seconds: float) -> None:
+    """Writes frames, uint8 (t, h, w, 3), each shown for so many seconds, again and again."""
     require(path)
-    content, stride = encode(frames, path.suffix.lower(), seconds), 1
-    while most and len(content) > most and len(frames[::stride]) > 2:
-        stride = min(len(frames) - 1, max(stride + 1, math.ceil(stride * len(content) / most)))
-        content = encode(frames[::stride], path.suffix.lower(), seconds * stride)
     with atomic(path) as file:
-        file.write(content)
-    return len(content)
+        file.write(encode(frames, path.suffix.lower(), seconds))
 
 
 def encode(frames: np.ndarray, kind: str, seconds: float) -> bytes:

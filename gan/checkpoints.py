@@ -35,27 +35,33 @@ def listed(folder: Path) -> list[Path]:
 def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
     """Assigns the newest whole checkpoint to `variables`; returns the arrays that are not of them.
 
-    Returns {} where there is no checkpoint. Warns of each damaged one that is passed over.
+    Returns {} where there is no checkpoint. Warns of each damaged one that is passed over, and renames it.
     Raises RunError where all are damaged, before any variable is changed.
     """
-    paths, damaged = listed(folder), []
-    for path in reversed(paths):
-        try:
-            arrays = read(path, variables)
-        except DAMAGE as error:
-            warnings.warn(f"{path} is damaged ({error}); going back to the one before it", stacklevel=2)
-            damaged.append(path)
-            continue
-        for other in damaged:  # out of the way, so that it is not one of the two that are kept
-            other.replace(other.with_suffix(".damaged"))
-        for name, variable in variables.items():
-            variable.assign(arrays.pop(name))
-        return arrays
-    if paths:
+    paths = listed(folder)
+    path, arrays = newest(folder, variables)
+    if path is None and paths:
         raise RunError(
             f"No checkpoint in {folder} can be read. Start anew: remove {folder.parent}, or give --run another name."
         )
-    return {}
+    for damaged in paths[paths.index(path) + 1 :] if path else []:  # so that it is not one of the two that are kept
+        damaged.replace(damaged.with_suffix(".damaged"))
+    for name, variable in variables.items() if path else []:
+        variable.assign(arrays.pop(name))
+    return arrays
+
+
+def newest(folder: Path, variables: dict) -> tuple[Path | None, dict[str, np.ndarray]]:
+    """The newest checkpoint that holds all `variables`, and its arrays; None and {} where there is none.
+
+    Warns of each that does not, and is passed over.
+    """
+    for path in reversed(listed(folder)):
+        try:
+            return path, read(path, variables)
+        except DAMAGE as error:
+            warnings.warn(f"{path} is damaged, or of another version ({error}); passed over", stacklevel=3)
+    return None, {}
 
 
 def read(path: Path, variables: dict) -> dict[str, np.ndarray]:
@@ -67,6 +73,8 @@ def read(path: Path, variables: dict) -> dict[str, np.ndarray]:
     with np.load(path, allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     for name, variable in variables.items():
+        if name not in arrays:
+            raise ValueError(f"it has no {name}")
         if arrays[name].shape != tuple(variable.shape):
             raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(variable.shape)}")
     return arrays

@@ -92,10 +92,16 @@ class Config:
 
     @classmethod
     def of(cls, saved: dict) -> "Config":
-        """The configuration that a run's config.json holds; what it does not name is as by default."""
-        fields = {field.name: field.metadata["kind"] for field in dataclasses.fields(cls)}
+        """What a config.json holds, other settings being as by default; ValueError where these are no settings."""
+        kinds = {float: int | float, tuple: list, steps: int | str}  # as JSON has them
+        fields = {field.name: kinds.get(kind := field.metadata["kind"], kind) for field in dataclasses.fields(cls)}
+        if not fields.keys() & saved.keys():
+            raise ValueError("it has none of a run's settings")
         known = {name: value for name, value in {**BEFORE, **saved}.items() if name in fields}
-        return cls(**{name: tuple(value) if fields[name] is tuple else value for name, value in known.items()})
+        for name, value in known.items():
+            if not isinstance(value, fields[name]):
+                raise ValueError(f"{name} is {value!r}"[:200])
+        return cls(**{name: tuple(value) if fields[name] is list else value for name, value in known.items()})
 
     @property
     def name(self) -> str:
@@ -237,9 +243,5 @@ def differences(saved: dict, config: dict) -> list[str]:
     """
     defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | BEFORE
     saved, config = {**defaults, **saved}, {**defaults, **config}
-    names = [name for name in {**saved, **config} if name not in FREE]
-    return [
-        f"{name.replace('_', '-')}: {saved.get(name)} there, {config.get(name)} here"
-        for name in names
-        if saved.get(name) != config.get(name)
-    ]
+    other = [name for name in {**saved, **config} if name not in FREE and saved.get(name) != config.get(name)]
+    return [f"{name.replace('_', '-')}: {saved.get(name)} there, {config.get(name)} here" for name in other]

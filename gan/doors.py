@@ -10,6 +10,7 @@ import signal
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 
 from gan.errors import RunError, UsageError
 
@@ -24,6 +25,14 @@ def parser(name: str, text: str, out: str, draws: bool = True) -> argparse.Argum
         made.add_argument("--weights", choices=("best", "last"), default="best", help="which generator (best)")
     made.add_argument("--out", default="", metavar="PATH", help=f"what to write ({out} in the run's folder)")
     return made
+
+
+def place(arguments: argparse.Namespace, name: str) -> Path:
+    """Where the result goes: --out, or `name` in the run's folder. Raises UsageError where it cannot be named so."""
+    path, ending = Path(arguments.out or Path(arguments.run, name)), Path(name).suffix
+    if ending and path.suffix.lower() != ending:
+        raise UsageError(f"--out {path}: its name must end in {ending}")
+    return path
 
 
 def number(kind: type, least: float, most: float) -> Callable:

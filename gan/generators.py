@@ -4,6 +4,7 @@ generator = opened(Run("output/RUN"), build=train.build)
 faces = generator(noise.drawn(range(64), generator.noise_shape, generator.law))  # uint8 (64, h, w, 3)
 """
 
+import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -13,21 +14,21 @@ import numpy as np
 
 from gan import checkpoints, devices
 from gan.config import Config
-from gan.errors import UsageError
+from gan.errors import RunError, UsageError
 from gan.images import to_uint8
-from gan.runs import Run
+from gan.runs import Run, dated
 
 BATCH = 100  # faces drawn at once
 
 
 @dataclass(frozen=True)
 class Generator:
-    """Draws faces from noise; `network` is a Keras model, `source` the file it came from, of which `iteration`."""
+    """Draws faces from noise; `network` is a Keras model, `source` its file, of an `iteration` that may be unknown."""
 
     network: object
     config: Config
     source: Path
-    iteration: int
+    iteration: int | None
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -60,7 +61,7 @@ class Generator:
     @property
     def in_words(self) -> str:
         """What draws, for a person."""
-        return f"{self.source} of iteration {self.iteration:,}"
+        return f"{self.source} of iteration {dated(self.iteration)}"
 
 
 def opened(run: Run, build: Callable, best: bool = True) -> Generator:
@@ -91,11 +92,20 @@ def loaded(path: Path):
 
 
 def rebuilt(run: Run, config: Config, build: Callable) -> Generator:
-    """The averaged generator out of a run's newest whole checkpoint, settled as the run would have."""
+    """The averaged generator out of a run's newest whole checkpoint, settled as the run would have.
+
+    Nothing else of the checkpoint is looked at, so that it may be of a version that trained in another way.
+    """
     from gan.settling import settle
     from models.layers import portable
 
-    game = build(config)
-    kept = checkpoints.restore(run.checkpoints, game.state())
-    game.rest(partial(settle, real=float(kept.get("spread", 0.0))))
-    return Generator(portable(game.shown), config, checkpoints.listed(run.checkpoints)[-1], int(game.iteration))
+    game = build(dataclasses.replace(config, precision="float32"))
+    part = "averaged/" if config.average_half_life else "generator/"
+    variables = {name: variable for name, variable in game.state().items() if name.startswith(part)}
+    path, arrays = checkpoints.newest(run.checkpoints, variables)
+    if path is None:
+        raise RunError(f"No checkpoint in {run.checkpoints} holds a generator as {run.folder}/config.json has it.")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    game.rest(partial(settle, real=float(arrays.get("spread", 0.0))))
+    return Generator(portable(game.shown), config, path, int(path.stem))

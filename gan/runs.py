@@ -76,25 +76,29 @@ class Run:
         return read_json(self.folder / "config.json")
 
     def config(self) -> configs.Config:
-        """The configuration that owns the folder; raises UsageError where it is not a run's."""
-        try:
-            return configs.Config.of(self.saved())
-        except (OSError, UsageError, ValueError, TypeError):
+        """The configuration that owns the folder; raises UsageError where it is not a run's, or does not tell."""
+        path = self.folder / "config.json"
+        if not os.path.exists(path):
             around = self.folder if self.folder.is_dir() else self.folder.parent
             places = (around, self.folder.parent, Path("output"))
             there = {path.parent for place in places for path in place.glob("*/config.json")}
             found = f"There are: {', '.join(sorted(map(str, there)))}" if there else f"There is none in {around}."
-            raise UsageError(f"{self.folder} is not the folder of a run. {found}") from None
+            raise UsageError(f"{self.folder} is not the folder of a run. {found}")
+        try:
+            return configs.Config.of(self.saved())
+        except (OSError, UsageError, ValueError, TypeError) as error:
+            reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
+            raise UsageError(f"{path} does not tell what run this is: {reason}") from None
 
     def faces(self) -> str:
         """What the run was trained on, as train.py put it; empty where that is not known."""
         return self.saved().get("faces", "")
 
-    def generator(self, best: bool = True) -> tuple[Path, int]:
+    def generator(self, best: bool = True) -> tuple[Path, int | None]:
         """The file of the generator with the best score, or of the last one, and the iteration it is of.
 
-        Where nothing was scored, the last is all there is. Raises UsageError where there is none yet, or nothing that
-        tells its iteration.
+        Where nothing was scored, the last is all there is; where nothing else is left of the run, None is its
+        iteration. Raises UsageError where there is none yet.
         """
         if best and (iteration := self.best()) is not None:
             return self.folder / "best.keras", iteration
@@ -102,9 +106,7 @@ class Run:
             raise UsageError(f"{self.folder} has no generator.keras yet: it appears with the run's second picture.")
         saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
         saved = saved or [int(row[0]) for row in read_csv(self.log, len(COLUMNS))]  # which may be ahead of it
-        if not saved:
-            raise UsageError(f"{self.folder} has neither checkpoints nor log.csv: of which iteration is its generator?")
-        return self.folder / "generator.keras", max(saved)
+        return self.folder / "generator.keras", max(saved, default=None)
 
     def best(self) -> int | None:
         """The iteration that best.keras is of, or None where there is none."""
@@ -220,6 +222,11 @@ class Run:
         """Removes best.json and best.keras, of an iteration that the run has not come to (again)."""
         for name in ("best.json", "best.keras"):  # the first tells of the second
             (self.folder / name).unlink(missing_ok=True)
+
+
+def dated(iteration: int | None) -> str:
+    """An iteration, or that nothing tells it."""
+    return "unknown" if iteration is None else f"{iteration:,}"
 
 
 def enlargement(size: int) -> int:

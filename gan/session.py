@@ -30,8 +30,7 @@ class Session:
         self.state = game.state()
         self.rows, self.ailing = [], {}  # steps that are not logged yet; what is wrong with the game now
         self.recent = deque(maxlen=health.WINDOW)  # losses and opinions of the last steps
-        self.seconds = self.waited = 0.0  # of training, and of that for data
-        self.each = 0.0  # seconds that an iteration takes now
+        self.seconds = self.waited = self.each = 0.0  # of training, of that for data, of an iteration as it is now
         self.stopped_by = 0  # a signal's number
         self.page = Page(run.folder.parent)  # of this run and those beside it
         self.portable = portable(game.shown)  # made once: Keras keeps a part of every model it ever made
@@ -215,6 +214,7 @@ class Session:
         """Ends a run that has lost its way."""
         advice = health.lost(self.config.precision)
         self.run.append_rows(self.run.health, [(iteration, "NaN", "began", advice)])
+        self.page.refresh()
         raise RunError(
             f"a loss or a weight is NaN or infinite after iteration {iteration:,}. The checkpoint of iteration"
             f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {advice}."

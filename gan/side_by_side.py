@@ -4,6 +4,7 @@ show({"output/RUN": result, ...}, anyway=False)  # results as tools/evaluate.py 
 """
 
 from gan.errors import UsageError
+from gan.runs import dated
 from gan.scores import HELD_OUT, differing, number
 
 LEGEND = "All of kid, its spread and its floor is x 1000. A floor is what training faces score in place of samples."
@@ -54,7 +55,7 @@ def told(run: str, result: dict) -> list[str]:
     reference, copies = protocol["reference"], scores["memorisation"]
     whose = "held-out faces" if reference["data"] == HELD_OUT else f"faces of {reference['data']}"
     lines = [
-        f"{run}: {generator['file']} of iteration {generator['iteration']:,}, {protocol['samples']:,} samples"
+        f"{run}: {generator['file']} of iteration {dated(generator['iteration'])}, {protocol['samples']:,} samples"
         f" ({protocol['weights']} weights) against {reference['faces']:,} {whose}",
         f"  {copies['in_words']}",
         f"  nearest training face / nearest unseen face {copies['ratio']:.2f}"

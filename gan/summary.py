@@ -76,21 +76,12 @@ def summarise(folder: Path, grids: list[int]) -> dict:
 def configuration(folder: Path) -> tuple[dict, Config]:
     """What config.json holds, and the configuration that is. Raises UsageError, with the reason, where it is none."""
     try:
-        saved = json.loads((folder / "config.json").read_text("utf-8"))
-        settings = Config.of(saved)
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise UsageError(f"config.json cannot be read ({reason})") from error
-    fields = {field.name: field.metadata["kind"] for field in dataclasses.fields(Config)}
-    if not fields.keys() & saved.keys():
-        raise UsageError("config.json has none of a run's settings")
-    for name, kind in fields.items():
-        kinds = {float: int | float, config.steps: int | str}.get(kind, kind)
-        if not isinstance(getattr(settings, name), kinds):
-            raise UsageError(f"config.json: {name} is {getattr(settings, name)!r}"[:200])
+        settings = Run(folder).config()
+    except UsageError as error:
+        raise UsageError(str(error).removeprefix(f"{folder}{os.sep}")) from None
     if settings.name != folder.name:  # so that its command goes on here
         settings = dataclasses.replace(settings, run=folder.name)
-    return saved, settings
+    return Run(folder).saved(), settings
 
 
 def shown(text: str) -> str:
@@ -160,11 +151,17 @@ def finite(value) -> float:
 
 
 def length(run: Run, settings: Config) -> dict:
-    """How many iterations, or seconds, the run is asked for; where that is a number of passes, about."""
+    """How many iterations, or seconds, the run is asked for, where its settings alone tell."""
     if settings.minutes:
         return {"asked": {"seconds": 60 * settings.minutes}}
-    passes = settings.steps_per_epoch == "all"
-    used = json.loads((run.folder / "data.json").read_text("utf-8"))["used"] if passes else 0
+    return {} if settings.steps_per_epoch == "all" else {"asked": {"iterations": settings.iterations(0)}}
+
+
+def passes(run: Run, settings: Config) -> dict:
+    """About how many iterations the passes are that the run is asked for."""
+    if settings.minutes or settings.steps_per_epoch != "all":
+        return {}
+    used = json.loads((run.folder / "data.json").read_text("utf-8"))["used"]
     return {"asked": {"iterations": settings.iterations(round(used * (1 - settings.holdout)))}}
 
 
@@ -226,7 +223,7 @@ def evaluation(run: Run, result: dict) -> dict:
         and {
             "name": name,
             "value": finite(scores[name]),
-            "iteration": int(result["generator"]["iteration"]),
+            "iteration": result["generator"]["iteration"],
             "measured": f"{name} of {protocol['samples']:,} samples against {reference['faces']:,} {whose}",
             "alike": digest(name, protocol["samples"], protocol["networks"], reference),
         },
@@ -241,6 +238,6 @@ def sittings(run: Run, settings: Config) -> dict:
 
 # What each file tells; a later one goes before an earlier one.
 PARTS = {
-    "config.json": length, "checkpoints": networks, "log.csv": losses, "metrics.csv": scores, "best.json": best,
-    "health.csv": ailing, "scores.json": evaluated, "sittings.json": sittings,
+    "config.json": length, "data.json": passes, "checkpoints": networks, "log.csv": losses, "metrics.csv": scores,
+    "best.json": best, "health.csv": ailing, "scores.json": evaluated, "sittings.json": sittings,
 }  # fmt: skip

@@ -11,14 +11,13 @@ from gan.errors import UsageError
 
 # Twelve frames of one colour each, so that no encoder takes two for one.
 FRAMES = np.repeat(np.linspace(0, 255, 12).astype(np.uint8), 32 * 48 * 3).reshape(12, 32, 48, 3)
-NOISE = np.random.default_rng(0).integers(0, 256, (24, 64, 64, 3), np.uint8)
 
 
 @pytest.mark.parametrize("kind", [".gif", ".webp"])
 def test_pillow_reads_it(tmp_path, kind):
     """All frames, their size, their time and that it never ends; colours up to the format's loss."""
     path = tmp_path / f"walk{kind}"
-    assert animations.save(path, FRAMES, 0.05) == path.stat().st_size
+    animations.save(path, FRAMES, 0.05)
     with Image.open(path) as image:
         assert (image.n_frames, image.size, image.info["loop"]) == (12, (48, 32), 0)
         for i in (0, 6, 11):
@@ -46,16 +45,6 @@ def test_what_cannot_be_written(tmp_path, monkeypatch):
     with pytest.raises(UsageError, match=r"MP4 needs PyAV: pip install av"):
         animations.require(tmp_path / "walk.MP4")
     animations.require(tmp_path / "walk.GIF")
-
-
-def test_size_is_kept_to(tmp_path):
-    """Frames are left out evenly, and those that stay are shown for as much longer."""
-    whole = animations.save(tmp_path / "whole.gif", NOISE, 0.1)
-    assert animations.save(tmp_path / "small.gif", NOISE, 0.1, whole // 3) <= whole // 3
-    with Image.open(tmp_path / "small.gif") as image:
-        stride = -(-24 // image.n_frames)
-        assert image.n_frames < 9 and image.info["duration"] == 100 * stride
-    assert animations.save(tmp_path / "two.gif", NOISE, 0.1, 10) > 10  # two frames are the least
 
 
 def test_caption():

@@ -56,7 +56,7 @@ class Processes:
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
         seconds = 60 * config.minutes
         write_csv(run.log, [COLUMNS, (100, 6400, f"{seconds:.3f}", 1, 1, 0, 0, 50)])
-        write_csv(run.metrics, [METRICS, (100, 6400, seconds, "onet", 64, 1, 1, 1, 1, 0, 0, seconds / 20)])
+        write_csv(run.metrics, [METRICS, (100, 6400, seconds, "onet", 64, 1, 0.1, 1, 1, 1, 0, 0, seconds / 20)])
         arrays = {"generator/000": np.zeros((3, 4), np.float32), "discriminator/000": np.zeros(5, np.float32)}
         checkpoints.save(run.checkpoints, 100, {**arrays, "discriminator/001": np.zeros(2, np.uint32)})
         if code := self.code.get(config.name, 0):

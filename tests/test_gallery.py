@@ -34,7 +34,7 @@ def test_all_runs_and_nothing_else(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'index.html'}: 3 runs, 1 left out\n"
     left, note = printed.err.splitlines()
-    assert left.startswith("gallery: left out 'hurt': config.json cannot be read (")
+    assert left.startswith("gallery: left out 'hurt': config.json does not tell what run this is: ")
     assert note.startswith("gallery: 'torn': scores.json is damaged: ")
     found = data(tmp_path / "index.html")
     assert {run["name"] for run in found["runs"]} == {"one", "two", "torn"}

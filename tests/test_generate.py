@@ -34,8 +34,8 @@ def test_a_face_keeps_its_number(tiny):
         ["--seed", "5", "--count", "4", "--npz", "--out", "some.npz"],
     ):
         assert generate.main([str(tiny), *arguments]) == 0
-    assert sorted(path.name for path in Path("many").iterdir()) == [f"{i:06d}.png" for i in range(12)]
-    many, alone = (images.read_png(Path(folder, "000007.png")).astype(int) for folder in ("many", "alone"))
+    assert sorted(path.name for path in Path("many").iterdir()) == [f"face-{i:06d}.png" for i in range(12)]
+    many, alone = (images.read_png(Path(folder, "face-000007.png")).astype(int) for folder in ("many", "alone"))
     with np.load("some.npz", allow_pickle=False) as file:
         assert file["seeds"].tolist() == [5, 6, 7, 8] and file["images"].dtype == np.uint8
         some = file["images"][2].astype(int)
@@ -82,6 +82,21 @@ def test_mistakes(flags, told, capsys):
     with pytest.raises(SystemExit) as stopped:
         generate.main(["output/tiny", *flags])
     assert stopped.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_what_cannot_be_written(tiny, capsys):
+    """Another ending, and a picture larger than memory: said before anything is drawn."""
+    assert generate.main([str(tiny), "--out", "faces.jpg"]) == 2
+    assert "--out faces.jpg: its name must end in .png" in capsys.readouterr().err
+    assert generate.main([str(tiny), "--count", "1000000"]) == 2
+    assert "1,000,000 faces are too many for one picture so large" in capsys.readouterr().err
+
+
+def test_beside_the_run(tiny):
+    """Faces apart may go where the run's own pictures are, which stay as they were."""
+    before = {path: path.read_bytes() for path in tiny.glob("0*.png")}
+    assert generate.main([str(tiny), "--count", "3", "--separate", "--out", str(tiny)]) == 0
+    assert before and all(path.read_bytes() == content for path, content in before.items())
 
 
 def test_no_run(tiny, capsys):

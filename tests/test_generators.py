@@ -51,6 +51,33 @@ def test_a_checkpoint_alone(tiny):
         opened(Run(tiny), train.build)
 
 
+@pytest.mark.filterwarnings("ignore:.*of another version")
+def test_a_checkpoint_of_another_version(tiny):
+    """Optimizers that are no more, and a precision that config.json lacks, matter to training alone; widths matter."""
+    expected = faces(opened(Run(tiny), train.build))
+    (tiny / "generator.keras").unlink()
+    saved = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps({k: v for k, v in saved.items() if k != "precision"}))
+    for path in (tiny / "checkpoints").glob("*.npz"):
+        with np.load(path) as file:
+            arrays = {name: file[name] for name in file.files if not name.startswith("g_optimizer")}
+        np.savez(path, **arrays)
+    generator = opened(Run(tiny), train.build)
+    assert generator.iteration == 4 and np.abs(faces(generator).astype(int) - expected).max() <= 1
+    (tiny / "config.json").write_text(json.dumps({**saved, "width": saved["width"] + 1}))
+    with pytest.raises(RunError, match=r"holds a generator as output/tiny/config\.json has it"):
+        opened(Run(tiny), train.build)
+    assert not list((tiny / "checkpoints").glob("*.damaged"))
+
+
+def test_a_generator_and_its_settings_alone(tiny):
+    """All that a person copies elsewhere."""
+    shutil.rmtree(tiny / "checkpoints")
+    (tiny / "log.csv").unlink()
+    generator = opened(Run(tiny), train.build)
+    assert generator.in_words == f"{tiny / 'generator.keras'} of iteration unknown" and faces(generator).any()
+
+
 def test_an_older_version(tiny):
     """A config.json that lacks what came later."""
     saved = json.loads((tiny / "config.json").read_text())

@@ -54,7 +54,7 @@ def test_around(tiny):
     assert interpolate.main([str(tiny), "--around", "3", "--distance", "0.1", *flags, "--out", "near.webp"]) == 0
     assert interpolate.main([str(tiny), "--seeds", *map(str, range(4, 12)), *flags, "--out", "far.webp"]) == 0
     assert generate.main([str(tiny), "--seed", "3", "--count", "1", "--separate", "--out", "face"]) == 0
-    face = images.read_png("face/000003.png").astype(int)
+    face = images.read_png("face/face-000003.png").astype(int)
     near, far = (np.abs(frames(f"{name}.webp") - face).mean() for name in ("near", "far"))
     assert near < far
 

@@ -43,7 +43,7 @@ ALLOWED = {
     "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
     "gan.settling": {"gan.images"},
-    "gan.side_by_side": {"gan.scores"},
+    "gan.side_by_side": {"gan.runs", "gan.scores"},
     "gan.plots": {"gan.metrics"},
     "gan.projection": {"gan.features", "gan.generators", "gan.images", "gan.noise"},
     "gan.results": {"gan.alike", "gan.runs", "gan.scores", "gan.sittings", "gan.tables"},

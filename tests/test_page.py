@@ -90,7 +90,7 @@ def test_cards(page):
     """All runs, with what is known of each; what is left out is named; a name stays text."""
     assert sorted(names(page)) == sorted(["long", "slow", NASTY, "blank"])
     assert page.locator(".count").inner_text() == "4, and 1 left out (below)"
-    assert "hurt config.json cannot be read" in page.locator(".left").inner_text()
+    assert "hurt config.json does not tell what run this is" in page.locator(".left").inner_text()
     card = page.locator(".card", has_text="udacity-64").inner_text().split("\n")
     pairs = dict(itertools.pairwise(card))
     assert (pairs["iterations"], pairs["images seen"], pairs["time"]) == ("4", "32", "0:08")

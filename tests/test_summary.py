@@ -146,6 +146,8 @@ def test_how_long_a_run_is_to_be(tmp_path):
     run = a_run(tmp_path, "passes", steps_per_epoch="all", epochs=3, batch_size=10, holdout=0.1)
     write_json(run.folder / "data.json", {"used": 100})
     assert told(run)["asked"] == {"iterations": 27}  # 3 x 90 faces, 10 at a time
+    (run.folder / "data.json").unlink()
+    assert "asked" not in told(run) and told(run)["notes"] == []
 
 
 def test_a_torn_row_is_passed_over(tmp_path):
@@ -170,12 +172,12 @@ def test_a_damaged_file_is_noted(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "config.json cannot be read (Expecting property name"),
-        ("[1]", "config.json cannot be read ("),
-        ('{"vocab_size": 3}', "config.json has none of a run's settings"),
-        ('{"width": "wide"}', "config.json: width is 'wide'"),
-        ('{"data": 5}', "config.json: data is 5"),
-        ("[" * 100_000, "config.json cannot be read ("),
+        ("{", "config.json does not tell what run this is: it is damaged"),
+        ("[1]", "config.json does not tell what run this is: it is damaged"),
+        ('{"vocab_size": 3}', "config.json does not tell what run this is: it has none of a run's settings"),
+        ('{"width": "wide"}', "config.json does not tell what run this is: width is 'wide'"),
+        ('{"data": 5}', "config.json does not tell what run this is: data is 5"),
+        ("[" * 100_000, "config.json does not tell what run this is: it is damaged"),
     ],
 )
 def test_a_damaged_config(tmp_path, content, reason):

@@ -15,10 +15,12 @@ from PIL import Image
 
 from gan import doors, generators, images, noise
 from gan.animations import enlarged
+from gan.errors import UsageError
 from gan.files import atomic
 from gan.runs import Run, enlargement
 
 SEEDS = 2**32  # how many faces there are
+BATCH, PIXELS = 10 * generators.BATCH, 200_000_000  # faces drawn at once; of a picture, 600 MB
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -52,28 +54,42 @@ def generate(arguments: argparse.Namespace) -> None:
     """Draws faces number `seed` to `seed + count - 1`, and says what with and where they are."""
     import train
 
-    run = Run(arguments.run)
+    ending = ".npz" if arguments.npz else "" if arguments.separate else ".png"
+    run, path = Run(arguments.run), doors.place(arguments, f"faces{ending}")
     generator = generators.opened(run, train.build, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
-    faces = generator(noise.drawn(seeds, generator.noise_shape, generator.law, arguments.truncation))
-    ending = ".npz" if arguments.npz else "" if arguments.separate else ".png"
-    path = Path(arguments.out) if arguments.out else run.folder / f"faces{ending}"
-    if arguments.npz:
+    if arguments.separate:
+        for part in batches(seeds):
+            faces = draw(generator, part, arguments.truncation)
+            write_each(path, part, enlarged(faces, arguments.scale or 1, arguments.smooth))
+    elif arguments.npz:
+        faces = np.concatenate([draw(generator, part, arguments.truncation) for part in batches(seeds)])
         with atomic(path) as file:
             np.savez_compressed(file, images=faces, seeds=seeds)
-    elif arguments.separate:
-        write_each(path, seeds, enlarged(faces, arguments.scale or 1, arguments.smooth))
     else:
-        faces = enlarged(faces, arguments.scale or enlargement(generator.size), arguments.smooth)
-        images.write_png(path, images.grid(faces, arguments.columns))
+        scale = arguments.scale or enlargement(generator.size)
+        if len(seeds) * (scale * generator.size) ** 2 > PIXELS:
+            raise UsageError(f"{len(seeds):,} faces are too many for one picture so large: --scale 1, or --separate")
+        faces = np.concatenate([draw(generator, part, arguments.truncation) for part in batches(seeds)])
+        images.write_png(path, images.grid(enlarged(faces, scale, arguments.smooth), arguments.columns))
     print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}")
 
 
+def batches(seeds: np.ndarray) -> list[np.ndarray]:
+    """Seeds, so many at a time that their noise needs little memory."""
+    return [seeds[i : i + BATCH] for i in range(0, len(seeds), BATCH)]
+
+
+def draw(generator: generators.Generator, seeds: np.ndarray, truncation: float) -> np.ndarray:
+    """The faces with these numbers, uint8 (n, size, size, 3)."""
+    return generator(noise.drawn(seeds, generator.noise_shape, generator.law, truncation))
+
+
 def write_each(folder: Path, seeds: np.ndarray, faces: np.ndarray) -> None:
-    """A PNG each, by number; not one by one forced to the disk, which would take most of the time."""
+    """A PNG each, by number, unlike a run's pictures; not each forced to the disk, which takes most of the time."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, face in zip(seeds, faces, strict=True):
-        Image.fromarray(face).save(folder / f"{seed:06d}.png")
+        Image.fromarray(face).save(folder / f"face-{seed:06d}.png")
 
 
 if __name__ == "__main__":

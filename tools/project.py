@@ -41,7 +41,7 @@ def project(arguments: argparse.Namespace) -> None:
     """Writes the photograph and the faces beside it; the noise of the last one in a .npz."""
     import train
 
-    run = Run(arguments.run)
+    run, path = Run(arguments.run), doors.place(arguments, "project.png")
     photo = read(Path(arguments.photo), run.config().image_size, arguments.crop) if arguments.photo else None
     generator = generators.opened(run, train.build, arguments.weights == "best")
     photo = held_out(run, arguments.seed) if photo is None else photo
@@ -49,7 +49,6 @@ def project(arguments: argparse.Namespace) -> None:
 
     print(f"{generator.in_words} looks for the face ...", flush=True)
     found = projection.project(generator, features.open_network(arguments.network), photo, arguments.seed)
-    path = Path(arguments.out) if arguments.out else run.folder / "project.png"
     scale = max(1, SHOWN // generator.size)
     images.write_png(path, images.grid(np.stack([photo, *found.faces]), len(found.faces) + 1, scale=scale))
     with atomic(path.with_suffix(".npz")) as file:

@@ -6,6 +6,7 @@ python -m tools.timelapse output/RUN --out faces.webp --megabytes 2
 
 import argparse
 import sys
+import warnings
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from gan import animations, doors, images
 from gan.config import Config
 from gan.errors import UsageError
+from gan.files import atomic
 from gan.runs import Run, enlargement
 
 ACROSS = (8, 6, 4)  # faces in a row of a frame: as many of these as the size allows; then fewer frames
@@ -38,27 +40,60 @@ def timelapse(arguments: argparse.Namespace) -> None:
     config, most = run.config(), int(1e6 * arguments.megabytes)
     path = Path(arguments.out) if arguments.out else run.folder / "timelapse.gif"
     animations.require(path)
-    pictures = run.pictures()
+    pictures = readable(run, config)
     if not pictures:
         raise UsageError(f"{run.folder} has no pictures yet: the first appears as its training begins.")
     for across in ACROSS:
         shown = frames(pictures, config, across)
-        size = animations.save(path, shown, 1 / arguments.fps, most if across == ACROSS[-1] else 0)
-        if size <= most:
+        content = encoded(shown, len(shown), arguments.fps, path)
+        if len(content) <= most:
             break
-    over = "" if size <= most else f", which is more than {arguments.megabytes:g} MB: two frames are the least"
-    print(f"{len(pictures)} pictures, {across} x {across} faces each, {size / 1e6:.1f} MB{over}: {path}")
+    count = len(shown)
+    while len(content) > most and count > 2:
+        count = max(2, min(count - 1, count * most // len(content)))
+        content = encoded(shown, count, arguments.fps, path)
+    with atomic(path) as file:
+        file.write(content)
+    which = f"{count} of {len(shown)} pictures" if count < len(shown) else f"{count} pictures"
+    over = "" if len(content) <= most else f", which is more than {arguments.megabytes:g} MB: two frames are the least"
+    print(f"{which}, {across} x {across} faces each, {len(content) / 1e6:.1f} MB{over}: {path}")
 
 
-def frames(pictures: list[Path], config: Config, across: int) -> np.ndarray:
+def readable(run: Run, config: Config) -> dict[int, np.ndarray]:
+    """A run's pictures by iteration; warns of each that is damaged, or none of this run's."""
+    found, side = {}, width(config, ACROSS[0])
+    for path in run.pictures():
+        try:
+            picture = images.read_png(path)
+        except images.Unreadable as error:
+            warnings.warn(f"left out {path}: {error}", stacklevel=2)
+            continue
+        if picture.shape == (side, side, 3):
+            found[int(path.stem)] = picture
+        else:
+            warnings.warn(f"left out {path}: not {side} x {side} pixels, as this run's pictures are", stacklevel=2)
+    return found
+
+
+def width(config: Config, across: int) -> int:
+    """Of so many faces of a picture, in pixels."""
+    return across * (config.image_size * enlargement(config.image_size) + 2) - 2
+
+
+def frames(pictures: dict[int, np.ndarray], config: Config, across: int) -> np.ndarray:
     """The corner of each picture that has `across` faces a row, with its iteration below, uint8 (t, h, w, 3)."""
-    side = across * (config.image_size * enlargement(config.image_size) + 2) - 2
-    shown = []
-    for path in pictures:
-        iteration = int(path.stem)
+    side, shown = width(config, across), []
+    for iteration, picture in pictures.items():
         text = f"iteration {iteration:,}: {iteration * config.images_per_iteration:,} images"
-        shown.append(animations.captioned(images.read_png(path)[:side, :side], text))
-    return np.stack(shown + shown[-1:] * (LAST - 1))
+        shown.append(animations.captioned(picture[:side, :side], text))
+    return np.stack(shown)
+
+
+def encoded(shown: np.ndarray, count: int, fps: float, path: Path) -> bytes:
+    """An animation of `count` frames from the first to the last, which stays, in as much time as all would take."""
+    kept = shown[np.linspace(0, len(shown) - 1, count).round().astype(int)]
+    kept = np.concatenate([kept, *[kept[-1:]] * (LAST - 1)])
+    return animations.encode(kept, path.suffix.lower(), len(shown) / count / fps)
 
 
 if __name__ == "__main__":
