@@ -166,11 +166,17 @@ def test_runtime_is_the_one_that_is_known(tmp_path, monkeypatch):
     monkeypatch.setattr(web.subprocess, "run", pack)
     with pytest.raises(RunError, match=r"ort.wasm.bundle.min.mjs of onnxruntime-web@.* is not the file that it was"):
         web.vendored(tmp_path / "runtime")
-    monkeypatch.setattr(
-        web.subprocess, "run", lambda command, **o: subprocess.CompletedProcess(command, 1, "", "no net")
-    )
-    with pytest.warns(UserWarning, match=r"npm could not get onnxruntime-web@.* \(no net\)"):
-        assert not web.vendored(tmp_path / "other")
+
+    def fail(command, **options):
+        return subprocess.CompletedProcess(command, 1, "", "" if "--silent" in command else "no net")
+
+    def hang(command, timeout=None, **options):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    for run, reason in [(fail, "no net"), (hang, "no answer in 120 seconds")]:
+        monkeypatch.setattr(web.subprocess, "run", run)
+        with pytest.warns(UserWarning, match=rf"npm could not get onnxruntime-web@.* \({reason}\)"):
+            assert not web.vendored(tmp_path / "other")
     monkeypatch.setattr(web.shutil, "which", lambda name: None)
     with pytest.warns(UserWarning, match="there is no npm, so the page will load onnxruntime-web"):
         assert not web.vendored(tmp_path / "runtime")
