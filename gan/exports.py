@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -92,7 +93,9 @@ def open_savedmodel(path: Path) -> Callable:
 
 def save_onnx(generator: Generator, path: Path) -> None:
     """For ONNX Runtime and what else reads ONNX."""
-    generator.network.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of np.object, by which Keras looks how old NumPy is
+        generator.network.export(path, format="onnx", verbose=False)
 
 
 def open_onnx(path: Path) -> Callable:
@@ -123,7 +126,8 @@ def save_litert(generator: Generator, path: Path) -> None:
         return noise
 
     # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()])
+    # That it is given `serve` as well changes nothing, but without it, it warns that it should be.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], serve)
     path.write_bytes(converter.convert())
 
 
