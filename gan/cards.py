@@ -4,6 +4,7 @@ text = card(run, generator, ["generator.onnx"])  # Markdown; Mitchell et al., ar
 """
 
 import json
+from pathlib import Path
 
 from gan.files import read_json
 from gan.generators import Generator
@@ -29,6 +30,7 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
     config = generator.config
     noise = " x ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")}
+    settings |= {"data": last(config.data)}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
         "![Samples](samples.png)",
@@ -60,7 +62,7 @@ def learnt(run: Run, config) -> str:
     """The data, as far as the run tells."""
     path = run.folder / "data.json"
     if not path.exists():
-        return f"`{config.data}`."
+        return f"`{last(config.data)}`."
     report = read_json(path, names={"used", "source", "crop"})
     held = f" {100 * config.holdout:g}% of them never trained, for scores to be against." if config.holdout else ""
     flipped = ", half of them mirrored" if config.flip else ""
@@ -78,13 +80,21 @@ def terms(data: str) -> str:
 
 def scores(run: Run, generator: Generator) -> str:
     """What tools/evaluate.py found last of this generator, and how it was measured."""
-    path, drawn = run.folder / "scores.json", (generator.source.name, generator.iteration)
+    path, name = run.folder / "scores.json", run.folder.name
+    drawn = generator.source.name, generator.iteration
     kept = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
     kept = [one for one in kept if (one["generator"]["file"], one["generator"]["iteration"]) == drawn]
     if not kept:
-        return f"Not evaluated: `python -m tools.evaluate {run.folder}` does that, and the next card tells of it."
+        return f"Not evaluated: `python -m tools.evaluate output/{name}` does that, and the next card tells of it."
     found, how = kept[-1]["scores"], kept[-1]["protocol"]
     rows = [f"| {name} | {number(found[name])} |" for name in SHOWN if name in found]
-    whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({how['reference']['data']})"
-    told = found["memorisation"]["in_words"].capitalize()
-    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}. {told}."])
+    data = how["reference"]["data"]
+    whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({last(data)})"
+    told = found.get("memorisation", {}).get("in_words", "").replace(data, last(data))  # which older ones lack
+    told = f" {told[0].upper()}{told[1:]}." if told else ""
+    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}.{told}"])
+
+
+def last(data: str) -> str:
+    """A path's last name, as where a person keeps things is nobody's business; all of what is no path."""
+    return Path(data).name or data

@@ -3,6 +3,7 @@
 import importlib.util
 import json
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from gan import cards, exports, noise, web
 from gan.errors import RunError
 from gan.generators import Generator
+from gan.runs import Run
 from tools import export
 
 NEEDED = {"onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"}
@@ -80,19 +82,25 @@ def test_card(tiny):
     assert "60 images of `avatars`" in card and "Pablo Stanley" in card
     assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
     result = {
-        "protocol": {"samples": 64, "reference": {"data": "held out", "faces": 30}},
+        "protocol": {"samples": 64, "reference": {"data": "/home/alice/B.zip", "faces": 30}},
         "generator": {"file": "generator.keras", "iteration": 4},
-        "scores": {"kid-onet": 1234.5, "memorisation": {"in_words": "no sign of copying"}},
+        "scores": {"kid-onet": 1234.5, "memorisation": {"in_words": "no sign of /home/alice/B.zip in it"}},
     }
     other = {**result, "generator": {"file": "best.keras", "iteration": 2}}  # of which the card is not
     (tiny / "scores.json").write_text(json.dumps([result, other]))
     config = json.loads((tiny / "config.json").read_text())
-    (tiny / "config.json").write_text(json.dumps({**config, "data": "img_align_celeba.zip"}))
+    (tiny / "config.json").write_text(json.dumps({**config, "data": "/home/alice/CelebA.zip"}))
     assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
     card = Path("there/README.md").read_text()
     assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
-    assert "Of 64 samples, against 30 faces (held out). No sign of copying." in card
-    assert "non-commercial research only" in card
+    assert "Of 64 samples, against 30 faces (B.zip). No sign of B.zip in it." in card
+    assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
+    (tiny / "data.json").unlink()
+    (tiny / "scores.json").write_text(json.dumps([{**result, "scores": {"kid-onet": 1.0}}]))  # as older ones are
+    run, generator = Run(tiny), SimpleNamespace(source=Path("generator.keras"), iteration=4)
+    assert cards.scores(run, generator).endswith("\n\nOf 64 samples, against 30 faces (B.zip).")
+    assert cards.learnt(run, run.config()) == "`CelebA.zip`."
+    assert "evaluate output/tiny`" in cards.scores(Run(tiny.resolve()), SimpleNamespace(source=tiny, iteration=1))
 
 
 def test_terms():
