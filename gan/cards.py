@@ -1,9 +1,11 @@
 """A model card: what a generator is, what it learnt from, how good it is, and what may be done with it.
 
-text = card(run, generator, ["generator.onnx"])  # Markdown; Mitchell et al., arXiv:1810.03993
+text = card(run, generator, {"generator.onnx": weights(generator)})  # Markdown; Mitchell et al., arXiv:1810.03993
 """
 
+import hashlib
 import json
+import re
 from pathlib import Path
 
 from gan.files import read_json
@@ -11,6 +13,8 @@ from gan.generators import Generator
 from gan.runs import Run
 from gan.scores import number
 
+NAME = "README.md"
+RECORD = "<!-- Every export writes this file anew. It made:"
 SHOWN = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
 CELEBA = """CelebA may be used for non-commercial research only, and may not be passed on (see the agreement at
 http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html); a generator trained on it falls under the same care. Its people are
@@ -25,9 +29,11 @@ should know their licence, and whether the people in them agreed. Whom the pictu
 or never."""
 
 
-def card(run: Run, generator: Generator, files: list[str]) -> str:
-    """The whole card."""
-    config = generator.config
+def card(run: Run, generator: Generator, made: dict[str, str]) -> str:
+    """The whole card, of a folder in which the files' and folders' names are `made`, each of which `weights`."""
+    config, own = generator.config, weights(generator)
+    files = [f"`{name}`" for name, which in made.items() if which == own]
+    others = [f"`{name}`" for name, which in made.items() if which != own]
     noise = " x ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")}
     settings |= {"data": last(config.data)}
@@ -39,7 +45,8 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         f"A `{config.generator}` network of {generator.network.count_params():,} weights, one of two players of a GAN,"
         f" trained by the recipe `{config.recipe}` for {generator.iteration:,} iterations. It takes noise, float32 (n,"
         f" {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
-        f" {generator.size}, 3) from -1 to 1. Files: {', '.join(f'`{name}`' for name in files)}.",
+        f" {generator.size}, 3) from -1 to 1. Files: {', '.join(files)}."
+        + (f" Of another generator, exported earlier: {', '.join(others)}." if others else ""),
         "## What it learnt from",
         learnt(run, config),
         "## How good it is",
@@ -49,8 +56,22 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         " anybody in particular, and must not be passed off as one.",
         "## How it was made",
         "```json\n" + json.dumps(settings, indent=2) + "\n```",
+        f"{RECORD} {', '.join(f'{name} {which}' for name, which in made.items())} -->",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """What exports made in a folder, and of which `weights`, as its card's last line records; none without a card."""
+    path = folder / NAME
+    text = path.read_text("utf-8", "replace") if path.exists() else ""
+    return dict(re.findall(r"(\S+) ([0-9a-f]{16})\b", text.rpartition(RECORD)[2])) if RECORD in text else {}
+
+
+def weights(generator: Generator) -> str:
+    """16 hexadecimal digits of a generator's weights, by which they are told from others."""
+    content = b"".join(weight.tobytes() for weight in generator.network.get_weights())
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def law(distribution: str) -> str:

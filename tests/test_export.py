@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -38,6 +39,7 @@ def test_all_forms(tiny, no_npm, monkeypatch, capsys):
     assert sorted(path.name for path in folder.iterdir()) == names
     told = capsys.readouterr().out
     assert told.count("differ from Keras's by") == 5 and "Left out" not in told
+    assert "http://localhost:8000 after: python -m http.server -d output/tiny/export/web\n" in told
     expected = exports.open_keras(folder / "generator.keras")(noise.drawn(range(7), (8,), "normal"))
     for form in ("savedmodel", "onnx", "litert", "web"):
         draw = exports.FORMATS[form].open(folder / exports.FORMATS[form].name)
@@ -47,12 +49,18 @@ def test_all_forms(tiny, no_npm, monkeypatch, capsys):
     assert export.main([str(tiny), "--to", "keras", "savedmodel"]) == 0  # in place of those that are there
 
 
-def test_what_is_missing_is_named(tiny, monkeypatch, capsys):
-    """Asked for: what to install; not asked for: left out, and said so."""
+@pytest.fixture
+def no_others(monkeypatch):
+    """Keras and SavedModel can be made, all others lack a package."""
     there = importlib.util.find_spec
     monkeypatch.setattr(exports.importlib.util, "find_spec", lambda name: None if name in NEEDED else there(name))
-    assert export.main([str(tiny), "--to", "litert"]) == 2
+
+
+def test_what_is_missing_is_named(tiny, no_others, capsys):
+    """Asked for: what to install, before all else; not asked for: left out, and said so."""
+    assert export.main([str(tiny), "--to", "keras", "litert"]) == 2
     assert capsys.readouterr().err == "export: litert needs ai-edge-litert: pip install ai-edge-litert\n"
+    assert not (tiny / "export").exists()
     assert export.main([str(tiny)]) == 0
     told = capsys.readouterr().out
     assert "Left out: onnx, which needs onnx and tf2onnx and onnxruntime: pip install onnx tf2onnx onnxruntime" in told
@@ -69,9 +77,63 @@ def test_what_draws_otherwise_is_refused(tmp_path, monkeypatch):
     before = path.read_bytes()
     wrong = exports.FORMATS["keras"]._replace(open=lambda path: lambda z: model(z).numpy() + 0.001)
     monkeypatch.setitem(exports.FORMATS, "keras", wrong)
-    with pytest.raises(RunError, match=r"keras: its faces differ from Keras's by 1.0e-03, of 1e-04 at most"):
+    with pytest.raises(RunError, match=r"its faces differ from Keras's by 1.0e-03, of 1e-04 at most"):
         exports.export(generator, "keras", tmp_path, given)
     assert path.read_bytes() == before and len([*tmp_path.iterdir()]) == 1
+
+
+def test_what_fails_costs_no_other(tiny, no_others, monkeypatch, capsys):
+    """The other forms are made, with a card that names them alone; the exit code tells, and a line says what failed."""
+
+    def fail(generator, path):
+        raise OSError("no room")
+
+    there = exports.FORMATS["keras"]
+    monkeypatch.setitem(exports.FORMATS, "keras", there._replace(write=fail))
+    assert export.main([str(tiny)]) == 1
+    assert capsys.readouterr().err == "export: keras: no room\n"
+    assert sorted(path.name for path in (tiny / "export").iterdir()) == ["README.md", "samples.png", "savedmodel"]
+    assert "Files: `savedmodel`.\n" in (tiny / "export" / "README.md").read_text()
+    assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 1
+    assert [*Path("there").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "samples.png", "savedmodel/mine", "generator.keras"])
+def test_what_others_made_stays(tiny, name, capsys):
+    """What no card says that export made is neither deleted nor replaced, nor is anything put beside it."""
+    mine = Path("site", name)
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert export.main([str(tiny), "--to", "keras", "savedmodel", "--out", "site"]) == 2
+    assert mine.read_text() == "mine" and len([*Path("site").iterdir()]) == 1
+    assert capsys.readouterr().err == (
+        f"export: site has {name.split('/')[0]}, of which no card there says that export made it: move that away, or"
+        " give --out another folder.\n"
+    )
+
+
+def test_a_runs_own_folder(tiny):
+    """An export may go there, but not in place of the generator that the run goes on with."""
+    before = (tiny / "generator.keras").read_bytes()
+    assert export.main([str(tiny), "--to", "savedmodel", "--out", str(tiny)]) == 0
+    assert export.main([str(tiny), "--to", "keras", "--out", str(tiny)]) == 2
+    assert (tiny / "generator.keras").read_bytes() == before
+
+
+def test_card_names_all_that_is_there(tiny):
+    """Of earlier exports too, as long as it is there; what is of another generator apart."""
+    card = tiny / "export" / "README.md"
+    for form, told in [("keras", "`generator.keras`"), ("savedmodel", "`generator.keras`, `savedmodel`")]:
+        assert export.main([str(tiny), "--to", form]) == 0
+        assert f"Files: {told}.\n" in card.read_text()
+    model = keras.saving.load_model(tiny / "generator.keras", compile=False)
+    model.set_weights([weight / 2 for weight in model.get_weights()])
+    model.save(tiny / "generator.keras")
+    assert export.main([str(tiny), "--to", "savedmodel"]) == 0
+    assert "Files: `savedmodel`. Of another generator, exported earlier: `generator.keras`.\n" in card.read_text()
+    shutil.rmtree(tiny / "export" / "savedmodel")
+    assert export.main([str(tiny), "--to", "keras"]) == 0
+    assert "Files: `generator.keras`.\n" in card.read_text()
 
 
 def test_card(tiny):
