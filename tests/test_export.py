@@ -14,6 +14,9 @@ from gan import cards, exports, noise, web
 from gan.errors import RunError
 from gan.generators import Generator
 from gan.runs import Run
+from gan.settling import measure
+from models import GENERATORS
+from models.layers import portable
 from tools import export
 
 NEEDED = {"onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"}
@@ -47,6 +50,27 @@ def test_all_forms(tiny, no_npm, monkeypatch, capsys):
             found = draw(noise.drawn(range(count), (8,), "normal"))
             np.testing.assert_allclose(found, expected[:count], atol=1e-4)
     assert export.main([str(tiny), "--to", "keras", "savedmodel"]) == 0  # in place of those that are there
+
+
+@needs_all
+@pytest.mark.parametrize(
+    ("name", "shape"), [*((name, (8,)) for name in GENERATORS), ("compact", (16, 16, 3)), ("conv-dense", (16, 16, 3))]
+)
+def test_every_network(name, shape, tmp_path):
+    """Each network, with statistics as training leaves them, draws in other runtimes what it draws in Keras."""
+    keras.utils.set_random_seed(0)
+    network = GENERATORS[name](shape, (16, 16, 3), 4)
+    measure(network, lambda i: noise.drawn(range(100 * i, 100 * i + 100), shape, "normal"))
+    last = next(layer for layer in reversed(network.layers) if layer.weights)
+    kernel, *bias = last.get_weights()
+    given = noise.drawn(range(5), shape, "normal")
+    last.set_weights([kernel / 1000, *bias])  # where tanh is a straight line
+    last.set_weights([kernel / 1000 * 0.5 / network(given, training=False).numpy().std(), *bias])
+    generator = Generator(portable(network), None, Path("generator.keras"), 1)
+    assert 0.3 < generator.draw(given).numpy().std() < 0.6  # of as much contrast as faces have
+    for form in ("onnx", "litert"):
+        _, difference = exports.export(generator, form, tmp_path, given)  # of five faces at once, and of each alone
+        assert difference <= 1e-4
 
 
 @pytest.fixture
