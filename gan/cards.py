@@ -1,15 +1,20 @@
 """A model card: what a generator is, what it learnt from, how good it is, and what may be done with it.
 
-text = card(run, generator, ["generator.onnx"])  # Markdown; Mitchell et al., arXiv:1810.03993
+text = card(run, generator, {"generator.onnx": weights(generator)})  # Markdown; Mitchell et al., arXiv:1810.03993
 """
 
+import hashlib
 import json
+import re
+from pathlib import Path
 
 from gan.files import read_json
 from gan.generators import Generator
 from gan.runs import Run
 from gan.scores import number
 
+NAME = "README.md"
+RECORD = "<!-- Every export writes this file anew. It made:"
 SHOWN = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
 CELEBA = """CelebA may be used for non-commercial research only, and may not be passed on (see the agreement at
 http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html); a generator trained on it falls under the same care. Its people are
@@ -24,11 +29,14 @@ should know their licence, and whether the people in them agreed. Whom the pictu
 or never."""
 
 
-def card(run: Run, generator: Generator, files: list[str]) -> str:
-    """The whole card."""
-    config = generator.config
+def card(run: Run, generator: Generator, made: dict[str, str]) -> str:
+    """The whole card, of a folder in which the files' and folders' names are `made`, each of which `weights`."""
+    config, own = generator.config, weights(generator)
+    files = [f"`{name}`" for name, which in made.items() if which == own]
+    others = [f"`{name}`" for name, which in made.items() if which != own]
     noise = " x ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.saved().items() if name not in ("cache_dir", "run")}
+    settings |= {"data": last(config.data)}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
         "![Samples](samples.png)",
@@ -37,7 +45,8 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         f"A `{config.generator}` network of {generator.network.count_params():,} weights, one of two players of a GAN,"
         f" trained by the recipe `{config.recipe}` for {generator.iteration:,} iterations. It takes noise, float32 (n,"
         f" {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
-        f" {generator.size}, 3) from -1 to 1. Files: {', '.join(f'`{name}`' for name in files)}.",
+        f" {generator.size}, 3) from -1 to 1. Files: {', '.join(files)}."
+        + (f" Of another generator, exported earlier: {', '.join(others)}." if others else ""),
         "## What it learnt from",
         learnt(run, config),
         "## How good it is",
@@ -47,8 +56,22 @@ def card(run: Run, generator: Generator, files: list[str]) -> str:
         " anybody in particular, and must not be passed off as one.",
         "## How it was made",
         "```json\n" + json.dumps(settings, indent=2) + "\n```",
+        f"{RECORD} {', '.join(f'{name} {which}' for name, which in made.items())} -->",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def recorded(folder: Path) -> dict[str, str]:
+    """What exports made in a folder, and of which `weights`, as its card's last line records; none without a card."""
+    path = folder / NAME
+    text = path.read_text("utf-8", "replace") if path.exists() else ""
+    return dict(re.findall(r"(\S+) ([0-9a-f]{16})\b", text.rpartition(RECORD)[2])) if RECORD in text else {}
+
+
+def weights(generator: Generator) -> str:
+    """16 hexadecimal digits of a generator's weights, by which they are told from others."""
+    content = b"".join(weight.tobytes() for weight in generator.network.get_weights())
+    return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def law(distribution: str) -> str:
@@ -60,7 +83,7 @@ def learnt(run: Run, config) -> str:
     """The data, as far as the run tells."""
     path = run.folder / "data.json"
     if not path.exists():
-        return f"`{config.data}`."
+        return f"`{last(config.data)}`."
     report = read_json(path, names={"used", "source", "crop"})
     held = f" {100 * config.holdout:g}% of them never trained, for scores to be against." if config.holdout else ""
     flipped = ", half of them mirrored" if config.flip else ""
@@ -78,13 +101,21 @@ def terms(data: str) -> str:
 
 def scores(run: Run, generator: Generator) -> str:
     """What tools/evaluate.py found last of this generator, and how it was measured."""
-    path, drawn = run.folder / "scores.json", (generator.source.name, generator.iteration)
+    path, name = run.folder / "scores.json", run.folder.name
+    drawn = generator.source.name, generator.iteration
     kept = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
     kept = [one for one in kept if (one["generator"]["file"], one["generator"]["iteration"]) == drawn]
     if not kept:
-        return f"Not evaluated: `python -m tools.evaluate {run.folder}` does that, and the next card tells of it."
+        return f"Not evaluated: `python -m tools.evaluate output/{name}` does that, and the next card tells of it."
     found, how = kept[-1]["scores"], kept[-1]["protocol"]
     rows = [f"| {name} | {number(found[name])} |" for name in SHOWN if name in found]
-    whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({how['reference']['data']})"
-    told = found["memorisation"]["in_words"].capitalize()
-    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}. {told}."])
+    data = how["reference"]["data"]
+    whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({last(data)})"
+    told = found.get("memorisation", {}).get("in_words", "").replace(data, last(data))  # which older ones lack
+    told = f" {told[0].upper()}{told[1:]}." if told else ""
+    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}.{told}"])
+
+
+def last(data: str) -> str:
+    """A path's last name, as where a person keeps things is nobody's business; all of what is no path."""
+    return Path(data).name or data

@@ -7,6 +7,7 @@ import importlib.util
 import os
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -30,15 +31,12 @@ class Format(NamedTuple):
 
 
 def export(generator: Generator, form: str, folder: Path, noise: np.ndarray) -> tuple[Path, float]:
-    """Writes a generator in one of `FORMATS`; returns where, and how far its faces are from Keras's.
+    """Writes a generator in one of `FORMATS` into a folder; returns where, and how far its faces are from Keras's.
 
     Both draw the same noise, (n, *noise_shape), at once and one by one, so its batch is seen to be free. Raises
-    UsageError where a package is missing, RunError where the faces differ by more than `MOST`; then nothing is left.
+    RunError where the faces differ by more than `MOST`; then nothing is left.
     """
-    if lacking := missing(form):
-        raise UsageError(f"{form} needs {' and '.join(lacking)}: pip install {' '.join(lacking)}")
     there = FORMATS[form]
-    folder.mkdir(parents=True, exist_ok=True)
     expected = generator.draw(noise).numpy()  # first: Keras exports no network that has never drawn
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
         path = Path(part) / there.name
@@ -47,13 +45,19 @@ def export(generator: Generator, form: str, folder: Path, noise: np.ndarray) -> 
         found = [draw(noise), np.concatenate([draw(one[None]) for one in noise])]
         difference = max(float(np.abs(faces - expected).max()) for faces in found)
         if not difference <= MOST:
-            raise RunError(f"{form}: its faces differ from Keras's by {difference:.1e}, of {MOST:.0e} at most")
+            raise RunError(f"its faces differ from Keras's by {difference:.1e}, of {MOST:.0e} at most")
         return place(path, folder / there.name), difference
 
 
 def missing(form: str) -> list[str]:
     """What is to be installed before a form can be written."""
     return [package for module, package in FORMATS[form].needs.items() if importlib.util.find_spec(module) is None]
+
+
+def check(form: str) -> None:
+    """Raises UsageError where something is to be installed."""
+    if lacking := missing(form):
+        raise UsageError(f"{form} needs {' and '.join(lacking)}: pip install {' '.join(lacking)}")
 
 
 def place(path: Path, target: Path) -> Path:
@@ -92,7 +96,9 @@ def open_savedmodel(path: Path) -> Callable:
 
 def save_onnx(generator: Generator, path: Path) -> None:
     """For ONNX Runtime and what else reads ONNX."""
-    generator.network.export(path, format="onnx", verbose=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of np.object, by which Keras looks how old NumPy is
+        generator.network.export(path, format="onnx", verbose=False)
 
 
 def open_onnx(path: Path) -> Callable:
@@ -123,7 +129,8 @@ def save_litert(generator: Generator, path: Path) -> None:
         return noise
 
     # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.
-    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()])
+    # That it is given `serve` as well changes nothing, but without it, it warns that it should be.
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], serve)
     path.write_bytes(converter.convert())
 
 

@@ -27,6 +27,7 @@ HASHES = {
     "ort.wasm.bundle.min.mjs": "sha384-PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
     "ort-wasm-simd-threaded.wasm": "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
 }
+PATIENCE = 120  # seconds that npm is given; it tries again by itself
 
 
 def write(generator: Generator, folder: Path) -> None:
@@ -53,11 +54,14 @@ def vendored(folder: Path) -> bool:
         warnings.warn(f"there is no npm, so the page will load {RUNTIME} from {CDN}", stacklevel=2)
         return False
     with tempfile.TemporaryDirectory() as part:
-        command = [npm, "pack", RUNTIME, "--silent", "--ignore-scripts", "--pack-destination", part]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        command = [npm, "pack", RUNTIME, "--loglevel", "error", "--ignore-scripts", "--pack-destination", part]
+        try:
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+            failed, reason = done.returncode, " ".join(done.stderr.split())[:200]
+        except subprocess.TimeoutExpired:
+            failed, reason = True, f"no answer in {PATIENCE} seconds"
         packed = [*Path(part).glob("*.tgz")]
-        if done.returncode or not packed:
-            reason = " ".join(done.stderr.split())[:200]
+        if failed or not packed:
             warnings.warn(f"npm could not get {RUNTIME} ({reason}), so the page will load it from {CDN}", stacklevel=2)
             return False
         folder.mkdir()

@@ -2,7 +2,9 @@
 
 import importlib.util
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,6 +13,10 @@ import pytest
 from gan import cards, exports, noise, web
 from gan.errors import RunError
 from gan.generators import Generator
+from gan.runs import Run
+from gan.settling import measure
+from models import GENERATORS
+from models.layers import portable
 from tools import export
 
 NEEDED = {"onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"}
@@ -25,15 +31,18 @@ def no_npm(monkeypatch):
 
 
 @needs_all
-@pytest.mark.filterwarnings("ignore")
-def test_all_forms(tiny, no_npm, capsys):
-    """With no flag: five forms, each within 1e-4 of Keras, the card and its picture; and each is said."""
-    assert export.main([str(tiny)]) == 0
+@pytest.mark.filterwarnings("ignore:there is no npm")
+def test_all_forms(tiny, no_npm, monkeypatch, capsys):
+    """With no flag: five forms, each within 1e-4 of Keras, the card and its picture; and each is said, no more."""
+    warned = []
+    monkeypatch.setattr("absl.logging.warning", lambda *given: warned.append(given))
+    assert export.main([str(tiny)]) == 0 and warned == []
     folder = tiny / "export"
     names = ["README.md", "generator.keras", "generator.onnx", "generator.tflite", "samples.png", "savedmodel", "web"]
     assert sorted(path.name for path in folder.iterdir()) == names
     told = capsys.readouterr().out
     assert told.count("differ from Keras's by") == 5 and "Left out" not in told
+    assert "http://localhost:8000 after: python -m http.server -d output/tiny/export/web\n" in told
     expected = exports.open_keras(folder / "generator.keras")(noise.drawn(range(7), (8,), "normal"))
     for form in ("savedmodel", "onnx", "litert", "web"):
         draw = exports.FORMATS[form].open(folder / exports.FORMATS[form].name)
@@ -43,12 +52,39 @@ def test_all_forms(tiny, no_npm, capsys):
     assert export.main([str(tiny), "--to", "keras", "savedmodel"]) == 0  # in place of those that are there
 
 
-def test_what_is_missing_is_named(tiny, monkeypatch, capsys):
-    """Asked for: what to install; not asked for: left out, and said so."""
+@needs_all
+@pytest.mark.parametrize(
+    ("name", "shape"), [*((name, (8,)) for name in GENERATORS), ("compact", (16, 16, 3)), ("conv-dense", (16, 16, 3))]
+)
+def test_every_network(name, shape, tmp_path):
+    """Each network, with statistics as training leaves them, draws in other runtimes what it draws in Keras."""
+    keras.utils.set_random_seed(0)
+    network = GENERATORS[name](shape, (16, 16, 3), 4)
+    measure(network, lambda i: noise.drawn(range(100 * i, 100 * i + 100), shape, "normal"))
+    last = next(layer for layer in reversed(network.layers) if layer.weights)
+    kernel, *bias = last.get_weights()
+    given = noise.drawn(range(5), shape, "normal")
+    last.set_weights([kernel / 1000, *bias])  # where tanh is a straight line
+    last.set_weights([kernel / 1000 * 0.5 / network(given, training=False).numpy().std(), *bias])
+    generator = Generator(portable(network), None, Path("generator.keras"), 1)
+    assert 0.3 < generator.draw(given).numpy().std() < 0.6  # of as much contrast as faces have
+    for form in ("onnx", "litert"):
+        _, difference = exports.export(generator, form, tmp_path, given)  # of five faces at once, and of each alone
+        assert difference <= 1e-4
+
+
+@pytest.fixture
+def no_others(monkeypatch):
+    """Keras and SavedModel can be made, all others lack a package."""
     there = importlib.util.find_spec
     monkeypatch.setattr(exports.importlib.util, "find_spec", lambda name: None if name in NEEDED else there(name))
-    assert export.main([str(tiny), "--to", "litert"]) == 2
+
+
+def test_what_is_missing_is_named(tiny, no_others, capsys):
+    """Asked for: what to install, before all else; not asked for: left out, and said so."""
+    assert export.main([str(tiny), "--to", "keras", "litert"]) == 2
     assert capsys.readouterr().err == "export: litert needs ai-edge-litert: pip install ai-edge-litert\n"
+    assert not (tiny / "export").exists()
     assert export.main([str(tiny)]) == 0
     told = capsys.readouterr().out
     assert "Left out: onnx, which needs onnx and tf2onnx and onnxruntime: pip install onnx tf2onnx onnxruntime" in told
@@ -65,9 +101,63 @@ def test_what_draws_otherwise_is_refused(tmp_path, monkeypatch):
     before = path.read_bytes()
     wrong = exports.FORMATS["keras"]._replace(open=lambda path: lambda z: model(z).numpy() + 0.001)
     monkeypatch.setitem(exports.FORMATS, "keras", wrong)
-    with pytest.raises(RunError, match=r"keras: its faces differ from Keras's by 1.0e-03, of 1e-04 at most"):
+    with pytest.raises(RunError, match=r"its faces differ from Keras's by 1.0e-03, of 1e-04 at most"):
         exports.export(generator, "keras", tmp_path, given)
     assert path.read_bytes() == before and len([*tmp_path.iterdir()]) == 1
+
+
+def test_what_fails_costs_no_other(tiny, no_others, monkeypatch, capsys):
+    """The other forms are made, with a card that names them alone; the exit code tells, and a line says what failed."""
+
+    def fail(generator, path):
+        raise OSError("no room")
+
+    there = exports.FORMATS["keras"]
+    monkeypatch.setitem(exports.FORMATS, "keras", there._replace(write=fail))
+    assert export.main([str(tiny)]) == 1
+    assert capsys.readouterr().err == "export: keras: no room\n"
+    assert sorted(path.name for path in (tiny / "export").iterdir()) == ["README.md", "samples.png", "savedmodel"]
+    assert "Files: `savedmodel`.\n" in (tiny / "export" / "README.md").read_text()
+    assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 1
+    assert [*Path("there").iterdir()] == []
+
+
+@pytest.mark.parametrize("name", ["README.md", "samples.png", "savedmodel/mine", "generator.keras"])
+def test_what_others_made_stays(tiny, name, capsys):
+    """What no card says that export made is neither deleted nor replaced, nor is anything put beside it."""
+    mine = Path("site", name)
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    assert export.main([str(tiny), "--to", "keras", "savedmodel", "--out", "site"]) == 2
+    assert mine.read_text() == "mine" and len([*Path("site").iterdir()]) == 1
+    assert capsys.readouterr().err == (
+        f"export: site has {name.split('/')[0]}, of which no card there says that export made it: move that away, or"
+        " give --out another folder.\n"
+    )
+
+
+def test_a_runs_own_folder(tiny):
+    """An export may go there, but not in place of the generator that the run goes on with."""
+    before = (tiny / "generator.keras").read_bytes()
+    assert export.main([str(tiny), "--to", "savedmodel", "--out", str(tiny)]) == 0
+    assert export.main([str(tiny), "--to", "keras", "--out", str(tiny)]) == 2
+    assert (tiny / "generator.keras").read_bytes() == before
+
+
+def test_card_names_all_that_is_there(tiny):
+    """Of earlier exports too, as long as it is there; what is of another generator apart."""
+    card = tiny / "export" / "README.md"
+    for form, told in [("keras", "`generator.keras`"), ("savedmodel", "`generator.keras`, `savedmodel`")]:
+        assert export.main([str(tiny), "--to", form]) == 0
+        assert f"Files: {told}.\n" in card.read_text()
+    model = keras.saving.load_model(tiny / "generator.keras", compile=False)
+    model.set_weights([weight / 2 for weight in model.get_weights()])
+    model.save(tiny / "generator.keras")
+    assert export.main([str(tiny), "--to", "savedmodel"]) == 0
+    assert "Files: `savedmodel`. Of another generator, exported earlier: `generator.keras`.\n" in card.read_text()
+    shutil.rmtree(tiny / "export" / "savedmodel")
+    assert export.main([str(tiny), "--to", "keras"]) == 0
+    assert "Files: `generator.keras`.\n" in card.read_text()
 
 
 def test_card(tiny):
@@ -78,19 +168,25 @@ def test_card(tiny):
     assert "60 images of `avatars`" in card and "Pablo Stanley" in card
     assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
     result = {
-        "protocol": {"samples": 64, "reference": {"data": "held out", "faces": 30}},
+        "protocol": {"samples": 64, "reference": {"data": "/home/alice/B.zip", "faces": 30}},
         "generator": {"file": "generator.keras", "iteration": 4},
-        "scores": {"kid-onet": 1234.5, "memorisation": {"in_words": "no sign of copying"}},
+        "scores": {"kid-onet": 1234.5, "memorisation": {"in_words": "no sign of /home/alice/B.zip in it"}},
     }
     other = {**result, "generator": {"file": "best.keras", "iteration": 2}}  # of which the card is not
     (tiny / "scores.json").write_text(json.dumps([result, other]))
     config = json.loads((tiny / "config.json").read_text())
-    (tiny / "config.json").write_text(json.dumps({**config, "data": "img_align_celeba.zip"}))
+    (tiny / "config.json").write_text(json.dumps({**config, "data": "/home/alice/CelebA.zip"}))
     assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
     card = Path("there/README.md").read_text()
     assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
-    assert "Of 64 samples, against 30 faces (held out). No sign of copying." in card
-    assert "non-commercial research only" in card
+    assert "Of 64 samples, against 30 faces (B.zip). No sign of B.zip in it." in card
+    assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
+    (tiny / "data.json").unlink()
+    (tiny / "scores.json").write_text(json.dumps([{**result, "scores": {"kid-onet": 1.0}}]))  # as older ones are
+    run, generator = Run(tiny), SimpleNamespace(source=Path("generator.keras"), iteration=4)
+    assert cards.scores(run, generator).endswith("\n\nOf 64 samples, against 30 faces (B.zip).")
+    assert cards.learnt(run, run.config()) == "`CelebA.zip`."
+    assert "evaluate output/tiny`" in cards.scores(Run(tiny.resolve()), SimpleNamespace(source=tiny, iteration=1))
 
 
 def test_terms():

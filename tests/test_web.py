@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from test_page import CHROMIUM, FLAGS, until
 
 from gan import exports, noise, web
@@ -58,7 +59,7 @@ def page(generator, tmp_path_factory):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
         opened = browser.new_page(viewport={"width": 1000, "height": 760})
-        opened.troubles = []
+        opened.troubles, opened.folder = [], folder / "web"
         opened.on("console", lambda message: message.type == "error" and opened.troubles.append(message.text))
         opened.on("pageerror", lambda error: opened.troubles.append(str(error)))
         opened.on("request", lambda r: r.url.startswith((here, "blob:", "data:")) or opened.troubles.append(r.url))
@@ -96,6 +97,15 @@ def test_faces_are_those_of_python(page, generator):
         assert np.abs(pixels.reshape(32, 32, 4)[..., :3] - expected.astype(int)).max() <= 2
 
 
+def saved(page):
+    """The name of the picture that the button saves, and its pixels."""
+    shown(page)
+    with page.expect_download() as download:
+        page.get_by_role("button", name="Save PNG").click()
+    with Image.open(download.value.path(), formats=["PNG"]) as picture:
+        return download.value.suggested_filename, np.array(picture)
+
+
 def test_a_person_uses_it(page):
     """A face appears; number, button, pad, sliders and corners each change it; it is saved; nobody complains."""
     page.get_by_label("Number").fill("7")
@@ -120,20 +130,52 @@ def test_a_person_uses_it(page):
     page.locator("#truncation").fill("40")
     assert changed()
     page.locator(".corner").nth(1).click()
-    assert changed()
+    assert changed() and page.get_by_label("Number").input_value() == str(page.evaluate("machine.state.seeds[1]"))
     page.get_by_role("button", name="New face").click()
     assert changed()
     page.get_by_role("button", name="Play").click()
     until(page, "machine.state.x > 0.05")
+    corner = "document.querySelectorAll('.corner canvas')[2].toDataURL()"
+    before = page.evaluate(corner)
+    page.locator(".corner").nth(2).click()
+    until(page, f"{corner} !== {before!r}")
     page.get_by_role("button", name="Stop").click()
     assert changed()
+    name, picture = saved(page)
+    assert name == "face-mix-{}-{}-{}-{}.png".format(*page.evaluate("machine.state.seeds"))
     page.get_by_label("Smooth").uncheck()
-    assert shown(page)[0] == 32
-    with page.expect_download() as download:
-        page.get_by_role("button", name="Save PNG").click()
-    assert download.value.suggested_filename.endswith(".png")
-    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    assert changed()
+    squares = saved(page)[1].reshape(32, 16, 32, 16, -1)
+    assert picture.shape[:2] == (512, 512) and (squares == squares[:, :1, :, :1]).all()
+    page.get_by_label("Number").fill("7")
+    page.get_by_label("Number").press("Enter")
+    assert saved(page)[0] == "face-7.png"
     assert page.troubles == []
+
+
+def test_nothing_can_be_pressed_before_it_can_draw(page):
+    """While the generator is on its way, the page says so and lets nobody press."""
+    held, early = [], page.context.browser.new_page(viewport={"width": 1000, "height": 1200})
+    early.route("**/generator.onnx", lambda route: held.append(route))
+    early.goto(page.url)
+    for _ in range(100):
+        early.wait_for_timeout(0 if held else 50)
+    box = early.locator("#play").bounding_box()
+    early.mouse.click(box["x"] + 5, box["y"] + 5)
+    assert early.locator("#status").inner_text() == "Loading …" and not early.evaluate("machine.state.playing")
+    held[0].continue_()
+    early.evaluate("machine.ready")
+    early.mouse.click(box["x"] + 5, box["y"] + 5)
+    assert early.locator("#status").inner_text() == "" and early.evaluate("machine.state.playing")
+    early.close()
+
+
+def test_from_disk_it_says_what_to_do(page):
+    """Where no script may run, the page itself tells how to open it."""
+    stray = page.context.browser.new_page()
+    stray.goto((page.folder / "index.html").as_uri())
+    assert "type python -m http.server, and open http://localhost:8000" in stray.locator("#status").inner_text()
+    stray.close()
 
 
 def test_fast_enough(page):
@@ -166,11 +208,17 @@ def test_runtime_is_the_one_that_is_known(tmp_path, monkeypatch):
     monkeypatch.setattr(web.subprocess, "run", pack)
     with pytest.raises(RunError, match=r"ort.wasm.bundle.min.mjs of onnxruntime-web@.* is not the file that it was"):
         web.vendored(tmp_path / "runtime")
-    monkeypatch.setattr(
-        web.subprocess, "run", lambda command, **o: subprocess.CompletedProcess(command, 1, "", "no net")
-    )
-    with pytest.warns(UserWarning, match=r"npm could not get onnxruntime-web@.* \(no net\)"):
-        assert not web.vendored(tmp_path / "other")
+
+    def fail(command, **options):
+        return subprocess.CompletedProcess(command, 1, "", "" if "--silent" in command else "no net")
+
+    def hang(command, timeout=None, **options):
+        raise subprocess.TimeoutExpired(command, timeout)
+
+    for run, reason in [(fail, "no net"), (hang, "no answer in 120 seconds")]:
+        monkeypatch.setattr(web.subprocess, "run", run)
+        with pytest.warns(UserWarning, match=rf"npm could not get onnxruntime-web@.* \({reason}\)"):
+            assert not web.vendored(tmp_path / "other")
     monkeypatch.setattr(web.shutil, "which", lambda name: None)
     with pytest.warns(UserWarning, match="there is no npm, so the page will load onnxruntime-web"):
         assert not web.vendored(tmp_path / "runtime")

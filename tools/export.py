@@ -4,20 +4,23 @@
     python -m tools.export output/RUN --to onnx litert
     python -m tools.export output/RUN --to web                   # a page that draws faces; serve it from anywhere
 
-README.md beside them is its model card.
+README.md beside them is its model card, and what it does not name as export's is never replaced.
 """
 
 import argparse
+import shlex
 import sys
 from pathlib import Path
 
 import numpy as np
 
 from gan import cards, doors, exports, generators, images, noise
+from gan.errors import RunError, UsageError
 from gan.files import atomic
 from gan.runs import Run, enlargement
 
 CHECKED = 16  # faces that are compared
+PICTURE = "samples.png"
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -29,27 +32,54 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def export(arguments: argparse.Namespace) -> None:
-    """Writes each form that was asked for, the card, and its picture."""
+    """Writes each form that was asked for, the card, and its picture; at the end, RunError where forms failed."""
     import train
 
+    forms = list(dict.fromkeys(arguments.to or [form for form in exports.FORMATS if not exports.missing(form)]))
+    for form in forms:
+        exports.check(form)
     run = Run(arguments.run)
     generator = generators.opened(run, train.build, arguments.weights == "best")
     folder = Path(arguments.out) if arguments.out else run.folder / "export"
-    given = noise.drawn(np.arange(CHECKED), generator.noise_shape, generator.law)
-    forms = arguments.to or [form for form in exports.FORMATS if not exports.missing(form)]
-    files = []
-    for form in dict.fromkeys(forms):
-        path, difference = exports.export(generator, form, folder, given)
+    made = earlier(folder, [exports.FORMATS[form].name for form in forms])
+    folder.mkdir(parents=True, exist_ok=True)
+    given = noise.drawn(np.arange(64), generator.noise_shape, generator.law)
+    picture = images.grid(generator(given), scale=enlargement(generator.size))
+    failed = []
+    for form in forms:
+        making = made | {exports.FORMATS[form].name: cards.weights(generator)}
+        card = cards.card(run, generator, making)  # first: where that fails, nothing is there that no card names
+        try:
+            path, difference = exports.export(generator, form, folder, given[:CHECKED])
+        except (RunError, OSError) as error:
+            failed.append(f"{form}: {error}")
+            continue
+        made = making
+        with atomic(folder / cards.NAME) as file:
+            file.write(card.encode())
+        images.write_png(folder / PICTURE, picture)
         print(f"{path}: faces differ from Keras's by {difference:.0e} at most, of 2 from black to white", flush=True)
-        files.append(path.name)
+        if form == "web":
+            print(f"It opens at http://localhost:8000 after: python -m http.server -d {shlex.quote(str(path))}")
     for form in () if arguments.to else exports.FORMATS:
         if lacking := exports.missing(form):
             print(f"Left out: {form}, which needs {' and '.join(lacking)}: pip install {' '.join(lacking)}")
-    faces = generator(noise.drawn(np.arange(64), generator.noise_shape, generator.law))
-    images.write_png(folder / "samples.png", images.grid(faces, scale=enlargement(generator.size)))
-    with atomic(folder / "README.md") as file:
-        file.write(cards.card(run, generator, files).encode())
-    print(f"{folder / 'README.md'} is its model card.")
+    if len(failed) < len(forms):
+        print(f"{folder / cards.NAME} is its model card.")
+    if failed:
+        raise RunError("; ".join(failed))
+
+
+def earlier(folder: Path, names: list[str]) -> dict[str, str]:
+    """What exports made in a folder that is still there; UsageError where others have put there what these replace."""
+    made = cards.recorded(folder)
+    own = {*made, cards.NAME, PICTURE} if made else set()
+    if strange := [name for name in (cards.NAME, PICTURE, *names) if name not in own and (folder / name).exists()]:
+        raise UsageError(
+            f"{folder} has {' and '.join(strange)}, of which no card there says that export made it:"
+            " move that away, or give --out another folder."
+        )
+    return {name: which for name, which in made.items() if (folder / name).exists()}
 
 
 if __name__ == "__main__":

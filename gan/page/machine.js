@@ -6,7 +6,7 @@ const $ = (id) => document.getElementById(id);
 const RUNTIME = "ort.wasm.bundle.min.mjs", WASM = "ort-wasm-simd-threaded.wasm";
 
 const state = { seeds: [0, 1, 2, 3], x: 0, y: 0, truncation: 1, playing: false };
-let about, ort, session, law, count, shown, wanted = false, busy = false;
+let about, ort, session, law, count, wanted = false, busy = false;
 
 async function fetched(url, integrity) {
   const answer = await fetch(url, integrity ? { integrity } : {});
@@ -14,8 +14,13 @@ async function fetched(url, integrity) {
   return answer;
 }
 
+// Nothing can be pressed before there is something to draw with. What the status says is read out meanwhile.
+const rest = (still) => document.querySelectorAll("section").forEach((part) => (part.inert = still));
+
 // The runtime is checked by its hash, then run from memory, so that it makes no difference where it came from.
 async function start() {
+  rest(true);
+  $("status").textContent = "Loading …";
   about = await (await fetched("machine.json")).json();
   law = about.noise.law;
   count = about.noise.shape.reduce((a, b) => a * b, 1);
@@ -27,9 +32,9 @@ async function start() {
   ort.env.wasm.wasmBinary = await (await fetched(about.runtime + WASM, about.hashes[WASM])).arrayBuffer();
   session = await ort.InferenceSession.create(await (await fetched(about.model)).arrayBuffer());
   $("about").textContent = `Nobody you see here exists: ${about.size} × ${about.size} pixels, drawn on this device by “${about.recipe}” after ${about.iteration.toLocaleString("en")} iterations.`;
-  for (const id of ["new", "save", "play"]) $(id).disabled = false;
   await fresh(Math.floor(Math.random() * 2 ** 32));
   $("status").textContent = "";
+  rest(false);
 }
 
 // Noise -> pixels, RGBA. One face after the other: the runtime has one thread, and must not be asked while it works.
@@ -55,16 +60,14 @@ function paint(canvas, pixels) {
   canvas.getContext("2d").putImageData(new ImageData(pixels, about.size), 0, 0);
 }
 
-// Shown large, smoothly: the browser's own enlargement is too coarse for so few pixels.
+// Shown large, and saved so: smoothly, as the browser's own enlargement is too coarse for so few pixels, or in squares.
 function show(pixels) {
-  shown = document.createElement("canvas");
-  paint(shown, pixels);
-  const canvas = $("face"), side = $("smooth").checked ? Math.max(512, about.size) : about.size;
-  canvas.classList.toggle("squares", !$("smooth").checked);
-  canvas.width = canvas.height = side;
-  const context = canvas.getContext("2d");
+  const small = document.createElement("canvas"), canvas = $("face"), context = canvas.getContext("2d");
+  paint(small, pixels);
+  canvas.width = canvas.height = about.size * Math.ceil(512 / about.size);
+  context.imageSmoothingEnabled = $("smooth").checked;
   context.imageSmoothingQuality = "high";
-  context.drawImage(shown, 0, 0, side, side);
+  context.drawImage(small, 0, 0, canvas.width, canvas.height);
 }
 
 const ofSeed = (seed) => drawn(seed, count, law).map((z) => z * state.truncation);
@@ -99,7 +102,6 @@ async function fresh(seed) {
   state.seeds = [0, 1, 2, 3].map((i) => (seed + i) % 2 ** 32);
   move(0, 0);
   $("number").value = seed;
-  await settled();
   await corners();
 }
 
@@ -118,11 +120,13 @@ function move(x, y) {
   return refresh();
 }
 
+// A corner is called by its number, a place between them by all four.
 function save() {
-  shown.toBlob((blob) => {
+  const name = [state.x, state.y].every(Number.isInteger) ? state.seeds[state.x + 2 * state.y] : `mix-${state.seeds.join("-")}`;
+  $("face").toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
-    link.download = `face-${state.seeds[0]}.png`;
+    link.download = `face-${name}.png`;
     link.click();
     setTimeout(() => URL.revokeObjectURL(link.href), 1000);
   });
@@ -175,15 +179,11 @@ $("pad").onkeydown = (event) => {
 };
 for (const button of document.querySelectorAll(".corner"))
   button.onclick = async () => {
-    state.seeds[button.dataset.corner] = Math.floor(Math.random() * 2 ** 32);
-    await settled();
+    $("number").value = state.seeds[button.dataset.corner] = Math.floor(Math.random() * 2 ** 32);
+    refresh();
     await corners();
   };
 
 // For whoever writes a page of their own, and for tests.
 window.machine = { state, draw, fresh, move, noise: ofSeed, settled, ready: start() };
-window.machine.ready.catch((error) => {
-  $("status").textContent = location.protocol === "file:"
-    ? "A browser lets a page load its generator from a web server only: in this folder, type python -m http.server, and open http://localhost:8000"
-    : `The face machine could not start: ${error.message}`;
-});
+window.machine.ready.catch((error) => ($("status").textContent = `The face machine could not start: ${error.message}`));
