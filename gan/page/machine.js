@@ -31,7 +31,7 @@ async function start() {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await (await fetched(about.runtime + WASM, about.hashes[WASM])).arrayBuffer();
   session = await ort.InferenceSession.create(await (await fetched(about.model)).arrayBuffer());
-  $("about").textContent = `Nobody you see here exists: ${about.size} × ${about.size} pixels, drawn on this device by “${about.recipe}” after ${about.iteration.toLocaleString("en")} iterations.`;
+  $("about").textContent = `Nobody you see here exists: ${about.size} × ${about.size} pixels, drawn on this device by “${about.recipe}” after ${about.iteration?.toLocaleString("en") ?? "an unknown number of"} iterations.`;
   await fresh(Math.floor(Math.random() * 2 ** 32));
   $("status").textContent = "";
   rest(false);
