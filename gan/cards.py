@@ -43,8 +43,8 @@ def card(run: Run, generator: Generator, made: dict[str, str]) -> str:
         f"Drawn from noise alone, faces number 0 to 63 of {generator.source.name}.",
         "## What it is",
         f"A `{config.generator}` network of {generator.network.count_params():,} weights, one of two players of a GAN,"
-        f" trained by the recipe `{config.recipe}` for {dated(generator.iteration)} iterations. It takes noise, float32 (n,"
-        f" {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
+        f" trained by the recipe `{config.recipe}` for {dated(generator.iteration)} iterations. It takes noise, float32"
+        f" (n, {noise}), each number {law(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
         f" {generator.size}, 3) from -1 to 1. Files: {', '.join(files)}."
         + (f" Of another generator, exported earlier: {', '.join(others)}." if others else ""),
         "## What it learnt from",
