@@ -39,14 +39,16 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
     Raises RunError where all are damaged, before any variable is changed.
     """
     paths = listed(folder)
+    if not paths:
+        return {}
     path, arrays = newest(folder, variables)
-    if path is None and paths:
+    if path is None:
         raise RunError(
             f"No checkpoint in {folder} can be read. Start anew: remove {folder.parent}, or give --run another name."
         )
-    for damaged in paths[paths.index(path) + 1 :] if path else []:  # so that it is not one of the two that are kept
+    for damaged in paths[paths.index(path) + 1 :]:  # out of the way, so that it is not one of the two that are kept
         damaged.replace(damaged.with_suffix(".damaged"))
-    for name, variable in variables.items() if path else []:
+    for name, variable in variables.items():
         variable.assign(arrays.pop(name))
     return arrays
 

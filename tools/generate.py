@@ -63,15 +63,15 @@ def generate(arguments: argparse.Namespace) -> None:
             faces = draw(generator, part, arguments.truncation)
             write_each(path, part, enlarged(faces, arguments.scale or 1, arguments.smooth))
     elif arguments.npz:
-        faces = np.concatenate([draw(generator, part, arguments.truncation) for part in batches(seeds)])
+        faces = draw(generator, seeds, arguments.truncation)
         with atomic(path) as file:
             np.savez_compressed(file, images=faces, seeds=seeds)
     else:
         scale = arguments.scale or enlargement(generator.size)
         if len(seeds) * (scale * generator.size) ** 2 > PIXELS:
             raise UsageError(f"{len(seeds):,} faces are too many for one picture so large: --scale 1, or --separate")
-        faces = np.concatenate([draw(generator, part, arguments.truncation) for part in batches(seeds)])
-        images.write_png(path, images.grid(enlarged(faces, scale, arguments.smooth), arguments.columns))
+        faces = enlarged(draw(generator, seeds, arguments.truncation), scale, arguments.smooth)
+        images.write_png(path, images.grid(faces, arguments.columns))
     print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}")
 
 
@@ -82,7 +82,8 @@ def batches(seeds: np.ndarray) -> list[np.ndarray]:
 
 def draw(generator: generators.Generator, seeds: np.ndarray, truncation: float) -> np.ndarray:
     """The faces with these numbers, uint8 (n, size, size, 3)."""
-    return generator(noise.drawn(seeds, generator.noise_shape, generator.law, truncation))
+    parts = (noise.drawn(part, generator.noise_shape, generator.law, truncation) for part in batches(seeds))
+    return np.concatenate([generator(part) for part in parts])
 
 
 def write_each(folder: Path, seeds: np.ndarray, faces: np.ndarray) -> None:
