@@ -47,7 +47,7 @@ class Config:
     discriminator: str = option(
         "compact", "network that judges them", choices=("compact", "conv", "upsample", "dense", "conv-dense")
     )
-    width: int = option(48, "channels of the generator's narrowest layers; everything scales with it", least=2)
+    width: int = option(32, "channels of the generator's narrowest layers; everything scales with it", least=2)
     discriminator_width: int = option(0, "the same for the discriminator (0: --width)", least=0)
     # game
     loss: str = option("cross-entropy", "what the players descend", choices=("cross-entropy", "least-squares"))
@@ -75,7 +75,7 @@ class Config:
     patience: int = option(0, "stop after this many scores without a better one (0: never)", least=0)
     # run
     batch_size: int = option(64, "images in one update", least=1)
-    epochs: int = option(2000, "how many epochs", least=1)
+    epochs: int = option(4000, "how many epochs", least=1)
     steps_per_epoch: int | str = option(
         1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
     )

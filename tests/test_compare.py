@@ -334,7 +334,7 @@ def test_runs_that_are_not_as_asked_for_are_refused(processes, monkeypatch, caps
     assert compare.main(typed("default")) == 0
     monkeypatch.setitem(RECIPES, "default", {"width": 40})
     assert compare.main(typed("default")) == 2
-    assert "width: 48 there, 40 here" in capsys.readouterr().err
+    assert "width: 32 there, 40 here" in capsys.readouterr().err
     monkeypatch.setitem(RECIPES, "default", {})
     Path("results/it.json").unlink()
     assert compare.main(typed("default", more=["--minutes", "1"])) == 2

@@ -293,8 +293,8 @@ def test_differences():
         f"loss: least-squares there, {Config.loss} here",
     ]
     assert differences({**here, **dict.fromkeys(FREE, "other")}, here) == []
-    assert differences({}, {"width": 3}) == ["width: 48 there, 3 here"]
-    assert differences({"width": 3}, {}) == ["width: 3 there, 48 here"]
+    assert differences({}, {"width": 3}) == ["width: 32 there, 3 here"]
+    assert differences({"width": 3}, {}) == ["width: 3 there, 32 here"]
     assert differences({**here, "data_key": "j"}, here) == ["data-key: j there, k here"]
     assert set(FIELDS) >= FREE
 

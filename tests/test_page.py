@@ -94,7 +94,7 @@ def test_cards(page):
     card = page.locator(".card", has_text="udacity-64").inner_text().split("\n")
     pairs = dict(itertools.pairwise(card))
     assert (pairs["iterations"], pairs["images seen"], pairs["time"]) == ("4", "32", "0:08")
-    assert (pairs["kid-onet"], pairs["parameters"]) == ("3.250", "15 + 7")
+    assert (pairs["kid-onet"], pairs["parameters"]) == ("3.25", "15 + 7")
     assert "50% of its length" in page.locator(".card", has_text="slow").inner_text()
     assert page.locator("img[src='x'], b:has-text('faces')").count() == 0
 

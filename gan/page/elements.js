@@ -38,8 +38,8 @@ function short(value) {
 function few(value) {
   if (value == null) return "–";
   const size = Math.abs(value);
-  if (size >= 1e6) return value.toExponential(2);
-  return size >= 100 ? whole(value) : size >= 10 ? value.toFixed(1) : value.toFixed(3);
+  if (size >= 1e9) return value.toExponential(2);
+  return size >= 100 ? whole(value) : value.toFixed(size >= 10 ? 1 : size >= 1 ? 2 : 3);
 }
 
 /** 95 -> 1:35, 4000 -> 1:06:40. */
