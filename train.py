@@ -145,6 +145,12 @@ def build_judge(config: Config, game, faces, rows, held):
         patience=config.patience,
         photographs=not faces.attributes,
         flip=config.flip,
+        how={
+            "weights": "averaged" if config.average_half_life else "raw",
+            "size": config.image_size,
+            "crop": faces.report["crop"],
+            "seed": config.seed,
+        },
     )
 
 

@@ -71,8 +71,8 @@ class Config:
     score_every: int = option(
         0, "iterations from one score to the next (0: about twenty a run, in at most 5%% of its time)", least=0
     )
-    score_samples: int = option(0, "faces made for one score (0: as many as that time allows)", least=0, most=10_000)
-    patience: int = option(0, "stop after this many scores without a better one (0: never)", least=0)
+    score_samples: int = option(0, "faces made for one score (0: as many as that time allows)", least=0, most=2048)
+    patience: int = option(0, "stop after this many scores without a lower one (0: never)", least=0)
     # run
     batch_size: int = option(64, "images in one update", least=1)
     epochs: int = option(4000, "how many epochs", least=1)

@@ -27,8 +27,8 @@ class Judge:
     """Looks at the faces that `make(count)` gives, uint8, of the same noise whenever it is asked.
 
     `samples` is how many at a time (0: as many as a twentieth of the run's time allows); `forced`: score even where
-    the run is too short for it; `patience`: scores without a better one after which to stop; `photographs`: whether a
-    face detector knows such faces; `flip`: whether the generator learns from mirrored faces too.
+    the run is too short for it; `patience`: scores without a lower one after which to stop; `photographs`: whether a
+    detector knows such faces; `flip`: whether mirrored faces train too; `how`: what else the protocol is to tell.
     """
 
     def __init__(
@@ -42,15 +42,15 @@ class Judge:
         patience: int = 0,
         photographs: bool = True,
         flip: bool = False,
+        how: dict | None = None,
     ):
         self.held, self.train, self.make = held.some(HELD), train.some(TRAIN), make
         self.samples, self.forced, self.patience = samples, forced, patience
-        self.photographs, self.flip = photographs, flip
+        self.photographs, self.flip, self.how = photographs, flip, how or {}
         self.rows: list[dict] = []
         self.spent = 0.0  # seconds
         self.credit = 0.0  # seconds that scores may take and did not
-        self.took = 0.0  # seconds, the last score
-        self.detecting = 0.0  # seconds, of them for a detector
+        self.took = self.detecting = 0.0  # seconds, the last score, and of them for a detector
         self.failed = ""  # why there are no more scores
         self.name = ""  # of the network, once there is a score
         self.network: Network | None = None
@@ -96,7 +96,7 @@ class Judge:
         budget -= begun - start
         self.credit += max(0.0, budget - self.took) / left
         due = self.credit > 0 and self.took <= min(self.credit, budget - self.took)
-        last = left <= 1 and (self.rows or self.took <= budget)  # else the best would be a best of early ones
+        last = left <= 1  # or the best would be of early ones alone, and getting ready perhaps for nothing
         if not (self.forced or due or last):
             return None
         score = self.score(self.samples)
@@ -159,9 +159,8 @@ class Judge:
         self.score(LEAST)  # traces what is to be traced
         start = time.perf_counter()
         self.score(LEAST)
-        each = (time.perf_counter() - start - self.detecting) / LEAST
-        left = seconds - self.detecting  # which takes as long for any number of samples
-        count = int(np.clip(left / each // LEAST * LEAST, LEAST, MOST)) if each else MOST
+        each = (time.perf_counter() - start - self.detecting) / LEAST  # a detector takes as long for any number
+        count = int(np.clip((seconds - self.detecting) / each // LEAST * LEAST, LEAST, MOST)) if each else MOST
         self.took = count * each + self.detecting
         return count
 
@@ -198,6 +197,9 @@ class Judge:
         return {
             "network": {self.network.name: self.network.protocol},
             "reference": {"faces": len(self.held), "digest": self.held.digest()},
+            "training faces": {"faces": len(self.train), "digest": self.train.digest()},
+            "face rate": f"mtcnn 1.0.0, of {DETECTED} samples" if self.photographs else "does not apply to drawn faces",
+            **self.how,
             "kid": "cubic kernel of features less the reference's mean, unbiased, all samples at once, x 1000",
         }
 
@@ -206,20 +208,22 @@ class Judge:
 
         `kept` is the iteration that best.keras is of, None where there is none.
         """
+        if not len(self.held):
+            return "No score: no face was held out (--holdout)."
+        if not self.rows and self.failed:
+            return f"No score: {self.failed}."
         if not self.rows:
-            if not len(self.held):
-                return "No score: no face was held out (--holdout)."
-            if self.failed:
-                return f"No score: {self.failed}."
             if self.able(planned):
                 return "No score yet; --score-every N scores whatever it takes."
             return "No score: it would take more than 5% of so short a run; --score-every N scores all the same."
-        row = self.rows[self.best]
-        lost = "but lost with a damaged checkpoint; " + (f"best.keras is of {kept:,}" if kept else "the next is kept")
+        row, lowest = self.rows[self.best], min(self.rows, key=lambda row: row["kid"])
+        near = "" if row is lowest else f", within the error of {lowest['kid']:,.0f} at {lowest['iteration']:,}"
+        lost = f"but lost with a damaged checkpoint; {f'best.keras is of {kept:,}' if kept else 'the next is kept'}"
+        ended = f" No more scores after iteration {self.rows[-1]['iteration']:,}: {self.failed}." if self.failed else ""
         return (
             f"Best of {len(self.rows)} scores: kid-{self.name}, centred, {row['kid']:,.0f} at iteration"
-            f" {row['iteration']:,} (low is good), {'kept as best.keras' if kept == row['iteration'] else lost}."
-            f" Scoring took {100 * self.spent / seconds:.1f}% of the training's time."
+            f" {row['iteration']:,} (low is good{near}), {'kept as best.keras' if kept == row['iteration'] else lost}."
+            f" Scoring took {100 * self.spent / seconds:.1f}% of the training's time.{ended}"
         )
 
     @property

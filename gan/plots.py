@@ -47,11 +47,11 @@ def losses(axes, rows: np.ndarray) -> None:
 
 
 def quality(axes, scores: list[dict]) -> None:
-    """The score, low is good, with the best one marked."""
+    """The score, low is good, with that of best.keras marked."""
     iterations, kid, errors = ([row[name] for row in scores] for name in ("iteration", "kid", "error"))
     best, name = latest_best(kid, errors), f"kid-{scores[0]['network']}"
     axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
-    axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
+    axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"kept: {kid[best]:,.0f}")
     axes.set(ylabel=f"{name}, centred; low is good", title="Quality")
     axes.set_yscale("symlog", linthresh=10)  # from hundreds of thousands to about 0, on either side of it
 

@@ -12,7 +12,7 @@ from gan import sittings, tables
 from gan.alike import draw, faces, measured_differently
 from gan.errors import UsageError
 from gan.files import atomic, read_json, write_json
-from gan.runs import Run
+from gan.runs import Run, dated
 from gan.scores import differing
 
 FOLDER = Path("results")
@@ -42,7 +42,7 @@ def opened(asked: dict, how: dict, output: Path) -> dict:
         raise UsageError(
             f"{path} is another comparison (there and here):\n  "
             + "\n  ".join(different)
-            + "\nGive --name another name, or remove that file: its runs stay in output/ and are not trained again."
+            + "\nGive --name another name."
         )
     rows = [row for row in document["rows"] if row["failed"] or scored_so(row, document, how)]
     again = [row["run"] for row in document["rows"] if row not in rows]
@@ -112,9 +112,17 @@ def how(document: dict) -> list[str]:
 
 
 def keep_grid(row: dict, name: str, output: Path) -> None:
-    """Copies the picture of a run's scored generator, or else its last one, to results/."""
-    run = Run(output / row["run"])
-    best = run.grid(row["generator"]["iteration"])
+    """Copies the picture of a run's scored generator, or else its last one, to results/; says what it did not."""
+    run, iteration = Run(output / row["run"]), row["generator"]["iteration"]
     seed = f"-{row['seed']}" if row["seed"] else ""
-    for path in [best] if best.exists() else run.pictures()[-1:]:
-        shutil.copyfile(path, FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png")
+    kept = FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png"
+    pictures = run.pictures()
+    if not pictures:
+        what = "is as it was" if kept.exists() else "is not made"
+        print(f"compare: {run.folder} has no pictures any more; {kept} {what}")
+        return
+    best = None if iteration is None else run.grid(iteration)
+    if best not in pictures:
+        best = pictures[-1]
+        print(f"compare: {run.folder} has no picture of iteration {dated(iteration)}; {kept} is its {best.name}")
+    shutil.copyfile(best, kept)

@@ -134,8 +134,19 @@ class Run:
         write_csv(self.folder / "left-out.csv", [("file", "reason"), *left_out])
 
     def keep_rows(self, last: int) -> None:
-        """Cuts all tables after iteration `last`: rows that a killed process wrote after its last checkpoint."""
-        for path, columns in [(self.log, COLUMNS), (self.metrics, METRICS), (self.health, HEALTH)]:
+        """Cuts all tables after iteration `last`: rows that a killed process wrote after its last checkpoint.
+
+        Raises UsageError, all tables being as they were, where one has other columns.
+        """
+        tables = [(self.log, COLUMNS), (self.metrics, METRICS), (self.health, HEALTH)]
+        for path, columns in tables:
+            first = path.read_text("utf-8", "replace").partition("\n")[0] if path.exists() else ""
+            if first and first.split(",") != columns:
+                raise UsageError(
+                    f"{path} is of another version of this program, or damaged: its columns are not"
+                    f" {', '.join(columns)}. Give --run another name to start anew."
+                )
+        for path, columns in tables:
             write_csv(path, [columns, *(row for row in read_csv(path, len(columns)) if int(row[0]) <= last)])
 
     def append_rows(self, path: Path, rows: list[tuple]) -> None:

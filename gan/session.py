@@ -187,9 +187,9 @@ class Session:
     def examine(self) -> None:
         """Says what goes wrong with the game, once when it begins, and once when it is over."""
         fake = to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES)))
-        ends, score = health.at_the_ends(fake) - self.judge.ends, self.judge.rows and self.judge.rows[-1]
+        ends, known = health.at_the_ends(fake) - self.judge.ends, [] if self.judge.failed else self.judge.rows
         has = {"smoothing": self.config.label_smoothing, "penalised": self.config.penalty != "none"}
-        found = health.examine(np.array(self.recent), ends, score, **has)
+        found = health.examine(np.array(self.recent), ends, known[-1] if known else None, **has)
         rows = [(self.iteration, name, "began", found[name]) for name in found if name not in self.ailing]
         rows += [(self.iteration, name, "over", "") for name in self.ailing if name not in found]
         self.run.append_rows(self.run.health, rows)
@@ -235,7 +235,7 @@ class Session:
             print("Stopped and saved. The same command goes on from here.")
             return 128 + self.stopped_by
         if self.share() < 1:
-            print(f"Stopped early: {self.config.patience} scores without a better one. {self.how_to_go_on()}")
+            print(f"Stopped early: {self.config.patience} scores without a lower one. {self.how_to_go_on()}")
         return 0
 
     def how_to_go_on(self) -> str:

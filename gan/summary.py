@@ -17,6 +17,7 @@ import numpy as np
 from gan import checkpoints, config, side_by_side
 from gan.config import Config
 from gan.errors import UsageError
+from gan.metrics import latest_best
 from gan.runs import Run
 from gan.scores import HELD_OUT, number
 
@@ -170,7 +171,7 @@ def scores(run: Run, settings: Config) -> dict:
     rows = run.scores()
     if not rows:
         return {}
-    best = min(range(len(rows)), key=lambda i: rows[i]["kid"])
+    best = latest_best([row["kid"] for row in rows], [row["error"] for row in rows])
     kept = sorted({best, len(rows) - 1, *range(0, len(rows), -(-len(rows) // POINTS))})
     names = ("kid", "face_rate", "diversity", "memorisation")
     found = {name: [rounded(rows[i][name]) for i in kept] for name in names}

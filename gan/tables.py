@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from gan.alike import draw, measured_differently
+from gan.runs import dated
 from gan.scores import number
 
 # Of each network, the names of its two distances; the finest network first.
@@ -115,7 +116,7 @@ def work_table(entries: list[Entry], known: list[dict]) -> list[str]:
             ", ".join(f"{row['load']['start']} to {row['load']['end']}" for row in entry.rows),
             ", ".join(dict.fromkeys(letters(row, known) for row in entry.rows)),
             ", ".join(dict.fromkeys(row["config"]["precision"] for row in entry.rows)),
-            "; ".join(f"{row['generator']['file']} of {row['generator']['iteration']:,}" for row in entry.rows)
+            "; ".join(f"{row['generator']['file']} of {dated(row['generator']['iteration'])}" for row in entry.rows)
             + f", {entry.rows[0]['protocol']['weights']}",
         ]
         for entry in entries

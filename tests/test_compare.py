@@ -467,6 +467,17 @@ def test_pictures_that_came_in_between(processes, capsys):
     assert "and compare-it-udacity-64-0: trained on: 300 of faces (" in Path("results/it.md").read_text()
 
 
+def test_a_run_of_other_faces_is_not_passed_off(processes, capsys):
+    """The results were removed, and --data holds other faces now: exit 2, both told, and no results of either."""
+    assert compare.main(typed("default")) == 0
+    Path("results/it.json").unlink()
+    processes.pictures += 1
+    assert compare.main(typed("default")) == 2 and not Path("results/it.json").exists()
+    printed = capsys.readouterr().err
+    assert "default-0 was trained on 300 of faces (" in printed and "--data faces is 301 of faces (" in printed
+    assert len(processes.trained) == 1
+
+
 def test_each_seed_draws_its_own_avatars(processes):
     """That is as it should be, and the page says so; of other data nothing is said."""
     assert compare.main(typed("default:2", "udacity-64:2", more=["--data", "avatars"])) == 0
@@ -524,6 +535,14 @@ def test_what_was_removed_of_a_run(processes, capsys, name):
     assert len(processes.trained) == 1
 
 
+def test_a_generator_of_unknown_iteration():
+    """It has a row in the table."""
+    known = row("default", 0, 5.0, 1.0)
+    known["generator"] = {"file": "generator.keras", "iteration": None}
+    *_, line = tables.work_table([tables.Entry("default", [known])], tables.machines([known]))
+    assert "| generator.keras of unknown, raw |" in line
+
+
 def test_grids(processes):
     """--grids keeps the scored generator's picture, and no other image comes into results/."""
     assert compare.main(typed("default:2", more=["--grids"])) == 0
@@ -531,6 +550,21 @@ def test_grids(processes):
         *("it-default-1.png", "it-default.png", "it.json", "it.md"),
     ]
     assert Path("results/it-default.png").read_bytes() == b"a picture"
+
+
+def test_grids_that_are_gone(processes, capsys):
+    """Where the scored generator's picture is gone another is kept, and where all are gone none; both are said."""
+    assert compare.main(typed("default")) == 0
+    run = Run(train.OUTPUT / "compare-it-default-0")
+    run.grid(100).rename(run.grid(90))
+    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert "no picture of iteration 100; results/it-default.png is its 000090.png" in capsys.readouterr().out
+    run.grid(90).unlink()
+    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert "has no pictures any more; results/it-default.png is as it was" in capsys.readouterr().out
+    Path("results/it-default.png").unlink()
+    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert "has no pictures any more; results/it-default.png is not made" in capsys.readouterr().out
 
 
 def row(label, seed, fd, kid, **others):

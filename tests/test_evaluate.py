@@ -18,8 +18,9 @@ from test_download import serving
 from test_inception import packed
 
 import train
-from gan import attributes, avatars, features, images, inception, metrics
+from gan import attributes, avatars, features, images, inception, memorisation, metrics
 from gan.errors import RunError
+from gan.runs import Run
 from tools import evaluate
 
 ROOT = Path(__file__).parent.parent
@@ -164,11 +165,21 @@ def test_photographs_are_looked_at_by_a_detector(there):
 
 
 def test_nearest_faces_are_drawn(there):
-    """nearest.png: ten rows of a sample, its nearest training face and its nearest unseen one, each 96 pixels wide."""
+    """nearest.png: ten samples, the closest first, each beside the training and the unseen face nearest to it."""
     assert run("output/photos") == 0
     picture = images.read_png(Path("output/photos/nearest.png"))
-    one = images.grid(np.zeros((1, 16, 16, 3), np.uint8), columns=1, scale=6)
-    assert abs(picture.shape[0] - 10 * one.shape[0]) < 40 and abs(picture.shape[1] - 3 * one.shape[1]) < 20
+    tiles = images.ungrid(picture, 16, 30, columns=3, scale=6).reshape(10, 3, 16, 16, 3)
+    case = evaluate.opened_run(Run("output/photos"), evaluate.parse(["output/photos"]))
+    sample, *nearest = (memorisation.thumbnails(tiles[:, column]) for column in range(3))
+    for column, real in enumerate([case.training.pixels(), case.unseen.pixels()]):
+        assert all((real == face).all(axis=(1, 2, 3)).any() for face in tiles[:, column + 1])
+        found, _ = memorisation.near(sample, memorisation.thumbnails(real), flip=case.config.flip)
+        shown = [
+            memorisation.near(sample[i : i + 1], nearest[column][i : i + 1], flip=case.config.flip)[0][0]
+            for i in range(10)
+        ]
+        np.testing.assert_allclose(shown, found, rtol=1e-5)
+        assert column or shown == sorted(shown)
 
 
 def test_alike_replaces_otherwise_adds(there):

@@ -220,6 +220,20 @@ def test_the_last_generator_is_scored(opened, clock):
     assert not never.able(10.0, 1) and never.look(3, 10.0, 1) is None
 
 
+def test_getting_ready_takes_all_the_time(opened, clock, monkeypatch):
+    """Where it takes longer than was thought the end alone is scored, so that it was not for nothing."""
+    known = judge.open_network
+
+    def slowly(name):
+        clock.now += 12.0
+        return known(name)
+
+    monkeypatch.setattr(judge, "open_network", slowly)
+    one = slow(clock)
+    found = [one.look(i, LIMIT + 1, 20 - i) for i in range(20)]
+    assert [i for i, row in enumerate(found) if row] == [19]
+
+
 def test_the_account_goes_on(opened, clock):
     """A judge that takes up another's account scores when that one would have, and its opening counts too."""
     whole, first, second = slow(clock), slow(clock), slow(clock)
@@ -343,6 +357,10 @@ def test_in_words(opened):
     )
     assert "20 (low is good), but lost with a damaged checkpoint; the next is kept." in one.in_words(200.0, 400.0)
     assert "--score-every N scores all the same" in judging().in_words(LIMIT, LIMIT)
+    one.rows[-1]["kid"] = 1200.65
+    assert "30 (low is good, within the error of 1,201 at 20), " in one.in_words(9.0, 9.0)
+    one.failed = "out of memory"
+    assert one.in_words(9.0, 9.0).endswith(" training's time. No more scores after iteration 30: out of memory.")
     waiting = "No score yet; --score-every N scores whatever it takes."
     assert judging(forced=True).in_words(3.0, 9.0) == judging().in_words(3.0, 9000.0) == waiting
     none = Judge(Real(faces(9, 1), np.arange(0)), real(faces(9, 1)), make=None)

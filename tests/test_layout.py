@@ -49,8 +49,8 @@ ALLOWED = {
     "gan.results": {"gan.alike", "gan.runs", "gan.scores", "gan.sittings", "gan.tables"},
     "gan.runs": {"gan.config", "gan.images"},
     "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs", "gan.scores"},
-    "gan.summary": {"gan.checkpoints", "gan.config", "gan.runs", "gan.scores", "gan.side_by_side"},
-    "gan.tables": {"gan.alike", "gan.scores"},
+    "gan.summary": {"gan.checkpoints", "gan.config", "gan.metrics", "gan.runs", "gan.scores", "gan.side_by_side"},
+    "gan.tables": {"gan.alike", "gan.runs", "gan.scores"},
     "gan.web": {"gan.generators"},
     "gan.variants": {"gan.config", "gan.recipes"},
     "gan.session": {

@@ -122,6 +122,18 @@ def test_log(run):
     assert run.log.read_text().splitlines()[-1] == "4,256,0.5,1.25,0.75,0.6,0.4,640.0"
 
 
+def test_tables_of_another_version(run):
+    """Other columns: nothing is cut, nothing is lost, and it is said what to do."""
+    run.claim(settings())
+    run.keep_rows(0)
+    run.append_rows(run.log, [row(1), row(2)])
+    older = ",".join(name for name in METRICS if name != "error") + "\n1,64,0.5,onet,64,3.5,,0.9,1.0,0.0,0,0.1\n"
+    run.metrics.write_text(older)
+    with pytest.raises(UsageError, match=r"metrics\.csv is of another version.*Give --run another name"):
+        run.keep_rows(1)
+    assert run.metrics.read_text() == older and logged(run) == [1, 2]
+
+
 def score(iteration, kid=0.1 + 0.2, **more):
     """A score as a judge gives it, with numbers that no short text holds."""
     numbers = {"diversity": 2 / 3, "memorisation": 1e-17, "copied": 1 / 128, "cost": 1e3 / 7}

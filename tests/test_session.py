@@ -252,7 +252,7 @@ def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened):
     assert code == 0 and [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9, 12, 15]
     assert best(run) == (9, [0.0] * 768) and pictures(run) == [0, 15]
     printed = capsys.readouterr().out
-    assert "Stopped early: 2 scores without a better one. A larger --patience goes on from there." in printed
+    assert "Stopped early: 2 scores without a lower one. A larger --patience goes on from there." in printed
     assert "at iteration 9 (low is good), kept as best.keras" in printed
     score = json.loads((run.folder / "best.json").read_text())
     assert score["kid"] == min(float(row["kid"]) for row in table(run.metrics))
