@@ -158,7 +158,7 @@ def test_help_shows_every_flag(capsys):
         (["--seed", "-1"], "-1 is not"),
         (["--holdout", "0.6"], "0.6 is not from 0.0 to 0.5"),
         (["--score-samples", "63"], "63 is not 0, or at least 64"),
-        (["--score-samples", "1000000"], "is not from 0 to 10000"),
+        (["--score-samples", "1000000"], "is not from 0 to 2048"),
         (["--minutes", "inf"], "inf is not at least 0.0, and finite"),
         (["--patience", "-1"], "-1 is not at least 0"),
         (["--run", "a/b"], "'a/b' is not the name of a folder"),
