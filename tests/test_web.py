@@ -35,7 +35,7 @@ def generator():
     config = Config(precision="float32")
     network = portable(train.build(config).averaged)
     kernel, bias = network.layers[-1].get_weights()
-    network.layers[-1].set_weights([kernel * 150, bias])
+    network.layers[-1].set_weights([kernel * 250, bias])
     return Generator(network, config, Path("generator.keras"), 2000)
 
 
