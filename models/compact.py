@@ -1,7 +1,7 @@
 """Our own pair: a narrow generator that upsamples and convolves, a discriminator without batch norm.
 
 Made for many images a second: in ten minutes on two cores, networks 32 channels wide and a discriminator of 3x3 kernels
-draw better faces than 48 and 4x4 do, as they see 2.5 times as many. Nearest-neighbour upsampling leaves no
+draw better faces than 48 and 4x4 do, as they see more than twice as many. Nearest-neighbour upsampling leaves no
 checkerboard; a discriminator without batch norm judges each face alone, so that an R1 penalty (arXiv:1801.04406) can
 hold it.
 """

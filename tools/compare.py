@@ -102,7 +102,7 @@ def compare(flags: argparse.Namespace) -> int:
         if any(same(row, *item) and not row["failed"] for row in document["rows"]):
             continue
         print(f"compare: {number} of {len(plan)}: {item[0].label}, seed {item[1]}", flush=True)
-        require_faces(document, configs[item], sittings.trained(Run(train.OUTPUT / configs[item].name), flags.minutes))
+        require_faces(document, configs[item])
         row = attempt(flags, *item, here, known)
         document["rows"] = [*(other for other in document["rows"] if not same(other, *item)), row]
         results.write(document)
@@ -201,16 +201,14 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
         )
 
 
-def require_faces(document: dict, config: configuration.Config, trained: bool) -> None:
-    """Raises UsageError where the faces are too few to score, or not those that runs here were trained on."""
-    faces = train.load(config)
-    if trained:
-        there = Run(train.OUTPUT / config.name).faces()
-        if there and faces.digest not in there:
-            raise UsageError(
-                f"{config.name} was trained on {there}; --data {config.data} is {faces.title}. Give another --name."
-            )
-        return
+def require_faces(document: dict, config: configuration.Config) -> None:
+    """Raises UsageError where the faces are too few to score, or not those that this run or others were trained on."""
+    faces, run = train.load(config), Run(train.OUTPUT / config.name)
+    there = run.faces() if run.log.exists() else ""
+    if there and faces.digest not in there:
+        raise UsageError(
+            f"{run.folder} was trained on {there}; --data {config.data} is {faces.title}. Give another --name."
+        )
     held = len(faces.split(config.holdout)[1])
     if held < FEWEST_HELD:
         raise UsageError(
