@@ -1,25 +1,25 @@
 """Ways to change a face: where in the noise the faces are that have something in common.
 
-found = labelled(noise, {"glasses": array(["none", "round", ...])})  # {"glasses: none to round": a point, ...}
-found = clustered(noise, features, 6)                                # {"kind 1": a point, ...}
+found = labelled(noise, {"glasses": array(["none", "round", ...])})  # {"glasses: none to round": a way, ...}
+found = clustered(noise, features, 6)                                # {"kind 1": a way, ...}
 rows = edits(face, [*found.values()], law)                           # noise, (ways, STEPS, *shape)
 
-A way leads from a face towards the mean noise of such faces, as InterFaceGAN's (arXiv:1907.10786) along the normal
-of a plane between those that have it and those that do not.
+A way is a direction of length 1: from the mean noise of those that do not have it to the mean of those that do, which
+for normal noise is, but for its length, what a linear regression finds; InterFaceGAN (arXiv:1907.10786) takes the normal
+of a plane between them.
 """
 
 import numpy as np
 
-from gan import noise
-
-STEPS, REACH = 6, 0.6  # faces in a row, and how far the last one is on the way
+STEPS, REACH = 6, 4.0  # faces in a row, and how many deviations of the noise the last is from the first
 FEWEST = 20  # faces of a kind from which its mean noise says something
 
 
 def labelled(points: np.ndarray, words: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """For each attribute, towards the commonest value that the first face does not have: points like the noise.
+    """For each attribute, towards the commonest value that the first face does not have: ways like the noise.
 
-    An attribute is left out where fewer than `FEWEST` faces have that value.
+    Each leaves the other attributes alone, as far as straight ways can. An attribute is left out where fewer than
+    `FEWEST` faces have that value.
     """
     found = {}
     for name, values in words.items():
@@ -27,8 +27,8 @@ def labelled(points: np.ndarray, words: dict[str, np.ndarray]) -> dict[str, np.n
         counts[(kinds == values[0]) | (counts > len(values) - FEWEST)] = 0
         if counts.max() >= FEWEST:
             value = kinds[counts.argmax()]
-            found[f"{name}: {values[0]} to {value}"] = pole(points, values == value)
-    return found
+            found[f"{name}: {values[0]} to {value}"] = apart(points, values == value)
+    return dict(zip(found, alone(np.array([*found.values()])), strict=True)) if found else {}
 
 
 def clustered(points: np.ndarray, features: np.ndarray, count: int, seed: int = 0) -> dict[str, np.ndarray]:
@@ -36,19 +36,33 @@ def clustered(points: np.ndarray, features: np.ndarray, count: int, seed: int = 
     kinds = k_means(features, count, seed)
     sizes = np.bincount(kinds, minlength=count)
     order = [kind for kind in np.argsort(-sizes, kind="stable") if FEWEST <= sizes[kind] <= len(kinds) - FEWEST]
-    return {f"kind {number}": pole(points, kinds == kind) for number, kind in enumerate(order, 1)}
+    return {f"kind {number}": unit(apart(points, kinds == kind)) for number, kind in enumerate(order, 1)}
 
 
-def pole(points: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """The noise that has most of what sets the chosen ones apart, as long as noise is, (*shape)."""
-    apart = points[chosen].mean(axis=0) - points[~chosen].mean(axis=0)
-    return (apart * np.linalg.norm(points[0]) / max(np.linalg.norm(apart), 1e-12)).astype(np.float32)
+def apart(points: np.ndarray, chosen: np.ndarray) -> np.ndarray:
+    """How far the mean of the chosen is from the mean of the others, (*shape)."""
+    return points[chosen].mean(axis=0) - points[~chosen].mean(axis=0)
 
 
-def edits(face: np.ndarray, poles: list[np.ndarray], law: str) -> np.ndarray:
-    """From a face, (*shape), some of the way towards each pole: (ways, STEPS, *shape), the face itself first."""
-    shares = np.linspace(0, REACH, STEPS)
-    rows = np.stack([noise.between(face, pole, shares, law) for pole in poles])
+def alone(ways: np.ndarray) -> np.ndarray:
+    """For each way the one nearest to it that is at right angles to all others, (k, *shape), of length 1.
+
+    Those are the rows of the transposed pseudo-inverse. InterFaceGAN, section 3.3, takes out one other at a time.
+    """
+    flat = ways.reshape(len(ways), -1)
+    return np.stack([unit(way) for way in np.linalg.pinv(flat).T.reshape(ways.shape)])
+
+
+def unit(way: np.ndarray) -> np.ndarray:
+    """The same direction, of length 1."""
+    return (way / max(np.linalg.norm(way), 1e-12)).astype(np.float32)
+
+
+def edits(face: np.ndarray, ways: list[np.ndarray], law: str) -> np.ndarray:
+    """From a face, (*shape), along each way: (ways, STEPS, *shape), the face itself first."""
+    deviation = 3**-0.5 if law == "uniform" else 1.0
+    far = np.linspace(0, REACH * deviation, STEPS, dtype=np.float32).reshape(-1, *[1] * face.ndim)
+    rows = np.stack([face + far * way for way in ways])
     return np.clip(rows, -1, 1) if law == "uniform" else rows
 
 

@@ -3,18 +3,27 @@
 import numpy as np
 import pytest
 
-from gan.directions import FEWEST, REACH, STEPS, clustered, edits, k_means, labelled, pole
+from gan.directions import FEWEST, REACH, STEPS, alone, apart, clustered, edits, k_means, labelled
 
 RNG = np.random.default_rng(3)
 POINTS = RNG.standard_normal((400, 6))
 
 
-def test_pole():
-    """Points along the difference of the means, as long as noise is."""
+def test_apart():
+    """(3, 4) less the mean of the others, (0, -2), is (3, 6)."""
     points = np.array([[3.0, 4.0], [3.0, -4.0], [-3.0, 0.0]])
-    np.testing.assert_allclose(pole(points, np.array([True, True, False])), [5, 0], atol=1e-6)
-    # (3, 4) less the mean of the others, (0, -2), is (3, 6), of length 45 ** 0.5
-    np.testing.assert_allclose(pole(points, np.array([True, False, False])), np.array([15, 30]) / 45**0.5, rtol=1e-6)
+    np.testing.assert_allclose(apart(points, np.array([True, False, False])), [3, 6])
+
+
+def test_alone():
+    """Of (1, 0) and (1, 1): (1, -1), at right angles to the second, and (0, 1), to the first; each of length 1."""
+    found = alone(np.array([[2.0, 0.0], [3.0, 3.0]]))
+    np.testing.assert_allclose(found, [[0.5**0.5, -(0.5**0.5)], [0, 1]], atol=1e-6)
+    ways = RNG.standard_normal((3, 2, 4))
+    found, flat = alone(ways).reshape(3, 8), ways.reshape(3, 8)
+    np.testing.assert_allclose(np.linalg.norm(found, axis=1), 1, rtol=1e-6)
+    products = found @ flat.T
+    assert (np.diag(products) > 0).all() and np.abs(products - np.diag(np.diag(products))).max() < 1e-6
 
 
 def test_labelled():
@@ -48,16 +57,25 @@ def test_clustered():
     assert found["kind 1"][0] < 0 < found["kind 2"][0]
 
 
-@pytest.mark.parametrize("law", ["normal", "uniform"])
-def test_edits(law):
-    """Each row begins at the face and goes evenly to REACH of the way; uniform noise stays in its cube."""
-    face, one, other = np.clip(POINTS[:3], -0.9, 0.9).astype(np.float32)
-    rows = edits(face, [one, 3 * other], law)
+@pytest.mark.parametrize(("law", "deviation"), [("normal", 1), ("uniform", 3**-0.5)])
+def test_edits(law, deviation):
+    """Each row begins at the face and goes evenly to REACH deviations; uniform noise stays in its cube."""
+    face, ways = np.clip(POINTS[0], -0.9, 0.9).astype(np.float32), np.eye(6, dtype=np.float32)[:2]
+    rows = edits(face, list(ways), law)
     assert rows.shape == (2, STEPS, 6)
-    np.testing.assert_allclose(rows[:, 0], [face] * 2, atol=1e-6)
-    if law == "uniform":
-        assert np.abs(rows).max() <= 1
-        np.testing.assert_allclose(rows[0, -1], (1 - REACH) * face + REACH * one, rtol=1e-5)
-    else:
-        angles = [np.arccos(face @ row / np.linalg.norm(face) / np.linalg.norm(row)) for row in rows[0]]
-        np.testing.assert_allclose(np.diff(angles, 2), 0, atol=1e-3)
+    expected = face + REACH * deviation * np.linspace(0, 1, STEPS)[:, None] * ways[1]
+    np.testing.assert_allclose(rows[1], expected if law == "normal" else expected.clip(-1, 1), rtol=1e-5)
+
+
+def test_attributes_that_come_together_are_changed_apart():
+    """Where faces with glasses are mostly bearded, the way to glasses still leaves the beard alone."""
+    points = RNG.standard_normal((4000, 6))
+    words = {
+        "glasses": np.where(points[:, 0] > 0, "round", "none"),
+        "beard": np.where(points[:, 0] + 0.5 * points[:, 1] > 0, "full", "none"),
+    }
+    words["glasses"][0] = words["beard"][0] = "none"
+    glasses, beard = labelled(points, words).values()
+    assert abs(glasses @ apart(points, words["beard"] == "full")) < 1e-5
+    assert abs(beard @ apart(points, words["glasses"] == "round")) < 1e-5
+    assert glasses[0] > 0.3 and glasses[1] < -0.3

@@ -32,7 +32,6 @@ ALLOWED = {
     "gan.config": {"gan.recipes"},
     "gan.gallery": {"gan.config", "gan.side_by_side", "gan.summary"},
     "gan.inception": {"gan.download"},
-    "gan.directions": {"gan.noise"},
     "gan.exports": {"gan.generators", "gan.web"},
     "gan.features": {"gan.images", "gan.inception"},
     "gan.generators": {

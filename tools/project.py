@@ -21,7 +21,7 @@ from gan.files import atomic
 from gan.runs import Run
 
 SHOWN = 128  # pixels a face
-SAMPLES, KINDS = 2000, 8  # faces that ways are found in; how many kinds of photographs
+SAMPLES, KINDS = 6000, 8  # faces that ways are found in; how many kinds of photographs
 DRAWN = "avatars"  # the data whose attributes are known
 
 
@@ -84,14 +84,14 @@ def held_out(run: Run, seed: int) -> np.ndarray:
 def edit(generator: generators.Generator, face: np.ndarray, path: Path) -> None:
     """A row for each way, its name to its right."""
     others = noise.drawn(np.arange(1, SAMPLES), generator.noise_shape, generator.law)
-    poles = ways(generator, np.concatenate([face[None], others]))
-    if not poles:
+    found = ways(generator, np.concatenate([face[None], others]))
+    if not found:
         raise RunError("samples are too much alike to find out in what faces differ: train for longer")
-    rows = directions.edits(face, list(poles.values()), generator.law)
+    rows = directions.edits(face, list(found.values()), generator.law)
     scale = max(1, SHOWN // 2 // generator.size)
     strips = [images.grid(generator(row), len(row), scale=scale) for row in rows]
-    images.write_png(path, np.concatenate([animations.captioned(*both) for both in zip(strips, poles, strict=True)]))
-    print(f"{len(poles)} ways to change it, each from left to right: {path}")
+    images.write_png(path, np.concatenate([animations.captioned(*both) for both in zip(strips, found, strict=True)]))
+    print(f"{len(found)} ways to change it, each from left to right: {path}")
 
 
 def ways(generator: generators.Generator, points: np.ndarray) -> dict[str, np.ndarray]:
