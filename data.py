@@ -4,10 +4,12 @@ faces = load("photos.zip", 64)
 for real in batches(faces.images, 128, seed=1): ...
 """
 
+import atexit
 import functools
 import hashlib
 import mmap
 import os
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -148,16 +150,27 @@ def batches(
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
     gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
+    _end_quietly()
+
+    def pixels(i: int) -> np.ndarray:
+        batch = gather(i)
+        if flip:
+            mirrored = np.random.default_rng([seed, int(i), 1]).random(batch_size) < 0.5
+            batch[mirrored] = batch[mirrored, :, ::-1]
+        return images.to_unit(batch.astype(np.float32))  # all in NumPy: TensorFlow's `where` takes a core for 3 ms
 
     def batch(i):
-        pixels = tf.numpy_function(gather, [i], tf.uint8, stateful=False)
-        pixels = tf.ensure_shape(pixels, (batch_size, *real.shape[1:]))
-        chances = tf.random.stateless_uniform((batch_size, 1, 1, 1), tf.stack([np.int64(seed + 2**32), i]))
-        pixels = tf.where(chances < (0.5 if flip else 0.0), pixels[:, :, ::-1], pixels)
-        return images.to_unit(tf.cast(pixels, tf.float32))
+        made = tf.numpy_function(pixels, [i], tf.float32, stateful=False)
+        return tf.ensure_shape(made, (batch_size, *real.shape[1:]))
 
     numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     return numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+
+@functools.cache  # once
+def _end_quietly() -> None:
+    """Lets the batches that are made ahead be finished before Python ends: it would wait for them, they for it."""
+    atexit.register(time.sleep, 0.2)
 
 
 def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:

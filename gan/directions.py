@@ -4,9 +4,8 @@ found = labelled(noise, {"glasses": array(["none", "round", ...])})  # {"glasses
 found = clustered(noise, features, 6)                                # {"kind 1": a way, ...}
 rows = edits(face, [*found.values()], law)                           # noise, (ways, STEPS, *shape)
 
-A way is a direction of length 1: from the mean noise of those that do not have it to the mean of those that do, which
-for normal noise is, but for its length, what a linear regression finds; InterFaceGAN (arXiv:1907.10786) takes the normal
-of a plane between them.
+A way is a direction of length 1: from the mean noise of those that do not have it to the mean of those that do. For
+normal noise a linear regression finds the same; InterFaceGAN (arXiv:1907.10786) takes the normal of a plane between.
 """
 
 import numpy as np

@@ -6,6 +6,8 @@ import io
 import json
 import os
 import shutil
+import subprocess
+import sys
 import threading
 import zipfile
 
@@ -472,3 +474,9 @@ def test_batches_of_some_rows(eight):
     wanted = images.to_unit(eight[rows].astype(np.float32))
     for batch in found:
         assert sorted(face.tobytes() for face in batch) == sorted(face.tobytes() for face in wanted)
+
+
+def test_python_ends_with_batches_still_being_made():
+    """An iterator that lives to the end of a program does not keep it from ending."""
+    code = "import numpy as np, data\nb = iter(data.batches(np.zeros((99, 16, 16, 3), np.uint8), 64))\nnext(b)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
