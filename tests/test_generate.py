@@ -99,6 +99,15 @@ def test_beside_the_run(tiny):
     assert before and all(path.read_bytes() == content for path, content in before.items())
 
 
+def test_faces_of_earlier_calls(tiny, capsys):
+    """They stay, and are counted."""
+    for flags in (["--count", "5"], ["--seed", "3", "--count", "4"]):
+        assert generate.main([str(tiny), "--separate", "--out", "faces", *flags]) == 0
+    assert len(list(Path("faces").iterdir())) == 7
+    first, second = capsys.readouterr().out.splitlines()
+    assert first.endswith("faces 0 to 4: faces") and second.endswith("faces 3 to 6: faces, beside 3 of earlier calls")
+
+
 def test_no_run(tiny, capsys):
     """What is there instead."""
     assert generate.main(["output/huge"]) == 2

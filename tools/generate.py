@@ -58,7 +58,9 @@ def generate(arguments: argparse.Namespace) -> None:
     run, path = Run(arguments.run), doors.place(arguments, f"faces{ending}")
     generator = generators.opened(run, train.build, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
+    beside = 0
     if arguments.separate:
+        beside = len({*path.glob("face-*.png")} - {path / name(seed) for seed in seeds})
         for part in batches(seeds):
             faces = draw(generator, part, arguments.truncation)
             write_each(path, part, enlarged(faces, arguments.scale or 1, arguments.smooth))
@@ -72,7 +74,8 @@ def generate(arguments: argparse.Namespace) -> None:
             raise UsageError(f"{len(seeds):,} faces are too many for one picture so large: --scale 1, or --separate")
         faces = enlarged(draw(generator, seeds, arguments.truncation), scale, arguments.smooth)
         images.write_png(path, images.grid(faces, arguments.columns))
-    print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}")
+    others = f", beside {beside:,} of earlier calls" if beside else ""
+    print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}{others}")
 
 
 def batches(seeds: np.ndarray) -> list[np.ndarray]:
@@ -90,7 +93,12 @@ def write_each(folder: Path, seeds: np.ndarray, faces: np.ndarray) -> None:
     """A PNG each, by number, unlike a run's pictures; not each forced to the disk, which takes most of the time."""
     folder.mkdir(parents=True, exist_ok=True)
     for seed, face in zip(seeds, faces, strict=True):
-        Image.fromarray(face).save(folder / f"face-{seed:06d}.png")
+        Image.fromarray(face).save(folder / name(seed))
+
+
+def name(seed: int) -> str:
+    """The file of a face that has one to itself."""
+    return f"face-{seed:06d}.png"
 
 
 if __name__ == "__main__":
