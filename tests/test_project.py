@@ -47,7 +47,8 @@ def test_no_photograph(tiny):
 
 def test_edits_of_drawn_faces(tiny, photo, monkeypatch, capsys):
     """A row for each attribute that samples differ in, named by what changes."""
-    words = {"glasses": np.array(["none", "round"] * 100), "hair": np.array(["bald"] * 200)}
+    count = 100 * project.TIMES
+    words = {"glasses": np.array(["none", "round"] * count), "hair": np.array(["bald"] * 2 * count)}
     judge = type("Judge", (), {"tell": lambda self, faces: faces})()
     monkeypatch.setattr(attributes, "classifier", lambda *given: judge)
     monkeypatch.setattr(attributes, "words", lambda told: words)

@@ -21,8 +21,9 @@ from gan.files import atomic
 from gan.runs import Run
 
 SHOWN = 128  # pixels a face
-SAMPLES, KINDS = 6000, 8  # faces that ways are found in; how many kinds of photographs
-DRAWN = "avatars"  # the data whose attributes are known
+SAMPLES, KINDS = 2000, 8  # faces that ways are found in; how many kinds of photographs
+DRAWN, TIMES = "avatars", 3  # the data whose attributes are known, of which more are looked at: it takes little time
+NUMBERS = 20_000_000  # of noise, at most: 500 MB while it is drawn
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -83,7 +84,8 @@ def held_out(run: Run, seed: int) -> np.ndarray:
 
 def edit(generator: generators.Generator, face: np.ndarray, path: Path) -> None:
     """A row for each way, its name to its right."""
-    others = noise.drawn(np.arange(1, SAMPLES), generator.noise_shape, generator.law)
+    count = min(SAMPLES * (TIMES if generator.config.data == DRAWN else 1), NUMBERS // face.size)
+    others = noise.drawn(np.arange(1, count), generator.noise_shape, generator.law)
     found = ways(generator, np.concatenate([face[None], others]))
     if not found:
         raise RunError("samples are too much alike to find out in what faces differ: train for longer")
