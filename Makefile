@@ -8,7 +8,7 @@ train: .venv/runtime        ## train on the built-in faces; make train ARGS="--d
 	$(BIN)/python train.py $(ARGS)
 
 test: .venv/tools           ## run all tests
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 lint: .venv/tools           ## check style
 	$(BIN)/ruff check .

@@ -17,7 +17,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from gan.config import Config, parse
+from gan.config import Config, command, parse
 from gan.errors import RunError, UsageError
 
 OUTPUT = Path("output")
@@ -89,6 +89,27 @@ def load(config: Config):
         config.data, config.image_size, limit=config.limit, crop=config.crop, seed=config.seed,
         cache_dir=config.cache_dir or None, allow_bad=config.allow_bad,
     )  # fmt: skip
+
+
+def load_again(run, cache_dir: Path | str = ""):
+    """The faces that a run was trained on; raises UsageError, with what to type, where they are gone or others."""
+    from gan.sources import BUILT_IN
+
+    config = run.config()
+    if config.data not in BUILT_IN and not Path(config.data).expanduser().exists():
+        elsewhere = command(dataclasses.replace(config, data="WHERE", run=run.folder.name))
+        raise UsageError(
+            f"{run.folder} was trained on {config.data}, which is not there."
+            f" Put it back, or tell the run where it is now: {elsewhere}"
+        )
+    try:
+        faces = load(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))
+    except (UsageError, RunError) as error:
+        told = str(error).removeprefix(f"--data {config.data}: ")
+        raise type(error)(f"{run.folder} was trained on {config.data}: {told}") from error
+    if (known := run.faces()) and faces.digest not in known:
+        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
+    return faces
 
 
 def build(config: Config):

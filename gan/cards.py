@@ -11,7 +11,7 @@ from pathlib import Path
 from gan.files import read_json
 from gan.generators import Generator
 from gan.runs import Run, dated
-from gan.scores import number
+from gan.scores import HELD_OUT, number
 
 NAME = "README.md"
 RECORD = "<!-- Every export writes this file anew. It made:"
@@ -109,7 +109,7 @@ def scores(run: Run, generator: Generator) -> str:
         return f"Not evaluated: `python -m tools.evaluate output/{name}` does that, and the next card tells of it."
     found, how = kept[-1]["scores"], kept[-1]["protocol"]
     rows = [f"| {name} | {number(found[name])} |" for name in SHOWN if name in found]
-    data = how["reference"]["data"]
+    data = how["reference"].get("data", HELD_OUT)  # older ones were never against others
     whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({last(data)})"
     told = found.get("memorisation", {}).get("in_words", "").replace(data, last(data))  # which older ones lack
     told = f" {told[0].upper()}{told[1:]}." if told else ""

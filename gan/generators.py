@@ -99,7 +99,10 @@ def rebuilt(run: Run, config: Config, build: Callable) -> Generator:
     from gan.settling import settle
     from models.layers import portable
 
-    game = build(dataclasses.replace(config, precision="float32"))
+    try:
+        game = build(dataclasses.replace(config, precision="float32"))
+    except (KeyError, ValueError) as error:  # a network that another version has
+        raise UsageError(f"{run.folder}/config.json asks for what this version has not: {error}") from None
     part = "averaged/" if config.average_half_life else "generator/"
     variables = {name: variable for name, variable in game.state().items() if name.startswith(part)}
     path, arrays = checkpoints.newest(run.checkpoints, variables)

@@ -238,7 +238,7 @@ class Judge:
         It is where its score is the best; where that one's generator is lost, also if it is lower than that of `kept`.
         """
         kids = {row["iteration"]: row["kid"] for row in self.rows}
-        if iteration not in kids or iteration == kept:
+        if self.failed or iteration not in kids or iteration == kept:
             return False
         best = self.rows[self.best]["iteration"]
         return best == iteration or kept not in kids or kids[iteration] < kids[kept]

@@ -26,11 +26,6 @@ def memory() -> int | None:
         return None
 
 
-def load() -> float | None:
-    """How many programs wanted a core, on average over the last minute; ours among them."""
-    return round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None
-
-
 def busy(stat: str = "/proc/stat") -> float | None:
     """Seconds that all cores together have worked since the machine started, for us, for others, for its host."""
     try:

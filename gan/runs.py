@@ -82,7 +82,8 @@ class Run:
             around = self.folder if self.folder.is_dir() else self.folder.parent
             places = (around, self.folder.parent, Path("output"))
             there = {path.parent for place in places for path in place.glob("*/config.json")}
-            found = f"There are: {', '.join(sorted(map(str, there)))}" if there else f"There is none in {around}."
+            found = f"There are: {', '.join(sorted(map(str, there)))}"
+            found = found if there else f"There is none in {around}; python train.py makes one."
             raise UsageError(f"{self.folder} is not the folder of a run. {found}")
         try:
             return configs.Config.of(self.saved())
@@ -103,7 +104,8 @@ class Run:
         if best and (iteration := self.best()) is not None:
             return self.folder / "best.keras", iteration
         if not (self.folder / "generator.keras").exists():
-            raise UsageError(f"{self.folder} has no generator.keras yet: it appears with the run's second picture.")
+            goes_on = configs.command(self.config())
+            raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {goes_on}")
         saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
         saved = saved or [int(row[0]) for row in read_csv(self.log, len(COLUMNS))]  # which may be ahead of it
         return self.folder / "generator.keras", max(saved, default=None)
@@ -111,7 +113,8 @@ class Run:
     def best(self) -> int | None:
         """The iteration that best.keras is of, or None where there is none."""
         path = self.folder / "best.json"  # the later of the two
-        return read_json(path, names={"iteration"})["iteration"] if path.exists() else None
+        whole = path.exists() and (self.folder / "best.keras").exists()
+        return read_json(path, names={"iteration"})["iteration"] if whole else None
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:

@@ -53,7 +53,7 @@ def told(run: str, result: dict) -> list[str]:
     """What was scored and against what; whether it copies; of drawn faces, what the generator has lost."""
     generator, protocol, scores = result["generator"], result["protocol"], result["scores"]
     reference, copies = protocol["reference"], scores["memorisation"]
-    whose = "held-out faces" if reference["data"] == HELD_OUT else f"faces of {reference['data']}"
+    whose = "held-out faces" if reference.get("data", HELD_OUT) == HELD_OUT else f"faces of {reference['data']}"
     lines = [
         f"{run}: {generator['file']} of iteration {dated(generator['iteration'])}, {protocol['samples']:,} samples"
         f" ({protocol['weights']} weights) against {reference['faces']:,} {whose}",

@@ -68,17 +68,16 @@ def trained(run: Run, minutes: float) -> bool:
 
 def sit(command: list[str], run: Run, machine: dict, minutes: float) -> int:
     """Trains for one sitting, and keeps an account of it. Returns the exit code; raises Stopped as `call` does."""
-    others, load = at_work(1.0), machines.load()
-    others = (load or 0.0) if others is None else others
-    if others > BUSY:
+    others = at_work(1.0)
+    if others is not None and others > BUSY:
         print(
             f"compare: warning: other work keeps this machine busy ({others:.1f} cores), so that equal time is not"
             " equal work. Stop it, or compare later.",
             file=sys.stderr,
         )
     account = {
-        "machine": machine, "minutes": minutes, "load": [load, None], "others": [others, None],
-        "shared": others > BUSY, "wall_seconds": None, "code": None,
+        "machine": machine, "minutes": minutes, "others": [others, None], "shared": False, "wall_seconds": None,
+        "code": None,
     }  # fmt: skip
     before = sittings(run)
     write_json(run.folder / "sittings.json", [*before, account])
@@ -90,16 +89,16 @@ def sit(command: list[str], run: Run, machine: dict, minutes: float) -> int:
         raise
     finally:
         wall = time.monotonic() - start
-        account |= {"wall_seconds": round(wall, 1), "load": [load, machines.load()]}
+        account["wall_seconds"] = round(wall, 1)
         if busy is not None:
             meanwhile = round(max(0.0, machines.busy() - busy - (children() - ours)) / wall, 2)
-            account |= {"others": [others, meanwhile], "shared": max(others, meanwhile) > BUSY}
+            account |= {"others": [others, meanwhile], "shared": meanwhile > BUSY}
         write_json(run.folder / "sittings.json", [*before, account])
     return account["code"]
 
 
 def at_work(seconds: float) -> float | None:
-    """How many cores are at work while we wait; the load would still tell of our own run before."""
+    """How many cores are at work while we wait, None where the system does not tell."""
     before = machines.busy()
     if before is None:
         return None
@@ -163,7 +162,6 @@ def facts(run: Run) -> dict:
         "scoring_share": scores[-1]["cost"] / seconds if scores else 0.0,
         "wall_seconds": sum(sitting["wall_seconds"] or 0 for sitting in had),
         "machine": had[-1]["machine"],
-        "load": {"start": had[0]["load"][0], "end": had[-1]["load"][1]},
         "sittings": had,
     }
 

@@ -215,7 +215,7 @@ def evaluation(run: Run, result: dict) -> dict:
     """One evaluation: in words, score by score, and the score to go by."""
     protocol, reference, scores = result["protocol"], result["protocol"]["reference"], result["scores"]
     name = next((name for name in FINEST if name in scores), None)
-    whose = "held-out faces" if reference["data"] == HELD_OUT else f"faces of {reference['data']}"
+    whose = "held-out faces" if reference.get("data", HELD_OUT) == HELD_OUT else f"faces of {reference['data']}"
     return {
         "told": side_by_side.told(run.folder.name, result),
         "networks": list(protocol["networks"]),

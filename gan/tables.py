@@ -92,7 +92,7 @@ def score_table(entries: list[Entry], names: tuple[str, str]) -> list[str]:
     others = ["face_rate", *(f"{name}{suffix}" for name in ("precision", "recall", "diversity"))]
     titles = [
         *("recipe", "size", "seeds", *names, "face rate", "precision", "recall", "diversity"),
-        "nearest training face / nearest unseen one [95%]",
+        "distance to the nearest training face, unseen faces having 1 [95%]",
     ]
     return table(titles, [
         [entry.label, f"{entry.size}", f"{len(entry.rows)}", *map(entry.score, [*names, *others]), entry.memorisation()]
@@ -104,7 +104,7 @@ def work_table(entries: list[Entry], known: list[dict]) -> list[str]:
     """What the faces cost."""
     titles = [
         *("recipe", "weights G + D", "images/s", "images", "iterations", "scoring, % of training"),
-        *("minutes in all", "load, start to end", "machine", "precision", "scored generator"),
+        *("minutes in all", "cores at others' work", "machine", "precision", "scored generator"),
     ]
     return table(titles, [
         [
@@ -113,7 +113,7 @@ def work_table(entries: list[Entry], known: list[dict]) -> list[str]:
             *(entry.cell(lambda row, name=name: row[name]) for name in ("images_per_second", "images", "iterations")),
             entry.cell(lambda row: 100 * row["scoring_share"]),
             entry.cell(lambda row: row["wall_seconds"] / 60),
-            ", ".join(f"{row['load']['start']} to {row['load']['end']}" for row in entry.rows),
+            entry.cell(others),
             ", ".join(dict.fromkeys(letters(row, known) for row in entry.rows)),
             ", ".join(dict.fromkeys(row["config"]["precision"] for row in entry.rows)),
             "; ".join(f"{row['generator']['file']} of {dated(row['generator']['iteration'])}" for row in entry.rows)
@@ -136,7 +136,10 @@ def floors(rows: list[dict], names: tuple[str, str]) -> list[str]:
     for size in sizes:
         same = [row["scores"] for row in rows if row["protocol"]["size"] == size]
         found = (f"{name} {number(fmean(scores[floor(name)] for scores in same))}" for name in names)
-        lines.append(f"- {size} x {size}: {', '.join(found)}")
+        rates = [scores["face_rate_real"] for scores in same if scores.get("face_rate_real") is not None]
+        rate = f", face rate {number(fmean(rates))}" if rates else ""
+        lines.append(f"- {size} x {size}: {', '.join(found)}{rate}")
+    lines.append("kid, and its floor, is x 1000.")
     if len(sizes) > 1:
         lines += ["", "Rows of different sizes are held against the same faces at different sizes: compare with care."]
     return lines
@@ -177,6 +180,12 @@ def machines(rows: list[dict]) -> list[dict]:
 def letters(row: dict, known: list[dict]) -> str:
     """Which of the machines, by letter, a run was trained on."""
     return "+".join(dict.fromkeys(chr(ord("A") + known.index(sitting["machine"])) for sitting in row["sittings"]))
+
+
+def others(row: dict) -> float | None:
+    """How many cores others kept at work beside a run, in its worst sitting; None where the system does not tell."""
+    told = [sitting["others"][1] for sitting in row["sittings"]]
+    return max((cores for cores in told if cores is not None), default=None)
 
 
 def remarks(rows: list[dict]) -> list[str]:

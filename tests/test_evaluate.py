@@ -323,7 +323,9 @@ def test_changed_data_are_refused(copied, there, capsys):
     assert "output/album was trained on 220 of photos (" in capsys.readouterr().err
     shutil.rmtree("album")
     assert run(line) == 2
-    assert "output/album was trained on album: there is no such file or folder." in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "output/album was trained on album, which is not there. Put it back, or tell the run where" in told
+    assert "train.py --data WHERE " in told and told.endswith(" --run album\n") and told.count("\n") == 1
 
 
 def test_damaged_scores_are_not_thrown_away(there, capsys):
@@ -355,8 +357,12 @@ def test_no_foreign_code(copied, capsys):
     assert run(folder) == 2
     assert capsys.readouterr().err.count("\n") == 1
     (folder / "generator.keras").unlink()
+    assert run(folder) == 0  # out of its checkpoint
+    [found] = json.loads((folder / "scores.json").read_text())
+    assert found["generator"]["file"].endswith(".npz")
+    shutil.rmtree(folder / "checkpoints")
     assert run(folder) == 2
-    assert "has no generator.keras yet" in capsys.readouterr().err
+    assert "has no generator yet. Its training goes on with: python train.py" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("part", ["config.json", "model.weights.h5"])

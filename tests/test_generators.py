@@ -45,6 +45,8 @@ def test_a_checkpoint_alone(tiny):
     generator = opened(Run(tiny), train.build)
     assert generator.source.parent == tiny / "checkpoints" and generator.iteration == 4
     assert np.abs(faces(generator).astype(int) - expected).max() <= 1
+    (tiny / "best.json").write_text(json.dumps({"iteration": 2}))  # of a best.keras that is no more
+    assert opened(Run(tiny), train.build).source.parent == tiny / "checkpoints"
     for path in (tiny / "checkpoints").glob("*.npz"):
         path.write_bytes(b"torn")
     with pytest.warns(UserWarning, match="damaged"), pytest.raises(RunError, match="No checkpoint"):
@@ -68,6 +70,19 @@ def test_a_checkpoint_of_another_version(tiny):
     with pytest.raises(RunError, match=r"holds a generator as output/tiny/config\.json has it"):
         opened(Run(tiny), train.build)
     assert not list((tiny / "checkpoints").glob("*.damaged"))
+
+
+def test_settings_of_another_version(tiny):
+    """A network and a law of noise that this version has not: named, in a line."""
+    saved = json.loads((tiny / "config.json").read_text())
+    (tiny / "config.json").write_text(json.dumps({**saved, "noise_distribution": "cauchy"}))
+    with pytest.raises(UsageError, match="noise is normal or uniform, and this run's is 'cauchy'"):
+        faces(opened(Run(tiny), train.build))
+    (tiny / "config.json").write_text(json.dumps({**saved, "generator": "residual"}))
+    assert faces(opened(Run(tiny), train.build)).any()  # its file is enough
+    (tiny / "generator.keras").unlink()
+    with pytest.raises(UsageError, match="asks for what this version has not: 'residual'"):
+        opened(Run(tiny), train.build)
 
 
 def test_a_generator_and_its_settings_alone(tiny):
@@ -95,5 +110,5 @@ def test_no_generator(tiny, tmp_path):
         opened(Run(tiny), train.build)
     shutil.rmtree(tiny / "checkpoints")
     (tiny / "generator.keras").unlink()
-    with pytest.raises(UsageError, match=r"has no generator.keras yet"):
+    with pytest.raises(UsageError, match=r"has no generator yet. Its training goes on with: python train.py --"):
         opened(Run(tiny), train.build)

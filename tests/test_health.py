@@ -112,10 +112,12 @@ def test_a_discriminator_that_died(tmp_path):
     assert ailments(course(tmp_path, game(opponent=dead), 510)) == {"losses stuck": 510}
 
 
-def test_a_collapsed_generator(tmp_path):
-    """It does not hear its noise: all its faces are one."""
-    rows = course(tmp_path, game(generator(layers.Rescaling(0.0))), 3)
+def test_a_collapsed_generator(tmp_path, capsys):
+    """It does not hear its noise: all its faces are one; once it is found, every line of progress says so."""
+    rows = course(tmp_path, game(generator(layers.Rescaling(0.0))), 6, every=3)
     assert ailments(rows) == {"collapse": 3} and "0% as much as real faces" in rows[0]["advice"]
+    lines = [line for line in capsys.readouterr().out.splitlines() if "loss D" in line]
+    assert lines[-1].startswith("6/6 ") and "; collapse" in lines[-1]
 
 
 def test_a_saturated_generator(tmp_path):

@@ -3,6 +3,7 @@ import sys
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from gan import plots
 from gan.images import read_png
@@ -80,6 +81,18 @@ def test_chart_of_drawn_faces(tmp_path):
     for rows in ([score(100, 900.0, face_rate=None)], [score(100, 5.0), score(200, -0.5), score(300, 0.0)]):
         plots.chart(log, rows, tmp_path / "loss.png")
         assert read_png(tmp_path / "loss.png").shape == (1000, 800, 3)
+
+
+def test_what_varies():
+    """The third panel has a line each for face rate, diversity and memorisation, less the scores that lack one."""
+    axes = Figure().subplots()
+    plots.shares(axes, [score(100, 9.0, diversity=0.7), score(200, 5.0, face_rate=None, memorisation=1.1)])
+    lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
+    assert lines == {
+        "faces found": [[100, 0.5]],
+        "diversity": [[100, 0.7], [200, 0.9]],
+        "memorisation": [[100, 1.0], [200, 1.1]],
+    }
 
 
 def test_chart_of_losses_at_nought(tmp_path):

@@ -74,4 +74,6 @@ def test_mistakes(tiny, capsys):
     (tiny / "config.json").write_text(json.dumps({**config, "data": "gone"}))
     assert project.main([str(tiny)]) == 2
     told = capsys.readouterr().err
-    assert "gone" in told and told.endswith("Or give a photograph: --photo FILE\n")
+    assert told.startswith(f"project: {tiny} was trained on gone, which is not there. Put it back, or tell")
+    assert "--data WHERE" in told and "--run tiny. Or" in told
+    assert told.endswith("Or give a photograph: --photo FILE\n") and told.count("\n") == 1

@@ -205,6 +205,7 @@ def test_last_losses(run):
 def test_damage_is_named(run, name, text, read):
     """What is no longer as it was written: the file, and what to do, in a line."""
     run.claim(settings())
+    (run.folder / "best.keras").write_bytes(b"whole")
     (run.folder / name).write_text(text)
     with pytest.raises(UsageError, match=f"{name} is damaged: move it away, and the same command goes on without it"):
         read(run)
@@ -227,7 +228,7 @@ def small_model(value):
 def test_generators(run):
     """The best and the last, each with its iteration; the last where nothing was scored; a message before the first."""
     run.claim(settings())
-    with pytest.raises(UsageError, match="it appears with the run's second picture"):
+    with pytest.raises(UsageError, match=r"has no generator yet\. Its training goes on with: python train\.py"):
         run.generator()
     run.append_rows(run.log, [row(i) for i in range(1, 8)])
     run.save_generator(small_model(2.0))

@@ -166,6 +166,14 @@ def test_a_bad_loss_is_named(tmp_path, bad):
     assert table(run.health) == []
 
 
+def test_a_bad_weight_is_named(tmp_path):
+    """A weight that is no number ends the run at the next checkpoint, which is not written, though losses look well."""
+    game = Game(at=5, do=lambda: game.shown.weights[0].assign(game.shown.weights[0] + np.inf))
+    with pytest.raises(RunError, match=r"after iteration 6.*checkpoint of iteration 3"):
+        played(tmp_path, game, 100)
+    assert checkpoints.listed(Run(tmp_path / "run").checkpoints)[-1].name == "000000003.npz"
+
+
 @pytest.mark.parametrize("tick", [0.1, 0.5, 2.0])
 def test_minutes(tmp_path, monkeypatch, capsys, tick):
     """A run by the clock ends when its minute of training is over, with about 20 pictures, or one a step if slow."""

@@ -35,8 +35,8 @@ def correlate(runs: list[str]) -> None:
     """Prints a row a run."""
     rows = [row(Run(Path(run))) for run in runs]
     print(*(f"| {' | '.join(cells)} |" for cells in [TITLES, ["---"] + ["---:"] * (len(TITLES) - 1), *rows]), sep="\n")
-    print("\nScores are KID: low is good. Correlations are Spearman's, from -1 to 1; a change is from score to score,")
-    print("its median is given with how often it was seen.")
+    print("\nScores are the kid-vgg or kid-onet of metrics.csv: low is good. Correlations are Spearman's, from -1")
+    print("to 1; a change is from score to score, its median is given with how often it was seen.")
 
 
 def row(run: Run) -> list[str]:

@@ -18,11 +18,10 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import doors, memorisation, progress, scores, side_by_side
+from gan import checkpoints, doors, generators, memorisation, progress, scores, side_by_side
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
-from gan.generators import loaded
 from gan.images import grid, write_png
 from gan.runs import Run
 from gan.scores import HELD_OUT, MOST_HELD, Real, differing
@@ -91,7 +90,8 @@ def evaluate_all(arguments: argparse.Namespace) -> dict[str, dict]:
     """The scores of each run, by its name; all that may be missing is asked for before any work."""
     for run in map(Run, arguments.runs):  # a mistyped name need not wait for the faces of the runs before it
         run.config()
-        run.generator(arguments.weights == "best")
+        if not checkpoints.listed(run.checkpoints):  # out of which one can be had, too
+            run.generator(arguments.weights == "best")
     cases = {run: opened_run(Run(run), arguments) for run in arguments.runs}
     networks = opened_networks(arguments, next(iter(cases.values())).cache)
     return {run: evaluate(case, networks, arguments) for run, case in cases.items()}
@@ -99,18 +99,22 @@ def evaluate_all(arguments: argparse.Namespace) -> dict[str, dict]:
 
 def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
     """A run's data, the faces that its samples are held against, and those that it trained on."""
+    import train
+
     config = run.config()
     cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
     kept(run.folder / "scores.json")  # where it is damaged, that is said before the work
-    faces = opened(f"{run.folder} was trained on {config.data}", config, cache)
-    if (known := run.faces()) and faces.digest not in known:
-        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
+    faces = train.load_again(run, cache)
     rows, others = faces.split(config.holdout)
     reference = held = Real(faces.images, others, HELD_OUT)
     crop = faces.report["crop"]
     if arguments.reference:
         other = dataclasses.replace(config, data=arguments.reference, limit=0)
-        other = opened(f"--reference {arguments.reference}", other, cache)
+        try:
+            other = train.load(dataclasses.replace(other, cache_dir=str(cache)))
+        except (UsageError, RunError) as error:
+            told = str(error).removeprefix(f"--data {arguments.reference}: ")
+            raise type(error)(f"--reference {arguments.reference}: {told}") from error
         unseen = ~np.isin(other.digests, faces.digests[rows])
         reference, crop = Real(other.images, np.flatnonzero(unseen), arguments.reference), other.report["crop"]
     if len(reference) < FEWEST_HELD:
@@ -143,9 +147,11 @@ def opened_networks(arguments: argparse.Namespace, cache: Path) -> list:
 
 def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
     """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
-    generator, iteration = case.run.generator(arguments.weights == "best")
-    case.say(f"{generator.name} draws {arguments.samples:,} samples")
-    fake, found = made(generator, case.config, arguments.samples, arguments.seed), {}
+    import train
+
+    generator = generators.opened(case.run, train.build, arguments.weights == "best")
+    case.say(f"{generator.source.name} draws {arguments.samples:,} samples")
+    fake, found = made(generator, arguments.samples, arguments.seed), {}
     for network in networks:
         case.say(f"{network.name} looks at {len(fake):,} samples")
         found |= distances(case, fake, network, arguments.seed)
@@ -154,7 +160,7 @@ def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
     by, content = scores.content(fake, case.unseen, case.drawn, case.cache, progress.task)
     result = {
         "protocol": protocol(case, networks, arguments) | {"face rate": by},
-        "generator": {"file": generator.name, "iteration": iteration},
+        "generator": {"file": generator.source.name, "iteration": generator.iteration},
         "scores": found | content,
     }
     path = case.run.folder / "scores.json"
@@ -186,25 +192,11 @@ def kept(path: Path) -> list[dict]:
     return read_json(path, list) if path.exists() else []
 
 
-def opened(whose: str, config, cache: Path):
-    """The faces that a configuration names; `whose` they are introduces what is wrong with them."""
-    import train
-
-    try:
-        return train.load(dataclasses.replace(config, cache_dir=str(cache)))
-    except (UsageError, RunError) as error:
-        raise type(error)(f"{whose}: {str(error).removeprefix(f'--data {config.data}: ')}") from error
-
-
-def made(path: Path, config, count: int, seed: int) -> np.ndarray:
-    """Faces of a saved generator, uint8 (count, h, w, 3), from noise that no training has."""
+def made(generator: generators.Generator, count: int, seed: int) -> np.ndarray:
+    """A generator's faces, uint8 (count, h, w, 3), from noise that no training has."""
     from dcgan import NOISES
-    from gan.images import to_uint8
 
-    generator = loaded(path)
-    noise = NOISES[config.noise_distribution]((count, *generator.input_shape[1:]), (seed, -3))
-    parts = [generator(noise[i : i + 100], training=False) for i in range(0, count, 100)]
-    return np.concatenate([to_uint8(part) for part in parts])
+    return generator(NOISES[generator.law]((count, *generator.noise_shape), (seed, -3)).numpy())
 
 
 def distances(case: Case, fake: np.ndarray, network, seed: int) -> dict:

@@ -51,7 +51,7 @@ def export(arguments: argparse.Namespace) -> None:
         card = cards.card(run, generator, making)  # first: where that fails, nothing is there that no card names
         try:
             path, difference = exports.export(generator, form, folder, given[:CHECKED])
-        except (RunError, OSError) as error:
+        except Exception as error:  # other people's packages fail in any way, and one costs no other form
             failed.append(f"{form}: {error}")
             continue
         made = making

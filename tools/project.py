@@ -72,18 +72,17 @@ def held_out(run: Run, seed: int) -> np.ndarray:
     """A face of the run's data that it did not train on, or any where it trained on all."""
     import train
 
-    config = run.config()
     try:
-        faces = train.load(config)
+        faces = train.load_again(run)
     except (UsageError, RunError) as error:
-        raise UsageError(f"{error} Or give a photograph: --photo FILE") from None
-    rows, held = faces.split(config.holdout)
+        raise UsageError(f"{str(error).rstrip('.')}. Or give a photograph: --photo FILE") from None
+    rows, held = faces.split(run.config().holdout)
     rows = held if len(held) else rows
     return np.asarray(faces.images[rows[seed % len(rows)]])
 
 
 def edit(generator: generators.Generator, face: np.ndarray, path: Path) -> None:
-    """A row for each way, its name to its right."""
+    """A row for each way, its name below it."""
     count = min(SAMPLES * (TIMES if generator.config.data == DRAWN else 1), NUMBERS // face.size)
     others = noise.drawn(np.arange(1, count), generator.noise_shape, generator.law)
     found = ways(generator, np.concatenate([face[None], others]))
