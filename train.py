@@ -17,7 +17,7 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from gan.config import Config, command, parse
+from gan.config import Config, parse
 from gan.errors import RunError, UsageError
 
 OUTPUT = Path("output")
@@ -97,10 +97,9 @@ def load_again(run, cache_dir: Path | str = ""):
 
     config = run.config()
     if config.data not in BUILT_IN and not Path(config.data).expanduser().exists():
-        elsewhere = command(dataclasses.replace(config, data="WHERE", run=run.folder.name))
         raise UsageError(
             f"{run.folder} was trained on {config.data}, which is not there."
-            f" Put it back, or tell the run where it is now: {elsewhere}"
+            f" Put it back, or tell the run where it is now: {run.command(data='WHERE')}"
         )
     try:
         faces = load(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))

@@ -16,6 +16,7 @@ from gan import checkpoints, devices
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.images import to_uint8
+from gan.noise import LAWS
 from gan.runs import Run, dated
 
 BATCH = 100  # faces drawn at once
@@ -71,6 +72,9 @@ def opened(run: Run, build: Callable, best: bool = True) -> Generator:
     there is no generator that can be opened.
     """
     config = run.config()
+    if config.noise_distribution not in LAWS:
+        known = " and ".join(LAWS)
+        raise UsageError(f"{run.folder}'s noise is {config.noise_distribution!r}: this version has {known}")
     devices.prepare("float32")
     if not best or run.best() is None:
         missing = not (run.folder / "generator.keras").exists()
@@ -102,7 +106,8 @@ def rebuilt(run: Run, config: Config, build: Callable) -> Generator:
     try:
         game = build(dataclasses.replace(config, precision="float32"))
     except (KeyError, ValueError) as error:  # a network that another version has
-        raise UsageError(f"{run.folder}/config.json asks for what this version has not: {error}") from None
+        told = " ".join(str(error).split())[:200]
+        raise UsageError(f"{run.folder}/config.json asks for what this version has not: {told}") from None
     part = "averaged/" if config.average_half_life else "generator/"
     variables = {name: variable for name, variable in game.state().items() if name.startswith(part)}
     path, arrays = checkpoints.newest(run.checkpoints, variables)

@@ -17,6 +17,7 @@ output/<run>/000150.png      samples at iteration 150, always of the same noise
 
 import contextlib
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -80,8 +81,7 @@ class Run:
         path = self.folder / "config.json"
         if not os.path.exists(path):
             around = self.folder if self.folder.is_dir() else self.folder.parent
-            places = (around, self.folder.parent, Path("output"))
-            there = {path.parent for place in places for path in place.glob("*/config.json")}
+            there = {p.parent for at in (around, self.folder.parent, Path("output")) for p in at.glob("*/config.json")}
             found = f"There are: {', '.join(sorted(map(str, there)))}"
             found = found if there else f"There is none in {around}; python train.py makes one."
             raise UsageError(f"{self.folder} is not the folder of a run. {found}")
@@ -90,6 +90,10 @@ class Run:
         except (OSError, UsageError, ValueError, TypeError) as error:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
             raise UsageError(f"{path} does not tell what run this is: {reason}") from None
+
+    def command(self, **changes) -> str:
+        """What to type for the run to go on, wherever its data are now if `data` is given."""
+        return configs.command(dataclasses.replace(self.config(), run=self.folder.name, **changes))
 
     def faces(self) -> str:
         """What the run was trained on, as train.py put it; empty where that is not known."""
@@ -104,8 +108,7 @@ class Run:
         if best and (iteration := self.best()) is not None:
             return self.folder / "best.keras", iteration
         if not (self.folder / "generator.keras").exists():
-            goes_on = configs.command(self.config())
-            raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {goes_on}")
+            raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.command()}")
         saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
         saved = saved or [int(row[0]) for row in read_csv(self.log, len(COLUMNS))]  # which may be ahead of it
         return self.folder / "generator.keras", max(saved, default=None)
@@ -161,8 +164,7 @@ class Run:
 
     def append_score(self, score: dict) -> None:
         """Adds a score to metrics.csv, so that it reads back the same; what is None is left empty."""
-        values = ["" if score[name] is None else str(score[name]) for name in METRICS]
-        self.append_rows(self.metrics, [tuple(values)])
+        self.append_rows(self.metrics, [tuple("" if score[name] is None else str(score[name]) for name in METRICS)])
 
     def scores(self) -> list[dict]:
         """The rows of metrics.csv; raises UsageError where it is damaged."""

@@ -114,11 +114,16 @@ def children() -> float:
 
 def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
     """The newest scores of a run's best or last generator, where there are some that were measured so."""
-    path, (file, iteration) = run.folder / "scores.json", run.generator(weights == "best")
+    path, best = run.folder / "scores.json", run.folder / "best.json"
+    if weights == "best" and best.exists():  # whatever became of the file that was scored
+        name, iteration = "best.keras", read_json(best, names={"iteration"})["iteration"]
+    else:
+        file, iteration = run.generator(best=False)
+        name = file.name
     found = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
     for score in reversed(found):  # a measurement is added at the end
         alike = measured(score["protocol"], samples, networks)
-        if alike and score["generator"] == {"file": file.name, "iteration": iteration}:
+        if alike and score["generator"] == {"file": name, "iteration": iteration}:
             return score
     return None
 

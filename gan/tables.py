@@ -92,7 +92,7 @@ def score_table(entries: list[Entry], names: tuple[str, str]) -> list[str]:
     others = ["face_rate", *(f"{name}{suffix}" for name in ("precision", "recall", "diversity"))]
     titles = [
         *("recipe", "size", "seeds", *names, "face rate", "precision", "recall", "diversity"),
-        "distance to the nearest training face, unseen faces having 1 [95%]",
+        "nearest training face over nearest unseen one, unseen faces having 1 [95%]",
     ]
     return table(titles, [
         [entry.label, f"{entry.size}", f"{len(entry.rows)}", *map(entry.score, [*names, *others]), entry.memorisation()]
@@ -132,14 +132,13 @@ def table(titles: list[str], rows: list[list[str]]) -> list[str]:
 def floors(rows: list[dict], names: tuple[str, str]) -> list[str]:
     """What real faces score, once a size, and what different sizes mean."""
     sizes = sorted({row["protocol"]["size"] for row in rows})
-    lines = ["Floors, which is what real faces that were trained on score against those that were not:"]
+    lines = ["Floors, which is what real faces that were trained on score against those that were not (kid is x 1000):"]
     for size in sizes:
         same = [row["scores"] for row in rows if row["protocol"]["size"] == size]
         found = (f"{name} {number(fmean(scores[floor(name)] for scores in same))}" for name in names)
         rates = [scores["face_rate_real"] for scores in same if scores.get("face_rate_real") is not None]
         rate = f", face rate {number(fmean(rates))}" if rates else ""
         lines.append(f"- {size} x {size}: {', '.join(found)}{rate}")
-    lines.append("kid, and its floor, is x 1000.")
     if len(sizes) > 1:
         lines += ["", "Rows of different sizes are held against the same faces at different sizes: compare with care."]
     return lines

@@ -112,6 +112,7 @@ def processes(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sittings, "call", found)
     monkeypatch.setattr(sittings, "at_work", lambda seconds: 0.0)
+    monkeypatch.setattr(machine, "busy", lambda: 0.0)
     monkeypatch.setattr(train, "load", found.load)
     monkeypatch.setattr(compare, "probe", lambda: (dict(HERE), ["onet"]))
     return found

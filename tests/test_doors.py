@@ -1,4 +1,4 @@
-"""Every tool that takes a run, on runs in every state: it works, or one line says what is wrong and what to type."""
+"""The tools that use a generator, and the gallery, on runs in every state: each works, or a line says what to type."""
 
 import contextlib
 import json

@@ -4,6 +4,7 @@ import functools
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -326,6 +327,9 @@ def test_changed_data_are_refused(copied, there, capsys):
     told = capsys.readouterr().err
     assert "output/album was trained on album, which is not there. Put it back, or tell the run where" in told
     assert "train.py --data WHERE " in told and told.endswith(" --run album\n") and told.count("\n") == 1
+    shutil.copytree("photos", "moved", copy_function=shutil.copy2)
+    assert train.main(shlex.split(told.partition("python train.py ")[2].replace("WHERE", "moved"))) == 0
+    assert run(line) == 0  # what was to be typed is all that it takes
 
 
 def test_damaged_scores_are_not_thrown_away(there, capsys):

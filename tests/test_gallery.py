@@ -42,11 +42,13 @@ def test_all_runs_and_nothing_else(tmp_path, capsys):
 
 
 def test_mistakes_are_answered(tmp_path, capsys):
-    """Exit code 2 and one line: no folder, a run itself, a page that is somebody else's."""
+    """Exit code 2 and one line: no folder, one without runs, a run itself, a page that is somebody else's."""
     run = a_run(tmp_path, "one")
+    (tmp_path / "photos").mkdir()
     (tmp_path / "index.html").write_text("<h1>My own page</h1>")
     for folder, told in [
         (tmp_path / "none", "is not a folder. Give the one that the runs are in: python -m tools.gallery output"),
+        (tmp_path / "photos", "has no run in it. Give the folder that has: python -m tools.gallery output"),
         (run.folder, f"is a run. Give the folder that it is in: python -m tools.gallery {tmp_path}"),
         (tmp_path, "index.html is not a gallery. Move it away, and the gallery takes its place."),
     ]:
@@ -58,9 +60,11 @@ def test_mistakes_are_answered(tmp_path, capsys):
 
 
 def test_a_folder_without_runs(tmp_path, capsys):
-    """Has a page too."""
-    assert main([str(tmp_path)]) == 0
-    assert capsys.readouterr().out.endswith("index.html: 0 runs\n") and data(tmp_path / "index.html")["runs"] == []
+    """Has a page too, where it is called as the one that trainings write to."""
+    page = tmp_path / "output" / "index.html"
+    page.parent.mkdir()
+    assert main([str(page.parent)]) == 0
+    assert capsys.readouterr().out.endswith("index.html: 0 runs\n") and data(page)["runs"] == []
 
 
 def test_names_end_no_element(tmp_path):

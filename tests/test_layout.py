@@ -35,8 +35,8 @@ ALLOWED = {
     "gan.exports": {"gan.generators", "gan.web"},
     "gan.features": {"gan.images", "gan.inception"},
     "gan.generators": {
-        *("gan.checkpoints", "gan.config", "gan.devices", "gan.images", "gan.runs", "gan.settling"),
-        "models.layers",
+        *("gan.checkpoints", "gan.config", "gan.devices", "gan.images", "gan.noise", "gan.runs"),
+        *("gan.settling", "models.layers"),
     },
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
     "gan.memorisation": {"gan.metrics"},

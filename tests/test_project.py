@@ -74,6 +74,6 @@ def test_mistakes(tiny, capsys):
     (tiny / "config.json").write_text(json.dumps({**config, "data": "gone"}))
     assert project.main([str(tiny)]) == 2
     told = capsys.readouterr().err
-    assert told.startswith(f"project: {tiny} was trained on gone, which is not there. Put it back, or tell")
-    assert "--data WHERE" in told and "--run tiny. Or" in told
-    assert told.endswith("Or give a photograph: --photo FILE\n") and told.count("\n") == 1
+    assert told.startswith(f"project: without --photo FILE it takes a face that the run held out, and {tiny} was")
+    assert "trained on gone, which is not there. Put it back, or tell the run where it is now: python" in told
+    assert "--data WHERE" in told and told.endswith("--run tiny\n") and told.count("\n") == 1

@@ -196,6 +196,27 @@ def test_readable_on_a_phone(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
+@pytest.mark.parametrize("changed", ["", *web.HASHES])
+def test_a_runtime_from_elsewhere(page, changed):
+    """It starts with the files of the CDN, which is played here; with one in which a byte is another it does not."""
+
+    def answer(route):
+        name = route.request.url.rpartition("/")[2]
+        content = bytearray((page.folder / "runtime" / name).read_bytes())
+        content[-1] ^= name == changed
+        kind = "text/javascript" if name.endswith("mjs") else "application/wasm"
+        route.fulfill(body=bytes(content), content_type=kind, headers={"Access-Control-Allow-Origin": "*"})
+
+    about = json.loads((page.folder / "machine.json").read_text()) | {"runtime": web.CDN}
+    other = page.context.browser.new_page()
+    other.route("**/machine.json", lambda route: route.fulfill(json=about))
+    other.route(f"{web.CDN}*", answer)
+    other.goto(page.url)
+    other.wait_for_function("/^$|could not start/.test(document.getElementById('status').textContent)")
+    assert bool(other.locator("#status").text_content()) == bool(changed)
+    other.close()
+
+
 def test_runtime_is_the_one_that_is_known(tmp_path, monkeypatch):
     """A package whose files have other hashes is refused; without npm the page takes the runtime from its address."""
     assert web.integrity(b"abc") == "sha384-ywB1P0WjXou1oD1pmsZQBycsMqsO3tFjGotgWkP/W+2AhgcroefMI1i67KE0yCWn"

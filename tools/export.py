@@ -52,7 +52,7 @@ def export(arguments: argparse.Namespace) -> None:
         try:
             path, difference = exports.export(generator, form, folder, given[:CHECKED])
         except Exception as error:  # other people's packages fail in any way, and one costs no other form
-            failed.append(f"{form}: {error}")
+            failed.append(f"{form}: {' '.join(str(error).split()) or type(error).__name__}")
             continue
         made = making
         with atomic(folder / cards.NAME) as file:

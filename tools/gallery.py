@@ -31,6 +31,8 @@ def show(folder: Path) -> None:
         raise UsageError(
             f"{folder} is a run. Give the folder that it is in: python -m tools.gallery {folder.absolute().parent}"
         )
+    if folder.absolute().name != "output" and not [*folder.glob("*/config.json"), *folder.glob("index.html")]:
+        raise UsageError(f"{folder} has no run in it. Give the folder that has: python -m tools.gallery output")
     page = Page(folder)
     runs, left_out = page.write()
     for name, reason in left_out:

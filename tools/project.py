@@ -75,7 +75,7 @@ def held_out(run: Run, seed: int) -> np.ndarray:
     try:
         faces = train.load_again(run)
     except (UsageError, RunError) as error:
-        raise UsageError(f"{str(error).rstrip('.')}. Or give a photograph: --photo FILE") from None
+        raise UsageError(f"without --photo FILE it takes a face that the run held out, and {error}") from None
     rows, held = faces.split(run.config().holdout)
     rows = held if len(held) else rows
     return np.asarray(faces.images[rows[seed % len(rows)]])

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from gan import animations, doors, images
-from gan.config import Config, command
+from gan.config import Config
 from gan.errors import UsageError
 from gan.files import atomic
 from gan.runs import Run, enlargement
@@ -42,7 +42,7 @@ def timelapse(arguments: argparse.Namespace) -> None:
     animations.require(path)
     pictures = readable(run, config)
     if not pictures:
-        raise UsageError(f"{run.folder} has no pictures. Its training goes on and makes some with: {command(config)}")
+        raise UsageError(f"{run.folder} has no pictures. Its training goes on and makes some with: {run.command()}")
     for across in ACROSS:
         shown = frames(pictures, config, across)
         content = encoded(shown, len(shown), arguments.fps, path)
