@@ -27,7 +27,8 @@ def generator(noise_shape, image_shape, width=32):
             *(layer for filters in [*widths[1:], width // 2] for layer in up(filters)),
             layers.Conv2D(  # 32 x 32 x 3, in float32 whatever the precision
                 image_shape[-1],
-                1,  # a 3x3 kernel takes a fifteenth more of a training step, and faces are none the better
+                3,
+                padding="same",
                 activation="tanh",
                 kernel_initializer=normal(),
                 dtype="float32",
