@@ -212,8 +212,10 @@ def test_a_runtime_from_elsewhere(page, changed):
     other.route("**/machine.json", lambda route: route.fulfill(json=about))
     other.route(f"{web.CDN}*", answer)
     other.goto(page.url)
-    other.wait_for_function("/^$|could not start/.test(document.getElementById('status').textContent)")
-    assert bool(other.locator("#status").text_content()) == bool(changed)
+    failure = other.evaluate("machine.ready.then(() => '', (error) => error.message)")
+    assert bool(failure) == bool(changed)
+    told = other.locator("#status").text_content() or ""
+    assert told == (failure and f"The face machine could not start: {failure}")
     other.close()
 
 
