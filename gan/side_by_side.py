@@ -53,10 +53,9 @@ def told(run: str, result: dict) -> list[str]:
     """What was scored and against what; whether it copies; of drawn faces, what the generator has lost."""
     generator, protocol, scores = result["generator"], result["protocol"], result["scores"]
     reference, copies = protocol["reference"], scores["memorisation"]
-    whose = "held-out faces" if reference.get("data", HELD_OUT) == HELD_OUT else f"faces of {reference['data']}"
     lines = [
         f"{run}: {generator['file']} of iteration {dated(generator['iteration'])}, {protocol['samples']:,} samples"
-        f" ({protocol['weights']} weights) against {reference['faces']:,} {whose}",
+        f" ({protocol['weights']} weights) against {whose(reference)}",
         f"  {copies['in_words']}",
         f"  nearest training face / nearest unseen face {copies['ratio']:.2f}"
         f" [{copies['low']:.2f}, {copies['high']:.2f}], 1 is as unseen faces are",
@@ -69,3 +68,9 @@ def told(run: str, result: dict) -> list[str]:
             f"  how far the shares of values are from the data's, 0 to 1: {', '.join(far)}",
         ]
     return lines
+
+
+def whose(reference: dict) -> str:
+    """Which faces a run was scored against, in words; older scores, against held-out ones, do not say so."""
+    data = reference.get("data", HELD_OUT)
+    return f"{reference['faces']:,} " + ("held-out faces" if data == HELD_OUT else f"faces of {data}")

@@ -19,7 +19,7 @@ from gan.config import Config
 from gan.errors import UsageError
 from gan.metrics import latest_best
 from gan.runs import Run
-from gan.scores import HELD_OUT, number
+from gan.scores import number
 
 POINTS = 100  # of a curve
 WHOLE, BLOCK = 1 << 20, 1 << 13  # bytes: a log of up to so many is read whole, else a block of it for each point
@@ -215,7 +215,6 @@ def evaluation(run: Run, result: dict) -> dict:
     """One evaluation: in words, score by score, and the score to go by."""
     protocol, reference, scores = result["protocol"], result["protocol"]["reference"], result["scores"]
     name = next((name for name in FINEST if name in scores), None)
-    whose = "held-out faces" if reference.get("data", HELD_OUT) == HELD_OUT else f"faces of {reference['data']}"
     return {
         "told": side_by_side.told(run.folder.name, result),
         "networks": list(protocol["networks"]),
@@ -225,7 +224,7 @@ def evaluation(run: Run, result: dict) -> dict:
             "name": name,
             "value": finite(scores[name]),
             "iteration": result["generator"]["iteration"],
-            "measured": f"{name} of {protocol['samples']:,} samples against {reference['faces']:,} {whose}",
+            "measured": f"{name} of {protocol['samples']:,} samples against {side_by_side.whose(reference)}",
             "alike": digest(name, protocol["samples"], protocol["networks"], reference),
         },
     }

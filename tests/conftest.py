@@ -58,6 +58,15 @@ def opened(monkeypatch):
 
 
 @pytest.fixture
+def short_search(monkeypatch):
+    """The face of a photograph is looked for among few, in two steps."""
+    from gan import projection
+
+    for name, value in {"CANDIDATES": 100, "STARTS": 2, "STEPS": (0, 2)}.items():
+        monkeypatch.setattr(projection, name, value)
+
+
+@pytest.fixture
 def no_charts(monkeypatch):
     """Charts take longer than all else where the game is small."""
     monkeypatch.setattr("gan.plots.chart", lambda *given: None)

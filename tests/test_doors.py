@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import projection
 from gan.runs import Run
 from tools import export, gallery, generate, interpolate, project, timelapse
 
@@ -22,11 +21,7 @@ TOOLS = {
 }
 
 
-@pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """A photograph's face is looked for in two steps."""
-    for name, value in {"CANDIDATES": 100, "STARTS": 2, "STEPS": (0, 2)}.items():
-        monkeypatch.setattr(projection, name, value)
+pytestmark = pytest.mark.usefixtures("short_search")
 
 
 def in_training(run):

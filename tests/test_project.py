@@ -6,15 +6,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import attributes, images, projection
+from gan import attributes, images
 from tools import project
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Fewer candidates and steps, and few samples to find ways in."""
-    for name, value in {"CANDIDATES": 100, "STARTS": 2, "STEPS": (0, 2)}.items():
-        monkeypatch.setattr(projection, name, value)
+def short(short_search, monkeypatch):
+    """Few candidates and steps, and few samples to find ways in."""
     monkeypatch.setattr(project, "SAMPLES", 200)
 
 
