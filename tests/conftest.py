@@ -8,6 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+# Two tests run at a time, a core each: small operations on two threads mostly wait. Commands have what they would have.
+THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+os.environ.update(THREADS)
+
 BESIDE = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
 CELEBA = Path(os.environ.get("CELEBA_ZIP", BESIDE))
 
