@@ -19,7 +19,7 @@ def generator(noise_shape, image_shape, width=32):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape, width),
+            *vector_of(noise_shape),
             layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal()),
             layers.Reshape((start, start, widths[0])),  # 4 x 4 x 4w
             BatchNormalization(momentum=0.9, epsilon=1e-5),

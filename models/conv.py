@@ -50,7 +50,7 @@ def generator(noise_shape, image_shape, width=64):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape, width),
+            *vector_of(noise_shape),
             layers.Dense(start * start * widths[0], kernel_initializer=normal()),
             layers.Reshape((start, start, widths[0])),  # 4 x 4 x 4w
             *(layer for filters in widths[1:] for layer in up(filters)),  # 8 x 8 x 2w, 16 x 16 x w
@@ -70,7 +70,7 @@ def generator_from_2x2(noise_shape, image_shape, width=64):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape, width),
+            *vector_of(noise_shape),
             layers.Dense(start * start * 4 * widths[0], kernel_initializer=normal()),
             layers.Reshape((start, start, 4 * widths[0])),  # 2 x 2 x 16w
             *(layer for filters in widths for layer in up(filters)),  # 4 x 4 x 4w, 8 x 8 x 2w, 16 x 16 x w

@@ -17,7 +17,7 @@ def generator(noise_shape, image_shape, width=64):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape, width),
+            *vector_of(noise_shape),
             layers.Dense(start * start * widths[0], activation="relu"),
             layers.Reshape((start, start, widths[0])),  # 7 x 7 x 2w
             BatchNormalization(momentum=0.8),
