@@ -92,8 +92,8 @@ def vector_of(noise_shape: tuple[int, ...]) -> list:
     """Layers that bring noise of any shape to a vector, so that one generator serves both kinds.
 
     A vector needs none. Of an image (h, w, c), each patch becomes 8 numbers: 32 x 32 x 3 -> 4 x 4 x 8 -> 128. They
-    are projections that never train: normal noise stays normal, and a generator that may mix its noise at will makes
-    faces that are alike (docs/findings.md).
+    are projections that never train: normal noise stays normal, and a generator that may narrow its noise makes faces
+    that are alike (docs/findings.md).
     """
     if len(noise_shape) == 1:
         return []

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-# Two tests run at a time, a core each: small operations on two threads mostly wait. Commands have what they would have.
+# Two tests run at a time, a core each: small operations on two threads mostly wait. What test_train types
+# has all of them.
 THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 os.environ.update(THREADS)
 

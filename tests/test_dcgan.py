@@ -305,6 +305,19 @@ def test_noise_takes_the_generators_shape():
     assert np.abs(game.imagine(game.fixed_noise(7))).max() <= 1
 
 
+def test_what_projects_noise_never_trains():
+    """The kernel that makes an image of noise a vector stays as it was drawn; all else in the generator moves."""
+    game = play(GENERATORS["compact"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], average_half_life=10.0)
+    before = [weight.numpy() for weight in game.generator.weights]
+    for seed in range(2):
+        game.train_step(faces(seed))
+    kernel, after = game.generator.layers[0].kernel, game.generator.weights
+    assert not kernel.trainable
+    for weight, old in zip(after, before, strict=True):
+        assert (weight.numpy() == old).all() == (weight is kernel), weight.path
+    np.testing.assert_allclose(game.averaged.layers[0].kernel, kernel, rtol=1e-6)
+
+
 def linear(weight):
     """A discriminator D(x) = w . x over faces of one pixel."""
     model = keras.Sequential([keras.Input((1, 1, 3)), layers.Flatten(), layers.Dense(1, use_bias=False)])

@@ -12,6 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from conftest import THREADS
 from PIL import Image
 
 import data
@@ -19,7 +20,6 @@ import train
 from gan import avatars, images
 from gan.metrics import latest_best
 from gan.runs import Run
-from tests.conftest import THREADS
 
 ROOT = Path(__file__).parent.parent
 # Everything that has a state of its own: dropout, batch norm, both Adams, the average, the penalty, the flips.
@@ -223,17 +223,6 @@ def test_killed_while_saving(faces, cache, whole, tmp_path):
     assert not list((tmp_path / "output/it/checkpoints").glob(".*"))
 
 
-# From here on in this process: the same main(), without a new interpreter each time.
-
-
-def again(where, line, monkeypatch, capsys, code=0):
-    """Runs the command in a folder, expects an exit code, and returns what it printed."""
-    monkeypatch.chdir(where)
-    capsys.readouterr()
-    assert train.main(line[2:]) == code
-    return "".join(capsys.readouterr())
-
-
 @pytest.fixture
 def stopped(faces, cache, six, tmp_path):
     """Goes on, with a copy of the run of six iterations, to twelve; `spoil(folder)` comes before."""
@@ -268,6 +257,17 @@ def test_a_damaged_checkpoint_falls_back(whole, stopped, tmp_path):
     printed = stopped(spoil)
     assert "000000006.npz is damaged" in printed and "Going on after iteration 3" in printed
     assert_same(whole, tmp_path, 12)
+
+
+# From here on in this process: the same main(), without a new interpreter each time.
+
+
+def again(where, line, monkeypatch, capsys, code=0):
+    """Runs the command in a folder, expects an exit code, and returns what it printed."""
+    monkeypatch.chdir(where)
+    capsys.readouterr()
+    assert train.main(line[2:]) == code
+    return "".join(capsys.readouterr())
 
 
 def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):

@@ -96,7 +96,7 @@ def filled(module: nn.Module, layer) -> nn.Module:
     copy([module.weight], [np.transpose(keras.ops.convert_to_numpy(layer.kernel), axes)])
     if layer.use_bias:
         copy([module.bias], [layer.bias])
-    return module
+    return module.requires_grad_(layer.trainable)
 
 
 @torch.no_grad()
@@ -169,7 +169,8 @@ class Twin:
     def __init__(self, game, *, loss: str, noise: str, precision: str):
         self.game, self.iteration = game, 0
         self.generator, self.discriminator = translate(game.generator), translate(game.discriminator)
-        self.g_optimizer = adam(self.generator.parameters(), game.g_optimizer)
+        self.trained = [p for p in self.generator.parameters() if p.requires_grad]
+        self.g_optimizer = adam(self.trained, game.g_optimizer)
         self.d_optimizer = adam(self.discriminator.parameters(), game.d_optimizer)
         (self.loss, self.opinion), self.noise = LOSSES[loss], NOISES[noise]
         self.averaging = [t for t in self.generator.state_dict().values() if t.is_floating_point()]
@@ -220,7 +221,7 @@ class Twin:
         with self.precision():
             loss = self.loss(self.discriminator(fake), 1.0)
         self.g_optimizer.zero_grad(set_to_none=True)
-        loss.backward(inputs=list(self.generator.parameters()))
+        loss.backward(inputs=self.trained)
         self.g_optimizer.step()
         return loss
 
