@@ -170,7 +170,7 @@ function charts(runs, axis) {
   if (runs.length === 1) {
     return [
       ...chart("Losses", ofOne("curve", ["d_loss", "g_loss"]), losses),
-      ...chart(`${kid}, low is good`, ofOne("scores", ["kid"]), scale),
+      ...chart(`${kid}, centred; low is good`, ofOne("scores", ["kid"]), scale),
       ...chart("Variety, 1 is as real faces", ofOne("scores", ["face_rate", "diversity", "memorisation"])),
     ];
   }
@@ -178,7 +178,7 @@ function charts(runs, axis) {
   return [
     ...chart("Discriminator's loss", ofTwo("curve", "d_loss"), losses),
     ...chart("Generator's loss", ofTwo("curve", "g_loss"), losses),
-    ...(alike ? chart(`${kid}, low is good`, ofTwo("scores", "kid"), scale) : []),
+    ...(alike ? chart(`${kid}, centred; low is good`, ofTwo("scores", "kid"), scale) : []),
     ...(alike ? chart("Diversity, 1 is as real faces", ofTwo("scores", "diversity")) : []),
     ...(alike ? [] : [{ note: "Their scores on the way were measured differently, so they do not stand on one chart." }]),
   ];
