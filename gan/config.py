@@ -59,10 +59,10 @@ class Config:
     reuse_fakes: bool = option(True, "let the generator learn from the very fakes that the discriminator saw")
     generator_learning_rate: float = option(5e-4, "Adam's step size for the generator", least=0.0)
     discriminator_learning_rate: float = option(1e-3, "Adam's step size for the discriminator", least=0.0)
-    generator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the generator", least=0.0, most=0.9999)
-    discriminator_betas: tuple = option((0.0, 0.99), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
+    generator_betas: tuple = option((0.0, 0.999), "Adam's two decays for the generator", least=0.0, most=0.9999)
+    discriminator_betas: tuple = option((0.0, 0.999), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
     average_half_life: float = option(
-        10_000.0,
+        20_000.0,
         "half-life, in images, of the generator's moving average (EMA), which makes the pictures (0: none)",
         least=0.0,
     )
