@@ -15,6 +15,7 @@ def chart(log: Path, scores: list[dict], path: Path) -> None:
     `scores` are rows of metrics.csv; without any, the losses stand alone.
     """
     matplotlib.use("Agg")
+    matplotlib.rcParams["axes.titlelocation"] = "left"  # legends are at the right of it, where they cover no line
     from matplotlib.figure import Figure  # not pyplot: it keeps every figure until it is closed
 
     rows = np.genfromtxt(log, delimiter=",", names=True)
@@ -26,7 +27,7 @@ def chart(log: Path, scores: list[dict], path: Path) -> None:
         figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0], panels, strict=True
     ):
         draw(axes, content)
-        axes.legend(loc="upper right")
+        axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0)
         axes.grid(alpha=0.3)
     axes.set(xlabel="iteration")
     with atomic(path) as file:
