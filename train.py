@@ -73,7 +73,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     )
     with run.locked():
         run.claim({**dataclasses.asdict(config), "faces": faces.title})
-        run.describe_data(faces.report, faces.left_out)
+        run.describe_data(faces.report | {"held_out": len(held)}, faces.left_out)
         judge = build_judge(config, game, faces, rows, held)
         if config.patience and not judge.able(pace.limit or math.inf):
             print(f"--patience {config.patience} never stops this run. {judge.in_words(0, pace.limit)}", flush=True)

@@ -38,9 +38,12 @@ def encode(frames: np.ndarray, kind: str, seconds: float) -> bytes:
     if kind == ".mp4":
         even = frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2]  # the codec halves colours
         return iio.imwrite("<bytes>", even, extension=kind, plugin="pyav", codec="libx264", fps=round(1 / seconds, 3))
+    # Milliseconds, a GIF's in tens, rounded so that the whole takes as long as it should.
+    tick = 10 if kind == ".gif" else 1
+    times = np.round(np.arange(len(frames) + 1) * 1000 * seconds / tick).astype(int) * tick
     options = {"quality": 85, "method": 4} if kind == ".webp" else {}
     return iio.imwrite(
-        "<bytes>", frames, extension=kind, plugin="pillow", duration=round(1000 * seconds), loop=0, **options
+        "<bytes>", frames, extension=kind, plugin="pillow", duration=np.diff(times).tolist(), loop=0, **options
     )
 
 

@@ -85,7 +85,8 @@ def learnt(run: Run, config) -> str:
     if not path.exists():
         return f"`{last(config.data)}`."
     report = read_json(path, names={"used", "source", "crop"})
-    held = f" {100 * config.holdout:g}% of them never trained, for scores to be against." if config.holdout else ""
+    count = report.get("held_out", round(config.holdout * report["used"]))  # which older runs do not tell
+    held = f" {count:,} of them never trained, for scores to be against." if count else ""
     flipped = ", half of them mirrored" if config.flip else ""
     return (
         f"{report['used']:,} images of `{report['source']}`: {report['crop']},"

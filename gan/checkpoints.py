@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.errors import RunError
+from gan.errors import RunError, UsageError
 from gan.files import atomic
 
 KEPT = 2
@@ -36,9 +36,14 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
     """Assigns the newest whole checkpoint to `variables`; returns the arrays that are not of them.
 
     Returns {} where there is no checkpoint. Warns of each damaged one that is passed over, and renames it.
-    Raises RunError where all are damaged, before any variable is changed.
+    Raises RunError where all are damaged, and UsageError where a run's were removed, before any variable is changed.
     """
     paths = listed(folder)
+    if not paths and (made := folder.parent / "generator.keras").exists():  # which is written after a checkpoint
+        raise UsageError(
+            f"{folder} has no checkpoint any more to go on from, and a new start would cost {made}. Give --run another"
+            f" name, or remove {folder.parent}."
+        )
     if not paths:
         return {}
     path, arrays = newest(folder, variables)

@@ -135,6 +135,11 @@ def ungrid(
     return tiles[:count, : size * scale : scale, : size * scale : scale]
 
 
+def enlargement(size: int) -> int:
+    """How many pixels a face's pixel takes a side, in a grid."""
+    return max(1, math.ceil(48 / size))
+
+
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Saves uint8 (h, w, 3) as a PNG that is whole or absent."""
     with files.atomic(path) as file:

@@ -5,7 +5,6 @@ write(document)
 """
 
 import shlex
-import shutil
 from pathlib import Path
 
 from gan import sittings, tables
@@ -125,4 +124,5 @@ def keep_grid(row: dict, name: str, output: Path) -> None:
     if best not in pictures:
         best = pictures[-1]
         print(f"compare: {run.folder} has no picture of iteration {dated(iteration)}; {kept} is its {best.name}")
-    shutil.copyfile(best, kept)
+    with atomic(kept) as file:
+        file.write(best.read_bytes())

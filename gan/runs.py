@@ -19,8 +19,8 @@ import contextlib
 import csv
 import dataclasses
 import json
-import math
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -210,16 +210,20 @@ class Run:
 
     def save_grid(self, iteration: int, faces: np.ndarray) -> None:
         """Writes faces (n, h, w, 3), uint8, as <iteration>.png; small ones twice as large."""
-        images.write_png(self.grid(iteration), images.grid(faces, scale=enlargement(faces.shape[1])))
+        images.write_png(self.grid(iteration), images.grid(faces, scale=images.enlargement(faces.shape[1])))
 
     def save_samples(self, size: int, count: int) -> None:
-        """Collects all grids' faces in samples.npz, if there are grids still."""
-        grids = self.pictures()
-        faces = [images.ungrid(images.read_png(p), size, count, scale=enlargement(size)) for p in grids]
-        if not grids:
+        """Collects the grids' faces in samples.npz, if there are any; warns of each that is damaged, or no grid."""
+        found, scale = {}, images.enlargement(size)
+        for path in self.pictures():
+            try:
+                found[int(path.stem)] = images.ungrid(images.read_png(path), size, count, scale=scale)
+            except (images.Unreadable, ValueError) as error:
+                warnings.warn(f"samples.npz is without {path}: {error}", stacklevel=2)
+        if not found:
             return
         with atomic(self.folder / "samples.npz") as file:
-            np.savez_compressed(file, iterations=[int(p.stem) for p in grids], images=np.stack(faces))
+            np.savez_compressed(file, iterations=[*found], images=np.stack([*found.values()]))
 
     def save_generator(self, generator, name: str = "generator.keras") -> None:
         """Writes generator.keras, or another file of that kind."""
@@ -243,8 +247,3 @@ class Run:
 def dated(iteration: int | None) -> str:
     """An iteration, or that nothing tells it."""
     return "unknown" if iteration is None else f"{iteration:,}"
-
-
-def enlargement(size: int) -> int:
-    """How many pixels a face's pixel takes a side, in a grid."""
-    return max(1, math.ceil(48 / size))

@@ -113,7 +113,10 @@ def children() -> float:
 
 
 def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
-    """The newest scores of a run's best or last generator, where there are some that were measured so."""
+    """The newest scores of a run's best or last generator, where there are some that were measured so.
+
+    Raises UsageError where there are none and the best generator, which would be scored, was removed.
+    """
     path, best = run.folder / "scores.json", run.folder / "best.json"
     if weights == "best" and best.exists():  # whatever became of the file that was scored
         name, iteration = "best.keras", read_json(best, names={"iteration"})["iteration"]
@@ -125,6 +128,11 @@ def scored(run: Run, samples: int, networks: list[str], weights: str) -> dict | 
         alike = measured(score["protocol"], samples, networks)
         if alike and score["generator"] == {"file": name, "iteration": iteration}:
             return score
+    if name == "best.keras" and not (run.folder / name).exists():
+        raise UsageError(
+            f"{run.folder} has no best.keras any more, and no scores of it that were measured so. --weights last"
+            " scores last generators."
+        )
     return None
 
 

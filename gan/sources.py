@@ -191,7 +191,7 @@ def _open_array(request: Request) -> Source:
         return image, images.Info(f"{mode} of {dtype} in {values}", image.size), image.tobytes()
 
     status = path.stat()
-    identity = _digest(status.st_size, status.st_mtime_ns)
+    identity = _digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
     return Source(path.name, identity, [f"{path.name}[{i}]" for i in range(count)], read, [], prepare)
 
 

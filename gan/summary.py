@@ -162,8 +162,9 @@ def passes(run: Run, settings: Config) -> dict:
     """About how many iterations the passes are that the run is asked for."""
     if settings.minutes or settings.steps_per_epoch != "all":
         return {}
-    used = json.loads((run.folder / "data.json").read_text("utf-8"))["used"]
-    return {"asked": {"iterations": settings.iterations(round(used * (1 - settings.holdout)))}}
+    data = json.loads((run.folder / "data.json").read_text("utf-8"))
+    held = data.get("held_out", settings.holdout * data["used"])  # which older runs do not tell
+    return {"asked": {"iterations": settings.iterations(round(data["used"] - held))}}
 
 
 def scores(run: Run, settings: Config) -> dict:

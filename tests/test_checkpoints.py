@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from gan import checkpoints
-from gan.errors import RunError
+from gan.errors import RunError, UsageError
 
 
 def contents(number):
@@ -67,6 +67,15 @@ def test_nothing_to_restore(tmp_path):
     (tmp_path / "mine.npz").write_bytes(b"mine")
     variables = blank()
     assert checkpoints.restore(tmp_path, variables) == checkpoints.restore(tmp_path / "no", variables) == {}
+    assert_untouched(variables)
+
+
+def test_checkpoints_that_were_removed(tmp_path):
+    """A run whose checkpoints are gone does not start anew over what is left of it."""
+    (tmp_path / "generator.keras").write_bytes(b"trained for a night")
+    variables = blank()
+    with pytest.raises(UsageError, match=r"checkpoints has no checkpoint any more to go on from.* Give --run another"):
+        checkpoints.restore(tmp_path / "checkpoints", variables)
     assert_untouched(variables)
 
 

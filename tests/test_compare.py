@@ -541,6 +541,17 @@ def test_what_was_removed_of_a_run(processes, capsys, name):
     assert len(processes.trained) == 1
 
 
+def test_a_best_generator_that_was_removed(processes, capsys):
+    """What was scored of it stands; to score it otherwise is refused before the work, and the row stays."""
+    processes.best = 50
+    assert compare.main(typed("default")) == 0
+    before = document()
+    Path("output/compare-it-default-0/best.keras").unlink()
+    assert compare.main(typed("default")) == 0
+    assert compare.main(typed("default", more=["--samples", "128"])) == 2
+    assert "has no best.keras any more" in capsys.readouterr().err and document() == before
+
+
 def test_a_generator_of_unknown_iteration():
     """It has a row in the table."""
     known = row("default", 0, 5.0, 1.0)

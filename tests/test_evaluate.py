@@ -267,6 +267,16 @@ def test_copies_are_told_beside_the_runs_own_faces(there, capsys):
     assert "if the faces of others.npy are of the same kind as those trained on\n" in capsys.readouterr().out
 
 
+def test_what_drawn_faces_are_made_of_is_told_of_the_runs_own(copied):
+    """Another reference may be photographs, which no judge of drawn faces knows: then training faces stand beside."""
+    folder = copied("drawn", "unheld-drawn", holdout=0.0)
+    assert run(folder, "--reference", "others.npy") == 0
+    [result] = kept("unheld-drawn")
+    faces = train.load_again(Run(Path(folder))).images
+    expected = attributes.histograms(attributes.classifier(16, Path("cache")).tell(np.asarray(faces)))
+    assert result["scores"]["attribute_shares"]["data"] == json.loads(json.dumps(expected))
+
+
 def test_the_crop_is_the_references_own(there, tmp_path):
     """Photographs of another shape are cut differently."""
     for i, picture in enumerate(avatars.draw(20, 16, seed=6)[0]):

@@ -165,7 +165,7 @@ def test_card(tiny):
     assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
     card = Path("there/README.md").read_text()
     assert card.startswith("# tiny: a generator of 16 x 16 faces\n\n![Samples](samples.png)")
-    assert "60 images of `avatars`" in card and "Pablo Stanley" in card
+    assert "60 images of `avatars`" in card and "Pablo Stanley" in card and "never trained" not in card
     assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
     result = {
         "protocol": {"samples": 64, "reference": {"data": "/home/alice/B.zip", "faces": 30}},
@@ -181,6 +181,9 @@ def test_card(tiny):
     assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
     assert "Of 64 samples, against 30 faces (B.zip). No sign of B.zip in it." in card
     assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
+    report = json.loads((tiny / "data.json").read_text())
+    (tiny / "data.json").write_text(json.dumps({**report, "held_out": 7}))
+    assert "mirrored. 7 of them never trained, for scores" in cards.learnt(Run(tiny), Run(tiny).config())
     (tiny / "data.json").unlink()
     (tiny / "scores.json").write_text(json.dumps([{**result, "scores": {"kid-onet": 1.0}}]))  # as older ones are
     run, generator = Run(tiny), SimpleNamespace(source=Path("generator.keras"), iteration=4)

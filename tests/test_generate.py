@@ -14,7 +14,6 @@ import pytest
 import train
 from gan import images
 from gan.config import Config
-from gan.runs import enlargement
 from models.layers import portable
 from tools import generate
 
@@ -25,7 +24,7 @@ def test_one_picture(tiny, capsys):
     """With no flag: 64 faces in faces.png, each as large as in the run's own pictures."""
     assert generate.main([str(tiny)]) == 0
     picture = images.read_png(tiny / "faces.png")
-    step = 16 * enlargement(16) + 2
+    step = 16 * images.enlargement(16) + 2
     assert picture.shape == (8 * step - 2, 8 * step - 2, 3)
     told = capsys.readouterr().out
     assert told == f"{tiny / 'generator.keras'} of iteration 4 drew faces 0 to 63: {tiny / 'faces.png'}\n"
@@ -92,6 +91,8 @@ def test_looks(tiny):
         (["--seed", "4294967290"], "argument --seed: with 64 faces it is 4,294,967,232 at most"),
         (["--truncation", "2"], "argument --truncation: 2 is not from 0 to 1"),
         (["--npz", "--separate"], "not allowed with argument"),
+        (["--npz", "--smooth"], "argument --npz: an array is of faces as they are drawn"),
+        (["--separate", "--columns", "2"], "argument --columns: only one picture of all faces has columns"),
     ],
 )
 def test_mistakes(flags, told, capsys):
@@ -99,6 +100,12 @@ def test_mistakes(flags, told, capsys):
     with pytest.raises(SystemExit) as stopped:
         generate.main(["output/tiny", *flags])
     assert stopped.value.code == 2 and told in capsys.readouterr().err
+
+
+def test_no_more_columns_than_faces(tiny):
+    """A picture of fewer faces than columns has no room for others."""
+    assert generate.main([str(tiny), "--count", "2", "--columns", "1000", "--scale", "1", "--out", "two.png"]) == 0
+    assert images.read_png("two.png").shape == (16, 2 * 16 + 2, 3)
 
 
 def test_what_cannot_be_written(tiny, capsys):

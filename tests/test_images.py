@@ -251,6 +251,13 @@ def test_ungrid_refuses_another_layout(eight):
         images.ungrid(images.grid(eight[:4]), 32, 9)
 
 
+@pytest.mark.parametrize(("size", "scale"), [(16, 3), (20, 3), (24, 2), (28, 2), (32, 2), (44, 2), (48, 1), (128, 1)])
+def test_enlargement(size, scale):
+    """A face in a grid is at least 48 pixels wide, by the smallest whole factor."""
+    assert images.enlargement(size) == scale
+    assert size * scale >= 48 and size * (scale - 1) < 48
+
+
 def test_png_round_trip(tmp_path, eight):
     """A PNG gives back exactly what was saved."""
     images.write_png(tmp_path / "new" / "a.png", eight[0])

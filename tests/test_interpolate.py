@@ -45,7 +45,7 @@ def test_some_seeds(tiny):
     flags = ["--seeds", "7", "12", "--frames", "5", "--fps", "10", "--scale", "3", "--out", "there/way.webp"]
     assert interpolate.main([str(tiny), *flags]) == 0
     assert frames("there/way.webp").shape == (10, 48, 48, 3)
-    assert images.read_png("there/way.png").shape == (2 * 66 - 2, 8 * 66 - 2, 3)
+    assert images.read_png("there/way-faces.png").shape == (2 * 66 - 2, 8 * 66 - 2, 3)
 
 
 def test_around(tiny):

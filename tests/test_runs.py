@@ -10,7 +10,7 @@ import pytest
 from gan import images
 from gan.config import Config
 from gan.errors import UsageError
-from gan.runs import COLUMNS, METRICS, Run, enlargement
+from gan.runs import COLUMNS, METRICS, Run
 
 
 @pytest.fixture
@@ -276,13 +276,6 @@ def test_config_of_a_run(run, tmp_path):
         Run(run.folder.parent / "missing").config()
 
 
-@pytest.mark.parametrize(("size", "scale"), [(16, 3), (20, 3), (24, 2), (28, 2), (32, 2), (44, 2), (48, 1), (128, 1)])
-def test_enlargement(size, scale):
-    """A face in a grid is at least 48 pixels wide, by the smallest whole factor."""
-    assert enlargement(size) == scale
-    assert size * scale >= 48 and size * (scale - 1) < 48
-
-
 def test_grids_and_samples(run):
     """Grids hold the faces enlarged; samples.npz collects those of all grids in order of iteration."""
     faces = {
@@ -301,6 +294,20 @@ def test_grids_and_samples(run):
         assert list(samples["iterations"]) == [0, 150, 999_999, 1_000_000]
         assert samples["images"].dtype == np.uint8
         np.testing.assert_array_equal(samples["images"], [faces[i] for i in sorted(faces)])
+
+
+def test_samples_without_what_is_no_grid(run):
+    """A numbered picture that is damaged, or of another layout, is named and left out; the others are kept."""
+    faces = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
+    run.save_grid(150, faces)
+    images.write_png(run.folder / "000007.png", np.zeros((48, 48, 3), np.uint8))
+    (run.folder / "000200.png").write_bytes((run.folder / "000150.png").read_bytes()[:200])
+    with pytest.warns(UserWarning, match=r"samples.npz is without .*000(007|200).png: ") as told:
+        run.save_samples(16, 5)
+    assert len(told) == 2
+    with np.load(run.folder / "samples.npz") as samples:
+        assert list(samples["iterations"]) == [150]
+        np.testing.assert_array_equal(samples["images"], [faces])
 
 
 def test_samples_of_no_grid(run):

@@ -236,6 +236,15 @@ def test_damaged_arrays(tmp_path, eight):
             opened(tmp_path / name).prepare()
 
 
+def test_arrays_are_told_apart_by_their_place(tmp_path, eight):
+    """Two of one size and time, as unzip leaves them, are two sources, so that neither is trained on for the other."""
+    for i, name in enumerate(("men.npy", "women.npy")):
+        np.save(tmp_path / name, eight + np.uint8(i))
+        os.utime(tmp_path / name, ns=(1, 1))
+    men, women = opened(tmp_path / "men.npy"), opened(tmp_path / "women.npy")
+    assert men.identity != women.identity and men.identity == opened(tmp_path / "men.npy").identity
+
+
 def test_npz_choice(tmp_path, eight):
     """The only array that fits is taken, then one of a usual name; otherwise the error lists what there is."""
     path = tmp_path / "a.npz"

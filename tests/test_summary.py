@@ -147,6 +147,8 @@ def test_how_long_a_run_is_to_be(tmp_path):
     run = a_run(tmp_path, "passes", steps_per_epoch="all", epochs=3, batch_size=10, holdout=0.1)
     write_json(run.folder / "data.json", {"used": 100})
     assert told(run)["asked"] == {"iterations": 27}  # 3 x 90 faces, 10 at a time
+    write_json(run.folder / "data.json", {"used": 100, "held_out": 0})  # too few to hold any out
+    assert told(run)["asked"] == {"iterations": 30}
     (run.folder / "data.json").unlink()
     assert "asked" not in told(run) and told(run)["notes"] == []
 

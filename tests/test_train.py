@@ -120,7 +120,8 @@ def test_a_run_leaves_all_it_promises(whole):
     assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
     assert images.read_png(folder / "loss.png").shape == (1000, 800, 3)  # losses, and the scores below
     assert json.loads((folder / "config.json").read_text())["width"] == 4
-    assert json.loads((folder / "data.json").read_text())["used"] == 60
+    data = json.loads((folder / "data.json").read_text())
+    assert data["used"] == 60 and 0 < data["held_out"] < 60
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["000000009.npz", "000000012.npz"]
     rows = log(whole)
     assert rows[0][:2] == ["iteration", "images"] and rows[-1][:2] == ["12", "84"]

@@ -1,4 +1,4 @@
-"""Scores of finished runs, against faces that they never saw.
+"""Scores of finished runs, against faces that they never trained on; 250 of those, or all, chose best.keras.
 
     python -m tools.evaluate output/RUN                       # all that works offline
     python -m tools.evaluate output/RUN --network onet        # in seconds
@@ -157,7 +157,8 @@ def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
         found |= distances(case, fake, network, arguments.seed)
     found |= resemblance(case, fake, arguments.seed)
     case.say("a classifier tells what the faces are made of" if case.drawn else "a detector looks for faces")
-    by, content = scores.content(fake, case.unseen, case.drawn, case.cache, progress.task)
+    own = case.unseen if case.unseen.name == HELD_OUT else case.training.some(MOST_HELD)  # not --reference's
+    by, content = scores.content(fake, own, case.drawn, case.cache, progress.task)
     result = {
         "protocol": protocol(case, networks, arguments) | {"face rate": by},
         "generator": {"file": generator.source.name, "iteration": generator.iteration},

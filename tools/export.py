@@ -17,7 +17,7 @@ import numpy as np
 from gan import cards, doors, exports, generators, images, noise
 from gan.errors import RunError, UsageError
 from gan.files import atomic
-from gan.runs import Run, enlargement
+from gan.runs import Run
 
 CHECKED = 16  # faces that are compared
 PICTURE = "samples.png"
@@ -44,7 +44,7 @@ def export(arguments: argparse.Namespace) -> None:
     made = earlier(folder, [exports.FORMATS[form].name for form in forms])
     folder.mkdir(parents=True, exist_ok=True)
     given = noise.drawn(np.arange(64), generator.noise_shape, generator.law)
-    picture = images.grid(generator(given), scale=enlargement(generator.size))
+    picture = images.grid(generator(given), scale=images.enlargement(generator.size))
     failed = []
     for form in forms:
         making = made | {exports.FORMATS[form].name: cards.weights(generator)}

@@ -17,7 +17,7 @@ from gan import doors, generators, images, noise
 from gan.animations import enlarged
 from gan.errors import UsageError
 from gan.files import atomic
-from gan.runs import Run, enlargement
+from gan.runs import Run
 
 SEEDS = 2**32  # how many faces there are
 BATCH, PIXELS = 10 * generators.BATCH, 200_000_000  # faces drawn at once; of a picture, 600 MB
@@ -47,6 +47,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     arguments = parser.parse_args(argv)
     if arguments.seed + arguments.count > SEEDS:
         parser.error(f"argument --seed: with {arguments.count:,} faces it is {SEEDS - arguments.count:,} at most")
+    if arguments.npz and (arguments.scale or arguments.smooth):
+        parser.error("argument --npz: an array is of faces as they are drawn: without --scale and --smooth")
+    if arguments.columns and (arguments.npz or arguments.separate):
+        parser.error("argument --columns: only one picture of all faces has columns")
     return arguments
 
 
@@ -69,11 +73,11 @@ def generate(arguments: argparse.Namespace) -> None:
         with atomic(path) as file:
             np.savez_compressed(file, images=faces, seeds=seeds)
     else:
-        scale = arguments.scale or enlargement(generator.size)
+        scale = arguments.scale or images.enlargement(generator.size)
         if len(seeds) * (scale * generator.size) ** 2 > PIXELS:
             raise UsageError(f"{len(seeds):,} faces are too many for one picture so large: --scale 1, or --separate")
         faces = enlarged(draw(generator, seeds, arguments.truncation), scale, arguments.smooth)
-        images.write_png(path, images.grid(faces, arguments.columns))
+        images.write_png(path, images.grid(faces, arguments.columns and min(arguments.columns, len(faces))))
     others = f", beside {beside:,} of earlier calls" if beside else ""
     print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}{others}")
 

@@ -58,7 +58,7 @@ def interpolate(arguments: argparse.Namespace) -> None:
     scale = arguments.scale or max(1, SHOWN // generator.size)
     animations.save(path, animations.enlarged(faces, scale, smooth=True), 1 / arguments.fps)
     legs = generator(np.concatenate([row(points, i, generator.law) for i in range(len(points))]))
-    picture = path.with_suffix(".png")
+    picture = path.with_name(f"{path.stem}-faces.png") if arguments.out else path.with_suffix(".png")
     images.write_png(picture, images.grid(legs, BETWEEN, scale=max(1, 64 // generator.size)))
     print(f"{generator.in_words} walked past {named(arguments)}: {path} and {picture}")
 

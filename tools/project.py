@@ -52,10 +52,11 @@ def project(arguments: argparse.Namespace) -> None:
     found = projection.project(generator, features.open_network(arguments.network), photo, arguments.seed)
     scale = max(1, SHOWN // generator.size)
     images.write_png(path, images.grid(np.stack([photo, *found.faces]), len(found.faces) + 1, scale=scale))
-    with atomic(path.with_suffix(".npz")) as file:
+    kept = path.with_name(f"{path.stem}-noise.npz") if arguments.out else path.with_suffix(".npz")
+    with atomic(kept) as file:
         np.savez_compressed(file, noise=found.noise[0], image=found.faces[-1])
     steps = ", ".join(f"{far:.2f} after {step}" for step, far in zip(projection.STEPS, found.distances, strict=True))
-    print(f"Distance, 1 being a face at random: {steps} steps. {path}, its noise in {path.with_suffix('.npz')}")
+    print(f"Distance, 1 being a face at random: {steps} steps. {path}, its noise in {kept}")
     if arguments.edit:
         edit(generator, found.noise[0], path.with_name("edits.png" if not arguments.out else f"{path.stem}-edits.png"))
 

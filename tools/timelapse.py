@@ -15,7 +15,7 @@ from gan import animations, doors, images
 from gan.config import Config
 from gan.errors import UsageError
 from gan.files import atomic
-from gan.runs import Run, enlargement
+from gan.runs import Run
 
 ACROSS = (8, 6, 4)  # faces in a row of a frame: as many of these as the size allows; then fewer frames
 LAST = 10  # how many frames long the last picture stays
@@ -77,7 +77,7 @@ def readable(run: Run, config: Config) -> dict[int, np.ndarray]:
 
 def width(config: Config, across: int) -> int:
     """Of so many faces of a picture, in pixels."""
-    return across * (config.image_size * enlargement(config.image_size) + 2) - 2
+    return across * (config.image_size * images.enlargement(config.image_size) + 2) - 2
 
 
 def frames(pictures: dict[int, np.ndarray], config: Config, across: int) -> np.ndarray:
