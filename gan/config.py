@@ -58,7 +58,7 @@ class Config:
     discriminator_steps: int = option(1, "discriminator updates an iteration", least=1)
     reuse_fakes: bool = option(True, "let the generator learn from the very fakes that the discriminator saw")
     generator_learning_rate: float = option(5e-4, "Adam's step size for the generator", least=0.0)
-    discriminator_learning_rate: float = option(1e-3, "Adam's step size for the discriminator", least=0.0)
+    discriminator_learning_rate: float = option(5e-4, "Adam's step size for the discriminator", least=0.0)
     generator_betas: tuple = option((0.0, 0.999), "Adam's two decays for the generator", least=0.0, most=0.9999)
     discriminator_betas: tuple = option((0.0, 0.999), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
     average_half_life: float = option(

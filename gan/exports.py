@@ -114,19 +114,14 @@ def save_litert(generator: Generator, path: Path) -> None:
     """For LiteRT (formerly TensorFlow Lite), on phones and small devices."""
     import tensorflow as tf
 
-    layers = generator.network.layers
+    network = generator.network
     # As constants: LiteRT's variables would have to be filled before use.
-    weights = [
-        [[v.numpy() for v in some] for some in (layer.trainable_variables, layer.non_trainable_variables)]
-        for layer in layers
-    ]
+    moved, fixed = [[v.numpy() for v in some] for some in (network.trainable_variables, network.non_trainable_variables)]
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
     def serve(noise):
-        for layer, (moved, fixed) in zip(layers, weights, strict=True):
-            noise, _ = layer.stateless_call(moved, fixed, noise)
-            noise = tf.reshape(noise, (-1, *layer.output.shape[1:]))  # which upsampling forgets
-        return noise
+        faces, _ = network.stateless_call(moved, fixed, noise)
+        return faces
 
     # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.
     # That it is given `serve` as well changes nothing, but without it, it warns that it should be.

@@ -34,9 +34,10 @@ def settle(network: keras.Sequential, noise: Callable, real: float) -> None:
     vary as much as real faces do.
     """
     measure(network, noise)
-    first = next((layer for layer in network.layers if hasattr(layer, "kernel")), None)
-    if first is not None:
-        first.kernel.assign(first.kernel * scale(network, noise, real))
+    times = scale(network, noise, real)
+    for layer in network.layers:
+        if hasattr(layer, "kernel") and layer.input is network.inputs[0]:
+            layer.kernel.assign(layer.kernel * times)
 
 
 def scale(network: keras.Sequential, noise: Callable, real: float) -> float:

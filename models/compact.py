@@ -1,9 +1,12 @@
-"""Our own pair: a narrow generator that upsamples and convolves, a discriminator without batch norm.
+"""Our own pair: a narrow generator whose noise speaks at every size, a discriminator without batch norm.
 
-Made for many images a second: in ten minutes on two cores, networks 32 channels wide and a discriminator of 3x3 kernels
-draw better faces than 48 and 4x4 do, as they see more than twice as many. Nearest-neighbour upsampling leaves no
-checkerboard; a discriminator without batch norm judges each face alone, so that an R1 penalty (arXiv:1801.04406) can
-hold it.
+Made for many images a second, and for faces that differ: in ten minutes on two cores, networks 32 channels wide and a
+discriminator of 3x3 kernels draw better faces than 48 and 4x4 do, as they see more than twice as many. Three things
+that cost little make up for what narrow networks cannot do (docs/findings.md): noise sets the contrast of every map
+(self-modulation, arXiv:1810.01365), the picture is a sum of one picture a size (skips, arXiv:1912.04958, section 4.1),
+and a hidden layer lets the discriminator see what parts of a face that are far apart have to do with each other.
+Nearest-neighbour upsampling leaves no checkerboard; a discriminator without batch norm judges each face alone, so that
+an R1 penalty (arXiv:1801.04406) can hold it.
 """
 
 import keras
@@ -15,52 +18,51 @@ from models.layers import BatchNormalization, UpsamplingConv2D, doublings, norma
 def generator(noise_shape, image_shape, width=32):
     """Noise -> faces (n, h, w, c) in [-1, 1]."""
     start, count = doublings(image_shape[0])
-    widths = [width * 2**i for i in reversed(range(count))]
-    return keras.Sequential(
-        [
-            keras.Input(noise_shape),  # z
-            *vector_of(noise_shape),
-            layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal()),
-            layers.Reshape((start, start, widths[0])),  # 4 x 4 x 4w
-            BatchNormalization(momentum=0.9, epsilon=1e-5),
-            layers.LeakyReLU(0.2),
-            *(layer for filters in [*widths[1:], width // 2] for layer in up(filters)),
-            layers.Conv2D(  # 32 x 32 x 3, in float32 whatever the precision
-                image_shape[-1],
-                3,
-                padding="same",
-                activation="tanh",
-                kernel_initializer=normal(),
-                dtype="float32",
-            ),
-        ],
-        name="generator",
-    )
+    widths = [width * 2**i // 2 for i in reversed(range(count + 1))]  # of 4 x 4 to 32 x 32: 4w, 2w, w, w / 2
+    z = noise = keras.Input(noise_shape)
+    for layer in vector_of(noise_shape):
+        z = layer(z)
+    x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
+    x = modulated(layers.Reshape((start, start, widths[0]))(x), z)
+    picture = None
+    for i, filters in enumerate(widths[1:], start=1):
+        x = modulated(UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x), z)
+        picture = added(picture, colours(x, image_shape[-1], kernel=3 if i == count else 1))
+    return keras.Model(noise, layers.Activation("tanh", dtype="float32")(picture), name="generator")
 
 
-def up(filters: int) -> list:
-    """(n, h, w, c) -> (n, 2h, 2w, filters)."""
-    return [
-        UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal()),
-        BatchNormalization(momentum=0.9, epsilon=1e-5),
-        layers.LeakyReLU(0.2),
-    ]
+def modulated(x, z):
+    """Maps (n, h, w, c), normalised, then scaled and shifted channel by channel as noise (n, size) has it."""
+    filters = x.shape[-1]
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(32, kernel_initializer=normal())(z))
+    scale = layers.Dense(filters, kernel_initializer=normal(), bias_initializer="ones")(hidden)
+    shift = layers.Dense(filters, kernel_initializer=normal())(hidden)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    x = layers.Multiply()([x, layers.Reshape((1, 1, filters))(scale)])
+    x = layers.Add()([x, layers.Reshape((1, 1, filters))(shift)])
+    return layers.LeakyReLU(0.2)(x)
+
+
+def colours(x, channels: int, kernel: int):
+    """Maps (n, h, w, c) -> (n, h, w, channels), in float32 whatever the precision."""
+    return layers.Conv2D(channels, kernel, padding="same", kernel_initializer=normal(), dtype="float32")(x)
+
+
+def added(smaller, larger):
+    """The sum of two pictures, the first, if any, doubled: (n, h / 2, w / 2, c), (n, h, w, c) -> (n, h, w, c)."""
+    if smaller is None:
+        return larger
+    doubled = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(smaller)
+    return layers.Add(dtype="float32")([doubled, larger])
 
 
 def discriminator(image_shape, width=32):
     """Faces (n, h, w, c) in [-1, 1] -> logits (n, 1), high is real."""
     _, count = doublings(image_shape[0])
-    return keras.Sequential(
-        [
-            keras.Input(image_shape),  # 32 x 32 x 3
-            *(layer for i in range(count) for layer in down(width * 2**i)),  # 16 x 16 x w ... 4 x 4 x 4w
-            layers.Flatten(),
-            layers.Dense(1, kernel_initializer=normal(), dtype="float32"),
-        ],
-        name="discriminator",
-    )
-
-
-def down(filters: int) -> list:
-    """(n, h, w, c) -> (n, h/2, w/2, filters)."""
-    return [layers.Conv2D(filters, 3, 2, "same", kernel_initializer=normal()), layers.LeakyReLU(0.2)]
+    x = faces = keras.Input(image_shape)  # 32 x 32 x 3
+    for i in range(count):  # 16 x 16 x w ... 4 x 4 x 4w
+        x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
+    x = layers.Flatten()(x)
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(8 * width, kernel_initializer=normal())(x))
+    logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(layers.Concatenate()([x, hidden]))
+    return keras.Model(faces, logits, name="discriminator")

@@ -102,18 +102,20 @@ def vector_of(noise_shape: tuple[int, ...]) -> list:
     return [project, layers.Flatten()]
 
 
-def portable(model: keras.Sequential) -> keras.Sequential:
+def portable(model: keras.Model) -> keras.Model:
     """The same network in float32 out of Keras's own layers alone, so that its file opens without this project."""
-    copy = keras.Sequential([keras.Input(model.input_shape[1:]), *(p for x in model.layers for p in plain(x))])
+    copy = keras.models.clone_model(model, clone_function=plain)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def plain(layer: layers.Layer) -> list[layers.Layer]:
-    """Keras's own layer, or layers, that compute what `layer` does with the same weights."""
+def plain(layer: layers.Layer) -> layers.Layer:
+    """Keras's own layer, or two of them in a row, that computes what `layer` does with the same weights."""
     config = {**layer.get_config(), "dtype": "float32"}
     if isinstance(layer, BatchNormalization):
-        return [layers.BatchNormalization.from_config(config)]
+        return layers.BatchNormalization.from_config(config)
     if isinstance(layer, UpsamplingConv2D):
-        return [layers.UpSampling2D(2, dtype="float32"), layers.Conv2D.from_config(config)]
-    return [type(layer).from_config(config)]
+        both = keras.Sequential([layers.UpSampling2D(2, dtype="float32"), layers.Conv2D.from_config(config)])
+        both.dtype_policy = "float32"  # or what comes in would be rounded to the precision of training
+        return both
+    return type(layer).from_config(config)
