@@ -1,6 +1,6 @@
 """A moving average of a generator brought to rest, so that it draws as sharply and as variously as what it averages.
 
-settle(network, noise, spread(faces, mirrored=True))  # changes its batch-norm statistics and its first kernel
+settle(network, noise, spread(faces, mirrored=True))  # changes its batch-norm statistics and its first kernels
 
 Averaged weights under averaged batch-norm statistics draw faces that are a little too much alike and too soft. On
 CelebA that is most of what a network tells them from real ones by.
@@ -10,6 +10,7 @@ from collections.abc import Callable
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from gan.images import to_unit
 
@@ -30,8 +31,8 @@ def settle(network: keras.Sequential, noise: Callable, real: float) -> None:
     """Settles a generator; `noise(i)` is its i-th batch, (n, *noise_shape), `real` the spread of the faces it learns.
 
     First its batch-norm statistics are measured anew, each layer's on top of those before it: Izmailov et al.,
-    arXiv:1803.05407, section 3.2. Then its first kernel is scaled, which is to scale its noise, so that its samples
-    vary as much as real faces do.
+    arXiv:1803.05407, section 3.2. Then the kernels that noise meets are scaled, which is to scale the noise, so
+    that its samples vary as much as real faces do.
     """
     measure(network, noise)
     times = scale(network, noise, real)
@@ -43,9 +44,11 @@ def settle(network: keras.Sequential, noise: Callable, real: float) -> None:
 def scale(network: keras.Sequential, noise: Callable, real: float) -> float:
     """By what noise is to be multiplied so that samples vary by `real`: by the ratio, mended by what that comes to."""
 
+    draw = tf.function(lambda noise: network(noise, training=False), autograph=False)  # layer by layer takes longer
+
     def made(times: float) -> float:
         numbers = range(MEASURED, MEASURED + COMPARED)
-        return variation(np.concatenate([network(times * noise(i), training=False) for i in numbers]))
+        return variation(np.concatenate([draw(tf.convert_to_tensor(times * noise(i))) for i in numbers]))
 
     before = made(1.0)
     if not (before * real > 0 and np.isfinite(before)):
@@ -58,11 +61,17 @@ def scale(network: keras.Sequential, noise: Callable, real: float) -> float:
 def measure(network: keras.Sequential, noise: Callable) -> None:
     """Gives every batch norm the mean of its statistics over batches of noise."""
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    statistics = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
     momenta = [layer.momentum for layer in norms]
+    for layer in norms:
+        layer.momentum = 0.0  # leaves the statistics of the last batch alone
+    look = tf.function(lambda noise: network(noise, training=True), autograph=False)
+    seen = []
     for i in range(MEASURED if norms else 0):
-        for layer in norms:
-            layer.momentum = i / (i + 1)  # makes the moving average a plain one
-        network(noise(i), training=True)
+        look(tf.convert_to_tensor(noise(i)))
+        seen.append([v.numpy() for v in statistics])
+    for variable, values in zip(statistics, zip(*seen, strict=True), strict=True):
+        variable.assign(np.mean(values, axis=0))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum
 
