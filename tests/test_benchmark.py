@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -23,11 +24,11 @@ PAIRS = {
 
 @pytest.fixture
 def torch_twin():
-    """The module, where PyTorch is installed."""
+    """The two modules, where PyTorch is installed."""
     pytest.importorskip("torch", reason="PyTorch is an option: pip install torch")
-    from tools import torch_twin
+    from tools import torch_networks, torch_twin
 
-    return torch_twin
+    return SimpleNamespace(Twin=torch_twin.Twin, images=torch_networks.images, translate=torch_networks.translate)
 
 
 def twins(torch_twin, flags):

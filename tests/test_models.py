@@ -130,6 +130,60 @@ def test_every_pixel_is_judged():
             assert (np.abs(tape.gradient(logits, face)).max(axis=(0, 3)) > 0).all(), (name, size)
 
 
+def test_noise_modulates_every_map():
+    """With no noise but in the scales and shifts, faces differ all the same; with neither, they are alike."""
+    keras.utils.set_random_seed(0)
+    model = GENERATORS["compact"]((5,), (16, 16, 3), 4)
+    model.set_weights([5 * weight for weight in model.get_weights()])
+    first, *hidden = [x for x in sorted(kernels(model), key=lambda x: -x[1].size) if x[0].input is model.inputs[0]]
+    noise = np.random.default_rng(0).normal(size=(4, 5))
+    faces = [model(noise, training=False).numpy()]
+    for layer, _ in [first, *hidden]:
+        layer.kernel.assign(0 * layer.kernel)
+        faces.append(model(noise, training=False).numpy())
+    spreads = [x.std(axis=0).mean() for x in faces]
+    assert len(hidden) == 3 and min(spreads[:-1]) > 1e-4 and spreads[-1] < 1e-7
+
+
+def test_the_picture_is_a_sum_of_sizes():
+    """Before tanh: the 8 x 8 picture, doubled between its pixels, and the 16 x 16 one (at 16 x 16, there are two)."""
+    keras.utils.set_random_seed(0)
+    model = GENERATORS["compact"]((5,), (16, 16, 3), 4)
+    pictures = [layer for layer in model.layers if isinstance(layer, layers.Conv2D) and layer.output.shape[-1] == 3]
+    inner = keras.Model(model.inputs, [layer.output for layer in pictures] + model.outputs)
+    small, large, faces = (x.numpy() for x in inner(np.random.default_rng(0).normal(size=(2, 5))))
+    assert small.shape == (2, 8, 8, 3) and large.shape == faces.shape == (2, 16, 16, 3)
+    padded = np.pad(small, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
+    for axis in (1, 2):  # a doubled pixel is 3/4 the nearest and 1/4 the next
+        a, b, c = (np.take(padded, range(i, i + 8), axis) for i in range(3))
+        both = np.stack([0.75 * b + 0.25 * a, 0.75 * b + 0.25 * c], axis + 1)
+        shape = list(padded.shape)
+        shape[axis] = 16
+        padded = both.reshape(shape)
+    np.testing.assert_allclose(faces, np.tanh(padded + large), atol=1e-6)
+
+
+def test_far_parts_of_a_face_are_judged_together():
+    """Two corners that no convolution sees at once: what both change is not the sum of what each does.
+
+    Without the hidden layer it is: logits would be a sum over places.
+    """
+    keras.utils.set_random_seed(0)
+    model = DISCRIMINATORS["compact"]((32, 32, 3), 8)
+    model.set_weights([5 * weight for weight in model.get_weights()])
+    faces = np.zeros((4, 32, 32, 3))  # none, the one, the other, both
+    faces[1::2, :4, :4] = faces[2:, -4:, -4:] = 1
+    hidden = next(layer for layer in model.layers if isinstance(layer, layers.Dense))
+
+    def together():
+        none, one, other, both = model(faces).numpy().ravel()
+        return abs(both + none - one - other)
+
+    assert together() > 1e-4
+    hidden.kernel.assign(0 * hidden.kernel)
+    assert together() < 1e-6
+
+
 def kernels(model):
     """The weights of all convolutions and dense layers, as (layer, array)."""
     return [(layer, np.asarray(layer.kernel)) for layer in model.layers if hasattr(layer, "kernel")]

@@ -7,6 +7,7 @@ from keras import layers
 
 from gan import settling
 from gan.images import to_unit
+from models import GENERATORS
 
 
 def batches(seed=1, size=100):
@@ -80,3 +81,17 @@ def test_no_batch_norm_and_no_kernel():
     plain = keras.Sequential([keras.Input((3,)), layers.Reshape((1, 1, 3))])
     settling.settle(plain, batches(), 1.0)
     np.testing.assert_array_equal(plain(batches()(0)).numpy()[:, 0, 0], batches()(0))
+
+
+def test_noise_that_comes_in_at_several_places():
+    """What settling does to kernels is what louder noise does, also where noise modulates every map."""
+    keras.utils.set_random_seed(3)
+    one = GENERATORS["compact"]((3,), (16, 16, 3), 2)
+    one.set_weights([10 * weight for weight in one.get_weights()])
+    settling.measure(one, batches())
+    before = keras.models.clone_model(one)
+    before.set_weights(one.get_weights())
+    settling.settle(one, batches(), 1.1 * settling.variation(drawn(one)))
+    times = settling.scale(before, batches(), 1.1 * settling.variation(drawn(before)))
+    assert times > 1.01
+    np.testing.assert_allclose(drawn(one), drawn(before, times), atol=1e-5)

@@ -27,7 +27,7 @@ LACKING = [
 
 @pytest.fixture(scope="module")
 def generator():
-    """The default recipe's network, untrained: statistics as a training leaves them, a last layer that has contrast."""
+    """The default recipe's network, untrained: statistics as a training leaves them, pictures that have contrast."""
     import train
     from gan.config import Config
     from gan.settling import measure
@@ -36,8 +36,10 @@ def generator():
     config = Config(precision="float32")
     network = portable(train.build(config).averaged)
     measure(network, lambda i: noise.drawn(range(100 * i, 100 * i + 100), (128,), "normal"))
-    kernel, bias = network.layers[-1].get_weights()
-    network.layers[-1].set_weights([kernel * 20, bias])
+    for layer in network.layers:
+        if layer.weights and layer.output.shape[-1] == 3:
+            kernel, bias = layer.get_weights()
+            layer.set_weights([kernel * 20, bias])
     return Generator(network, config, Path("generator.keras"), 2000)
 
 

@@ -155,7 +155,8 @@ def add_torch(contenders: dict, machine: dict, game, config: configuration.Confi
     """The game's twin in PyTorch, with as many threads, on the same batch."""
     import torch
 
-    from tools.torch_twin import Twin, images
+    from tools.torch_networks import images
+    from tools.torch_twin import Twin
 
     torch.set_num_threads(machine["threads"])
     twin = Twin(game, loss=config.loss, noise=config.noise_distribution, precision=config.precision)
