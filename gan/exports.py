@@ -116,7 +116,8 @@ def save_litert(generator: Generator, path: Path) -> None:
 
     network = generator.network
     # As constants: LiteRT's variables would have to be filled before use.
-    moved, fixed = [[v.numpy() for v in some] for some in (network.trainable_variables, network.non_trainable_variables)]
+    moved = [variable.numpy() for variable in network.trainable_variables]
+    fixed = [variable.numpy() for variable in network.non_trainable_variables]
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
     def serve(noise):

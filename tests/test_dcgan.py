@@ -311,7 +311,8 @@ def test_what_projects_noise_never_trains():
     before = [weight.numpy() for weight in game.generator.weights]
     for seed in range(2):
         game.train_step(faces(seed))
-    kernel, averaged = (next(x.kernel for x in g.layers if hasattr(x, "kernel")) for g in (game.generator, game.averaged))
+    both = game.generator, game.averaged
+    kernel, averaged = (next(x.kernel for x in one.layers if hasattr(x, "kernel")) for one in both)
     assert not kernel.trainable
     for weight, old in zip(game.generator.weights, before, strict=True):
         assert (weight.numpy() == old).all() == (weight is kernel), weight.path

@@ -90,7 +90,7 @@ def test_udacitys_own_unit_tests():
 @pytest.mark.parametrize("kind", ["vector", "image"])
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators(name, kind):
-    """From both kinds of noise, at every kind of size: one Sequential but for ours, float32 faces of the size in [-1, 1]."""
+    """From both kinds of noise, at every kind of size: float32 faces of it in [-1, 1]; one Sequential but for ours."""
     keras.utils.set_random_seed(0)
     for size in (16, 20, 28, 32, 64, *([128] if name in ("compact", "conv") else [])):
         noise_shape = (5,) if kind == "vector" else (size, size, 3)
