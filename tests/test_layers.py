@@ -206,7 +206,8 @@ def test_portable_generators_open_without_this_project(tmp_path):
         trained = generator((16, 16, 3), (16, 16, 3), 2)
         trained.set_weights(model.get_weights())
         copy = portable(trained)
-        assert {layer.dtype_policy.name for layer in copy.layers} == {"float32"}
+        computing = [layer for layer in copy.layers if not isinstance(layer, keras.layers.InputLayer)]
+        assert {layer.dtype_policy.name for layer in computing} == {"float32"}
         copy.save(tmp_path / f"{name}.keras")
         np.savez(tmp_path / f"{name}.npz", noise=noise, faces=faces)
     done = subprocess.run(

@@ -150,7 +150,7 @@ def test_the_picture_is_a_sum_of_sizes():
     keras.utils.set_random_seed(0)
     model = GENERATORS["compact"]((5,), (16, 16, 3), 4)
     pictures = [layer for layer in model.layers if isinstance(layer, layers.Conv2D) and layer.output.shape[-1] == 3]
-    inner = keras.Model(model.inputs, [layer.output for layer in pictures] + model.outputs)
+    inner = keras.Model(model.inputs[0], [layer.output for layer in pictures] + model.outputs)
     small, large, faces = (x.numpy() for x in inner(np.random.default_rng(0).normal(size=(2, 5))))
     assert small.shape == (2, 8, 8, 3) and large.shape == faces.shape == (2, 16, 16, 3)
     padded = np.pad(small, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
