@@ -30,8 +30,8 @@ class DCGAN:
 
     def __init__(
         self,
-        generator: keras.Sequential,
-        discriminator: keras.Sequential,
+        generator: keras.Model,
+        discriminator: keras.Model,
         *,
         g_optimizer,
         d_optimizer,

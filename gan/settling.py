@@ -27,7 +27,7 @@ def spread(images: np.ndarray, mirrored: bool) -> float:
     return total
 
 
-def settle(network: keras.Sequential, noise: Callable, real: float) -> None:
+def settle(network: keras.Model, noise: Callable, real: float) -> None:
     """Settles a generator; `noise(i)` is its i-th batch, (n, *noise_shape), `real` the spread of the faces it learns.
 
     First its batch-norm statistics are measured anew, each layer's on top of those before it: Izmailov et al.,
@@ -41,7 +41,7 @@ def settle(network: keras.Sequential, noise: Callable, real: float) -> None:
             layer.kernel.assign(layer.kernel * times)
 
 
-def scale(network: keras.Sequential, noise: Callable, real: float) -> float:
+def scale(network: keras.Model, noise: Callable, real: float) -> float:
     """By what noise is to be multiplied so that samples vary by `real`: by the ratio, mended by what that comes to."""
 
     draw = tf.function(lambda noise: network(noise, training=False), autograph=False)  # layer by layer takes longer
@@ -58,7 +58,7 @@ def scale(network: keras.Sequential, noise: Callable, real: float) -> float:
     return float(np.clip((real / before) ** (1 / np.clip(power, 0.5, 2.0)), 1 / MOST, MOST))
 
 
-def measure(network: keras.Sequential, noise: Callable) -> None:
+def measure(network: keras.Model, noise: Callable) -> None:
     """Gives every batch norm the mean of its statistics over batches of noise."""
     norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
     statistics = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
