@@ -14,17 +14,15 @@ import tensorflow as tf
 
 from gan.images import to_unit
 
-MEASURED, COMPARED = 16, 10  # batches of noise whose statistics are taken, and of samples whose variance is
+MEASURED, COMPARED = 16, 20  # batches of noise whose statistics are taken, and of samples whose variance is
+TRIED = 5  # of the latter, those in which is seen how fast the variance grows with the noise
 MOST = 1.2  # how far the noise is scaled, up or down: a generator that has collapsed cannot be helped
 
 
 def spread(images: np.ndarray, mirrored: bool) -> float:
     """How much faces vary, uint8 (n, h, w, 3), half of them mirrored or not: the sum of their pixels' variances."""
-    total = 0.0
-    for rows in images.swapaxes(0, 1):  # a row of pixels at a time: 4,000 faces at once would be 5 GB at 128 x 128
-        rows = np.concatenate([rows, rows[:, ::-1]]) if mirrored else rows
-        total += variation(to_unit(rows.astype(np.float32)))
-    return total
+    batches = (to_unit(images[i : i + 100].astype(np.float32)) for i in range(0, len(images), 100))
+    return variation(np.concatenate([faces, faces[:, :, ::-1]]) if mirrored else faces for faces in batches)
 
 
 def settle(network: keras.Model, noise: Callable, real: float) -> None:
@@ -43,19 +41,33 @@ def settle(network: keras.Model, noise: Callable, real: float) -> None:
 
 def scale(network: keras.Model, noise: Callable, real: float) -> float:
     """By what noise is to be multiplied so that samples vary by `real`: by the ratio, mended by what that comes to."""
-
     draw = tf.function(lambda noise: network(noise, training=False), autograph=False)  # layer by layer takes longer
+    batches = np.split(even(np.concatenate([noise(MEASURED + i) for i in range(COMPARED)])), COMPARED)
 
-    def made(times: float) -> float:
-        numbers = range(MEASURED, MEASURED + COMPARED)
-        return variation(np.concatenate([draw(tf.convert_to_tensor(times * noise(i))) for i in numbers]))
+    def made(batches: list, times: float = 1.0) -> float:
+        return variation(draw(tf.convert_to_tensor(times * batch)) for batch in batches)
 
-    before = made(1.0)
+    before = made(batches)
     if not (before * real > 0 and np.isfinite(before)):
         return 1.0
     guess = float(np.clip(real / before, 1 / MOST, MOST))
-    power = np.log(made(guess) / before) / np.log(guess) if abs(guess - 1) > 0.001 else 1.0
+    tried = batches[:TRIED]
+    power = np.log(made(tried, guess) / made(tried)) / np.log(guess) if abs(guess - 1) > 0.001 else 1.0
     return float(np.clip((real / before) ** (1 / np.clip(power, 0.5, 2.0)), 1 / MOST, MOST))
+
+
+def even(noise: np.ndarray) -> np.ndarray:
+    """Noise (n, ...) moved so that its mean is exactly 0, and its numbers vary alike and without correlation.
+
+    What is drawn from it then varies as what is drawn from endless noise does, to within 0.4% where by chance it would
+    be 1.1% (CelebA, 2,000 samples). Moment matching: Barraquand, Management Science 41 (1995). Noise of more numbers
+    than a quarter of its rows stays as it is.
+    """
+    flat = noise.reshape(len(noise), -1)
+    if 4 * flat.shape[1] > len(flat):
+        return noise
+    left, sizes, right = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
+    return (np.sqrt(np.mean(sizes**2)) * (left @ right)).reshape(noise.shape)
 
 
 def measure(network: keras.Model, noise: Callable) -> None:
@@ -76,6 +88,10 @@ def measure(network: keras.Model, noise: Callable) -> None:
         layer.momentum = momentum
 
 
-def variation(faces: np.ndarray) -> float:
-    """The sum of the variances of all pixels' colours."""
-    return float(faces.var(axis=0, dtype=np.float64).sum())
+def variation(batches) -> float:
+    """The sum of the variances of all pixels' colours, over batches of faces (n, h, w, c) that come one at a time."""
+    count = total = squares = 0.0
+    for faces in batches:  # 4,000 faces of 128 x 128 at once would be 1.5 GB
+        faces = np.asarray(faces, np.float64)
+        count, total, squares = count + len(faces), total + faces.sum(axis=0), squares + (faces**2).sum(axis=0)
+    return float(np.sum(squares / count - (total / count) ** 2))

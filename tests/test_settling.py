@@ -26,6 +26,11 @@ def drawn(one, scale=1.0):
     return one(scale * np.concatenate([batches(5)(i) for i in range(20)]), training=False).numpy()
 
 
+def variation(faces):
+    """The sum of the variances of all pixels' colours, all faces at once."""
+    return faces.var(axis=0, dtype=np.float64).sum()
+
+
 def test_spread_is_the_sum_of_variances():
     """Two faces, black and white but for one value: 11 values of variance 1 and one of 0; mirrored, that one varies."""
     faces = np.zeros((2, 2, 2, 3), np.uint8)
@@ -34,24 +39,50 @@ def test_spread_is_the_sum_of_variances():
     assert settling.spread(faces, mirrored=False) == pytest.approx(11)
     # The two places that mirror one another hold 0, 0, 0 and 255: a variance of 3/4 each.
     assert settling.spread(faces, mirrored=True) == pytest.approx(10 + 2 * 0.75)
-    assert settling.spread(faces, mirrored=False) == pytest.approx(settling.variation(to_unit(faces.astype(float))))
+    many = np.random.default_rng(0).integers(0, 256, (250, 4, 4, 3)).astype(np.uint8)  # in batches of 100
+    both = to_unit(np.concatenate([many, many[:, :, ::-1]]).astype(np.float32))
+    assert settling.spread(many, mirrored=True) == pytest.approx(variation(both), rel=1e-6)
 
 
 @pytest.mark.parametrize("off", [0.9, 1.1])
 def test_faces_vary_as_they_should(off):
-    """A linear network whose variance is off by a fifth is scaled to within what a thousand samples can tell."""
+    """A linear network whose variance is off by a fifth is scaled to within what 2,000 samples can tell."""
     one = network()
-    wanted = settling.variation(drawn(one, off))
+    wanted = variation(drawn(one, off))
     settling.settle(one, batches(), wanted)
-    assert settling.variation(drawn(one)) == pytest.approx(wanted, rel=0.05)
+    assert variation(drawn(one)) == pytest.approx(wanted, rel=0.05)
+
+
+def test_even_noise():
+    """Its mean is 0 and its covariance that of the noise, were that but chance; moved by little; if it can be."""
+    noise = np.random.default_rng(0).uniform(-1, 1, (2000, 5, 2)).astype(np.float32)
+    even = settling.even(noise)
+    assert even.shape == noise.shape and even.dtype == np.float32
+    flat = even.reshape(2000, 10).astype(np.float64)
+    np.testing.assert_allclose(flat.mean(axis=0), 0, atol=1e-6)
+    np.testing.assert_allclose(flat.T @ flat / 2000, np.eye(10) * noise.var(), atol=0.001)
+    assert np.abs(even - noise).max() < 0.15
+    np.testing.assert_array_equal(settling.even(noise[:39]), noise[:39])
+
+
+def test_chance_in_the_noise_hardly_counts():
+    """By a nearly linear network's samples from even noise its variance is told three times as surely."""
+    kernel = np.random.default_rng(0).normal(size=(64, 12)) / np.arange(1, 13) ** 2  # as of faces: one is most of all
+    plain, even = [], []
+    for seed in range(50):
+        noise = np.random.default_rng(seed).normal(size=(1000, 64))
+        plain.append(variation(np.tanh(0.05 * noise @ kernel)))
+        even.append(variation(np.tanh(0.05 * settling.even(noise) @ kernel)))
+    assert np.std(even) < np.std(plain) / 3
+    assert np.mean(even) == pytest.approx(np.mean(plain), rel=0.01)
 
 
 def test_help_has_an_end():
     """A generator that has collapsed, or one that draws one thing only, is not blown up."""
     one = network()
-    before = settling.variation(drawn(one))
+    before = variation(drawn(one))
     settling.settle(one, batches(), 100 * before)
-    assert settling.variation(drawn(one)) == pytest.approx(settling.MOST**2 * before, rel=0.01)
+    assert variation(drawn(one)) == pytest.approx(settling.MOST**2 * before, rel=0.01)
     dead = network()
     dead.layers[0].kernel.assign(np.zeros((3, 12)))
     settling.settle(dead, batches(), 1.0)
@@ -91,7 +122,7 @@ def test_noise_that_comes_in_at_several_places():
     settling.measure(one, batches())
     before = keras.models.clone_model(one)
     before.set_weights(one.get_weights())
-    settling.settle(one, batches(), 1.1 * settling.variation(drawn(one)))
-    times = settling.scale(before, batches(), 1.1 * settling.variation(drawn(before)))
+    settling.settle(one, batches(), 1.1 * variation(drawn(one)))
+    times = settling.scale(before, batches(), 1.1 * variation(drawn(before)))
     assert times > 1.01
     np.testing.assert_allclose(drawn(one), drawn(before, times), atol=1e-4)
