@@ -13,6 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.images import to_unit
+from models.layers import source
 
 MEASURED, COMPARED = 16, 20  # batches of noise whose statistics are taken, and of samples whose variance is
 TRIED = 5  # of the latter, those in which is seen how fast the variance grows with the noise
@@ -35,39 +36,52 @@ def settle(network: keras.Model, noise: Callable, real: float) -> None:
     measure(network, noise)
     times = scale(network, noise, real)
     for layer in network.layers:
-        if hasattr(layer, "kernel") and layer.input is network.inputs[0]:
+        if hasattr(layer, "kernel") and is_noise(layer.input):
             layer.kernel.assign(layer.kernel * times)
 
 
+def is_noise(tensor) -> bool:
+    """Whether a symbolic tensor is a network's input, be it in another shape or precision."""
+    tensor = source(tensor)
+    maker = tensor._keras_history.operation
+    reshaped = isinstance(maker, keras.layers.Flatten | keras.layers.Reshape)
+    return isinstance(maker, keras.layers.InputLayer) or (reshaped and is_noise(maker.input))
+
+
 def scale(network: keras.Model, noise: Callable, real: float) -> float:
-    """By what noise is to be multiplied so that samples vary by `real`: by the ratio, mended by what that comes to."""
-    draw = tf.function(lambda noise: network(noise, training=False), autograph=False)  # layer by layer takes longer
-    batches = np.split(even(np.concatenate([noise(MEASURED + i) for i in range(COMPARED)])), COMPARED)
+    """By what noise is to be multiplied so that samples vary by `real`: by the ratio, mended by what that comes to.
 
-    def made(batches: list, times: float = 1.0) -> float:
-        return variation(draw(tf.convert_to_tensor(times * batch)) for batch in batches)
+    1 where the samples hardly vary at all: such a generator cannot be helped.
+    """
+    draw = tf.function(lambda z: network(z, training=False), autograph=False)  # layer by layer takes longer
+    batch = whitened(lambda i: noise(MEASURED + i), COMPARED)
 
-    before = made(batches)
-    if not (before * real > 0 and np.isfinite(before)):
+    def made(count: int, times: float = 1.0) -> float:
+        return variation(draw(times * batch(i)) for i in range(count))
+
+    before = made(COMPARED)
+    if not (real > 0 and 1e-6 * real < before < np.inf):
         return 1.0
     guess = float(np.clip(real / before, 1 / MOST, MOST))
-    tried = batches[:TRIED]
-    power = np.log(made(tried, guess) / made(tried)) / np.log(guess) if abs(guess - 1) > 0.001 else 1.0
+    power = np.log(made(TRIED, guess) / made(TRIED)) / np.log(guess) if abs(guess - 1) > 0.001 else 1.0
     return float(np.clip((real / before) ** (1 / np.clip(power, 0.5, 2.0)), 1 / MOST, MOST))
 
 
-def even(noise: np.ndarray) -> np.ndarray:
-    """Noise (n, ...) moved so that its mean is exactly 0, and its numbers vary alike and without correlation.
+def whitened(noise: Callable, count: int) -> Callable:
+    """The first `count` batches of `noise`, moved so that all in all its mean is 0 and its numbers are uncorrelated.
 
     What is drawn from it then varies as what is drawn from endless noise does, to within 0.4% where by chance it would
     be 1.1% (CelebA, 2,000 samples). Moment matching: Barraquand, Management Science 41 (1995). Noise of more numbers
     than a quarter of its rows stays as it is.
     """
-    flat = noise.reshape(len(noise), -1)
-    if 4 * flat.shape[1] > len(flat):
+    first = np.asarray(noise(0))
+    rows, size = count * len(first), first[0].size
+    if 4 * size > rows:
         return noise
+    flat = np.concatenate([np.asarray(noise(i)).reshape(-1, size) for i in range(count)])
     left, sizes, right = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
-    return (np.sqrt(np.mean(sizes**2)) * (left @ right)).reshape(noise.shape)
+    white = np.sqrt(np.mean(sizes**2)) * (left @ right)
+    return np.split(white.reshape(-1, *first.shape[1:]), count).__getitem__
 
 
 def measure(network: keras.Model, noise: Callable) -> None:
@@ -77,12 +91,12 @@ def measure(network: keras.Model, noise: Callable) -> None:
     momenta = [layer.momentum for layer in norms]
     for layer in norms:
         layer.momentum = 0.0  # leaves the statistics of the last batch alone
-    look = tf.function(lambda noise: network(noise, training=True), autograph=False)
+    look = tf.function(lambda z: network(z, training=True), autograph=False)
     seen = []
     for i in range(MEASURED if norms else 0):
         look(tf.convert_to_tensor(noise(i)))
         seen.append([v.numpy() for v in statistics])
-    for variable, values in zip(statistics, zip(*seen, strict=True), strict=True):
+    for variable, *values in zip(statistics, *seen, strict=True):
         variable.assign(np.mean(values, axis=0))
     for layer, momentum in zip(norms, momenta, strict=True):
         layer.momentum = momentum

@@ -2,9 +2,9 @@
 
 Made for many images a second, and for faces that differ: in ten minutes on two cores, networks 32 channels wide and a
 discriminator of 3x3 kernels draw better faces than 48 and 4x4 do, as they see more than twice as many. Three things
-that cost little make up for what narrow networks cannot do (docs/findings.md): noise sets the contrast of every map
-(self-modulation, arXiv:1810.01365), the picture is a sum of one picture a size (skips, arXiv:1912.04958, section 4.1),
-and a hidden layer lets the discriminator see what parts of a face that are far apart have to do with each other.
+make up for what narrow networks cannot do (docs/findings.md): noise scales and shifts every map (self-modulation,
+arXiv:1810.01365), the picture is a sum of one picture a size (skips, arXiv:1912.04958, section 4.1), and a hidden layer
+lets the discriminator see what parts of a face that are far apart have to do with each other.
 Nearest-neighbour upsampling leaves no checkerboard; a discriminator without batch norm judges each face alone, so that
 an R1 penalty (arXiv:1801.04406) can hold it.
 """
@@ -18,23 +18,23 @@ from models.layers import BatchNormalization, UpsamplingConv2D, doublings, norma
 def generator(noise_shape, image_shape, width=32):
     """Noise -> faces (n, h, w, c) in [-1, 1]."""
     start, count = doublings(image_shape[0])
-    widths = [width * 2**i // 2 for i in reversed(range(count + 1))]  # of 4 x 4 to 32 x 32: 4w, 2w, w, w / 2
+    widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
     z = noise = keras.Input(noise_shape)
     for layer in vector_of(noise_shape):
         z = layer(z)
     x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
-    x = modulated(layers.Reshape((start, start, widths[0]))(x), z)
+    x = modulated(layers.Reshape((start, start, widths[0]))(x), z, width)  # 4 x 4 x 4w
     picture = None
-    for i, filters in enumerate(widths[1:], start=1):
-        x = modulated(UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x), z)
+    for i, filters in enumerate(widths[1:], start=1):  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w / 2
+        x = modulated(UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x), z, width)
         picture = added(picture, colours(x, image_shape[-1], kernel=3 if i == count else 1))
     return keras.Model(noise, layers.Activation("tanh", dtype="float32")(picture), name="generator")
 
 
-def modulated(x, z):
+def modulated(x, z, width: int):
     """Maps (n, h, w, c), normalised, then scaled and shifted channel by channel as noise (n, size) has it."""
     filters = x.shape[-1]
-    hidden = layers.LeakyReLU(0.2)(layers.Dense(32, kernel_initializer=normal())(z))
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer=normal())(z))
     scale = layers.Dense(filters, kernel_initializer=normal(), bias_initializer="ones")(hidden)
     shift = layers.Dense(filters, kernel_initializer=normal())(hidden)
     x = BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
@@ -63,6 +63,6 @@ def discriminator(image_shape, width=32):
     for i in range(count):  # 16 x 16 x w ... 4 x 4 x 4w
         x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
     x = layers.Flatten()(x)
-    hidden = layers.LeakyReLU(0.2)(layers.Dense(8 * width, kernel_initializer=normal())(x))
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(x))
     logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(layers.Concatenate()([x, hidden]))
     return keras.Model(faces, logits, name="discriminator")

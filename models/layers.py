@@ -102,6 +102,15 @@ def vector_of(noise_shape: tuple[int, ...]) -> list:
     return [project, layers.Flatten()]
 
 
+def source(tensor):
+    """The output of a layer, or the input of a network, that a symbolic tensor is a cast of, or is itself.
+
+    Where a layer computes in another precision, Keras puts a cast before it that is no layer.
+    """
+    maker = tensor._keras_history.operation
+    return tensor if isinstance(maker, layers.Layer) else source(maker.input)
+
+
 def portable(model: keras.Model) -> keras.Model:
     """The same network in float32 out of Keras's own layers alone, so that its file opens without this project."""
     copy = keras.models.clone_model(model, clone_function=plain)
@@ -109,8 +118,10 @@ def portable(model: keras.Model) -> keras.Model:
     return copy
 
 
-def plain(layer: layers.Layer) -> layers.Layer:
+def plain(layer: keras.Operation) -> layers.Layer:
     """Keras's own layer, or two of them in a row, that computes what `layer` does with the same weights."""
+    if not isinstance(layer, layers.Layer):
+        return layers.Identity(dtype="float32")  # a cast, of which there is nothing left to do
     config = {**layer.get_config(), "dtype": "float32"}
     if isinstance(layer, BatchNormalization):
         return layers.BatchNormalization.from_config(config)

@@ -41,7 +41,7 @@ ALLOWED = {
     "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
     "gan.memorisation": {"gan.metrics"},
     "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
-    "gan.settling": {"gan.images"},
+    "gan.settling": {"gan.images", "models.layers"},
     "gan.side_by_side": {"gan.runs", "gan.scores"},
     "gan.plots": {"gan.metrics"},
     "gan.projection": {"gan.features", "gan.generators", "gan.images", "gan.noise"},

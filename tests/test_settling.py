@@ -10,9 +10,9 @@ from gan.images import to_unit
 from models import GENERATORS
 
 
-def batches(seed=1, size=100):
-    """Noise (size, 3) by number."""
-    return lambda i: np.random.default_rng([seed, i]).normal(size=(size, 3)).astype(np.float32)
+def batches(seed=1, size=100, shape=(3,)):
+    """Noise (size, *shape) by number."""
+    return lambda i: np.random.default_rng([seed, i]).normal(size=(size, *shape)).astype(np.float32)
 
 
 def network(*inner):
@@ -21,9 +21,10 @@ def network(*inner):
     return keras.Sequential([keras.Input((3,)), layers.Dense(12), *inner, layers.Reshape((2, 2, 3))])
 
 
-def drawn(one, scale=1.0):
+def drawn(one, scale=1.0, shape=(3,)):
     """What it draws from fresh noise."""
-    return one(scale * np.concatenate([batches(5)(i) for i in range(20)]), training=False).numpy()
+    noise = batches(5, shape=shape)
+    return np.concatenate([one(scale * noise(i), training=False) for i in range(20)])
 
 
 def variation(faces):
@@ -53,28 +54,31 @@ def test_faces_vary_as_they_should(off):
     assert variation(drawn(one)) == pytest.approx(wanted, rel=0.05)
 
 
-def test_even_noise():
+def test_white_noise():
     """Its mean is 0 and its covariance that of the noise, were that but chance; moved by little; if it can be."""
-    noise = np.random.default_rng(0).uniform(-1, 1, (2000, 5, 2)).astype(np.float32)
-    even = settling.even(noise)
-    assert even.shape == noise.shape and even.dtype == np.float32
-    flat = even.reshape(2000, 10).astype(np.float64)
+    noise = np.random.default_rng(0).uniform(-1, 1, (20, 100, 5, 2)).astype(np.float32)
+    white = settling.whitened(noise.__getitem__, 20)
+    batches = np.stack([white(i) for i in range(20)])
+    assert batches.shape == noise.shape and batches.dtype == np.float32
+    flat = batches.reshape(2000, 10).astype(np.float64)
     np.testing.assert_allclose(flat.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(flat.T @ flat / 2000, np.eye(10) * noise.var(), atol=0.001)
-    assert np.abs(even - noise).max() < 0.15
-    np.testing.assert_array_equal(settling.even(noise[:39]), noise[:39])
+    assert np.abs(batches - noise).max() < 0.15
+    few = settling.whitened(noise[:, :3].__getitem__, 13)  # 39 rows of 10 numbers
+    np.testing.assert_array_equal(few(1), noise[1, :3])
 
 
 def test_chance_in_the_noise_hardly_counts():
-    """By a nearly linear network's samples from even noise its variance is told three times as surely."""
+    """A nearly linear network's variance is told three times as surely by its samples from white noise."""
     kernel = np.random.default_rng(0).normal(size=(64, 12)) / np.arange(1, 13) ** 2  # as of faces: one is most of all
-    plain, even = [], []
-    for seed in range(50):
-        noise = np.random.default_rng(seed).normal(size=(1000, 64))
-        plain.append(variation(np.tanh(0.05 * noise @ kernel)))
-        even.append(variation(np.tanh(0.05 * settling.even(noise) @ kernel)))
-    assert np.std(even) < np.std(plain) / 3
-    assert np.mean(even) == pytest.approx(np.mean(plain), rel=0.01)
+    plain, white = [], []
+    for seed in range(30):
+        noise = np.random.default_rng(seed).normal(size=(10, 100, 64))
+        plain.append(variation(np.tanh(0.05 * noise.reshape(-1, 64) @ kernel)))
+        batch = settling.whitened(noise.__getitem__, 10)
+        white.append(variation(np.tanh(0.05 * np.concatenate([batch(i) for i in range(10)]) @ kernel)))
+    assert np.std(white) < np.std(plain) / 3
+    assert np.mean(white) == pytest.approx(np.mean(plain), rel=0.01)
 
 
 def test_help_has_an_end():
@@ -84,9 +88,9 @@ def test_help_has_an_end():
     settling.settle(one, batches(), 100 * before)
     assert variation(drawn(one)) == pytest.approx(settling.MOST**2 * before, rel=0.01)
     dead = network()
-    dead.layers[0].kernel.assign(np.zeros((3, 12)))
-    settling.settle(dead, batches(), 1.0)
-    assert not dead.layers[0].kernel.numpy().any()
+    dead.layers[0].kernel.assign(np.full((3, 12), 1e-9))
+    dead.layers[0].bias.assign(np.full(12, 0.3))  # one grey, whose variance is rounding
+    assert settling.scale(dead, batches(), 1.0) == 1.0
 
 
 def test_statistics_are_measured_one_upon_the_other():
@@ -114,15 +118,23 @@ def test_no_batch_norm_and_no_kernel():
     np.testing.assert_array_equal(plain(batches()(0)).numpy()[:, 0, 0], batches()(0))
 
 
-def test_noise_that_comes_in_at_several_places():
-    """What settling does to kernels is what louder noise does, also where noise modulates every map."""
+@pytest.mark.parametrize(
+    ("name", "precision", "shape"),
+    [*((name, "float32", (3,)) for name in GENERATORS), *(("compact", "mixed_bfloat16", s) for s in [(3,), (16, 16, 3)])],
+)
+def test_settling_is_louder_noise(name, precision, shape):
+    """What settling does to a generator is what louder noise does: wherever noise comes in, in any precision."""
     keras.utils.set_random_seed(3)
-    one = GENERATORS["compact"]((3,), (16, 16, 3), 2)
-    one.set_weights([10 * weight for weight in one.get_weights()])
-    settling.measure(one, batches())
+    keras.mixed_precision.set_global_policy(precision)
+    one = GENERATORS[name](shape, (16, 16, 3), 2)
+    keras.mixed_precision.set_global_policy("float32")
+    one.set_weights([w if w.ndim == 1 else 3 * w / np.sqrt(np.prod(w.shape[:-1])) / w.std() for w in one.get_weights()])
+    settling.measure(one, batches(shape=shape))
     before = keras.models.clone_model(one)
     before.set_weights(one.get_weights())
-    settling.settle(one, batches(), 1.1 * variation(drawn(one)))
-    times = settling.scale(before, batches(), 1.1 * variation(drawn(before)))
-    assert times > 1.01
-    np.testing.assert_allclose(drawn(one), drawn(before, times), atol=1e-4)
+    wanted = 1.2 * variation(drawn(one, shape=shape))
+    times = settling.scale(one, batches(shape=shape), wanted)
+    settling.settle(one, batches(shape=shape), wanted)
+    louder, plain = drawn(before, times, shape), drawn(before, shape=shape)
+    error, effect = np.abs(drawn(one, shape=shape) - louder).mean(), np.abs(louder - plain).mean()
+    assert error < (0.001 if precision == "float32" else 0.3) * effect and effect > 1e-4

@@ -10,7 +10,7 @@ from keras import layers
 from torch import nn
 
 from gan.errors import UsageError
-from models.layers import BatchNormalization, UpsamplingConv2D
+from models.layers import BatchNormalization, UpsamplingConv2D, source
 
 
 def images(array) -> torch.Tensor:
@@ -172,7 +172,8 @@ def translate(network: keras.Model) -> Graph:
             raise untranslatable(layer)
         parts = [*MODULES[type(layer)](layer), *ACTIVATIONS[activation]]
         modules.append((Float32 if layer.compute_dtype != network.compute_dtype else Parts)(parts))
-        places.append([place[id(given)] for given in (layer.input if isinstance(layer.input, list) else [layer.input])])
+        given = layer.input if isinstance(layer.input, list) else [layer.input]
+        places.append([place[id(source(tensor))] for tensor in given])
         place[id(layer.output)] = len(modules)
     return Graph(modules, places).to(memory_format=torch.channels_last)
 
