@@ -18,6 +18,7 @@ from functools import partial
 from pathlib import Path
 
 from gan.config import Config, parse
+from gan.doors import print_any_name
 from gan.errors import RunError, UsageError
 
 OUTPUT = Path("output")
@@ -26,6 +27,7 @@ SPREAD = 4000  # faces that tell how much faces vary
 
 def main(argv: list[str] | None = None) -> int:
     """Parses, trains, and turns errors into one message and an exit code."""
+    print_any_name()
     config, dry_run = parse(argv)
     # Until the loop has its own: as Ctrl-C, so that a half-written cache is cleared away.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

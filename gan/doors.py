@@ -1,4 +1,4 @@
-"""What the tools that take a run have in common: their first flags, and how mistakes end.
+"""What the tools have in common: how they speak, their first flags if they take a run, and how mistakes end.
 
 def main(argv=None):
     arguments = parser("generate", __doc__).parse_args(argv)
@@ -51,8 +51,15 @@ def number(kind: type, least: float, most: float) -> Callable:
     return convert
 
 
+def print_any_name() -> None:
+    """From now on what is printed may hold names of files that are no text, as Linux allows: they pass as they are."""
+    if hasattr(sys.stdout, "reconfigure"):  # a notebook's has not; and stderr takes anything
+        sys.stdout.reconfigure(errors="surrogateescape")
+
+
 def answer(name: str, work: Callable[[], None], stopped: str = "stopped.") -> int:
     """Does the work; a mistake, a failure or Ctrl-C is one line. Returns the exit code."""
+    print_any_name()
     warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
     try:
         work()

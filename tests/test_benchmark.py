@@ -38,7 +38,7 @@ def twins(torch_twin, flags):
     for network in (game.generator, game.discriminator):  # or so narrow, gradients are of the size of rounding
         network.set_weights([w if w.ndim == 1 else 5 * w for w in network.get_weights()])
     game.averaged.set_weights(game.generator.get_weights())
-    twin = torch_twin.Twin(game, loss=config.loss, noise=config.noise_distribution, precision="float32")
+    twin = torch_twin.Twin(game, loss=config.loss, noise=config.noise_distribution, precision=config.precision)
     real = np.random.default_rng(0).uniform(-1, 1, (config.images_per_iteration, 16, 16, 3)).astype(np.float32)
     noises = iter([torch_twin.images(game.draw(real[:8], part)) for part in range(3)])
     twin.draw = lambda count: next(noises)
@@ -85,6 +85,18 @@ def test_the_twin_takes_the_same_step(torch_twin, pair):
     averages = list(floats(torch_twin.translate(game.averaged).state_dict()).values())[: len(twin.averages)]
     for average, wanted, start in zip(twin.averages, averages, starts[0].values(), strict=False):
         assert (average - wanted).abs().mean() <= 0.1 * (wanted - start).abs().mean()
+
+
+def test_the_twin_in_mixed_precision(torch_twin):
+    """Where Keras puts casts between layers, too, its networks are translated: the same faces, but for rounding."""
+    game, twin, real = twins(torch_twin, ["--precision", "mixed_bfloat16"])
+    keras.mixed_precision.set_global_policy("float32")  # the next test's
+    noise = game.draw(real[:8], 0)
+    faces = twin.generator(torch_twin.images(noise)).detach().permute(0, 2, 3, 1).numpy()
+    expected = game.generator(noise, training=True).numpy()
+    assert np.abs(faces - expected).mean() < 0.1 * expected.std()
+    step = twin.train_step(torch_twin.images(real))
+    np.testing.assert_allclose(step, game.train_step(real), rtol=0.1)
 
 
 def test_a_layer_without_a_counterpart_is_named(torch_twin):

@@ -1,5 +1,7 @@
+import re
 import subprocess
 import sys
+import zipfile
 
 import keras
 import numpy as np
@@ -209,6 +211,10 @@ def test_portable_generators_open_without_this_project(tmp_path):
         computing = [layer for layer in copy.layers if not isinstance(layer, keras.layers.InputLayer)]
         assert {layer.dtype_policy.name for layer in computing} == {"float32"}
         copy.save(tmp_path / f"{name}.keras")
+        with zipfile.ZipFile(tmp_path / f"{name}.keras") as file:
+            modules = set(re.findall(r'"module": "([^"]+)"', file.read("config.json").decode()))
+        private = {module for module in modules if module.startswith("keras.src")}
+        assert "keras.layers" in modules and private <= {"keras.src.models.functional"}  # which every Keras 3 writes
         np.savez(tmp_path / f"{name}.npz", noise=noise, faces=faces)
     done = subprocess.run(
         [sys.executable, "-I", "-c", OPENS_ANYWHERE, *GENERATORS], cwd=tmp_path, capture_output=True, text=True

@@ -372,6 +372,17 @@ def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="where names of files are bytes")
+def test_a_folder_whose_name_is_no_text(faces, cache, tmp_path):
+    """Is read, and printed as it is, where the terminal wants UTF-8."""
+    odd = os.fsencode(tmp_path) + b"/\xff"
+    shutil.copytree(os.fsencode(faces), odd)
+    line = command(os.fsdecode(odd), cache, "--epochs", "1", "--dry-run")
+    strict = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(line, cwd=tmp_path, env=strict, capture_output=True)
+    assert done.returncode == 0 and b"/\xff" in done.stdout, done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [

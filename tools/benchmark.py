@@ -25,6 +25,7 @@ from statistics import median
 
 import train
 from gan import config as configuration
+from gan import doors
 from gan.errors import RunError, UsageError
 
 AHEAD = 4  # batches that data.batches may have made while others had their turn
@@ -228,6 +229,7 @@ def benchmark(flags: argparse.Namespace, config: configuration.Config) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Parses, measures, and turns errors into one message and an exit code."""
+    doors.print_any_name()
     flags, config = parse(argv)
     try:
         benchmark(flags, config)

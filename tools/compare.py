@@ -21,7 +21,7 @@ from pathlib import Path
 import train
 from data import FEWEST_HELD
 from gan import config as configuration
-from gan import machine, results, sittings, tables, variants
+from gan import doors, machine, results, sittings, tables, variants
 from gan.errors import RunError, UsageError
 from gan.runs import Run
 from gan.scores import differing
@@ -30,6 +30,7 @@ from gan.variants import Variant
 
 def main(argv: list[str] | None = None) -> int:
     """Compares, and turns errors into one message and an exit code."""
+    doors.print_any_name()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is cleared away
     try:
         return compare(parse(argv))
