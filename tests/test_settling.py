@@ -120,7 +120,10 @@ def test_no_batch_norm_and_no_kernel():
 
 @pytest.mark.parametrize(
     ("name", "precision", "shape"),
-    [*((name, "float32", (3,)) for name in GENERATORS), *(("compact", "mixed_bfloat16", s) for s in [(3,), (16, 16, 3)])],
+    [
+        *((name, "float32", (3,)) for name in GENERATORS),
+        *(("compact", "mixed_bfloat16", shape) for shape in [(3,), (16, 16, 3)]),
+    ],
 )
 def test_settling_is_louder_noise(name, precision, shape):
     """What settling does to a generator is what louder noise does: wherever noise comes in, in any precision."""
