@@ -53,8 +53,8 @@ def number(kind: type, least: float, most: float) -> Callable:
 
 def print_any_name() -> None:
     """From now on what is printed may hold names of files that are no text, as Linux allows: they pass as they are."""
-    if hasattr(sys.stdout, "reconfigure"):  # a notebook's has not; and stderr takes anything
-        sys.stdout.reconfigure(errors="surrogateescape")
+    if getattr(sys.stdout, "errors", "") == "strict" and hasattr(sys.stdout, "reconfigure"):  # a notebook's has not
+        sys.stdout.reconfigure(errors="surrogateescape")  # stderr takes anything as it is
 
 
 def answer(name: str, work: Callable[[], None], stopped: str = "stopped.") -> int:

@@ -101,7 +101,7 @@ def write(document: dict, anyway: bool = False) -> None:
         )
     write_json(path, document)
     with atomic(FOLDER / f"{document['name']}.md") as file:
-        file.write(tables.page(document).encode())
+        file.write(tables.page(document).encode("utf-8", "replace"))  # a name may be no text
 
 
 def how(document: dict) -> list[str]:

@@ -63,7 +63,9 @@ def scale(network: keras.Model, noise: Callable, real: float) -> float:
     if not (real > 0 and 1e-6 * real < before < np.inf):
         return 1.0
     guess = float(np.clip(real / before, 1 / MOST, MOST))
-    power = np.log(made(TRIED, guess) / made(TRIED)) / np.log(guess) if abs(guess - 1) > 0.001 else 1.0
+    some, louder = made(TRIED), made(TRIED, guess)
+    told = abs(guess - 1) > 0.001 and some > 0 and 0 < louder < np.inf
+    power = np.log(louder / some) / np.log(guess) if told else 1.0
     return float(np.clip((real / before) ** (1 / np.clip(power, 0.5, 2.0)), 1 / MOST, MOST))
 
 
@@ -94,7 +96,7 @@ def measure(network: keras.Model, noise: Callable) -> None:
     look = tf.function(lambda z: network(z, training=True), autograph=False)
     seen = []
     for i in range(MEASURED if norms else 0):
-        look(tf.convert_to_tensor(noise(i)))
+        look(noise(i))
         seen.append([v.numpy() for v in statistics])
     for variable, *values in zip(statistics, *seen, strict=True):
         variable.assign(np.mean(values, axis=0))

@@ -23,6 +23,15 @@ def eight():
     return np.random.default_rng(8).integers(0, 256, (8, 32, 32, 3), np.uint8)
 
 
+@pytest.fixture
+def float32_afterwards():
+    """A test may set the global precision; the next one starts in float32."""
+    import keras
+
+    yield
+    keras.mixed_precision.set_global_policy("float32")
+
+
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """A folder with output/tiny in it, a finished run of four steps on 60 drawn faces of 16 x 16; not to be changed."""

@@ -87,10 +87,9 @@ def test_the_twin_takes_the_same_step(torch_twin, pair):
         assert (average - wanted).abs().mean() <= 0.1 * (wanted - start).abs().mean()
 
 
-def test_the_twin_in_mixed_precision(torch_twin):
+def test_the_twin_in_mixed_precision(torch_twin, float32_afterwards):
     """Where Keras puts casts between layers, too, its networks are translated: the same faces, but for rounding."""
     game, twin, real = twins(torch_twin, ["--precision", "mixed_bfloat16"])
-    keras.mixed_precision.set_global_policy("float32")  # the next test's
     noise = game.draw(real[:8], 0)
     faces = twin.generator(torch_twin.images(noise)).detach().permute(0, 2, 3, 1).numpy()
     expected = game.generator(noise, training=True).numpy()

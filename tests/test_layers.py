@@ -12,12 +12,7 @@ from keras import layers
 from models import GENERATORS
 from models.layers import BatchNormalization, UpsamplingConv2D, doublings, normal, portable, vector_of
 
-
-@pytest.fixture(autouse=True)
-def float32_afterwards():
-    """A test may set the global precision; the next one starts in float32."""
-    yield
-    keras.mixed_precision.set_global_policy("float32")
+pytestmark = pytest.mark.usefixtures("float32_afterwards")
 
 
 def values(*shape, seed=0):

@@ -374,13 +374,19 @@ def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
 
 @pytest.mark.skipif(sys.platform != "linux", reason="where names of files are bytes")
 def test_a_folder_whose_name_is_no_text(faces, cache, tmp_path):
-    """Is read, and printed as it is, where the terminal wants UTF-8."""
+    """Is read, and printed as it is, where the terminal wants UTF-8; the run's generator gets its card."""
     odd = os.fsencode(tmp_path) + b"/\xff"
     shutil.copytree(os.fsencode(faces), odd)
-    line = command(os.fsdecode(odd), cache, "--epochs", "1", "--dry-run")
-    strict = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict"}
-    done = subprocess.run(line, cwd=tmp_path, env=strict, capture_output=True)
-    assert done.returncode == 0 and b"/\xff" in done.stdout, done.stderr
+    strict = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
+
+    def printed(*line):
+        done = subprocess.run(line, cwd=tmp_path, env=strict, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    assert b"found in \xff," in printed(*command(os.fsdecode(odd), cache, "--epochs", "1", "--score-every", "0"))
+    assert b"model card" in printed(sys.executable, "-m", "tools.export", "output/it", "--to", "keras")
+    assert (tmp_path / "output/it/export/README.md").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

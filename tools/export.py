@@ -56,7 +56,7 @@ def export(arguments: argparse.Namespace) -> None:
             continue
         made = making
         with atomic(folder / cards.NAME) as file:
-            file.write(card.encode())
+            file.write(card.encode("utf-8", "replace"))  # a name may be no text
         images.write_png(folder / PICTURE, picture)
         print(f"{path}: faces differ from Keras's by {difference:.0e} at most, of 2 from black to white", flush=True)
         if form == "web":

@@ -117,11 +117,6 @@ def batch_normalization(layer) -> list[nn.Module]:
     return [module]
 
 
-def upsampling(layer) -> list[nn.Module]:
-    """UpSampling2D -> Upsample."""
-    return [nn.Upsample(scale_factor=layer.size, mode=layer.interpolation)]
-
-
 def filled(module: nn.Module, layer) -> nn.Module:
     """The module with the layer's kernel, its outputs first as PyTorch has them, and its bias."""
     axes = (3, 2, 0, 1) if len(layer.kernel.shape) == 4 else (1, 0)
@@ -145,7 +140,7 @@ MODULES = {
     UpsamplingConv2D: upsampling_convolution,
     BatchNormalization: batch_normalization,
     layers.ZeroPadding2D: lambda layer: [nn.ZeroPad2d((*layer.padding[1], *layer.padding[0]))],
-    layers.UpSampling2D: upsampling,
+    layers.UpSampling2D: lambda layer: [nn.Upsample(scale_factor=layer.size, mode=layer.interpolation)],
     layers.Activation: lambda layer: [],
     layers.Add: lambda layer: [Function(torch.add)],
     layers.Multiply: lambda layer: [Function(torch.mul)],
