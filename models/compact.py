@@ -1,11 +1,11 @@
 """Our own pair: a narrow generator whose noise speaks at every size, a discriminator without batch norm.
 
 Made for many images a second, and for faces that differ: networks 32 channels wide and a discriminator of 3x3 kernels
-see far more of them in the same time than 48 and 4x4 do. Three things make up for what narrow networks
-cannot do (docs/findings.md): noise scales and shifts every map (self-modulation, arXiv:1810.01365), the picture is a
-sum of one picture a size (skips, arXiv:1912.04958, section 4.1), and a hidden layer lets the discriminator see what
-parts of a face that are far apart have to do with each other. Nearest-neighbour upsampling leaves no checkerboard; a
-discriminator without batch norm judges each face alone, so that an R1 penalty (arXiv:1801.04406) can hold it.
+see far more of them in the same time than 48 and 4x4 do. Three things make up for what narrow networks cannot do
+(docs/findings.md): noise scales and shifts every map (self-modulation, arXiv:1810.01365), the picture is a sum of one
+picture a size (skips, arXiv:1912.04958, section 4.1), and a hidden layer lets the discriminator see what parts of a
+face that are far apart have to do with each other. Nearest-neighbour upsampling leaves no checkerboard; a discriminator
+without batch norm judges each face alone, so that an R1 penalty (arXiv:1801.04406) can hold it.
 """
 
 import keras

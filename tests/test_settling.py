@@ -91,6 +91,10 @@ def test_help_has_an_end():
     dead.layers[0].kernel.assign(np.full((3, 12), 1e-5))
     dead.layers[0].bias.assign(np.full(12, 0.3))  # one grey, all but exactly
     assert settling.scale(dead, batches(), 1.0) == 1.0
+    for kernel in (np.full((3, 12), 1e-5), np.zeros((3, 12))):
+        dead.layers[0].kernel.assign(kernel)
+        settling.settle(dead, batches(), 1.0)
+        np.testing.assert_array_equal(dead.layers[0].kernel, kernel.astype(np.float32))
 
 
 def test_statistics_are_measured_one_upon_the_other():
