@@ -61,18 +61,26 @@ class DCGAN:
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
         g_optimizer.build(generator.trainable_variables)
         d_optimizer.build(discriminator.trainable_variables)
-        self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
+        with tf.device("CPU"):  # so that Python can read it at no cost
+            self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
 
-    @tf.function(autograph=False)
     def train_step(self, real):
         """Real faces (discriminator_steps * n, h, w, c) in [-1, 1] -> float32 (4,).
 
         The discriminator's loss without its penalty, the generator's loss, the discriminator's mean opinion of
-        the real faces and of the fakes made for its update.
+        the real faces and of the fakes made for its update. Whether this step has a penalty is decided here, in
+        Python: one graph for each case. A penalty within `tf.cond` meets a fault of TensorFlow's graph optimizer
+        (ArithmeticOptimizer, "tmp_var already exists") from 64 x 64 on.
         """
+        penalised = bool(self.penalty_weight) and int(self.iteration) % self.penalty_every == 0
+        return self.compiled_step(real, penalised)
+
+    @tf.function(autograph=False)
+    def compiled_step(self, real, penalised: bool):
+        """One of the two graphs of `train_step`."""
         for part, batch in enumerate(tf.split(real, self.discriminator_steps)):
             fake, trail = self.generate(self.draw(batch, part))
-            d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake)
+            d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake, penalised)
         if not self.reuse_fakes:
             fake, trail = self.generate(self.draw(batch, self.discriminator_steps))
         g_loss = self.update_generator(fake, trail)
@@ -88,7 +96,7 @@ class DCGAN:
             fake = self.generator(noise, training=True)
         return fake, trail
 
-    def update_discriminator(self, real, fake):
+    def update_discriminator(self, real, fake, penalised: bool):
         """Descends L_D(D(x), D(G(z))) + penalty in D's weights; x and G(z) pass apart, each with its own
         batch statistics, as one batch of both would tell them apart by the statistics alone.
         """
@@ -97,7 +105,9 @@ class DCGAN:
             real_logits, fake_logits = self.judge(real), self.judge(fake)
             loss = self.loss.discriminator(real_logits, fake_logits, self.label_smoothing)
             scaled = self.d_optimizer.scale_loss(loss)
-        gradients = self.add_penalty(tape.gradient(scaled, self.d_weights), real, fake)
+        gradients = tape.gradient(scaled, self.d_weights)
+        if penalised:
+            gradients = self.add_penalty(gradients, real, fake)
         self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
         return loss, real_logits, fake_logits
 
@@ -112,22 +122,16 @@ class DCGAN:
         return loss
 
     def add_penalty(self, gradients, real, fake):
-        """Adds the penalty's gradient at every `penalty_every`-th iteration, that many times over.
+        """Adds the penalty's gradient, `penalty_every` times over.
 
         Lazy regularisation, arXiv:1912.04958, section 3.1: a penalty needs no update at every step.
         """
-        if not self.penalty_weight:
-            return gradients
-
-        def added():
-            with tf.GradientTape(watch_accessed_variables=False) as tape:
-                tape.watch(self.d_weights)
-                penalty = self.penalty_weight * self.penalty_every * self.penalty(self.judge, real, fake)
-                scaled = self.d_optimizer.scale_loss(penalty)
-            extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
-            return [gradient + more for gradient, more in zip(gradients, extra, strict=True)]
-
-        return tf.cond(self.iteration % self.penalty_every == 0, added, lambda: gradients)
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.d_weights)
+            penalty = self.penalty_weight * self.penalty_every * self.penalty(self.judge, real, fake)
+            scaled = self.d_optimizer.scale_loss(penalty)
+        extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
+        return [gradient + more for gradient, more in zip(gradients, extra, strict=True)]
 
     def update_average(self, batch_size):
         """Moves the average towards the generator, batch-norm statistics included.

@@ -69,7 +69,8 @@ def play(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **opt
 
 def eagerly(game, real):
     """One training step without a graph, which small games take faster than they are traced."""
-    return DCGAN.train_step.python_function(game, real).numpy()
+    penalised = bool(game.penalty_weight) and int(game.iteration) % game.penalty_every == 0
+    return DCGAN.compiled_step.python_function(game, real, penalised).numpy()
 
 
 def faces(number, count=4):
@@ -98,7 +99,7 @@ def test_update_discriminator_changes_the_discriminator_alone():
     everything = [game.generator.variables, game.discriminator.variables, game.g_optimizer.variables]
     before = [arrays(variables) for variables in everything]
     steps = int(game.d_optimizer.iterations)
-    game.update_discriminator(faces(0), game.generate(game.draw(faces(0), 0))[0])
+    game.update_discriminator(faces(0), game.generate(game.draw(faces(0), 0))[0], penalised=True)
     g, d, g_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
     assert not any(d) and all(g_optimizer)
     changed = {v.path for v, same in zip(game.generator.variables, g, strict=True) if not same}
@@ -186,12 +187,12 @@ def test_training_is_what_it_says(name, gamma):
 
 
 def test_traced_once():
-    """Many steps, penalised and not, and many pictures of one size, make one graph each."""
+    """Many steps make two graphs, with the penalty and without it; many pictures of one size make one."""
     game = play(penalty_weight=0.1, penalty_every=3, average_half_life=10.0)
     for number in range(6):
         assert np.isfinite(game.train_step(faces(number))).all()
         game.imagine(game.fixed_noise(5))
-    assert game.train_step.experimental_get_tracing_count() == 1
+    assert game.compiled_step.experimental_get_tracing_count() == 2
     assert game.imagine.experimental_get_tracing_count() == 1
 
 
@@ -359,8 +360,8 @@ def test_discriminator_steps_use_real_faces_of_their_own(reuse_fakes):
     game = play(discriminator_steps=3, reuse_fakes=reuse_fakes)
     generate, update_discriminator, update_generator = game.generate, game.update_discriminator, game.update_generator
     game.generate = lambda noise: (noises.append(noise), generate(noise))[-1]
-    game.update_discriminator = lambda real, fake: (
-        reals.append(real), fakes.append(fake), update_discriminator(real, fake)
+    game.update_discriminator = lambda real, fake, penalised: (
+        reals.append(real), fakes.append(fake), update_discriminator(real, fake, penalised)
     )[-1]  # fmt: skip
     game.update_generator = lambda fake, trail: (learnt_from.append(fake), update_generator(fake, trail))[-1]
     eagerly(game, faces(0, 6))
