@@ -17,7 +17,8 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from gan import cache, images, progress, sources
+from gan import images, progress
+from gan.datasets import cache, sources
 from gan.errors import RunError, UsageError
 
 SIZES = range(16, 129, 4)
@@ -74,7 +75,7 @@ def load(
     cache_dir: str | os.PathLike | None = None,
     allow_bad: bool = False,
 ) -> Faces:
-    """Opens `source` (see gan/sources.py) and decodes its faces to `image_size`, once: then from the cache.
+    """Opens `source` (see gan/datasets/sources.py) and decodes its faces to `image_size`, once: then from the cache.
 
     `limit` is how many images to use, 0 = all (of the drawn avatars: 10,000); `crop` as in `images.square`.
     Raises `UsageError`, and `RunError` when more than 5% cannot be read, unless `allow_bad`.
@@ -84,10 +85,10 @@ def load(
     if limit < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
     folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
-    opened = sources.open_source(sources.Request(source, image_size, limit, seed, folder, progress.task))
+    opened = sources.open_source(sources.Request(source, image_size, limit, seed, folder, progress.track_task))
     path = folder / f"{cache.key(opened.identity, image_size, limit, crop)}.npy"
     if not cache.is_whole(path):
-        cache.build(path, opened, image_size, crop=crop, limit=limit, progress=progress.task)
+        cache.build(path, opened, image_size, crop=crop, limit=limit, progress=progress.track_task)
     pixels, report, left_out, attributes, digests = cache.read(path)
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["left_out"] | {"passed_over": len(opened.passed_over)}
@@ -157,7 +158,7 @@ def batches(
         if flip:
             mirrored = np.random.default_rng([seed, int(i), 1]).random(batch_size) < 0.5
             batch[mirrored] = batch[mirrored, :, ::-1]
-        return images.to_unit(batch.astype(np.float32))  # all in NumPy: TensorFlow's `where` takes a core for 3 ms
+        return images.to_float(batch.astype(np.float32))  # all in NumPy: TensorFlow's `where` takes a core for 3 ms
 
     def batch(i):
         made = tf.numpy_function(pixels, [i], tf.float32, stateful=False)

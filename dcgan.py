@@ -24,7 +24,7 @@ class DCGAN:
     """Two networks, their optimizers, and how they are trained against each other.
 
     Every random number is a pure function of (seed, iteration), so that a stopped game goes on exactly.
-    `average_half_life` is in images; 0 means no average: `averaged` is then the generator itself. `reuse_fakes`: the
+    `ema_half_life` is in images; 0 means no average: `averaged` is then the generator itself. `reuse_fakes`: the
     generator learns from the fakes that the discriminator just saw, which saves drawing others (a quarter of a step).
     """
 
@@ -43,7 +43,7 @@ class DCGAN:
         label_smoothing: float = 0.0,
         discriminator_steps: int = 1,
         reuse_fakes: bool = False,
-        average_half_life: float = 0.0,
+        ema_half_life: float = 0.0,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
@@ -52,10 +52,10 @@ class DCGAN:
         self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         self.label_smoothing = label_smoothing
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
-        self.average_half_life = average_half_life
+        self.ema_half_life = ema_half_life
         self.seed = seed
         self.averaged = self.shown = generator
-        if average_half_life:
+        if ema_half_life:
             self.averaged, self.shown = keras.models.clone_model(generator), keras.models.clone_model(generator)
             for clone in (self.averaged, self.shown):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
@@ -139,11 +139,11 @@ class DCGAN:
         The half-life is the given one, and at most a twentieth of the images seen, so that a short run has an
         average that has forgotten its start. Ramp-up: arXiv:2006.06676, appendix.
         """
-        if not self.average_half_life:
+        if not self.ema_half_life:
             return
         size = tf.cast(batch_size, tf.float32)
         seen = size * tf.cast(self.iteration + 1, tf.float32)
-        decay = 0.5 ** (size / tf.minimum(self.average_half_life, seen / 20))
+        decay = 0.5 ** (size / tf.minimum(self.ema_half_life, seen / 20))
         for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
             average.assign(decay * average + (1 - decay) * weight)
 
@@ -170,7 +170,7 @@ class DCGAN:
 
         `noise(i)` is the i-th batch of a noise of its own.
         """
-        if self.average_half_life:
+        if self.ema_half_life:
             self.shown.set_weights(self.averaged.get_weights())
             settle(self.shown, lambda i: self.fixed_noise(100, stream=-4 - i))
 
@@ -184,7 +184,7 @@ class DCGAN:
         parts = {
             "generator": self.generator.variables,
             "discriminator": self.discriminator.variables,
-            "averaged": self.averaged.variables if self.average_half_life else [],
+            "averaged": self.averaged.variables if self.ema_half_life else [],
             "g_optimizer": self.g_optimizer.variables,
             "d_optimizer": self.d_optimizer.variables,
         }

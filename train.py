@@ -6,7 +6,7 @@
     python train.py --recipe udacity-128 --data celeba
     python train.py --help
 
-Everything lands in output/<run>/ (see gan/runs.py). To resume, run the same command again.
+Everything lands in output/<run>/ (see gan/runs/run_directory.py). To resume, run the same command again.
 """
 
 import dataclasses
@@ -17,8 +17,8 @@ import warnings
 from functools import partial
 from pathlib import Path
 
-from gan.config import Config, parse
-from gan.doors import print_any_name
+from gan.cli import allow_undecodable_names
+from gan.config import Config, parse_arguments
 from gan.errors import RunError, UsageError
 
 OUTPUT = Path("output")
@@ -27,8 +27,8 @@ SPREAD = 4000  # faces that tell how much faces vary
 
 def main(argv: list[str] | None = None) -> int:
     """Parses, trains, and turns errors into one message and an exit code."""
-    print_any_name()
-    config, dry_run = parse(argv)
+    allow_undecodable_names()
+    config, dry_run = parse_arguments(argv)
     # Until the loop has its own: as Ctrl-C, so that a half-written cache is cleared away.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     warnings.showwarning = lambda message, *_: print(f"train.py: warning: {message}", file=sys.stderr)
@@ -52,20 +52,20 @@ def train(config: Config, dry_run: bool = False) -> int:
     faces = load(config)
     from gan import devices  # after the data: a path that is not there need not wait for TensorFlow
 
-    device, precision = devices.prepare(config.precision)
+    device, precision = devices.setup_devices(config.precision)
 
     import data
-    from gan import settling
-    from gan.progress import Pace
-    from gan.runs import Run
-    from gan.session import Session
+    from gan.progress import RunLength
+    from gan.runs.run_directory import Run
+    from gan.training import ema
+    from gan.training.trainer import Trainer
 
     config = dataclasses.replace(config, precision=precision)
     rows, held = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
     game = build(config)
     run = Run(OUTPUT / config.name)
-    pace = Pace(config.iterations(len(rows)), config.minutes)
+    pace = RunLength(config.iterations(len(rows)), config.minutes)
     print(*header(config, game, len(rows), len(held), pace, device, run.folder), sep="\n", flush=True)
     if dry_run:
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
@@ -73,14 +73,14 @@ def train(config: Config, dry_run: bool = False) -> int:
     batches = partial(
         data.batches, faces.images, config.images_per_iteration, rows=rows, seed=config.seed, flip=config.flip
     )
-    with run.locked():
+    with run.lock():
         run.claim({**dataclasses.asdict(config), "faces": faces.title})
-        run.describe_data(faces.report | {"held_out": len(held)}, faces.left_out)
+        run.write_data_report(faces.report | {"held_out": len(held)}, faces.left_out)
         judge = build_judge(config, game, faces, rows, held)
         if config.patience and not judge.able(pace.limit or math.inf):
-            print(f"--patience {config.patience} never stops this run. {judge.in_words(0, pace.limit)}", flush=True)
-        spread = settling.spread(judge.train.some(SPREAD).pixels(), config.flip)
-        return Session(config, game, run, lambda start: batches(start=start), pace, judge, spread).play()
+            print(f"--patience {config.patience} never stops this run. {judge.description(0, pace.limit)}", flush=True)
+        spread = ema.dataset_variance(judge.train.subsample(SPREAD).load(), config.flip)
+        return Trainer(config, game, run, lambda start: batches(start=start), pace, judge, spread).play()
 
 
 def load(config: Config):
@@ -95,20 +95,20 @@ def load(config: Config):
 
 def load_again(run, cache_dir: Path | str = ""):
     """The faces that a run was trained on; raises UsageError, with what to type, where they are gone or others."""
-    from gan.sources import BUILT_IN
+    from gan.datasets.sources import BUILT_IN
 
-    config = run.config()
+    config = run.load_config()
     if config.data not in BUILT_IN and not Path(config.data).expanduser().exists():
         raise UsageError(
             f"{run.folder} was trained on {config.data}, which is not there."
-            f" Put it back, or tell the run where it is now: {run.command(data='WHERE')}"
+            f" Put it back, or tell the run where it is now: {run.resume_command(data='WHERE')}"
         )
     try:
         faces = load(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))
     except (UsageError, RunError) as error:
         told = str(error).removeprefix(f"--data {config.data}: ")
         raise type(error)(f"{run.folder} was trained on {config.data}: {told}") from error
-    if (known := run.faces()) and faces.digest not in known:
+    if (known := run.trained_on()) and faces.digest not in known:
         raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other faces now.")
     return faces
 
@@ -118,9 +118,9 @@ def build(config: Config):
     import keras
 
     from dcgan import DCGAN, NOISES
-    from gan.losses import LOSSES
-    from gan.optimizers import adam
-    from gan.penalties import PENALTIES
+    from gan.training.losses import LOSSES
+    from gan.training.optimizers import adam
+    from gan.training.regularizers import REGULARIZERS
     from models import DISCRIMINATORS, GENERATORS
 
     keras.utils.set_random_seed(config.seed)
@@ -134,14 +134,14 @@ def build(config: Config):
         g_optimizer=adam(config.generator_learning_rate, *config.generator_betas, scaled=scaled),
         d_optimizer=adam(config.discriminator_learning_rate, *config.discriminator_betas, scaled=scaled),
         loss=LOSSES[config.loss],
-        penalty=PENALTIES[config.penalty],
+        penalty=REGULARIZERS[config.penalty],
         noise=NOISES[config.noise_distribution],
         penalty_weight=0.0 if config.penalty == "none" else config.penalty_weight,
         penalty_every=config.penalty_every,
         label_smoothing=config.label_smoothing,
         discriminator_steps=config.discriminator_steps,
         reuse_fakes=config.reuse_fakes,
-        average_half_life=config.average_half_life,
+        ema_half_life=config.ema_half_life,
         seed=config.seed,
     )
 
@@ -151,16 +151,16 @@ def build_judge(config: Config, game, faces, rows, held):
     import numpy as np
 
     from gan.images import to_uint8
-    from gan.judge import Judge
-    from gan.scores import Real
+    from gan.metrics.evaluation import ImageSubset
+    from gan.training.validation import Validator
 
     def make(count: int):
         noise = game.fixed_noise(count, stream=-2)
         return np.concatenate([to_uint8(game.imagine(noise[i : i + 64])) for i in range(0, count, 64)])
 
-    return Judge(
-        Real(faces.images, held),
-        Real(faces.images, rows),
+    return Validator(
+        ImageSubset(faces.images, held),
+        ImageSubset(faces.images, rows),
         make,
         samples=config.score_samples,
         forced=config.score_every > 0,
@@ -168,7 +168,7 @@ def build_judge(config: Config, game, faces, rows, held):
         photographs=not faces.attributes,
         flip=config.flip,
         how={
-            "weights": "averaged" if config.average_half_life else "raw",
+            "weights": "averaged" if config.ema_half_life else "raw",
             "size": config.image_size,
             "crop": faces.report["crop"],
             "seed": config.seed,

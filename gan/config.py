@@ -61,7 +61,7 @@ class Config:
     discriminator_learning_rate: float = option(5e-4, "Adam's step size for the discriminator", least=0.0)
     generator_betas: tuple = option((0.0, 0.999), "Adam's two decays for the generator", least=0.0, most=0.9999)
     discriminator_betas: tuple = option((0.0, 0.999), "Adam's two decays for the discriminator", least=0.0, most=0.9999)
-    average_half_life: float = option(
+    ema_half_life: float = option(
         20_000.0,
         "half-life, in images, of the generator's moving average (EMA), which makes the pictures (0: none)",
         least=0.0,
@@ -97,7 +97,7 @@ class Config:
         fields = {field.name: kinds.get(kind := field.metadata["kind"], kind) for field in dataclasses.fields(cls)}
         if not fields.keys() & saved.keys():
             raise ValueError("it has none of a run's settings")
-        known = {name: value for name, value in {**BEFORE, **saved}.items() if name in fields}
+        known = {name: value for name, value in {**LEGACY_DEFAULTS, **saved}.items() if name in fields}
         for name, value in known.items():
             if not isinstance(value, fields[name]):
                 raise ValueError(f"{name} is {value!r}"[:200])
@@ -125,7 +125,7 @@ class Config:
         return self.batch_size * self.discriminator_steps
 
 
-def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
+def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     """Defaults, overridden by the recipe, overridden by flags; and whether this is a dry run.
 
     Exits with 2, as argparse does, where a flag or its value is not one of those that `--help` shows.
@@ -144,18 +144,18 @@ def parse(argv: list[str] | None = None) -> tuple[Config, bool]:
     return config, dry_run
 
 
-def departures(config: Config) -> dict:
+def overrides(config: Config) -> dict:
     """The settings of a configuration that are not as its recipe has them."""
     usual = {**dataclasses.asdict(Config()), **RECIPES.get(config.recipe, {}), "recipe": config.recipe}
     return {name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]}
 
 
-def command(config: Config) -> str:
+def format_command(config: Config) -> str:
     """The command line that gives a configuration: its recipe and what departs from that, quoted for a shell."""
     if config.recipe not in RECIPES:  # an older version's
         config = dataclasses.replace(config, recipe="default", run=config.name)
     words = [] if config.recipe == "default" else ["--recipe", config.recipe]
-    for name, value in departures(config).items():
+    for name, value in overrides(config).items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
@@ -229,11 +229,11 @@ def limited(kind, field: dataclasses.Field):
 
 
 # What may differ between a run and the command that goes on with it: its length, its looks, and where things lie.
-FREE = {
+MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience",
     "allow_bad", "cache_dir", "run", "recipe", "data",
 }  # fmt: skip
-BEFORE = {"holdout": 0.0, "reuse_fakes": False}  # what every run was like before there was the setting
+LEGACY_DEFAULTS = {"holdout": 0.0, "reuse_fakes": False}  # what every run was like before there was the setting
 
 
 def differences(saved: dict, config: dict) -> list[str]:
@@ -241,9 +241,9 @@ def differences(saved: dict, config: dict) -> list[str]:
 
     A setting that the older one does not know had the value that is the default now, but for those in `BEFORE`.
     """
-    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | BEFORE
+    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | LEGACY_DEFAULTS
     saved, config = {**defaults, **saved}, {**defaults, **config}
-    both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in FREE]
+    both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in MUTABLE]
     digests = (str(one.get("faces")).rpartition("(")[2] for one in (saved, config))
     moved = len(set(digests)) == 1  # the same faces are the same wherever they lie
     other = [found for found in both if found[1] != found[2] and not (moved and found[0] == "faces")]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 
 @contextlib.contextmanager
-def quietly() -> Iterator[None]:
+def silence_tensorflow() -> Iterator[None]:
     """Keeps TensorFlow's C++ remarks off the screen, from its import on, unless TF_CPP_MIN_LOG_LEVEL is set.
 
     Some are written before its logger reads that setting, so standard error is closed to it meanwhile; Python's
@@ -28,12 +28,12 @@ def quietly() -> Iterator[None]:
         os.close(nowhere)
 
 
-def prepare(precision: str) -> tuple[str, str]:
+def setup_devices(precision: str) -> tuple[str, str]:
     """Readies the devices; returns what they are, in words, and the precision with `auto` decided.
 
     A GPU's memory is taken as it is needed. Must come before any other use of TensorFlow.
     """
-    with quietly():
+    with silence_tensorflow():
         import tensorflow as tf  # here, since the import is what is noisy
 
         gpus = tf.config.list_physical_devices("GPU")
@@ -58,7 +58,7 @@ def has_bfloat16_cpu(cpuinfo: str = "/proc/cpuinfo") -> bool:
     """Whether this CPU multiplies bfloat16 matrices (Intel AMX).
 
     AVX-512's bfloat16 dot product alone (flag avx512_bf16) does not pay: a step took 1.4 to 1.5 times as
-    long as in float32 on a machine that has it (tools/benchmark.py --precision mixed_bfloat16).
+    long as in float32 on a machine that has it (benchmarks/speed.py --precision mixed_bfloat16).
     """
     try:
         return "amx_bf16" in Path(cpuinfo).read_text()

@@ -14,7 +14,7 @@ from gan.errors import UsageError
 
 
 @contextlib.contextmanager
-def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
+def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """Opens a binary file that appears at `path` only if the block ends well.
 
     The bytes reach the disk before the name does (fsync, then rename, then fsync of the folder), so that a
@@ -39,7 +39,7 @@ def atomic(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 def write_json(path: Path, content: dict) -> None:
     """Writes a dictionary, indented."""
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
@@ -48,14 +48,14 @@ def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict 
     try:
         found = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
-        raise damaged(path) from None
+        raise damaged_file_error(path) from None
     parts = found if kind is list and isinstance(found, list) else [found]
     if not isinstance(found, kind) or not all(isinstance(one, dict) and set(names) <= set(one) for one in parts):
-        raise damaged(path)
+        raise damaged_file_error(path)
     return found
 
 
-def damaged(path: Path) -> UsageError:
+def damaged_file_error(path: Path) -> UsageError:
     """What to say of a file that is no longer as it was written."""
     return UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
 
@@ -68,7 +68,7 @@ def read_csv(path: Path, columns: int) -> list[list[str]]:
     try:
         lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
     except UnicodeDecodeError:
-        raise damaged(path) from None
+        raise damaged_file_error(path) from None
     return [row for row in lines if len(row) == columns and row[0].isdecimal()]
 
 
@@ -76,7 +76,7 @@ def write_csv(path: Path, rows: list) -> None:
     """Writes rows, the header first."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 

@@ -17,7 +17,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from gan import files
 
-SMALLEST = 8
+MIN_SIDE = 8
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # Named one by one because Pillow also knows formats that run other programs (EPS calls Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -26,18 +26,18 @@ FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
-class Unreadable(Exception):
+class UnreadableImage(Exception):
     """An image cannot be used; the message is the reason, in a few plain words."""
 
 
-class Info(NamedTuple):
+class ImageInfo(NamedTuple):
     """How an image was stored: Pillow's name of its mode, and (width, height) as a viewer shows it."""
 
     mode: str
     size: tuple[int, int]
 
 
-def to_unit(images):
+def to_float(images):
     """0..255 -> [-1, 1]: plain arithmetic, for arrays and for float tensors alike."""
     return images / 127.5 - 1
 
@@ -47,7 +47,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read(file: bytes | str | os.PathLike) -> tuple[Image.Image, Info, bytes]:
+def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo, bytes]:
     """The image in a file or in its bytes, upright, RGB, transparency on white; how it was stored; the bytes.
 
     Raises `Unreadable`.
@@ -55,10 +55,10 @@ def read(file: bytes | str | os.PathLike) -> tuple[Image.Image, Info, bytes]:
     try:
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
         return *_decode(io.BytesIO(content)), content
-    except Unreadable:
+    except UnreadableImage:
         raise
     except Exception as error:  # decoders answer bad bytes with nearly every kind of exception
-        raise Unreadable(_reason(error)) from error
+        raise UnreadableImage(_reason(error)) from error
 
 
 def from_array(pixels: np.ndarray) -> Image.Image:
@@ -68,7 +68,7 @@ def from_array(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(pixels[..., 0] if grey else pixels).convert("RGB")
 
 
-def square(image: Image.Image, crop: int = 0) -> Image.Image:
+def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
     """The centre `crop` x `crop` of an image. 0 is the largest square, or the face of a CelebA photograph.
 
     Raises `Unreadable` when the image is smaller than `crop`.
@@ -76,24 +76,24 @@ def square(image: Image.Image, crop: int = 0) -> Image.Image:
     width, height = image.size
     side = crop or (CELEBA_CROP if image.size == CELEBA_SIZE else min(image.size))
     if side > min(image.size):
-        raise Unreadable(f"{width}x{height} is smaller than the crop of {side}")
+        raise UnreadableImage(f"{width}x{height} is smaller than the crop of {side}")
     left, top = (width - side) // 2, (height - side) // 2
     return image.crop((left, top, left + side, top + side))
 
 
-def crop_in_words(crop: int, sizes: Container[str]) -> str:
+def describe_crop(crop: int, sizes: Container[str]) -> str:
     """What `square` cuts out of images of these sizes ("178x218"), for a person."""
     if crop:
         return f"centre {crop}x{crop}"
     return "centre square (108x108 of 178x218)" if "178x218" in sizes else "centre square"
 
 
-def resize(image: Image.Image, size: int) -> Image.Image:
+def resize_image(image: Image.Image, size: int) -> Image.Image:
     """`size` x `size` pixels, bilinear over the whole area that a pixel covers: shrinking leaves no jags."""
     return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
-def resize_exact(images: np.ndarray, size: int) -> np.ndarray:
+def resize_for_network(images: np.ndarray, size: int) -> np.ndarray:
     """uint8 (n, h, w, 3) -> float32 (n, size, size, 3) in 0..255, not rounded: for the networks that judge images.
 
     Bicubic over the whole area that a pixel covers, each channel apart as floats. arXiv:2104.11222, "clean".
@@ -107,7 +107,7 @@ def resize_exact(images: np.ndarray, size: int) -> np.ndarray:
     return np.clip(resized, 0, 255, out=resized)
 
 
-def grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, scale: int = 1) -> np.ndarray:
+def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, scale: int = 1) -> np.ndarray:
     """uint8 (n, h, w, 3) -> one picture (H, W, 3), row by row, nearly square unless `columns` is given.
 
     Each pixel becomes `scale` x `scale`; between the tiles lie `gap` white pixels; missing tiles are white.
@@ -122,7 +122,7 @@ def grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, scale:
     return sheet[: len(sheet) - gap, : sheet.shape[1] - gap]
 
 
-def ungrid(
+def split_grid(
     picture: np.ndarray, size: int, count: int, columns: int | None = None, *, gap: int = 2, scale: int = 1
 ) -> np.ndarray:
     """The `count` images (n, size, size, 3) that `grid` laid out with the same columns, gap and scale."""
@@ -135,30 +135,30 @@ def ungrid(
     return tiles[:count, : size * scale : scale, : size * scale : scale]
 
 
-def enlargement(size: int) -> int:
+def display_scale(size: int) -> int:
     """How many pixels a face's pixel takes a side, in a grid."""
     return max(1, math.ceil(48 / size))
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
     """Saves uint8 (h, w, 3) as a PNG that is whole or absent."""
-    with files.atomic(path) as file:
+    with files.atomic_write(path) as file:
         Image.fromarray(image).save(file, "PNG")
 
 
 def read_png(path: str | os.PathLike) -> np.ndarray:
     """A PNG -> uint8 (h, w, 3). Raises `Unreadable`."""
-    return np.asarray(read(path)[0])
+    return np.asarray(read_image(path)[0])
 
 
-def _decode(stream) -> tuple[Image.Image, Info]:
+def _decode(stream) -> tuple[Image.Image, ImageInfo]:
     if not stream.read(1):
-        raise Unreadable("empty file")
+        raise UnreadableImage("empty file")
     stream.seek(0)
     with Image.open(stream, formats=FORMATS) as image:
         _require_size(*image.size)
         upright = ImageOps.exif_transpose(image)
-        return _rgb(upright), Info(image.mode, upright.size)
+        return _rgb(upright), ImageInfo(image.mode, upright.size)
 
 
 def _rgb(image: Image.Image) -> Image.Image:
@@ -179,8 +179,8 @@ def _grey(values: np.ndarray) -> Image.Image:
 
 
 def _require_size(width: int, height: int) -> None:
-    if min(width, height) < SMALLEST:
-        raise Unreadable(f"{width}x{height} is too small; {SMALLEST} pixels is the least")
+    if min(width, height) < MIN_SIDE:
+        raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the least")
 
 
 def _reason(error: Exception) -> str:

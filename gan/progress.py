@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY = 15.0  # seconds from one plain line to the next
-MARKS = 20  # moments of a run at which something is due, unless asked otherwise
+MILESTONES = 20  # moments of a run at which something is due, unless asked otherwise
 
 
-class Pace:
+class RunLength:
     """How far a run is: in iterations, or in seconds of training where `minutes` is not 0."""
 
     def __init__(self, total: int, minutes: float = 0.0):
@@ -24,23 +24,23 @@ class Pace:
         return seconds / self.limit if self.limit else iteration / self.total
 
 
-class Marks:
+class Milestones:
     """The moments at which something is due: every `every` iterations, or, for 0, twenty times a run."""
 
-    def __init__(self, pace: Pace, every: int, share: float):
-        self.pace, self.last = pace, int(MARKS * share)
-        self.every = every or (0 if pace.limit else max(1, pace.total // MARKS))
+    def __init__(self, pace: RunLength, every: int, share: float):
+        self.pace, self.last = pace, int(MILESTONES * share)
+        self.every = every or (0 if pace.limit else max(1, pace.total // MILESTONES))
 
     def reached(self, iteration: int, seconds: float) -> bool:
         """Whether this iteration is such a moment; to be asked once after each."""
         if self.every:
             return iteration % self.every == 0
-        before, self.last = self.last, int(MARKS * self.pace.share(iteration, seconds))
+        before, self.last = self.last, int(MILESTONES * self.pace.share(iteration, seconds))
         return self.last > before
 
 
 @contextlib.contextmanager
-def line(total: float, done: float, unit: str = "") -> Iterator[Callable]:
+def show_progress(total: float, done: float, unit: str = "") -> Iterator[Callable]:
     """Yields show(done, text), to be called as often as one likes; `unit` is of `done` and `total`."""
     console = Console()
     with terminal(console, total, done, unit) if console.is_terminal else plain(total, done, unit) as show:
@@ -78,7 +78,7 @@ def plain(total: float, first: float, unit: str = "") -> Iterator[Callable]:
 
 
 @contextlib.contextmanager
-def task(title: str) -> Iterator[Callable[[int, int], None]]:
+def track_task(title: str) -> Iterator[Callable[[int, int], None]]:
     """Yields tick(done, total) and shows how far a long task is: a bar on a terminal, else a line every quarter."""
     bar = Progress(transient=True)
     if not bar.console.is_terminal:

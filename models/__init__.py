@@ -4,10 +4,10 @@ Every generator takes noise of both kinds, a vector (size,) or an image (h, w, c
 multiple of 4, and gives faces in [-1, 1]; every discriminator gives one logit a face, high for real.
 """
 
-from models import compact, conv, conv_dense, dense, upsample
+from models import conv, conv_dense, dense, self_modulated, upsample
 
 GENERATORS = {
-    "compact": compact.generator,
+    "compact": self_modulated.generator,
     "conv": conv.generator,
     "conv-2x2": conv.generator_from_2x2,
     "upsample": upsample.generator,
@@ -16,7 +16,7 @@ GENERATORS = {
 }
 
 DISCRIMINATORS = {
-    "compact": compact.discriminator,
+    "compact": self_modulated.discriminator,
     "conv": conv.discriminator,
     "upsample": upsample.discriminator,
     "dense": dense.discriminator,

@@ -7,7 +7,7 @@ their figure 1. PyTorch's batch-norm momentum 0.1 is Keras's 0.9.
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, doublings, normal, vector_of
+from models.layers import BatchNormalization, doublings, flatten_noise, normal
 
 
 def up(filters: int) -> list:
@@ -50,7 +50,7 @@ def generator(noise_shape, image_shape, width=64):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape),
+            *flatten_noise(noise_shape),
             layers.Dense(start * start * widths[0], kernel_initializer=normal()),
             layers.Reshape((start, start, widths[0])),  # 4 x 4 x 4w
             *(layer for filters in widths[1:] for layer in up(filters)),  # 8 x 8 x 2w, 16 x 16 x w
@@ -70,7 +70,7 @@ def generator_from_2x2(noise_shape, image_shape, width=64):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape),
+            *flatten_noise(noise_shape),
             layers.Dense(start * start * 4 * widths[0], kernel_initializer=normal()),
             layers.Reshape((start, start, 4 * widths[0])),  # 2 x 2 x 16w
             *(layer for filters in widths for layer in up(filters)),  # 4 x 4 x 4w, 8 x 8 x 2w, 16 x 16 x w

@@ -9,7 +9,7 @@ import math
 import keras
 from keras import layers
 
-from models.dense import hidden, verdict
+from models.dense import classifier_head, hidden
 from models.layers import BatchNormalization, UpsamplingConv2D
 
 
@@ -49,7 +49,7 @@ def discriminator(image_shape, width=64):
             layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
             layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
             layers.Flatten(),  # 50,176
-            *verdict(width),  # 512, 256, 1
+            *classifier_head(width),  # 512, 256, 1
         ],
         name="discriminator",
     )

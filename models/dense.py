@@ -38,13 +38,13 @@ def discriminator(image_shape, width=64):
         [
             keras.Input(image_shape),
             layers.Flatten(),  # 2352
-            *verdict(width),  # 512, 256, 1
+            *classifier_head(width),  # 512, 256, 1
         ],
         name="discriminator",
     )
 
 
-def verdict(width: int) -> list:
+def classifier_head(width: int) -> list:
     """(n, inputs) -> logits (n, 1)."""
     return [
         layers.Dense(8 * width),  # 512

@@ -88,7 +88,7 @@ class UpsamplingConv2D(layers.Conv2D):
         return (batch, 2 * height, 2 * width, self.filters)
 
 
-def vector_of(noise_shape: tuple[int, ...]) -> list:
+def flatten_noise(noise_shape: tuple[int, ...]) -> list:
     """Layers that bring noise of any shape to a vector, so that one generator serves both kinds.
 
     A vector needs none. Of an image (h, w, c), each patch becomes 8 numbers: 32 x 32 x 3 -> 4 x 4 x 8 -> 128. They
@@ -102,23 +102,23 @@ def vector_of(noise_shape: tuple[int, ...]) -> list:
     return [project, layers.Flatten()]
 
 
-def source(tensor):
+def uncast(tensor):
     """The output of a layer, or the input of a network, that a symbolic tensor is a cast of, or is itself.
 
     Where a layer computes in another precision, Keras puts a cast before it that is no layer.
     """
     maker = tensor._keras_history.operation
-    return tensor if isinstance(maker, layers.Layer) else source(maker.input)
+    return tensor if isinstance(maker, layers.Layer) else uncast(maker.input)
 
 
-def portable(model: keras.Model) -> keras.Model:
+def to_stock_keras(model: keras.Model) -> keras.Model:
     """The same network in float32 out of Keras's own layers alone, so that its file opens without this project."""
-    copy = keras.models.clone_model(model, clone_function=plain)
+    copy = keras.models.clone_model(model, clone_function=to_stock_layer)
     copy.set_weights(model.get_weights())
     return copy
 
 
-def plain(layer: keras.Operation) -> layers.Layer:
+def to_stock_layer(layer: keras.Operation) -> layers.Layer:
     """Keras's own layer, or two of them in a row, that computes what `layer` does with the same weights."""
     if not isinstance(layer, layers.Layer):
         return layers.Identity(dtype="float32")  # a cast, of which there is nothing left to do

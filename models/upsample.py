@@ -7,7 +7,7 @@ the activation, and after the dropout; momentum 0.8 and Keras's epsilon, Glorot 
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, UpsamplingConv2D, doublings, vector_of
+from models.layers import BatchNormalization, UpsamplingConv2D, doublings, flatten_noise
 
 
 def generator(noise_shape, image_shape, width=64):
@@ -17,7 +17,7 @@ def generator(noise_shape, image_shape, width=64):
     return keras.Sequential(
         [
             keras.Input(noise_shape),  # z
-            *vector_of(noise_shape),
+            *flatten_noise(noise_shape),
             layers.Dense(start * start * widths[0], activation="relu"),
             layers.Reshape((start, start, widths[0])),  # 7 x 7 x 2w
             BatchNormalization(momentum=0.8),

@@ -6,11 +6,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers import THREADS
 from PIL import Image
 
-# Two tests run at a time, a core each: small operations on two threads mostly wait. What test_train types
-# has all of them.
-THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 os.environ.update(THREADS)
 
 BESIDE = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
@@ -60,21 +58,21 @@ def tiny(finished, tmp_path, monkeypatch):
 @pytest.fixture
 def opened(monkeypatch):
     """Networks that are there at once: features are 48 means of pixels, less 110; a face is all that is not black."""
-    from gan import judge  # brings TensorFlow, which other tests do without
-    from gan.features import Network
+    from gan.metrics.feature_extractors import FeatureExtractor
+    from gan.training import validation  # brings TensorFlow, which other tests do without
 
     calls = []
-    network = Network("means", "abc", 4, True, lambda images: images.reshape(len(images), -1) - 110)
-    monkeypatch.setattr(judge, "offline", lambda: ["quick", "fine"])
-    monkeypatch.setattr(judge, "open_network", lambda name: calls.append(name) or network)
-    monkeypatch.setattr(judge, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
+    network = FeatureExtractor("means", "abc", 4, True, lambda images: images.reshape(len(images), -1) - 110)
+    monkeypatch.setattr(validation, "offline", lambda: ["quick", "fine"])
+    monkeypatch.setattr(validation, "open_network", lambda name: calls.append(name) or network)
+    monkeypatch.setattr(validation, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
     return calls
 
 
 @pytest.fixture
 def short_search(monkeypatch):
     """The face of a photograph is looked for among few, in two steps."""
-    from gan import projection
+    from gan.generation import projection
 
     for name, value in {"CANDIDATES": 100, "STARTS": 2, "STEPS": (0, 2)}.items():
         monkeypatch.setattr(projection, name, value)
@@ -83,7 +81,7 @@ def short_search(monkeypatch):
 @pytest.fixture
 def no_charts(monkeypatch):
     """Charts take longer than all else where the game is small."""
-    monkeypatch.setattr("gan.plots.chart", lambda *given: None)
+    monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *given: None)
 
 
 @pytest.fixture(scope="session")

@@ -7,9 +7,9 @@ import shlex
 import pytest
 
 from dcgan import NOISES
-from gan.config import FREE, GROUPS, RECIPES, Config, command, differences, parse
-from gan.losses import LOSSES
-from gan.penalties import PENALTIES
+from gan.config import GROUPS, MUTABLE, RECIPES, Config, differences, format_command, parse_arguments
+from gan.training.losses import LOSSES
+from gan.training.regularizers import REGULARIZERS
 from models import DISCRIMINATORS, GENERATORS
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -18,7 +18,7 @@ FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 def refusal(capsys, *line):
     """What a command line that is refused with exit code 2 is told."""
     with pytest.raises(SystemExit) as stop:
-        parse(list(line))
+        parse_arguments(list(line))
     assert stop.value.code == 2
     printed = capsys.readouterr()
     assert printed.out == ""
@@ -27,13 +27,13 @@ def refusal(capsys, *line):
 
 def test_no_flags_give_the_defaults():
     """An empty command line is Config()."""
-    assert parse([]) == (Config(), False)
+    assert parse_arguments([]) == (Config(), False)
 
 
 def test_a_flag_goes_before_the_recipe_before_the_default():
     """In either order on the line; what neither mentions keeps its default."""
     for line in (["--recipe", "udacity-32-128", "--width", "7"], ["--width", "7", "--recipe", "udacity-32-128"]):
-        config, _ = parse(line)
+        config, _ = parse_arguments(line)
         assert config.width == 7  # the recipe's is 128
         assert (config.discriminator_width, config.noise_size, config.epochs) == (32, 128, 40)  # the recipe's
         assert (config.loss, config.seed, config.recipe) == (Config.loss, Config.seed, "udacity-32-128")
@@ -42,15 +42,15 @@ def test_a_flag_goes_before_the_recipe_before_the_default():
 def test_a_flag_may_restate_the_default_against_a_recipe():
     """A typed flag counts even where its value is the default's, booleans too."""
     line = ["--recipe", "udacity-64", "--width", str(Config.width), "--flip", "--steps-per-epoch", "1"]
-    config, _ = parse(line)
+    config, _ = parse_arguments(line)
     assert (config.width, config.flip, config.steps_per_epoch) == (Config.width, True, 1)
-    assert parse(["--no-flip"])[0].flip is False
+    assert parse_arguments(["--no-flip"])[0].flip is False
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes(recipe):
     """Each gives a Config of known fields and allowed values: typed out in full as flags, it is the same again."""
-    config, dry_run = parse(["--recipe", recipe, "--dry-run"])
+    config, dry_run = parse_arguments(["--recipe", recipe, "--dry-run"])
     assert dry_run and config.recipe == recipe
     line = ["--recipe", "default"]
     for name, value in RECIPES[recipe].items():
@@ -59,7 +59,7 @@ def test_recipes(recipe):
             line += [flag if value else flag.replace("--", "--no-", 1)]
         else:
             line += [flag, *(map(str, value) if isinstance(value, tuple) else [str(value)])]
-    typed, _ = parse(line)
+    typed, _ = parse_arguments(line)
     assert dataclasses.replace(typed, recipe=recipe) == config
 
 
@@ -78,12 +78,12 @@ def test_recipes_are_those_of_their_sources():
     }
     assert {"default", *expected} == set(RECIPES)
     for recipe, (batch, epochs, rate, betas) in expected.items():
-        config, _ = parse(["--recipe", recipe])
+        config, _ = parse_arguments(["--recipe", recipe])
         assert (config.batch_size, config.epochs) == (batch, epochs), recipe
         assert config.generator_learning_rate == config.discriminator_learning_rate == rate, recipe
         assert config.generator_betas == config.discriminator_betas == betas, recipe
         assert (config.loss, config.penalty, config.label_smoothing) == ("cross-entropy", "none", 0.0), recipe
-        assert (config.flip, config.average_half_life, config.discriminator_steps) == (False, 0.0, 1), recipe
+        assert (config.flip, config.ema_half_life, config.discriminator_steps) == (False, 0.0, 1), recipe
         udacity = recipe.startswith("udacity")
         assert config.noise_distribution == ("uniform" if udacity else "normal"), recipe
         assert config.steps_per_epoch == ("all" if udacity else 1), recipe
@@ -107,7 +107,7 @@ def test_every_flag_reaches_its_field(name):
         words = ["--{}", value]
     elif field.default is False:
         words, value = ["--{}"], True
-    config, _ = parse([word.format(name.replace("_", "-")) for word in words])
+    config, _ = parse_arguments([word.format(name.replace("_", "-")) for word in words])
     assert getattr(config, name) == value != field.default and type(getattr(config, name)) is type(value)
     if name != "recipe":
         assert dataclasses.replace(config, **{name: field.default}) == Config()
@@ -116,7 +116,7 @@ def test_every_flag_reaches_its_field(name):
 def test_help_shows_every_flag(capsys):
     """--help exits with 0 and has each field's flag, meaning and default, under its group's title."""
     with pytest.raises(SystemExit) as stop:
-        parse(["--help"])
+        parse_arguments(["--help"])
     assert stop.value.code == 0
     text = capsys.readouterr().out
     words = " ".join(text.split())
@@ -191,12 +191,12 @@ def test_values_that_cannot_work(capsys, line):
 def test_choices_are_the_tables_keys():
     """What --help offers is what there is: config.py cannot import the tables, so it repeats their keys."""
     tables = {
-        "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": PENALTIES,
+        "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": REGULARIZERS,
         "noise_distribution": NOISES,
     }  # fmt: skip
     for name, table in tables.items():
         assert set(FIELDS[name].metadata["choices"]) == set(table), name
-    assert Config.penalty in PENALTIES and Config.loss in LOSSES
+    assert Config.penalty in REGULARIZERS and Config.loss in LOSSES
 
 
 @pytest.mark.parametrize(
@@ -236,7 +236,7 @@ NAMED = ["--noise", "vector", "--generator", "compact", "--image-size", "32"]
 )
 def test_names(line, name):
     """A run's folder says what it is, the data only where they are not the built-in ones."""
-    assert parse(line)[0].name == name
+    assert parse_arguments(line)[0].name == name
 
 
 def test_a_config_is_json_and_frozen():
@@ -252,7 +252,9 @@ def test_a_config_is_json_and_frozen():
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_config_comes_back_from_its_file(recipe):
     """Through config.json and Config.of it is the same, lists being tuples again; what it does not know is left out."""
-    config, _ = parse(["--recipe", recipe, "--holdout", "0.25", "--minutes", "1.5", "--generator-betas", "0.1", "0.2"])
+    config, _ = parse_arguments(
+        ["--recipe", recipe, "--holdout", "0.25", "--minutes", "1.5", "--generator-betas", "0.1", "0.2"]
+    )
     saved = json.loads(json.dumps({**dataclasses.asdict(config), "faces": "60 of faces (abc)"}))
     assert Config.of(saved) == config
     assert dataclasses.asdict(Config.of(saved)) == dataclasses.asdict(config)
@@ -274,7 +276,7 @@ def test_an_old_run_goes_on_as_it_was():
     """Against the defaults it differs in these two settings, told by their flags, and in none when both are typed."""
 
     def now(*line):
-        return json.loads(json.dumps(dataclasses.asdict(parse(list(line))[0])))
+        return json.loads(json.dumps(dataclasses.asdict(parse_arguments(list(line))[0])))
 
     assert differences(old(), now()) == [
         "reuse-fakes: False there, True here",
@@ -292,11 +294,11 @@ def test_differences():
         f"noise-size: 101 there, {Config.noise_size} here",
         f"loss: least-squares there, {Config.loss} here",
     ]
-    assert differences({**here, **dict.fromkeys(FREE, "other")}, here) == []
+    assert differences({**here, **dict.fromkeys(MUTABLE, "other")}, here) == []
     assert differences({}, {"width": 3}) == ["width: 32 there, 3 here"]
     assert differences({"width": 3}, {}) == ["width: 3 there, 32 here"]
     assert differences({**here, "data_key": "j"}, here) == ["data-key: j there, k here"]
-    assert set(FIELDS) >= FREE
+    assert set(FIELDS) >= MUTABLE
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -311,21 +313,21 @@ def test_differences():
 )
 def test_a_command_gives_its_configuration(recipe, line):
     """Typed again, it is the same, whatever a shell makes of its signs."""
-    config, _ = parse(["--recipe", recipe, *line])
-    program, script, *words = shlex.split(command(config))
+    config, _ = parse_arguments(["--recipe", recipe, *line])
+    program, script, *words = shlex.split(format_command(config))
     assert (program, script) == ("python", "train.py")
-    assert parse(words) == (config, False)
+    assert parse_arguments(words) == (config, False)
 
 
 def test_a_command_is_short():
     """The recipe, and only what departs from it."""
-    assert command(Config()) == "python train.py"
-    assert command(parse(["--recipe", "udacity-64"])[0]) == "python train.py --recipe udacity-64"
-    config, _ = parse(["--recipe", "udacity-64", "--width", "32", "--flip", "--data", "my faces"])
-    assert command(config) == "python train.py --recipe udacity-64 --data 'my faces' --flip --width 32"
+    assert format_command(Config()) == "python train.py"
+    assert format_command(parse_arguments(["--recipe", "udacity-64"])[0]) == "python train.py --recipe udacity-64"
+    config, _ = parse_arguments(["--recipe", "udacity-64", "--width", "32", "--flip", "--data", "my faces"])
+    assert format_command(config) == "python train.py --recipe udacity-64 --data 'my faces' --flip --width 32"
 
 
 def test_a_command_of_a_recipe_that_is_gone():
     """All of it in flags, into the same folder."""
     config = dataclasses.replace(Config(), recipe="older", width=7)
-    assert command(config) == "python train.py --width 7 --run older-vector-compact-32"
+    assert format_command(config) == "python train.py --width 7 --run older-vector-compact-32"

@@ -18,7 +18,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 import data
-from gan import cache, images
+from gan import images
+from gan.datasets import cache
 from gan.errors import RunError, UsageError
 
 
@@ -91,7 +92,7 @@ def test_second_load_decodes_nothing(tmp_path, load, monkeypatch):
     folder = save_faces(tmp_path / "faces", 30)
     (folder / "bad.png").write_bytes(b"x")
     first = load(str(folder), 16)
-    monkeypatch.setattr(images, "read", None)
+    monkeypatch.setattr(images, "read_image", None)
     second = load(str(folder), 16)
     assert isinstance(second.images, np.memmap)
     assert not second.images.flags.writeable
@@ -114,9 +115,9 @@ def test_changes_make_other_caches(tmp_path, load):
 def test_attributes_come_back(load, monkeypatch, eight):
     """The drawn faces keep their attributes in the cache; the second time nothing is drawn."""
     drawn = {"hair": [f"colour {i}" for i in range(8)]}
-    monkeypatch.setattr("gan.avatars.draw", lambda count, size, seed, progress: (eight[:count], drawn))
+    monkeypatch.setattr("gan.datasets.avatars.draw", lambda count, size, seed, progress: (eight[:count], drawn))
     load("avatars", 32, limit=8)
-    monkeypatch.setattr("gan.avatars.draw", None)
+    monkeypatch.setattr("gan.datasets.avatars.draw", None)
     faces = load("avatars", 32, limit=8)
     assert faces.attributes == drawn
     np.testing.assert_array_equal(faces.images, eight)
@@ -132,12 +133,12 @@ def test_interrupted_build_leaves_nothing(tmp_path, load, monkeypatch, error):
             raise error
         return real_read(file)
 
-    real_read = images.read
-    monkeypatch.setattr(images, "read", interrupted)
+    real_read = images.read_image
+    monkeypatch.setattr(images, "read_image", interrupted)
     with pytest.raises(error):
         load(str(folder), 16)
     assert os.listdir(tmp_path / "cache") == []
-    monkeypatch.setattr(images, "read", real_read)
+    monkeypatch.setattr(images, "read_image", real_read)
     assert len(load(str(folder), 16).images) == 200
 
 
@@ -304,7 +305,7 @@ def taken(dataset, count):
 def test_batches_are_the_images_in_order(eight, batch_size):
     """Batches are the rows that `order` names, in [-1, 1]; they may be larger than all there is."""
     rows = data.order(2, 0, 4 * batch_size, 8).reshape(4, batch_size)
-    expected = images.to_unit(eight[rows].astype(np.float32))
+    expected = images.to_float(eight[rows].astype(np.float32))
     np.testing.assert_array_equal(taken(data.batches(eight, batch_size, seed=2), 4), expected)
 
 
@@ -407,13 +408,13 @@ def test_split_of_ten_thousand(holdout):
 
 def test_split_of_avatars(load, monkeypatch):
     """A drawn face is on the same side at every size, as many as are drawn: a tenth of 10,000, and of the first 300."""
-    from gan import avatars
+    from gan.datasets import avatars
 
     def draw(count, size, seed, progress):  # the attributes alone; the drawings take seconds
         faces = [avatars.sample(seed, i) for i in range(count)]
         return np.zeros((count, size, size, 3), np.uint8), {name: [face[name] for face in faces] for name in faces[0]}
 
-    monkeypatch.setattr("gan.avatars.draw", draw)
+    monkeypatch.setattr("gan.datasets.avatars.draw", draw)
     all_held = load("avatars", 16).split(0.1)[1]
     assert 900 <= len(all_held) <= 1100
     small, large = (load("avatars", size, limit=300).split(0.1)[1] for size in (16, 20))
@@ -471,7 +472,7 @@ def test_batches_of_some_rows(eight):
     """Only the rows that are named come, each once a pass."""
     rows = np.array([1, 2, 6])
     found = taken(data.batches(eight, 3, rows=rows, seed=2), 4)
-    wanted = images.to_unit(eight[rows].astype(np.float32))
+    wanted = images.to_float(eight[rows].astype(np.float32))
     for batch in found:
         assert sorted(face.tobytes() for face in batch) == sorted(face.tobytes() for face in wanted)
 

@@ -5,11 +5,11 @@ import tensorflow as tf
 from keras import layers
 
 from dcgan import DCGAN, NOISES
-from gan.losses import LOSSES, Loss
-from gan.optimizers import adam
-from gan.penalties import PENALTIES
+from gan.training.losses import LOSSES, Loss
+from gan.training.optimizers import adam
+from gan.training.regularizers import REGULARIZERS
 from models import DISCRIMINATORS, GENERATORS
-from models.layers import BatchNormalization, portable
+from models.layers import BatchNormalization, to_stock_keras
 
 SIDE = 16
 # Two players without an aim: every gradient is 0.
@@ -60,7 +60,7 @@ def play(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **opt
         "g_optimizer": adam(2e-3, 0.5, 0.999, scaled=scaled),
         "d_optimizer": adam(4e-3, 0.5, 0.999, scaled=scaled),
         "loss": LOSSES["cross-entropy"],
-        "penalty": PENALTIES["r1"],
+        "penalty": REGULARIZERS["r1"],
         "noise": NOISES["normal"],
         "seed": 5,
     }
@@ -170,11 +170,11 @@ def test_training_is_what_it_says(name, gamma):
         model.set_weights([w if w.ndim == 1 else 10 * w for w in model.get_weights()])
     options = {"gamma": gamma, "every": 2, "smoothing": 0.1, "seed": 7}
     reals = [faces(i) for i in range(5)]
-    expected = portable(generator), portable(discriminator)
+    expected = to_stock_keras(generator), to_stock_keras(discriminator)
     history, average = written_out(*expected, reals, **options)
     game = play(
         generator, discriminator, penalty_weight=gamma, penalty_every=2, label_smoothing=0.1,
-        average_half_life=10.0, seed=7,
+        ema_half_life=10.0, seed=7,
     )  # fmt: skip
     np.testing.assert_allclose([game.train_step(real) for real in reals], history, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip((generator, discriminator), expected, strict=True):
@@ -188,7 +188,7 @@ def test_training_is_what_it_says(name, gamma):
 
 def test_traced_once():
     """Many steps make two graphs, with the penalty and without it; many pictures of one size make one."""
-    game = play(penalty_weight=0.1, penalty_every=3, average_half_life=10.0)
+    game = play(penalty_weight=0.1, penalty_every=3, ema_half_life=10.0)
     for number in range(6):
         assert np.isfinite(game.train_step(faces(number))).all()
         game.imagine(game.fixed_noise(5))
@@ -208,7 +208,7 @@ def test_without_a_half_life_the_average_is_the_generator():
 
 def test_pictures_are_the_averages():
     """`imagine` shows the average at rest, not the generator, and leaves its statistics as they are."""
-    game = play(average_half_life=8.0)
+    game = play(ema_half_life=8.0)
     for weight in game.generator.weights:
         weight.assign(weight + 1)
     noise, before = game.fixed_noise(2), arrays(game.averaged.weights)
@@ -220,7 +220,7 @@ def test_pictures_are_the_averages():
 
 def test_pictures_are_settled():
     """What is drawn with is settled, on noise of its own; the average itself is not, so that it goes on as it was."""
-    game = play(average_half_life=8.0)
+    game = play(ema_half_life=8.0)
     before, noises = arrays(game.averaged.weights), []
 
     def settle(network, noise):
@@ -240,7 +240,7 @@ def test_pictures_are_settled():
 
 def test_average_starts_as_a_copy():
     """The average has the generator's first weights, in variables of its own."""
-    game = play(average_half_life=8.0)
+    game = play(ema_half_life=8.0)
     assert all(equal(arrays(game.generator.weights), game.averaged.weights))
     assert not {id(weight) for weight in game.averaged.weights} & {id(weight) for weight in game.generator.weights}
 
@@ -256,7 +256,7 @@ def test_average_starts_as_a_copy():
 )
 def test_average_by_hand(iteration, decay):
     """Batches of 4 at a half-life of 8 images: from 0 towards 1 by 1 - decay, batch-norm statistics too."""
-    game = play(average_half_life=8.0)
+    game = play(ema_half_life=8.0)
     for weight, average in zip(game.generator.weights, game.averaged.weights, strict=True):
         weight.assign(tf.ones_like(weight))
         average.assign(tf.zeros_like(average))
@@ -308,7 +308,7 @@ def test_noise_takes_the_generators_shape():
 
 def test_what_projects_noise_never_trains():
     """The kernel that makes an image of noise a vector stays as it was drawn; all else in the generator moves."""
-    game = play(GENERATORS["compact"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], average_half_life=10.0)
+    game = play(GENERATORS["compact"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], ema_half_life=10.0)
     before = [weight.numpy() for weight in game.generator.weights]
     for seed in range(2):
         game.train_step(faces(seed))
@@ -393,7 +393,7 @@ def test_mixed_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
     generator = GENERATORS["compact"]((3,), (SIDE, SIDE, 3), 2)
     discriminator = DISCRIMINATORS["compact"]((SIDE, SIDE, 3), 2)
-    game = play(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, average_half_life=10.0)
+    game = play(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, ema_half_life=10.0)
     assert generator.layers[-1].compute_dtype == discriminator.layers[-1].compute_dtype == "float32"
     assert discriminator.layers[1].compute_dtype == policy.removeprefix("mixed_")
     before = arrays([*generator.trainable_variables, *discriminator.trainable_variables])
@@ -426,7 +426,7 @@ def test_float16_trains_as_float32_does():
 
 def test_state_is_all_that_a_game_needs_to_go_on():
     """Four steps are bitwise two steps and two more in a new game that takes over the first one's state."""
-    options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "average_half_life": 10.0}
+    options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "ema_half_life": 10.0}
     whole, stopped = play(**options), play(**options)
     for number in range(4):
         eagerly(whole, faces(number))

@@ -48,7 +48,7 @@ def test_auto_precision_on_a_cpu(monkeypatch, native, expected):
     """`auto` follows the hardware; the device is told in words."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda: native)
-    assert devices.prepare("auto") == (f"CPU ({os.cpu_count()} cores)", expected)
+    assert devices.setup_devices("auto") == (f"CPU ({os.cpu_count()} cores)", expected)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
@@ -57,7 +57,7 @@ def test_a_named_precision_stands(monkeypatch, precision):
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     for native in (True, False):
         monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda native=native: native)
-        assert devices.prepare(precision)[1] == precision
+        assert devices.setup_devices(precision)[1] == precision
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((8, 6), "mixed_bfloat16"), ((7, 5), "float32")])
@@ -70,7 +70,7 @@ def test_a_gpu_goes_before_the_cpu(monkeypatch, capability, expected):
     details = {"device_name": "Some GPU", "compute_capability": capability}
     monkeypatch.setattr(experimental, "get_device_details", lambda gpu: details)
     monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda: capability < (8, 0))
-    assert devices.prepare("auto") == ("GPU (Some GPU)", expected)
+    assert devices.setup_devices("auto") == ("GPU (Some GPU)", expected)
     assert grown == [("gpu 0", True), ("gpu 1", True)]
 
 

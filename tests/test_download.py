@@ -1,53 +1,10 @@
 """Downloads, from a server in this very process."""
 
-import contextlib
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-
 import pytest
+from helpers import BODY, serving
 
 from gan.download import fetch
 from gan.errors import RunError
-
-BODY = bytes(range(256)) * 10_000  # more than one block
-
-
-@contextlib.contextmanager
-def serving(body=BODY, *, ranges=True, cut=0, shift=0):
-    """Serves `body` at the yielded address; the list beside it fills with the Range of each request.
-
-    Without `ranges` they are ignored; `cut` bytes are missing at the end; `shift` is a wrong start.
-    """
-    asked = []
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            asked.append(self.headers["Range"])
-            start = int(asked[-1][6:-1]) if asked[-1] and ranges else 0
-            if start >= len(body):
-                self.send_response(416)
-                self.send_header("Content-Range", f"bytes */{len(body)}")
-                self.end_headers()
-                return
-            self.send_response(206 if start else 200)
-            if start:
-                self.send_header("Content-Range", f"bytes {start + shift}-{len(body) - 1}/{len(body)}")
-            self.send_header("Content-Length", str(len(body) - start))
-            self.end_headers()
-            self.wfile.write(body[start : len(body) - cut])
-
-        def log_message(self, *_):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/faces.zip", asked
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @pytest.fixture(autouse=True)

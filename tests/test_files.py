@@ -6,13 +6,13 @@ import os
 import pytest
 
 from gan.errors import UsageError
-from gan.files import atomic, read_csv, read_json, write_json
+from gan.files import atomic_write, read_csv, read_json, write_json
 
 
 def test_appears_at_the_end_only(tmp_path):
     """The name is not there while the file is being written, and holds all of it afterwards."""
     path = tmp_path / "new folder" / "a.bin"
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write(b"whole")
         file.flush()
         assert not path.exists()
@@ -25,7 +25,7 @@ def test_failure_keeps_the_old_file(tmp_path, error):
     """A block that raises leaves the old bytes and no temporary file."""
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
-    with pytest.raises(error), atomic(path) as file:
+    with pytest.raises(error), atomic_write(path) as file:
         file.write(b"new")
         raise error
     assert path.read_bytes() == b"old"
@@ -37,7 +37,7 @@ def test_permissions_follow_the_umask(tmp_path):
     """The file is as readable as one that `open` makes, not private as temporary files are."""
     old = os.umask(0o027)
     try:
-        with atomic(tmp_path / "a.bin"):
+        with atomic_write(tmp_path / "a.bin"):
             pass
     finally:
         os.umask(old)

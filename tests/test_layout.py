@@ -17,46 +17,94 @@ LONGEST = 250
 # gan.errors and gan.files, which are about nothing in particular.
 EVERYBODY = {"gan.errors", "gan.files"}
 ALLOWED = {
-    "data": {"gan.cache", "gan.images", "gan.progress", "gan.sources"},
-    "models": {"models.compact", "models.conv", "models.conv_dense", "models.dense", "models.upsample"},
-    "models.compact": {"models.layers"},
+    "data": {"gan.datasets.cache", "gan.images", "gan.progress", "gan.datasets.sources"},
+    "models": {"models.self_modulated", "models.conv", "models.conv_dense", "models.dense", "models.upsample"},
+    "models.self_modulated": {"models.layers"},
     "models.conv": {"models.layers"},
     "models.conv_dense": {"models.dense", "models.layers"},
     "models.dense": {"models.layers"},
     "models.upsample": {"models.layers"},
-    "gan.alike": {"gan.scores"},
-    "gan.arrays": {"gan.images"},
-    "gan.attributes": {"gan.avatars", "gan.checkpoints", "gan.images"},
-    "gan.cache": {"gan.images"},
-    "gan.cards": {"gan.generators", "gan.runs", "gan.scores"},
+    "gan.comparison.comparability": {"gan.metrics.evaluation"},
+    "gan.datasets.arrays": {"gan.images"},
+    "gan.metrics.avatar_classifier": {"gan.datasets.avatars", "gan.runs.checkpoints", "gan.images"},
+    "gan.datasets.cache": {"gan.images"},
+    "gan.export.model_card": {"gan.generation.generator", "gan.runs.run_directory", "gan.metrics.evaluation"},
     "gan.config": {"gan.recipes"},
-    "gan.gallery": {"gan.config", "gan.side_by_side", "gan.summary"},
-    "gan.inception": {"gan.download"},
-    "gan.exports": {"gan.generators", "gan.web"},
-    "gan.features": {"gan.images", "gan.inception"},
-    "gan.generators": {
-        *("gan.checkpoints", "gan.config", "gan.devices", "gan.images", "gan.noise", "gan.runs"),
-        *("gan.settling", "models.layers"),
+    "gan.gallery.page": {"gan.config", "gan.metrics.report", "gan.gallery.run_summary"},
+    "gan.metrics.inception": {"gan.download"},
+    "gan.export.formats": {"gan.generation.generator", "gan.export.web_demo"},
+    "gan.metrics.feature_extractors": {"gan.images", "gan.metrics.inception"},
+    "gan.generation.generator": {
+        *(
+            "gan.runs.checkpoints",
+            "gan.config",
+            "gan.devices",
+            "gan.images",
+            "gan.generation.noise",
+            "gan.runs.run_directory",
+        ),
+        *("gan.training.ema", "models.layers"),
     },
-    "gan.judge": {"gan.features", "gan.health", "gan.memorisation", "gan.metrics", "gan.scores"},
-    "gan.memorisation": {"gan.metrics"},
-    "gan.scores": {"gan.attributes", "gan.features", "gan.memorisation", "gan.metrics"},
-    "gan.settling": {"gan.images", "models.layers"},
-    "gan.side_by_side": {"gan.runs", "gan.scores"},
-    "gan.plots": {"gan.metrics"},
-    "gan.projection": {"gan.features", "gan.generators", "gan.images", "gan.noise"},
-    "gan.results": {"gan.alike", "gan.runs", "gan.scores", "gan.sittings", "gan.tables"},
-    "gan.runs": {"gan.config", "gan.images"},
-    "gan.sittings": {"gan.checkpoints", "gan.machine", "gan.runs", "gan.scores"},
-    "gan.summary": {"gan.checkpoints", "gan.config", "gan.metrics", "gan.runs", "gan.scores", "gan.side_by_side"},
-    "gan.tables": {"gan.alike", "gan.runs", "gan.scores"},
-    "gan.web": {"gan.generators"},
-    "gan.variants": {"gan.config", "gan.recipes"},
-    "gan.session": {
-        *("gan.checkpoints", "gan.config", "gan.gallery", "gan.health", "gan.images", "gan.plots"),
-        *("gan.progress", "gan.runs", "gan.settling", "models.layers"),
+    "gan.training.validation": {
+        "gan.metrics.feature_extractors",
+        "gan.training.diagnostics",
+        "gan.metrics.memorization",
+        "gan.metrics.distances",
+        "gan.metrics.evaluation",
     },
-    "gan.sources": {"gan.arrays", "gan.avatars", "gan.download", "gan.images"},
+    "gan.metrics.memorization": {"gan.metrics.distances"},
+    "gan.metrics.evaluation": {
+        "gan.metrics.avatar_classifier",
+        "gan.metrics.feature_extractors",
+        "gan.metrics.memorization",
+        "gan.metrics.distances",
+    },
+    "gan.training.ema": {"gan.images", "models.layers"},
+    "gan.metrics.report": {"gan.runs.run_directory", "gan.metrics.evaluation"},
+    "gan.training.loss_chart": {"gan.metrics.distances"},
+    "gan.generation.projection": {
+        "gan.metrics.feature_extractors",
+        "gan.generation.generator",
+        "gan.images",
+        "gan.generation.noise",
+    },
+    "gan.comparison.results": {
+        "gan.comparison.comparability",
+        "gan.runs.run_directory",
+        "gan.metrics.evaluation",
+        "gan.comparison.runner",
+        "gan.comparison.markdown",
+    },
+    "gan.runs.run_directory": {"gan.config", "gan.images"},
+    "gan.comparison.runner": {
+        "gan.runs.checkpoints",
+        "gan.comparison.hardware",
+        "gan.runs.run_directory",
+        "gan.metrics.evaluation",
+    },
+    "gan.gallery.run_summary": {
+        "gan.runs.checkpoints",
+        "gan.config",
+        "gan.metrics.distances",
+        "gan.runs.run_directory",
+        "gan.metrics.evaluation",
+        "gan.metrics.report",
+    },
+    "gan.comparison.markdown": {"gan.comparison.comparability", "gan.runs.run_directory", "gan.metrics.evaluation"},
+    "gan.export.web_demo": {"gan.generation.generator"},
+    "gan.comparison.variants": {"gan.config", "gan.recipes"},
+    "gan.training.trainer": {
+        *(
+            "gan.runs.checkpoints",
+            "gan.config",
+            "gan.gallery.page",
+            "gan.training.diagnostics",
+            "gan.images",
+            "gan.training.loss_chart",
+        ),
+        *("gan.progress", "gan.runs.run_directory", "gan.training.ema", "models.layers"),
+    },
+    "gan.datasets.sources": {"gan.datasets.arrays", "gan.datasets.avatars", "gan.download", "gan.images"},
 }
 DOORS = ("train", "tools.")  # what a person runs
 
@@ -100,10 +148,10 @@ def test_every_arrow_is_used():
         assert targets <= imports(path), name
 
 
-@pytest.mark.parametrize("path", ["train.py", "gan/config.py", "gan/doors.py", "gan/errors.py"])
+@pytest.mark.parametrize("path", ["train.py", "gan/config.py", "gan/cli.py", "gan/errors.py"])
 def test_help_is_instant(path):
     """What --help needs imports nothing large at its top: the standard library, NumPy, and its like."""
-    ours = {"gan.config", "gan.doors", "gan.recipes", "gan.errors"}
+    ours = {"gan.config", "gan.cli", "gan.recipes", "gan.errors"}
     quick = {*ours, "numpy", "collections.abc", *sys.stdlib_module_names}
     assert imports(path, everywhere=False) <= quick
 

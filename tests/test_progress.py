@@ -8,7 +8,7 @@ from gan import progress
 
 def marks(pace, every=0, seconds_each=1.0, start=0, end=None):
     """The iterations at which something is due, of a sitting from `start` to the end, or to `end`."""
-    found = progress.Marks(pace, every, pace.share(start, start * seconds_each))
+    found = progress.Milestones(pace, every, pace.share(start, start * seconds_each))
     reached, i = [], start
     while pace.share(i, i * seconds_each) < 1 and i != end:
         i += 1
@@ -19,7 +19,7 @@ def marks(pace, every=0, seconds_each=1.0, start=0, end=None):
 
 def test_pace():
     """Half of 40 iterations, or half of two minutes, whatever the other number says; either may be passed."""
-    by_steps, by_clock = progress.Pace(40), progress.Pace(40, 2.0)
+    by_steps, by_clock = progress.RunLength(40), progress.RunLength(40, 2.0)
     assert (by_steps.share(20, 1e9), by_steps.limit, by_steps.unit) == (0.5, 0, "")
     assert (by_clock.share(10**9, 60.0), by_clock.limit, by_clock.unit) == (0.5, 120.0, " s")
     assert by_steps.share(50, 0) == 1.25 and by_clock.share(0, 0.0) == 0
@@ -27,20 +27,20 @@ def test_pace():
 
 def test_marks_by_iteration():
     """Every so many as asked; else a twentieth of the run, rounded down, and every one of a run of fewer than 20."""
-    assert marks(progress.Pace(10), 3) == [3, 6, 9]
-    assert marks(progress.Pace(2000)) == list(range(100, 2001, 100))
-    assert marks(progress.Pace(47)) == list(range(2, 47, 2))
-    assert marks(progress.Pace(3)) == [1, 2, 3]
+    assert marks(progress.RunLength(10), 3) == [3, 6, 9]
+    assert marks(progress.RunLength(2000)) == list(range(100, 2001, 100))
+    assert marks(progress.RunLength(47)) == list(range(2, 47, 2))
+    assert marks(progress.RunLength(3)) == [1, 2, 3]
 
 
 def test_marks_by_the_clock():
     """Twenty in two minutes, one each six seconds, the last at the end; iterations too slow for that have one each."""
-    assert marks(progress.Pace(1, 2.0)) == list(range(6, 121, 6))
-    assert marks(progress.Pace(1, 2.0), seconds_each=30.0) == [1, 2, 3, 4]
-    assert marks(progress.Pace(1, 2.0), every=50) == [50, 100]
+    assert marks(progress.RunLength(1, 2.0)) == list(range(6, 121, 6))
+    assert marks(progress.RunLength(1, 2.0), seconds_each=30.0) == [1, 2, 3, 4]
+    assert marks(progress.RunLength(1, 2.0), every=50) == [50, 100]
 
 
-@pytest.mark.parametrize("pace", [progress.Pace(100), progress.Pace(1, 2.0)])
+@pytest.mark.parametrize("pace", [progress.RunLength(100), progress.RunLength(1, 2.0)])
 @pytest.mark.parametrize("stop", [5, 6, 7, 60])
 def test_marks_go_on(pace, stop):
     """Two sittings have the marks of one, wherever the first ended: none twice, none forgotten."""
@@ -79,7 +79,7 @@ def test_plain_lines(clock, capsys):
 
 def test_plain_lines_of_a_run_by_the_clock(clock, capsys):
     """Seconds done and to do, with their unit."""
-    with progress.line(7200.0, 3600.0, " s") as show:
+    with progress.show_progress(7200.0, 3600.0, " s") as show:
         clock.now = 120.0
         show(3620.4, "text")
     assert capsys.readouterr().out == "3,620/7,200 s  text  left 58:29\n"  # 20.4 s in 20, 3,579.6 to go
@@ -112,7 +112,7 @@ def test_line_chooses(monkeypatch, clock, capsys, terminal):
     screen = io.StringIO()
     made = Console(file=screen, force_terminal=terminal, width=100, _environ={})
     monkeypatch.setattr(progress, "Console", lambda: made)
-    with progress.line(10, 0) as show:
+    with progress.show_progress(10, 0) as show:
         show(10, "done")
     assert ("\x1b[" in screen.getvalue()) is terminal
     assert capsys.readouterr().out == ("" if terminal else "10/10  done  left 0:00\n")

@@ -12,20 +12,21 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from conftest import THREADS
+from helpers import THREADS
 from PIL import Image
 
 import data
 import train
-from gan import avatars, images
-from gan.metrics import latest_best
-from gan.runs import Run
+from gan import images
+from gan.datasets import avatars
+from gan.metrics.distances import select_best
+from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).parent.parent
 # Everything that has a state of its own: dropout, batch norm, both Adams, the average, the penalty, the flips.
 SMALL = [
     *("--recipe", "keras-gan-upsample", "--width", "4", "--discriminator-width", "4", "--image-size", "16"),
-    *("--penalty", "r1", "--penalty-every", "3", "--average-half-life", "40", "--flip", "--batch-size", "7"),
+    *("--penalty", "r1", "--penalty-every", "3", "--ema-half-life", "40", "--flip", "--batch-size", "7"),
     *("--precision", "float32", "--holdout", "0.4", "--run", "it"),
 ]
 SCORED = ("--score-every", "3", "--score-samples", "64")
@@ -131,15 +132,15 @@ def test_a_run_leaves_all_it_promises(whole):
 
 def test_the_best_generator_is_kept(whole):
     """best.json tells which of the four scores of 64 samples was the best, and against how many unseen faces."""
-    scores = Run(whole / "output/it").scores()
+    scores = Run(whole / "output/it").read_scores()
     assert [(row["iteration"], row["samples"]) for row in scores] == [(3, 64), (6, 64), (9, 64), (12, 64)]
     told = json.loads((whole / "output/it/best.json").read_text())
     protocol = told.pop("protocol")
-    best = latest_best([row["kid"] for row in scores], [row["error"] for row in scores])
+    best = select_best([row["kid"] for row in scores], [row["error"] for row in scores])
     assert told == scores[best] and told["face_rate"] is not None
     assert list(protocol["network"]) == ["onet"] and 2 <= protocol["reference"]["faces"] < 45
-    assert Run(whole / "output/it").generator() == (whole / "output/it/best.keras", told["iteration"])
-    assert Run(whole / "output/it").generator(best=False) == (whole / "output/it/generator.keras", 12)
+    assert Run(whole / "output/it").find_generator() == (whole / "output/it/best.keras", told["iteration"])
+    assert Run(whole / "output/it").find_generator(best=False) == (whole / "output/it/generator.keras", 12)
 
 
 def test_samples_hold_every_picture(whole):
@@ -149,7 +150,7 @@ def test_samples_hold_every_picture(whole):
         assert file["iterations"].tolist() == [0, 3, 6, 9, 12]
         faces = file["images"]
     assert faces.shape == (5, 64, 16, 16, 3) and faces.dtype == np.uint8
-    np.testing.assert_array_equal(images.grid(faces[-1], scale=3), images.read_png(folder / "000012.png"))
+    np.testing.assert_array_equal(images.make_grid(faces[-1], scale=3), images.read_png(folder / "000012.png"))
 
 
 def test_the_generator_is_kerass_own(whole):
@@ -243,7 +244,7 @@ def test_a_longer_command_goes_on_to_the_bit(whole, stopped, tmp_path):
     assert_same(whole, tmp_path, 12)
     for name, clock in [("metrics.csv", ("seconds", "cost")), ("health.csv", ())]:
         assert table(whole, name, *clock) == table(tmp_path, name, *clock)
-    assert Run(whole / "output/it").best() == Run(tmp_path / "output/it").best()
+    assert Run(whole / "output/it").best_iteration() == Run(tmp_path / "output/it").best_iteration()
 
 
 def test_a_damaged_checkpoint_falls_back(whole, stopped, tmp_path):
@@ -322,7 +323,7 @@ def test_faces_held_out_never_train(faces, cache, tmp_path, monkeypatch):
         assert len(session.judge.held) + len(session.judge.train) == 60
         return 0
 
-    monkeypatch.setattr("gan.session.Session.play", play)
+    monkeypatch.setattr("gan.training.trainer.Session.play", play)
     assert train.main(command(faces, cache, "--epochs", "12")[2:]) == 0
     loaded = data.load(str(faces), 16, cache_dir=cache)
     rows, held = ({loaded.images[i].tobytes() for i in side} for side in loaded.split(0.4))
@@ -332,7 +333,7 @@ def test_faces_held_out_never_train(faces, cache, tmp_path, monkeypatch):
 def test_two_at_once_are_refused(faces, cache, whole, monkeypatch, capsys):
     """A second process in a run's folder: exit 2, and the first is left in peace."""
     monkeypatch.chdir(whole)
-    with Run(whole / "output/it").locked():
+    with Run(whole / "output/it").lock():
         assert train.main(command(faces, cache, "--epochs", "12")[2:]) == 2
     assert "Another process is training" in capsys.readouterr().err
 
@@ -357,7 +358,7 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
 def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, more, said):
     """Where nothing is scored there is nothing to be patient about, and that is said at the start."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gan.session.Session.play", lambda session: 0)
+    monkeypatch.setattr("gan.training.trainer.Session.play", lambda session: 0)
     assert train.main(command(faces, cache, "--patience", "3", *more)[2:]) == 0
     printed = capsys.readouterr().out
     assert said in printed and ("--patience" in printed) is bool(said)

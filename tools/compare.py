@@ -20,17 +20,18 @@ from pathlib import Path
 
 import train
 from data import FEWEST_HELD
+from gan import cli
 from gan import config as configuration
-from gan import doors, machine, results, sittings, tables, variants
+from gan.comparison import hardware, markdown, results, runner, variants
+from gan.comparison.variants import Variant
 from gan.errors import RunError, UsageError
-from gan.runs import Run
-from gan.scores import differing
-from gan.variants import Variant
+from gan.metrics.evaluation import protocol_differences
+from gan.runs.run_directory import Run
 
 
 def main(argv: list[str] | None = None) -> int:
     """Compares, and turns errors into one message and an exit code."""
-    doors.print_any_name()
+    cli.allow_undecodable_names()
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is cleared away
     try:
         return compare(parse(argv))
@@ -40,9 +41,9 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:
         print(f"compare: {error}. What was done is kept; the same command goes on from there.", file=sys.stderr)
         return 1
-    except (sittings.Stopped, KeyboardInterrupt) as stopped:
+    except (runner.Stopped, KeyboardInterrupt) as stopped:
         print("compare: stopped. The same command goes on from here.", file=sys.stderr)
-        return stopped.args[0] if isinstance(stopped, sittings.Stopped) else 128 + signal.SIGINT
+        return stopped.args[0] if isinstance(stopped, runner.Stopped) else 128 + signal.SIGINT
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -56,7 +57,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--name", default="", help="of the comparison (data and minutes)")
     parser.add_argument("--samples", type=int, default=2000, metavar="N", help="faces scored of each (2000)")
     parser.add_argument(
-        "--network", nargs="+", choices=tuple(tables.NETWORKS), help="what looks at them (all that is installed)"
+        "--network", nargs="+", choices=tuple(markdown.NETWORKS), help="what looks at them (all that is installed)"
     )
     parser.add_argument("--weights", choices=("best", "last"), default="best", help="which generator is scored (best)")
     parser.add_argument("--cache-dir", default="", metavar="NAME", help="where faces and features are kept")
@@ -80,21 +81,21 @@ def compare(flags: argparse.Namespace) -> int:
         results.write(results.read(flags.name), flags.mixed)
         print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
         return 0
-    seeds = variants.read(flags.recipes, flags.seeds)
+    seeds = variants.parse_variants(flags.recipes, flags.seeds)
     plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
     configs = {item: checked(flags, *item) for item in plan}
     here, installed = probe()
     needed = {*(flags.network or []), "onet"}  # with which comes what looks for faces
     if missing := sorted(needed - {*installed, "inception"}):  # which is downloaded
-        from gan.features import PACKAGES
+        from gan.metrics.feature_extractors import PACKAGES
 
         what = " ".join(PACKAGES[name][1] for name in missing)
         raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install {what}")
     flags.network = sorted(set(flags.network or installed))
     asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
     how = {"samples": flags.samples, "networks": flags.network, "weights": flags.weights}
-    known = results.known(flags.name)
-    document = results.opened(asked, how, train.OUTPUT)
+    known = results.known_rows(flags.name)
+    document = results.open_document(asked, how, train.OUTPUT)
     document["mixed"] = document["mixed"] or flags.mixed
     require_same(document, configs, here, flags)
     for variant, count in seeds.items():
@@ -123,7 +124,7 @@ def compare(flags: argparse.Namespace) -> int:
 def checked(flags: argparse.Namespace, variant: Variant, seed: int) -> configuration.Config:
     """The configuration of a run; exits with 2, as train.py would, where one of its flags is a mistake."""
     try:
-        return configuration.parse(training(flags, variant, seed)[3:])[0]
+        return configuration.parse_arguments(training(flags, variant, seed)[3:])[0]
     except SystemExit:
         print(f"compare: that was about --recipes {variant.label}", file=sys.stderr)
         raise
@@ -165,32 +166,32 @@ def probe() -> tuple[dict, list[str]]:
 
 def describe() -> tuple[dict, list[str]]:
     """What `probe` asks for."""
+    from benchmarks.speed import describe_machine
     from gan import devices
-    from tools.benchmark import describe_machine
 
-    found = describe_machine(*devices.prepare("auto"), None)
+    found = describe_machine(*devices.setup_devices("auto"), None)
     del found["load"]
-    from gan.features import offline
+    from gan.metrics.feature_extractors import installed_extractors
 
-    return {**found, "flags": machine.flags(), "memory_gb": machine.memory()}, offline()
+    return {**found, "flags": hardware.flags(), "memory_gb": hardware.memory()}, installed_extractors()
 
 
 def require_same(document: dict, configs: dict, here: dict, flags: argparse.Namespace) -> None:
     """Raises UsageError where what is there came from another recipe, another machine, or a longer training."""
     wrong, elsewhere = [], []
     for row in document["rows"]:
-        elsewhere += [line for sitting in row["sittings"] for line in differing(sitting["machine"], here)]
+        elsewhere += [line for sitting in row["sittings"] for line in protocol_differences(sitting["machine"], here)]
     for item, config in configs.items():
         run = Run(train.OUTPUT / config.name)
         there = [row["config"] for row in document["rows"] if same(row, *item) and not row["failed"]]
-        there += [run.saved()] if run.log.exists() else []
+        there += [run.read_config()] if run.log.exists() else []
         for saved in there:
             wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
             if config.precision == "auto":
                 wanted["precision"] = saved["precision"]
             wrong += [f"{run.folder}: {line}" for line in configuration.differences(saved, wanted)]
-        for sitting in sittings.sittings(run):
-            elsewhere += differing(sitting["machine"], here)
+        for sitting in runner.read_sessions(run):
+            elsewhere += protocol_differences(sitting["machine"], here)
             if sitting["minutes"] > flags.minutes:
                 wrong.append(f"{run.folder}: {sitting['minutes']:g} minutes there, {flags.minutes:g} here")
     if wrong:
@@ -205,7 +206,7 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
 def require_faces(document: dict, config: configuration.Config) -> None:
     """Raises UsageError where the faces are too few to score, or not those that this run or others were trained on."""
     faces, run = train.load(config), Run(train.OUTPUT / config.name)
-    there = run.faces() if run.log.exists() else ""
+    there = run.trained_on() if run.log.exists() else ""
     if there and faces.digest not in there:
         raise UsageError(
             f"{run.folder} was trained on {there}; --data {config.data} is {faces.title}. Give another --name."
@@ -228,20 +229,30 @@ def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict, 
     run = Run(train.OUTPUT / run_name(flags, variant, seed))
     row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
     row |= {"run": run.folder.name, "minutes": flags.minutes}
-    if not sittings.trained(run, flags.minutes):
-        code = sittings.sit(training(flags, variant, seed), run, here, flags.minutes)
-        sittings.require_accepted(code, "training", run)
+    if not runner.is_trained(run, flags.minutes):
+        code = runner.train_session(training(flags, variant, seed), run, here, flags.minutes)
+        runner.require_accepted(code, "training", run)
         if code:
-            return {**row, "failed": f"the training {sittings.ended(code)}", "sittings": sittings.sittings(run)}
+            return {
+                **row,
+                "failed": f"the training {runner.describe_exit(code)}",
+                "sittings": runner.read_sessions(run),
+            }
     asked = run, flags.samples, flags.network, flags.weights
-    score = sittings.scored(*asked)
+    score = runner.find_scores(*asked)
     if not score:
-        code = sittings.call(evaluation(flags, run))
-        sittings.require_accepted(code, "evaluation", run)
-        score = sittings.scored(*asked)
+        code = runner.run_process(evaluation(flags, run))
+        runner.require_accepted(code, "evaluation", run)
+        score = runner.find_scores(*asked)
         if code or not score:
-            return {**row, "failed": f"the evaluation {sittings.ended(code)}", "sittings": sittings.sittings(run)}
-    facts = known[run.folder.name] if sittings.removed(run) and run.folder.name in known else sittings.facts(run)
+            return {
+                **row,
+                "failed": f"the evaluation {runner.describe_exit(code)}",
+                "sittings": runner.read_sessions(run),
+            }
+    facts = (
+        known[run.folder.name] if runner.missing_files(run) and run.folder.name in known else runner.collect_facts(run)
+    )
     return {**row, "failed": "", **facts, **score}
 
 

@@ -18,14 +18,16 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import checkpoints, doors, generators, memorisation, progress, scores, side_by_side
+from gan import cli, progress
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
-from gan.images import grid, write_png
-from gan.runs import Run
-from gan.scores import HELD_OUT, MOST_HELD, Real, differing
-from gan.similarity import similarity
+from gan.generation.generator import Generator, load_generator
+from gan.images import make_grid, write_png
+from gan.metrics import evaluation, memorization, report
+from gan.metrics.evaluation import HELD_OUT, MAX_HELD_OUT, ImageSubset, protocol_differences
+from gan.runs import checkpoints
+from gan.runs.run_directory import Run
 
 SAMPLES, LEAST = 2000, 64
 
@@ -43,9 +45,9 @@ class Case:
     cache: Path
     drawn: bool
     crop: str  # of the reference
-    training: Real
-    reference: Real
-    unseen: Real
+    training: ImageSubset
+    reference: ImageSubset
+    unseen: ImageSubset
 
     def say(self, text: str) -> None:
         """Tells whoever waits what is being done."""
@@ -55,9 +57,9 @@ class Case:
 def main(argv: list[str] | None = None) -> int:
     """Evaluates each run, then shows them side by side where that is fair. Returns the exit code."""
     arguments = parse(argv)
-    return doors.answer(
+    return cli.run_command(
         "evaluate",
-        lambda: side_by_side.show(evaluate_all(arguments), arguments.anyway),
+        lambda: report.print_scores(evaluate_all(arguments), arguments.anyway),
         stopped="stopped. Runs that were done have their scores.json.",
     )
 
@@ -89,9 +91,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def evaluate_all(arguments: argparse.Namespace) -> dict[str, dict]:
     """The scores of each run, by its name; all that may be missing is asked for before any work."""
     for run in map(Run, arguments.runs):  # a mistyped name need not wait for the faces of the runs before it
-        run.config()
-        if not checkpoints.listed(run.checkpoints):  # out of which one can be had, too
-            run.generator(arguments.weights == "best")
+        run.load_config()
+        if not checkpoints.list_paths(run.checkpoints):  # out of which one can be had, too
+            run.find_generator(arguments.weights == "best")
     cases = {run: opened_run(Run(run), arguments) for run in arguments.runs}
     networks = opened_networks(arguments, next(iter(cases.values())).cache)
     return {run: evaluate(case, networks, arguments) for run, case in cases.items()}
@@ -101,12 +103,12 @@ def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
     """A run's data, the faces that its samples are held against, and those that it trained on."""
     import train
 
-    config = run.config()
+    config = run.load_config()
     cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
     kept(run.folder / "scores.json")  # where it is damaged, that is said before the work
     faces = train.load_again(run, cache)
     rows, others = faces.split(config.holdout)
-    reference = held = Real(faces.images, others, HELD_OUT)
+    reference = held = ImageSubset(faces.images, others, HELD_OUT)
     crop = faces.report["crop"]
     if arguments.reference:
         other = dataclasses.replace(config, data=arguments.reference, limit=0)
@@ -116,7 +118,7 @@ def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
             told = str(error).removeprefix(f"--data {arguments.reference}: ")
             raise type(error)(f"--reference {arguments.reference}: {told}") from error
         unseen = ~np.isin(other.digests, faces.digests[rows])
-        reference, crop = Real(other.images, np.flatnonzero(unseen), arguments.reference), other.report["crop"]
+        reference, crop = ImageSubset(other.images, np.flatnonzero(unseen), arguments.reference), other.report["crop"]
     if len(reference) < FEWEST_HELD:
         whose = f"--reference {arguments.reference} has" if arguments.reference else f"{run.folder} held out"
         raise UsageError(
@@ -124,24 +126,26 @@ def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
             " Give others to score against: --reference DATA"
         )
     unseen = held if len(held) >= FEWEST_HELD else reference
-    drawn, training = bool(faces.attributes), Real(faces.images, rows)
-    return Case(run, config, cache, drawn, crop, training, reference.some(MOST_HELD), unseen.some(MOST_HELD))
+    drawn, training = bool(faces.attributes), ImageSubset(faces.images, rows)
+    return Case(
+        run, config, cache, drawn, crop, training, reference.subsample(MAX_HELD_OUT), unseen.subsample(MAX_HELD_OUT)
+    )
 
 
 def opened_networks(arguments: argparse.Namespace, cache: Path) -> list:
     """The networks that look at faces, each ready, so that a download that fails loses no work."""
     from gan import devices
 
-    devices.prepare("float32")
-    from gan import features, inception
+    devices.setup_devices("float32")
+    from gan.metrics import feature_extractors, inception
 
-    if not features.installed("onet"):  # with which comes what looks for faces
-        raise features.missing("onet")
+    if not feature_extractors.is_installed("onet"):  # with which comes what looks for faces
+        raise feature_extractors.missing_package_error("onet")
     graph, networks = Path(arguments.inception).expanduser() if arguments.inception else None, []
-    for name in dict.fromkeys(arguments.network or features.offline()):
+    for name in dict.fromkeys(arguments.network or feature_extractors.installed_extractors()):
         if name == "inception":
-            graph = graph or inception.fetch(cache, progress.task)
-        networks.append(features.open_network(name, graph))
+            graph = graph or inception.fetch(cache, progress.track_task)
+        networks.append(feature_extractors.load_extractor(name, graph))
     return networks
 
 
@@ -149,7 +153,7 @@ def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
     """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
     import train
 
-    generator = generators.opened(case.run, train.build, arguments.weights == "best")
+    generator = load_generator(case.run, train.build, arguments.weights == "best")
     case.say(f"{generator.source.name} draws {arguments.samples:,} samples")
     fake, found = made(generator, arguments.samples, arguments.seed), {}
     for network in networks:
@@ -157,15 +161,15 @@ def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
         found |= distances(case, fake, network, arguments.seed)
     found |= resemblance(case, fake, arguments.seed)
     case.say("a classifier tells what the faces are made of" if case.drawn else "a detector looks for faces")
-    own = case.unseen if case.unseen.name == HELD_OUT else case.training.some(MOST_HELD)  # not --reference's
-    by, content = scores.content(fake, own, case.drawn, case.cache, progress.task)
+    own = case.unseen if case.unseen.name == HELD_OUT else case.training.subsample(MAX_HELD_OUT)  # not --reference's
+    by, content = evaluation.detect_content(fake, own, case.drawn, case.cache, progress.track_task)
     result = {
         "protocol": protocol(case, networks, arguments) | {"face rate": by},
         "generator": {"file": generator.source.name, "iteration": generator.iteration},
         "scores": found | content,
     }
     path = case.run.folder / "scores.json"
-    others = [other for other in kept(path) if differing({**other, "scores": 0}, {**result, "scores": 0})]
+    others = [other for other in kept(path) if protocol_differences({**other, "scores": 0}, {**result, "scores": 0})]
     write_json(path, [*others, result])  # in place of what was measured alike
     return result
 
@@ -176,14 +180,14 @@ def protocol(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
     return {
         "samples": arguments.samples,
         "seed": arguments.seed,
-        "weights": "averaged" if case.config.average_half_life else "raw",
+        "weights": "averaged" if case.config.ema_half_life else "raw",
         "size": case.config.image_size,
         "crop": case.crop,
         "reference": case.reference.protocol,
         "unseen": case.unseen.protocol,
         "training faces": {"faces": len(training), "digest": training.digest(), "in the floor": floor},
         "networks": {network.name: network.protocol for network in networks},
-        **scores.PROTOCOL,
+        **evaluation.PROTOCOL,
         "memorisation": {"distance": "of 8 x 8 thumbnails", "mirrored too": case.config.flip},
     }
 
@@ -193,16 +197,16 @@ def kept(path: Path) -> list[dict]:
     return read_json(path, list) if path.exists() else []
 
 
-def made(generator: generators.Generator, count: int, seed: int) -> np.ndarray:
+def made(generator: Generator, count: int, seed: int) -> np.ndarray:
     """A generator's faces, uint8 (count, h, w, 3), from noise that no training has."""
     from dcgan import NOISES
 
-    return generator(NOISES[generator.law]((count, *generator.noise_shape), (seed, -3)).numpy())
+    return generator(NOISES[generator.noise_distribution]((count, *generator.noise_shape), (seed, -3)).numpy())
 
 
 def distances(case: Case, fake: np.ndarray, network, seed: int) -> dict:
     """What one network says."""
-    found = scores.against(network, fake, case.reference, case.training, case.cache / "features", seed)
+    found = evaluation.compute_metrics(network, fake, case.reference, case.training, case.cache / "features", seed)
     suffix, names = ("", {"fd": "fid"}) if network.name == "inception" else (f"-{network.name}", {})
     return {names.get(key, key) + suffix: value for key, value in found.items()}
 
@@ -211,18 +215,14 @@ def resemblance(case: Case, fake: np.ndarray, seed: int) -> dict:
     """How alike samples are to training faces and to one another; draws nearest.png."""
     case.say(f"samples are held against {len(case.training):,} training faces")
     held, training = case.unseen, case.training
-    found, pairs = scores.copies(fake, held, training, case.config.flip, seed)
-    words = memorisation.in_words(found)
+    found, pairs = evaluation.find_copies(fake, held, training, case.config.flip, seed)
+    words = memorization.describe(found)
     if held.name != HELD_OUT:
         words += f", if the faces of {held.name} are of the same kind as those trained on"
     rows = [np.stack([fake[i], training.images[j], held.images[k]]) for i, j, k in pairs]
-    picture = grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1]))
+    picture = make_grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1]))
     write_png(case.run.folder / "nearest.png", picture)
-    return {
-        "memorisation": found._asdict() | {"in_words": words},
-        "similarity": similarity(fake),
-        "similarity_real": similarity(held.some(1000).pixels()),
-    }
+    return {"memorisation": found._asdict() | {"in_words": words}}
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
-from gan import doors
+from gan import cli
 from gan.errors import UsageError
-from gan.gallery import Page
+from gan.gallery.page import Page
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tools.gallery", description=__doc__.splitlines()[0])
     parser.add_argument("folder", nargs="?", default="output", help="the folder with the runs in it (output)")
     folder = Path(parser.parse_args(argv).folder)
-    return doors.answer("gallery", lambda: show(folder))
+    return cli.run_command("gallery", lambda: show(folder))
 
 
 def show(folder: Path) -> None:

@@ -13,32 +13,34 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan import doors, generators, images, noise
-from gan.animations import enlarged
+from gan import cli, images
 from gan.errors import UsageError
-from gan.files import atomic
-from gan.runs import Run
+from gan.files import atomic_write
+from gan.generation import noise
+from gan.generation.animation import enlarge
+from gan.generation.generator import BATCH_SIZE, Generator, load_generator
+from gan.runs.run_directory import Run
 
 SEEDS = 2**32  # how many faces there are
-BATCH, PIXELS = 10 * generators.BATCH, 200_000_000  # faces drawn at once; of a picture, 600 MB
+BATCH, PIXELS = 10 * BATCH_SIZE, 200_000_000  # faces drawn at once; of a picture, 600 MB
 
 
 def main(argv: list[str] | None = None) -> int:
     """Draws the faces. Returns the exit code."""
     arguments = parse(argv)
-    return doors.answer("generate", lambda: generate(arguments))
+    return cli.run_command("generate", lambda: generate(arguments))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = doors.parser("generate", __doc__, "faces.png, faces.npz or faces/")
-    parser.add_argument("--seed", type=doors.number(int, 0, SEEDS - 1), default=0, metavar="N", help="first face (0)")
-    parser.add_argument("--count", type=doors.number(int, 1, 1_000_000), default=64, metavar="N", help="faces (64)")
-    parser.add_argument("--columns", type=doors.number(int, 1, 1000), metavar="N", help="of the picture (square)")
-    parser.add_argument("--scale", type=doors.number(int, 1, 64), metavar="N", help="enlargement (to 48 pixels)")
+    parser = cli.run_parser("generate", __doc__, "faces.png, faces.npz or faces/")
+    parser.add_argument("--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first face (0)")
+    parser.add_argument("--count", type=cli.in_range(int, 1, 1_000_000), default=64, metavar="N", help="faces (64)")
+    parser.add_argument("--columns", type=cli.in_range(int, 1, 1000), metavar="N", help="of the picture (square)")
+    parser.add_argument("--scale", type=cli.in_range(int, 1, 64), metavar="N", help="enlargement (to 48 pixels)")
     parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not to squares")
     parser.add_argument(
-        "--truncation", type=doors.number(float, 0, 1), default=1.0, metavar="X",
+        "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
         help="pull noise towards its mean: 1 not at all, 0 to the one face there (1)",
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
@@ -59,27 +61,27 @@ def generate(arguments: argparse.Namespace) -> None:
     import train
 
     ending = ".npz" if arguments.npz else "" if arguments.separate else ".png"
-    run, path = Run(arguments.run), doors.place(arguments, f"faces{ending}")
-    generator = generators.opened(run, train.build, arguments.weights == "best")
+    run, path = Run(arguments.run), cli.output_path(arguments, f"faces{ending}")
+    generator = load_generator(run, train.build, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
     beside = 0
     if arguments.separate:
         beside = len({*path.glob("face-*.png")} - {path / name(seed) for seed in seeds})
         for part in batches(seeds):
             faces = draw(generator, part, arguments.truncation)
-            write_each(path, part, enlarged(faces, arguments.scale or 1, arguments.smooth))
+            write_each(path, part, enlarge(faces, arguments.scale or 1, arguments.smooth))
     elif arguments.npz:
         faces = draw(generator, seeds, arguments.truncation)
-        with atomic(path) as file:
+        with atomic_write(path) as file:
             np.savez_compressed(file, images=faces, seeds=seeds)
     else:
-        scale = arguments.scale or images.enlargement(generator.size)
+        scale = arguments.scale or images.display_scale(generator.size)
         if len(seeds) * (scale * generator.size) ** 2 > PIXELS:
             raise UsageError(f"{len(seeds):,} faces are too many for one picture so large: --scale 1, or --separate")
-        faces = enlarged(draw(generator, seeds, arguments.truncation), scale, arguments.smooth)
-        images.write_png(path, images.grid(faces, arguments.columns and min(arguments.columns, len(faces))))
+        faces = enlarge(draw(generator, seeds, arguments.truncation), scale, arguments.smooth)
+        images.write_png(path, images.make_grid(faces, arguments.columns and min(arguments.columns, len(faces))))
     others = f", beside {beside:,} of earlier calls" if beside else ""
-    print(f"{generator.in_words} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}{others}")
+    print(f"{generator.description} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}{others}")
 
 
 def batches(seeds: np.ndarray) -> list[np.ndarray]:
@@ -87,9 +89,12 @@ def batches(seeds: np.ndarray) -> list[np.ndarray]:
     return [seeds[i : i + BATCH] for i in range(0, len(seeds), BATCH)]
 
 
-def draw(generator: generators.Generator, seeds: np.ndarray, truncation: float) -> np.ndarray:
+def draw(generator: Generator, seeds: np.ndarray, truncation: float) -> np.ndarray:
     """The faces with these numbers, uint8 (n, size, size, 3)."""
-    parts = (noise.drawn(part, generator.noise_shape, generator.law, truncation) for part in batches(seeds))
+    parts = (
+        noise.sample_noise(part, generator.noise_shape, generator.noise_distribution, truncation)
+        for part in batches(seeds)
+    )
     return np.concatenate([generator(part) for part in parts])
 
 

@@ -11,11 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from gan import animations, doors, images
+from gan import cli, images
 from gan.config import Config
 from gan.errors import UsageError
-from gan.files import atomic
-from gan.runs import Run
+from gan.files import atomic_write
+from gan.generation import animation
+from gan.runs.run_directory import Run
 
 ACROSS = (8, 6, 4)  # faces in a row of a frame: as many of these as the size allows; then fewer frames
 LAST = 10  # how many frames long the last picture stays
@@ -23,26 +24,28 @@ LAST = 10  # how many frames long the last picture stays
 
 def main(argv: list[str] | None = None) -> int:
     """Makes the animation. Returns the exit code."""
-    parser = doors.parser("timelapse", __doc__, "timelapse.gif", draws=False)
+    parser = cli.run_parser("timelapse", __doc__, "timelapse.gif", draws=False)
     parser.add_argument(
-        "--fps", type=doors.number(float, 0.1, 50), default=5.0, metavar="X", help="pictures a second (5)"
+        "--fps", type=cli.in_range(float, 0.1, 50), default=5.0, metavar="X", help="pictures a second (5)"
     )
     parser.add_argument(
-        "--megabytes", type=doors.number(float, 0.01, 1000), default=8.0, metavar="X", help="its size at most (8)"
+        "--megabytes", type=cli.in_range(float, 0.01, 1000), default=8.0, metavar="X", help="its size at most (8)"
     )
     arguments = parser.parse_args(argv)
-    return doors.answer("timelapse", lambda: timelapse(arguments))
+    return cli.run_command("timelapse", lambda: timelapse(arguments))
 
 
 def timelapse(arguments: argparse.Namespace) -> None:
     """Writes the animation, with as many faces and frames as its size allows."""
     run = Run(arguments.run)
-    config, most = run.config(), int(1e6 * arguments.megabytes)
+    config, most = run.load_config(), int(1e6 * arguments.megabytes)
     path = Path(arguments.out) if arguments.out else run.folder / "timelapse.gif"
-    animations.require(path)
+    animation.require(path)
     pictures = readable(run, config)
     if not pictures:
-        raise UsageError(f"{run.folder} has no pictures. Its training goes on and makes some with: {run.command()}")
+        raise UsageError(
+            f"{run.folder} has no pictures. Its training goes on and makes some with: {run.resume_command()}"
+        )
     for across in ACROSS:
         shown = frames(pictures, config, across)
         content = encoded(shown, len(shown), arguments.fps, path)
@@ -52,7 +55,7 @@ def timelapse(arguments: argparse.Namespace) -> None:
     while len(content) > most and count > 2:
         count = max(2, min(count - 1, count * most // len(content)))
         content = encoded(shown, count, arguments.fps, path)
-    with atomic(path) as file:
+    with atomic_write(path) as file:
         file.write(content)
     which = f"{count} of {len(shown)} pictures" if count < len(shown) else f"{count} pictures"
     over = "" if len(content) <= most else f", which is more than {arguments.megabytes:g} MB: two frames are the least"
@@ -62,10 +65,10 @@ def timelapse(arguments: argparse.Namespace) -> None:
 def readable(run: Run, config: Config) -> dict[int, np.ndarray]:
     """A run's pictures by iteration; warns of each that is damaged, or none of this run's."""
     found, side = {}, width(config, ACROSS[0])
-    for path in run.pictures():
+    for path in run.list_grids():
         try:
             picture = images.read_png(path)
-        except images.Unreadable as error:
+        except images.UnreadableImage as error:
             warnings.warn(f"left out {path}: {error}", stacklevel=2)
             continue
         if picture.shape == (side, side, 3):
@@ -77,7 +80,7 @@ def readable(run: Run, config: Config) -> dict[int, np.ndarray]:
 
 def width(config: Config, across: int) -> int:
     """Of so many faces of a picture, in pixels."""
-    return across * (config.image_size * images.enlargement(config.image_size) + 2) - 2
+    return across * (config.image_size * images.display_scale(config.image_size) + 2) - 2
 
 
 def frames(pictures: dict[int, np.ndarray], config: Config, across: int) -> np.ndarray:
@@ -85,7 +88,7 @@ def frames(pictures: dict[int, np.ndarray], config: Config, across: int) -> np.n
     side, shown = width(config, across), []
     for iteration, picture in pictures.items():
         text = f"iteration {iteration:,}: {iteration * config.images_per_iteration:,} images"
-        shown.append(animations.captioned(picture[:side, :side], text))
+        shown.append(animation.add_caption(picture[:side, :side], text))
     return np.stack(shown)
 
 
@@ -93,7 +96,7 @@ def encoded(shown: np.ndarray, count: int, fps: float, path: Path) -> bytes:
     """An animation of `count` frames from the first to the last, which stays, in as much time as all would take."""
     kept = shown[np.linspace(0, len(shown) - 1, count).round().astype(int)]
     kept = np.concatenate([kept, *[kept[-1:]] * (LAST - 1)])
-    return animations.encode(kept, path.suffix.lower(), len(shown) / count / fps)
+    return animation.encode(kept, path.suffix.lower(), len(shown) / count / fps)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,1 @@
+"""Measure speed; each file is a command: python -m benchmarks.NAME."""

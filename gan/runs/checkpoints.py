@@ -1,0 +1,107 @@
+"""Checkpoints: one .npz file each, whole or absent, two kept, so that a damaged one costs little.
+
+A zip archive of plain arrays carries a checksum of each, and nothing in it can run.
+"""
+
+import math
+import re
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+
+import numpy as np
+
+from gan.errors import RunError, UsageError
+from gan.files import atomic_write
+
+MAX_TO_KEEP = 2
+READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
+
+
+def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:
+    """Writes `arrays` as folder/<iteration>.npz, then removes all but the newest two."""
+    with atomic_write(folder / f"{iteration:09d}.npz") as file:
+        np.savez(file, **arrays)
+    for old in list_paths(folder)[:-MAX_TO_KEEP]:
+        old.unlink(missing_ok=True)
+
+
+def list_paths(folder: Path) -> list[Path]:
+    """A folder's checkpoints, oldest first."""
+    return sorted(p for p in Path(folder).glob("*.npz") if re.fullmatch(r"\d{9}\.npz", p.name))
+
+
+def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
+    """Assigns the newest whole checkpoint to `variables`; returns the arrays that are not of them.
+
+    Returns {} where there is no checkpoint. Warns of each damaged one that is passed over, and renames it.
+    Raises RunError where all are damaged, and UsageError where a run's were removed, before any variable is changed.
+    """
+    paths = list_paths(folder)
+    if not paths and (made := folder.parent / "generator.keras").exists():  # which is written after a checkpoint
+        raise UsageError(
+            f"{folder} has no checkpoint any more to go on from, and a new start would cost {made}. Give --run another"
+            f" name, or remove {folder.parent}."
+        )
+    if not paths:
+        return {}
+    path, arrays = load_newest(folder, variables)
+    if path is None:
+        raise RunError(
+            f"No checkpoint in {folder} can be read. Start anew: remove {folder.parent}, or give --run another name."
+        )
+    for damaged in paths[paths.index(path) + 1 :]:  # out of the way, so that it is not one of the two that are kept
+        damaged.replace(damaged.with_suffix(".damaged"))
+    for name, variable in variables.items():
+        variable.assign(arrays.pop(name))
+    return arrays
+
+
+def load_newest(folder: Path, variables: dict) -> tuple[Path | None, dict[str, np.ndarray]]:
+    """The newest checkpoint that holds all `variables`, and its arrays; None and {} where there is none.
+
+    Warns of each that does not, and is passed over.
+    """
+    for path in reversed(list_paths(folder)):
+        try:
+            return path, load(path, variables)
+        except READ_ERRORS as error:
+            warnings.warn(f"{path} is damaged, or of another version ({error}); passed over", stacklevel=3)
+    return None, {}
+
+
+def load(path: Path, variables: dict) -> dict[str, np.ndarray]:
+    """All arrays of a checkpoint, checked against their checksums and against the variables' names and shapes."""
+    with zipfile.ZipFile(path) as file:
+        # NumPy reads no further than an array's header says, so damage to a header may keep it from the checksum.
+        if damaged := file.testzip():
+            raise ValueError(f"{damaged} fails its checksum")
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, variable in variables.items():
+        if name not in arrays:
+            raise ValueError(f"it has no {name}")
+        if arrays[name].shape != tuple(variable.shape):
+            raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(variable.shape)}")
+    return arrays
+
+
+def count_weights(path: Path) -> dict[str, int]:
+    """How many weights each network has, told from the headers of a checkpoint: all but states of random generators."""
+    counts = {"generator": 0, "discriminator": 0}
+    with zipfile.ZipFile(path) as file:
+        for name in file.namelist():
+            if (part := name.split("/")[0]) in counts:
+                shape, kind = header(file, name)
+                counts[part] += math.prod(shape) if kind == "f" else 0
+    return counts
+
+
+def header(file: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], str]:
+    """The shape of an array in an archive, and the kind of its numbers, without the array itself."""
+    with file.open(name) as array:
+        version = np.lib.format.read_magic(array)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(array)
+    return shape, dtype.kind

@@ -1,0 +1,82 @@
+"""The tools that use a generator, and the gallery, on runs in every state: each works, or a line says what to type."""
+
+import contextlib
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from gan.runs.run_directory import Run
+from tools import export, gallery, generate, interpolate, project, timelapse
+
+TOOLS = {
+    "generate": (generate, ["--count", "4"], "faces.png"),
+    "interpolate": (interpolate, ["--frames", "8"], "walk.gif"),
+    "timelapse": (timelapse, [], "timelapse.gif"),
+    "project": (project, ["--photo", "me.png"], "project.png"),
+    "export": (export, ["--to", "keras"], "export/generator.keras"),
+}
+
+
+pytestmark = pytest.mark.usefixtures("short_search")
+
+
+def in_training(run):
+    """Another process has the folder, and is writing a row of its log."""
+    with open(run / "log.csv", "a") as log:
+        log.write("5,40,0.1")
+    return Run(run).lock()
+
+
+def a_checkpoint_alone(run):
+    """Its generators were removed, best.json was not."""
+    (run / "generator.keras").unlink()
+    (run / "best.json").write_text(json.dumps({"iteration": 2, "network": "onet", "kid": 1.0}))
+
+
+def of_an_older_version(run):
+    """From before most settings; its scores do not name their reference."""
+    saved = json.loads((run / "config.json").read_text())
+    kept = ("image_size", "noise_distribution", "width", "noise_size", "batch_size", "precision", "cache_dir", "limit")
+    (run / "config.json").write_text(json.dumps({name: saved[name] for name in kept}))
+    protocol = {"samples": 64, "weights": "averaged", "reference": {"faces": 60, "digest": "ab"}, "networks": {}}
+    copies = {"ratio": 1.0, "low": 0.9, "high": 1.1, "share": 0.0, "copying": False, "in_words": "no sign of copying"}
+    scores = {"fd-onet": 9.0, "kid-onet": 1.0, "memorisation": copies}
+    result = {"protocol": protocol, "generator": {"file": "generator.keras", "iteration": 4}, "scores": scores}
+    (run / "scores.json").write_text(json.dumps([result]))
+
+
+def without_its_data(run):
+    """The folder of photographs was moved."""
+    saved = json.loads((run / "config.json").read_text())
+    (run / "config.json").write_text(json.dumps({**saved, "data": "gone"}))
+
+
+@pytest.mark.parametrize("state", [in_training, a_checkpoint_alone, of_an_older_version, without_its_data])
+def test_every_tool_works(tiny, capsys, state):
+    """Each makes its file out of what is there, and the page shows the run."""
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save("me.png")
+    with state(tiny) or contextlib.nullcontext():
+        for name, (tool, arguments, made) in TOOLS.items():
+            assert tool.main([str(tiny), *arguments]) == 0, (name, capsys.readouterr().err)
+            assert (tiny / made).stat().st_size > 100, name
+        assert gallery.main(["output"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == f"{Path('output/index.html')}: 1 runs"
+
+
+@pytest.mark.parametrize("name", TOOLS)
+def test_what_is_no_run(tiny, capsys, name):
+    """A name that is none, and a run that has nothing yet: exit 2, a line that says what there is or what to type."""
+    tool, arguments, _ = TOOLS[name]
+    Image.fromarray(np.zeros((40, 40, 3), np.uint8)).save("me.png")
+    assert tool.main(["output/tyni", *arguments]) == 2
+    assert capsys.readouterr().err == f"{name}: output/tyni is not the folder of a run. There are: output/tiny\n"
+    shutil.rmtree(tiny / "checkpoints")
+    for path in [*tiny.glob("*.keras"), *tiny.glob("0*.png")]:
+        path.unlink()
+    assert tool.main([str(tiny), *arguments]) == 2
+    told = capsys.readouterr().err
+    assert " with: python train.py " in told and told.count("\n") == 1

@@ -1,0 +1,103 @@
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan.training.losses import LOSSES
+
+# softplus(x) = log(1 + e^x) at the logits used below, each from a table of logarithms:
+AT_MINUS_2 = 0.126928  # log(1 + 0.135335)
+AT_MINUS_1 = 0.313262  # log(1 + 0.367879)
+AT_1 = 1.313262  # the same + 1, as log(1 + e) = 1 + log(1 + 1/e)
+
+
+def logits(*values):
+    """Values as a network gives them: float32 (n, 1)."""
+    return tf.constant(values, tf.float32)[:, None]
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "fake", "smoothing", "expected"),
+    [
+        # -log sigmoid(2) - log(1 - sigmoid(-1)) = softplus(-2) + softplus(-1)
+        ("cross-entropy", [2], [-1], 0.0, AT_MINUS_2 + AT_MINUS_1),
+        # target 0.9: 0.1 of the weight moves to -log(1 - sigmoid(2)) = softplus(-2) + 2, so 0.1 * 2 more
+        ("cross-entropy", [2], [-1], 0.1, AT_MINUS_2 + 0.2 + AT_MINUS_1),
+        # means, each over its own rows: (softplus(-2) + softplus(-1)) / 2 + softplus(1)
+        ("cross-entropy", [2, 1], [1], 0.0, (AT_MINUS_2 + AT_MINUS_1) / 2 + AT_1),
+        # an undecided discriminator: twice log 2
+        ("cross-entropy", [0, 0], [0, 0, 0], 0.0, 2 * math.log(2)),
+        ("least-squares", [2], [-1], 0.0, 2.0),  # (2 - 1)^2 + (-1)^2
+        ("least-squares", [2], [-1], 0.1, 2.21),  # (2 - 0.9)^2 + (-1)^2
+        ("least-squares", [2, 0], [-1, 3], 0.0, 6.0),  # (1 + 1) / 2 + (1 + 9) / 2
+    ],
+)
+def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
+    """The discriminator's loss at given logits is the number worked in the comment."""
+    loss = LOSSES[name].discriminator(logits(*real), logits(*fake), smoothing)
+    assert loss.shape == ()
+    assert float(loss) == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "fake", "expected"),
+    [
+        ("cross-entropy", [-1], AT_1),  # -log sigmoid(-1) = softplus(1)
+        ("cross-entropy", [2, 1], (AT_MINUS_2 + AT_MINUS_1) / 2),
+        ("least-squares", [-1], 4.0),  # (-1 - 1)^2
+        ("least-squares", [2, 1], 0.5),  # (1 + 0) / 2
+    ],
+)
+def test_generator_loss_by_hand(name, fake, expected):
+    """The generator's loss at given logits is the number worked in the comment."""
+    assert float(LOSSES[name].generator(logits(*fake))) == pytest.approx(expected, abs=2e-6)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_smoothing_touches_real_targets_alone(name):
+    """The gradient at fake logits is the same with and without smoothing, that at real ones is not."""
+    gradients = []
+    for smoothing in (0.0, 0.1):
+        real, fake = logits(2, -1, 0.3), logits(1, -2)
+        with tf.GradientTape() as tape:
+            tape.watch([real, fake])
+            loss = LOSSES[name].discriminator(real, fake, smoothing)
+        gradients.append(tape.gradient(loss, [real, fake]))
+    (plain_real, plain_fake), (smooth_real, smooth_fake) = gradients
+    np.testing.assert_array_equal(plain_fake, smooth_fake)
+    # d/dl of the mean over 3 rows: the target falls by 0.1, and least squares has the square's factor 2
+    step = 0.1 / 3 * (2 if name == "least-squares" else 1)
+    np.testing.assert_allclose(smooth_real - plain_real, step, rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_losses_fall_when_their_player_does_better(name):
+    """A higher logit of a real face, or a lower one of a fake, helps D; a higher one of a fake helps G."""
+    loss = LOSSES[name]
+    at = float(loss.discriminator(logits(0.2), logits(0.8)))
+    assert float(loss.discriminator(logits(0.3), logits(0.8))) < at
+    assert float(loss.discriminator(logits(0.2), logits(0.7))) < at
+    assert float(loss.generator(logits(0.9))) < float(loss.generator(logits(0.8)))
+
+
+def test_cross_entropy_at_extreme_logits():
+    """At logits of 100 on the wrong side the loss is the logit and its gradient 1, not inf or NaN."""
+    loss = LOSSES["cross-entropy"]
+    real, fake = logits(-100), logits(100)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([real, fake])
+        d_loss, g_loss = loss.discriminator(real, fake), loss.generator(real)
+    assert float(d_loss) == pytest.approx(200) and float(g_loss) == pytest.approx(100)
+    assert [float(x[0, 0]) for x in tape.gradient(d_loss, [real, fake])] == pytest.approx([-1, 1])
+    assert float(tape.gradient(g_loss, real)[0, 0]) == pytest.approx(-1)
+    right = loss.discriminator(logits(100), logits(-100))
+    assert 0 <= float(right) < 1e-30
+    # with smoothing, too much certainty costs: 0.1 of the weight lies on -log(1 - sigmoid(100)) = 100
+    assert float(loss.discriminator(logits(100), logits(-100), 0.1)) == pytest.approx(10)
+
+
+def test_opinions():
+    """A cross-entropy logit reads as a probability, a least-squares logit is one already."""
+    np.testing.assert_allclose(LOSSES["cross-entropy"].opinion(logits(0, 2)), [[0.5], [0.880797]], rtol=1e-5)
+    np.testing.assert_array_equal(LOSSES["least-squares"].opinion(logits(0, 2)), [[0], [2]])
