@@ -1,0 +1,90 @@
+"""Translate the folders of runs that older versions wrote: settings, columns, keys and file names, all in one place.
+
+    config = translate_config(json.loads(text))         # {"average_half_life": 1e4} -> {"ema_half_life": 1e4}
+    columns = translate_columns(["iteration", "d_real"])  # -> ["iteration", "real_score"]
+    path = find(folder, "sessions.json")                # the file, under its present or its former name
+
+Every function returns new objects and leaves what is already in the present form as it is, so it may be called twice.
+"""
+
+from pathlib import Path
+
+SETTINGS = {"average_half_life": "ema_half_life"}
+NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discriminator
+# Settings that older runs did not have, where the behavior of that time differs from today's default.
+DEFAULTS = {"holdout": 0.0, "reuse_fakes": False}
+FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
+COLUMNS = {
+    "d_real": "real_score", "d_fake": "fake_score",  # log.csv
+    "error": "kid_stderr", "memorisation": "memorization", "cost": "eval_seconds",  # metrics.csv, best.json
+    "ailment": "failure_mode", "state": "status",  # diagnostics.csv
+}  # fmt: skip
+STATUSES = {"began": "started", "over": "ended"}
+SESSION = {"code": "exit_code", "others": "other_cores"}
+ARRAYS = {"spread": "pixel_variance", "scoring": "validation", "waited": "data_seconds", "picture": "grid_due"}
+REPORT = {"left_out": "skipped"}
+
+
+def translate_config(saved: dict) -> dict:
+    """The settings of a config.json, by their present names and values."""
+    config = {SETTINGS.get(name, name): value for name, value in saved.items()}
+    for name in ("generator", "discriminator"):
+        if name in config:
+            config[name] = NETWORKS.get(config[name], config[name])
+    if "flip" in config:
+        flip = config.pop("flip")
+        config.setdefault("augmentation", {True: "flip", False: "none"}.get(flip, flip))
+    return config
+
+
+def translate_columns(names: list[str]) -> list[str]:
+    """The header of a run's table (log.csv, metrics.csv, diagnostics.csv), by the present names of its columns."""
+    return [COLUMNS.get(name, name) for name in names]
+
+
+def translate_score(score: dict) -> dict:
+    """One score that was taken during training, as in best.json."""
+    return {COLUMNS.get(name, name): value for name, value in score.items()}
+
+
+def translate_status(status: str) -> str:
+    """The status of a failure mode in diagnostics.csv: started or ended."""
+    return STATUSES.get(status, status)
+
+
+def translate_scores(results: list[dict]) -> list[dict]:
+    """The evaluations of a scores.json: dicts with `protocol`, `generator` and `scores`."""
+    return [_translate_result(result) for result in results]
+
+
+def translate_sessions(sessions: list[dict]) -> list[dict]:
+    """The training sessions of a sessions.json."""
+    return [{SESSION.get(name, name): value for name, value in session.items()} for session in sessions]
+
+
+def translate_report(report: dict) -> dict:
+    """The data report of a data.json."""
+    return {REPORT.get(name, name): value for name, value in report.items()}
+
+
+def translate_arrays(arrays: dict) -> dict:
+    """The arrays of a checkpoint, by name."""
+    return {ARRAYS.get(name, name).replace("averaged/", "ema_generator/", 1): value for name, value in arrays.items()}
+
+
+def find(folder: Path, name: str) -> Path:
+    """The path of one of a run's files, under its former name where only that exists."""
+    path = Path(folder) / name
+    former = Path(folder) / FILES.get(name, name)
+    return former if former.exists() and not path.exists() else path
+
+
+def _translate_result(result: dict) -> dict:
+    protocol, scores = dict(result.get("protocol", {})), dict(result.get("scores", {}))
+    for part in (protocol, scores):
+        if "memorisation" in part:
+            part["memorization"] = part.pop("memorisation")
+    memorization = scores.get("memorization")
+    if isinstance(memorization, dict) and "in_words" in memorization:
+        scores["memorization"] = {("summary" if k == "in_words" else k): v for k, v in memorization.items()}
+    return {**result, "protocol": protocol, "scores": scores}
