@@ -4,12 +4,10 @@ faces = load("photos.zip", 64)
 for real in batches(faces.images, 128, seed=1): ...
 """
 
-import atexit
 import functools
 import hashlib
 import mmap
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -140,42 +138,54 @@ def _pass(seed: int, number: int, n: int) -> np.ndarray:
 
 
 def batches(
-    real: np.ndarray, batch_size: int, *, rows: np.ndarray | None = None, seed: int = 0, start: int = 0,
-    flip: bool = False,
-):  # fmt: skip
-    """uint8 images (n, h, w, c) -> an endless tf.data.Dataset of float32 (batch_size, h, w, c) in [-1, 1].
+    real: np.ndarray,
+    batch_size: int,
+    *,
+    rows: np.ndarray | None = None,
+    labels: np.ndarray | None = None,
+    seed: int = 0,
+    start: int = 0,
+    augment: Callable | None = None,
+):
+    """Returns an endless tf.data.Dataset of shuffled batches (images, labels).
 
-    Of the images, those numbered in `rows` are used, or all. Batch number i depends on (seed, i) alone, so `start`
-    goes on exactly where an earlier run stopped, at once. `flip` mirrors half of the images.
+    Batch number i depends on (seed, i) alone, so `start` continues exactly where an earlier run stopped, at once.
+
+    Arguments:
+        real: uint8 images (n, h, w, 3), which may be on disk.
+        rows: the numbers of the images to use; None: all.
+        labels: float32 (n, k), a row an image; None: batches have labels (batch_size, 0).
+        augment: a function (uint8 images, NumPy generator) -> uint8 images, applied to every batch.
+
+    Returns:
+        A dataset of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
+    labels = np.zeros((len(real), 0), np.float32) if labels is None else labels
     gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
-    _end_quietly()
 
-    def pixels(i: int) -> np.ndarray:
-        batch = gather(i)
-        if flip:
-            mirrored = np.random.default_rng([seed, int(i), 1]).random(batch_size) < 0.5
-            batch[mirrored] = batch[mirrored, :, ::-1]
-        return images.to_float(batch.astype(np.float32))  # all in NumPy: TensorFlow's `where` takes a core for 3 ms
+    def load(i: int) -> tuple[np.ndarray, np.ndarray]:
+        batch, chosen = gather(int(i))
+        if augment:
+            batch = augment(batch, np.random.default_rng([seed, int(i), 1]))
+        return images.to_float(batch.astype(np.float32)), labels[chosen]  # in NumPy, which is faster than TensorFlow
 
     def batch(i):
-        made = tf.numpy_function(pixels, [i], tf.float32, stateful=False)
-        return tf.ensure_shape(made, (batch_size, *real.shape[1:]))
+        loaded, chosen = tf.numpy_function(load, [i], (tf.float32, tf.float32), stateful=False)
+        return (
+            tf.ensure_shape(loaded, (batch_size, *real.shape[1:])),
+            tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
+        )
 
     numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     return numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
 
-@functools.cache  # once
-def _end_quietly() -> None:
-    """Lets the batches that are made ahead be finished before Python ends: it would wait for them, they for it."""
-    atexit.register(time.sleep, 0.2)
+def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:
+    """A function from the number of a batch to a copy of its images, and their numbers.
 
-
-def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable[[int], np.ndarray]:
-    """A function of the batch number that copies the batch's rows and leaves no pages of the cache behind.
+    It leaves no pages of the cache in memory.
 
     A page of a mapped file counts as this program's memory, and one row may bring two megabytes of its
     neighbours with it; handed back, they stay in the system's file cache and cost a microsecond to see again.
@@ -183,14 +193,14 @@ def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) ->
     pixels, mapping = np.asarray(real), getattr(real, "_mmap", None)
     hand_back = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None  # not on Windows
 
-    def gather(i: int) -> np.ndarray:
+    def gather(i: int) -> tuple[np.ndarray, np.ndarray]:
         batch = np.empty((batch_size, *pixels.shape[1:]), np.uint8)
-        numbers = rows[order(seed, int(i) * batch_size, batch_size, len(rows))]
+        numbers = rows[order(seed, i * batch_size, batch_size, len(rows))]
         for piece in range(0, batch_size, PIECE):
             batch[piece : piece + PIECE] = pixels[numbers[piece : piece + PIECE]]
             if hand_back:
                 hand_back(mmap.MADV_DONTNEED)
-        return batch
+        return batch, numbers
 
     return gather
 

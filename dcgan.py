@@ -1,12 +1,14 @@
-"""The game: one training step of two players, and the moving average of one of them.
+"""The DCGAN train step: discriminator update, generator update, moving average of the generator (EMA).
 
-    game = DCGAN(generator, discriminator, noise=NOISES["normal"], loss=LOSSES["cross-entropy"], ...)
-    d_loss, g_loss, real_opinion, fake_opinion = game.train_step(real)
-    faces = game.imagine(game.fixed_noise(64))
+    gan = DCGAN(generator, discriminator, noise=DISTRIBUTIONS["normal"], loss=LOSSES["cross-entropy"], ...)
+    scalars = gan.train_step((images, labels))  # {"d_loss": ..., "g_loss": ..., "real_score": ..., ...}
+    samples = gan.generate_images(gan.fixed_noise(64))
 
-Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.06434. Networks, loss, penalty and
-optimizers come as arguments; nothing is looked up here.
+Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.06434. Networks, loss, regularizer,
+augmentation and optimizers are arguments; nothing is looked up here.
 """
+
+import enum
 
 import keras
 import tensorflow as tf
@@ -17,15 +19,46 @@ def uniform(shape, seed):
     return tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
 
 
-NOISES = {"normal": tf.random.stateless_normal, "uniform": uniform}
+DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
+
+
+class NoiseStream(enum.IntEnum):
+    """Streams of noise apart from training's, whose stream is the number of the update, from 0."""
+
+    GRID = -1  # the samples that a run shows
+    VALIDATION = -2  # the samples that are scored during training
+    EVALUATION = -3  # the samples of a finished run that are scored
+    CALIBRATION = -4  # and below, one for each batch
+
+
+def append_labels(x, labels):
+    """Appends labels (n, k) to vectors (n, d) or, as constant maps, to images (n, h, w, c), on the last axis."""
+    if labels is None or labels.shape[-1] == 0:
+        return x
+    labels = tf.reshape(tf.cast(labels, x.dtype), [-1, *[1] * (x.shape.rank - 2), labels.shape[-1]])
+    return tf.concat([x, tf.broadcast_to(labels, [*tf.unstack(tf.shape(x))[:-1], labels.shape[-1]])], axis=-1)
 
 
 class DCGAN:
-    """Two networks, their optimizers, and how they are trained against each other.
+    """A generator and a discriminator, their optimizers, and one step of training them against each other.
 
-    Every random number is a pure function of (seed, iteration), so that a stopped game goes on exactly.
-    `ema_half_life` is in images; 0 means no average: `averaged` is then the generator itself. `reuse_fakes`: the
-    generator learns from the fakes that the discriminator just saw, which saves drawing others (a quarter of a step).
+    Every random number is a function of (seed, iteration), so a stopped training continues exactly.
+
+    Arguments:
+        loss: a `gan.training.losses.Loss`.
+        noise: a function (shape, seed) -> noise; one of `DISTRIBUTIONS`.
+        regularizer: a function (discriminate, real, fake) -> scalar that is added to the discriminator's loss with
+            `penalty_weight`, or None.
+        penalty_every: iterations from one penalty to the next, which then counts that many times. Lazy
+            regularization, arXiv:1912.04958, section 3.1.
+        augment: a function (images, seed) -> images of all that the discriminator sees, or None.
+        discriminator_steps: discriminator updates an iteration, each with real images of its own.
+        reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
+            generating others (a quarter of a step).
+        ema_half_life: half-life of the generator's moving average, in images. 0 means no average:
+            `ema_generator` is then the generator itself.
+        classes: length of a row of labels, which is appended to the input of both networks: build them that many
+            channels wider.
     """
 
     def __init__(
@@ -36,105 +69,119 @@ class DCGAN:
         g_optimizer,
         d_optimizer,
         loss,
-        penalty,
         noise,
-        penalty_weight: float = 0.0,
+        regularizer=None,
+        penalty_weight: float = 1.0,
         penalty_every: int = 1,
-        label_smoothing: float = 0.0,
+        augment=None,
         discriminator_steps: int = 1,
         reuse_fakes: bool = False,
         ema_half_life: float = 0.0,
+        classes: int = 0,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
-        self.loss, self.penalty, self.noise = loss, penalty, noise
+        self.loss, self.noise, self.augment = loss, noise, augment
+        self.regularizer = regularizer if penalty_weight else None
         self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
-        self.label_smoothing = label_smoothing
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.ema_half_life = ema_half_life
-        self.seed = seed
-        self.averaged = self.shown = generator
+        self.classes, self.seed = classes, seed
+        self.ema_generator = self.calibrated_ema = generator
         if ema_half_life:
-            self.averaged, self.shown = keras.models.clone_model(generator), keras.models.clone_model(generator)
-            for clone in (self.averaged, self.shown):
+            self.ema_generator = keras.models.clone_model(generator)
+            self.calibrated_ema = keras.models.clone_model(generator)
+            for clone in (self.ema_generator, self.calibrated_ema):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
         g_optimizer.build(generator.trainable_variables)
         d_optimizer.build(discriminator.trainable_variables)
-        with tf.device("CPU"):  # so that Python can read it at no cost
+        with tf.device("CPU"):  # so that Python reads it without waiting for a GPU
             self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
 
-    def train_step(self, real):
-        """Real faces (discriminator_steps * n, h, w, c) in [-1, 1] -> float32 (4,).
+    def train_step(self, batch) -> dict[str, tf.Tensor]:
+        """Trains on one batch and returns scalars by name.
 
-        The discriminator's loss without its penalty, the generator's loss, the discriminator's mean opinion of
-        the real faces and of the fakes made for its update. Whether this step has a penalty is decided here, in
-        Python: one graph for each case. A penalty within `tf.cond` meets a fault of TensorFlow's graph optimizer
-        (ArithmeticOptimizer, "tmp_var already exists") from 64 x 64 on.
+        Arguments:
+            batch: images (discriminator_steps * n, h, w, c), float32 in [-1, 1], and labels, float32 (the same, k).
+
+        Returns:
+            float32 scalars: d_loss (without the penalty), g_loss, real_score and fake_score (see
+            `gan.training.losses.Loss.scores`), both of the discriminator's update, and in iterations that have
+            one, penalty (weighted).
         """
-        penalised = bool(self.penalty_weight) and int(self.iteration) % self.penalty_every == 0
-        return self.compiled_step(real, penalised)
+        # Decided in Python, so that each case is a graph of its own: a penalty within `tf.cond` meets a fault of
+        # TensorFlow's graph optimizer from 64 x 64 on (ArithmeticOptimizer: "tmp_var already exists").
+        regularize = self.regularizer is not None and int(self.iteration) % self.penalty_every == 0
+        return self.compiled_step(*batch, regularize)
 
     @tf.function(autograph=False)
-    def compiled_step(self, real, penalised: bool):
-        """One of the two graphs of `train_step`."""
-        for part, batch in enumerate(tf.split(real, self.discriminator_steps)):
-            fake, trail = self.generate(self.draw(batch, part))
-            d_loss, real_logits, fake_logits = self.update_discriminator(batch, fake, penalised)
+    def compiled_step(self, images, labels, regularize: bool):
+        """One of the two graphs of `train_step`, with the penalty and without it."""
+        micro_batches = zip(
+            tf.split(images, self.discriminator_steps), tf.split(labels, self.discriminator_steps), strict=True
+        )
+        for micro_step, (real, real_labels) in enumerate(micro_batches):
+            fake, tape = self.generate(self.sample_noise(real, micro_step), real_labels)
+            d_scalars = self.update_discriminator(real, fake, real_labels, regularize)
         if not self.reuse_fakes:
-            fake, trail = self.generate(self.draw(batch, self.discriminator_steps))
-        g_loss = self.update_generator(fake, trail)
-        self.update_average(tf.shape(real)[0])
+            fake, tape = self.generate(self.sample_noise(real, self.discriminator_steps), real_labels)
+        g_scalars = self.update_generator(real, fake, real_labels, tape)
+        self.update_ema(tf.shape(images)[0])
         self.iteration.assign_add(1)
-        opinion = self.loss.opinion
-        return tf.stack([d_loss, g_loss, tf.reduce_mean(opinion(real_logits)), tf.reduce_mean(opinion(fake_logits))])
+        return {**d_scalars, **g_scalars}
 
-    def generate(self, noise):
-        """Fakes G(z), and the tape that leads from them back to G's weights."""
-        with tf.GradientTape(watch_accessed_variables=False) as trail:
-            trail.watch(self.g_weights)
-            fake = self.generator(noise, training=True)
-        return fake, trail
+    def generate(self, noise, labels=None):
+        """Returns fakes G(z), and the tape that records how they depend on G's weights."""
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(self.g_weights)
+            fake = self.generator(append_labels(noise, labels), training=True)
+        return fake, tape
 
-    def update_discriminator(self, real, fake, penalised: bool):
-        """Descends L_D(D(x), D(G(z))) + penalty in D's weights; x and G(z) pass apart, each with its own
-        batch statistics, as one batch of both would tell them apart by the statistics alone.
+    def update_discriminator(self, real, fake, labels=None, regularize: bool = False):
+        """Minimizes L_D(D(x), D(G(z))) + penalty in D's weights, and returns scalars.
+
+        Real images and fakes are separate batches with batch statistics of their own: in one batch of both, the
+        statistics alone would tell them apart.
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            real_logits, fake_logits = self.judge(real), self.judge(fake)
-            loss = self.loss.discriminator(real_logits, fake_logits, self.label_smoothing)
+            real_logits, fake_logits = self.discriminate(real, labels), self.discriminate(fake, labels, 1)
+            loss = self.loss.discriminator(real_logits, fake_logits)
             scaled = self.d_optimizer.scale_loss(loss)
-        gradients = tape.gradient(scaled, self.d_weights)
-        if penalised:
-            gradients = self.add_penalty(gradients, real, fake)
+        gradients, penalty = tape.gradient(scaled, self.d_weights), {}
+        if regularize:
+            gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels)
         self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
-        return loss, real_logits, fake_logits
+        real_score, fake_score = map(tf.reduce_mean, self.loss.scores(real_logits, fake_logits))
+        return {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, **penalty}
 
-    def update_generator(self, fake, trail):
-        """Descends L_G(D(G(z))) in G's weights: back through D, as it is now, to the fakes, then along their trail."""
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(fake)
-            loss = self.loss.generator(self.judge(fake))
-            scaled = self.g_optimizer.scale_loss(loss)
-        gradients = trail.gradient(fake, self.g_weights, output_gradients=tape.gradient(scaled, fake))
-        self.g_optimizer.apply(gradients, self.generator.trainable_variables)
-        return loss
+    def update_generator(self, real, fake, labels, tape):
+        """Minimizes L_G(D(x), D(G(z))) in G's weights, and returns scalars.
 
-    def add_penalty(self, gradients, real, fake):
-        """Adds the penalty's gradient, `penalty_every` times over.
-
-        Lazy regularisation, arXiv:1912.04958, section 3.1: a penalty needs no update at every step.
+        The gradient flows back through D, as it is now, to the fakes, and along their `tape` to G's weights.
         """
+        real_logits = self.discriminate(real, labels) if self.loss.generator_uses_real else None
+        with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
+            fake_tape.watch(fake)
+            loss = self.loss.generator(real_logits, self.discriminate(fake, labels, 1))
+            scaled = self.g_optimizer.scale_loss(loss)
+        gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
+        self.g_optimizer.apply(gradients, self.generator.trainable_variables)
+        return {"g_loss": loss}
+
+    def add_penalty(self, gradients, real, fake, labels=None):
+        """Adds the penalty's gradient to D's gradients, `penalty_every` times; returns both and the weighted penalty."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            penalty = self.penalty_weight * self.penalty_every * self.penalty(self.judge, real, fake)
+            value = self.regularizer(lambda images: self.discriminate(images, labels), real, fake)
+            penalty = self.penalty_weight * self.penalty_every * value
             scaled = self.d_optimizer.scale_loss(penalty)
         extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
-        return [gradient + more for gradient, more in zip(gradients, extra, strict=True)]
+        return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty_every
 
-    def update_average(self, batch_size):
-        """Moves the average towards the generator, batch-norm statistics included.
+    def update_ema(self, batch_size):
+        """Moves the averaged weights, batch-norm statistics included, towards the generator's.
 
         The half-life is the given one, and at most a twentieth of the images seen, so that a short run has an
         average that has forgotten its start. Ramp-up: arXiv:2006.06676, appendix.
@@ -144,47 +191,49 @@ class DCGAN:
         size = tf.cast(batch_size, tf.float32)
         seen = size * tf.cast(self.iteration + 1, tf.float32)
         decay = 0.5 ** (size / tf.minimum(self.ema_half_life, seen / 20))
-        for average, weight in zip(self.averaged.weights, self.generator.weights, strict=True):
+        for average, weight in zip(self.ema_generator.weights, self.generator.weights, strict=True):
             average.assign(decay * average + (1 - decay) * weight)
 
-    def judge(self, images):
-        """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), with dropout and batch statistics at work."""
-        return self.discriminator(images, training=True)
+    def discriminate(self, images, labels=None, stream: int = 0):
+        """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply.
 
-    def draw(self, real, part: int):
-        """The noise of one update, as many rows as `real`: a pure function of seed, iteration and part."""
-        number = self.iteration * (self.discriminator_steps + 1) + part
-        shape = tf.concat([tf.shape(real)[:1], self.generator.input_shape[1:]], axis=0)
-        noise = self.noise(shape, tf.stack([tf.constant(self.seed, tf.int64), number]))
-        return tf.ensure_shape(noise, (None, *self.generator.input_shape[1:]))
-
-    def fixed_noise(self, count: int, stream: int = -1):
-        """The noise behind every picture of a run: (count, *noise shape), apart from all that trains.
-
-        Other negative streams are other noise, as fixed.
+        `stream` tells the random numbers of the augmentation of fakes (1) from those of real images (0).
         """
-        return self.noise((count, *self.generator.input_shape[1:]), (self.seed, stream))
+        if self.augment:
+            images = self.augment(images, tf.stack([tf.constant(self.seed, tf.int64), 2 * self.iteration + stream]))
+        return self.discriminator(append_labels(images, labels), training=True)
 
-    def rest(self, settle) -> None:
-        """Readies what `imagine` draws with: the average, as it is now, brought to rest by `settle(network, noise)`.
+    def sample_noise(self, real, micro_step: int):
+        """The noise of one update, as many rows as `real`: a function of seed, iteration and micro-step."""
+        number = self.iteration * (self.discriminator_steps + 1) + micro_step
+        shape = tf.concat([tf.shape(real)[:1], self.noise_shape], axis=0)
+        noise = self.noise(shape, tf.stack([tf.constant(self.seed, tf.int64), number]))
+        return tf.ensure_shape(noise, (None, *self.noise_shape))
 
-        `noise(i)` is the i-th batch of a noise of its own.
+    def fixed_noise(self, count: int, stream: int = NoiseStream.GRID):
+        """Noise (count, *noise_shape) that is the same at every iteration, different for each `NoiseStream`."""
+        return self.noise((count, *self.noise_shape), (self.seed, int(stream)))
+
+    def calibrate_ema(self, calibrate) -> None:
+        """Copies the averaged weights into the network that generates samples, and calls `calibrate(network, noise)`.
+
+        `noise(i)` is the i-th batch (100, *noise_shape) of a stream of its own. Without an average nothing happens.
         """
         if self.ema_half_life:
-            self.shown.set_weights(self.averaged.get_weights())
-            settle(self.shown, lambda i: self.fixed_noise(100, stream=-4 - i))
+            self.calibrated_ema.set_weights(self.ema_generator.get_weights())
+            calibrate(self.calibrated_ema, lambda i: self.fixed_noise(100, NoiseStream.CALIBRATION - i))
 
     @tf.function(autograph=False)
-    def imagine(self, noise):
-        """Noise -> faces (n, h, w, c), float32 in [-1, 1], by the averaged generator, as it last came to rest."""
-        return self.shown(noise, training=False)
+    def generate_images(self, noise, labels=None):
+        """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated."""
+        return self.calibrated_ema(append_labels(noise, labels), training=False)
 
     def state(self) -> dict[str, tf.Variable]:
-        """Every variable that a game needs to go on exactly, dropout's own random state included, by name."""
+        """Every variable that training needs to continue exactly, by name; dropout's random state included."""
         parts = {
             "generator": self.generator.variables,
             "discriminator": self.discriminator.variables,
-            "averaged": self.averaged.variables if self.ema_half_life else [],
+            "ema_generator": self.ema_generator.variables if self.ema_half_life else [],
             "g_optimizer": self.g_optimizer.variables,
             "d_optimizer": self.d_optimizer.variables,
         }
@@ -192,9 +241,17 @@ class DCGAN:
         return {"iteration": self.iteration, **named}
 
     @property
+    def noise_shape(self) -> tuple[int, ...]:
+        """The shape of one row of noise: (128,), or (32, 32, 3)."""
+        *sides, channels = self.generator.input_shape[1:]
+        return (*sides, channels - self.classes)
+
+    @property
     def d_weights(self):
+        """The discriminator's trainable weights, as tf.Variable."""
         return [weight.value for weight in self.discriminator.trainable_variables]
 
     @property
     def g_weights(self):
+        """The generator's trainable weights, as tf.Variable."""
         return [weight.value for weight in self.generator.trainable_variables]

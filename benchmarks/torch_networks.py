@@ -10,7 +10,8 @@ from keras import layers
 from torch import nn
 
 from gan.errors import UsageError
-from models.layers import BatchNormalization, UpsamplingConv2D, uncast
+from models.layers import BatchNormalization, UpsamplingConv2D
+from models.portable import uncast
 
 
 def images(array) -> torch.Tensor:

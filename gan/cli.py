@@ -1,72 +1,164 @@
-"""What the tools have in common: how they speak, their first flags if they take a run, and how mistakes end.
+"""Command lines: train.py's parser made from Config, what the tools share, and how errors become exit codes.
 
-def main(argv=None):
-    arguments = parser("generate", __doc__).parse_args(argv)
-    return answer("generate", lambda: generate(arguments))
+    config, dry_run = parse_arguments(["--noise", "image"])           # train.py
+    arguments = run_parser("generate", __doc__, "faces.png").parse_args(argv)  # a tool that takes a run
+    return run_command("generate", lambda: generate(arguments))
 """
 
 import argparse
+import dataclasses
+import math
 import signal
 import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
+from gan.config import Config, steps
 from gan.errors import RunError, UsageError
+from gan.recipes import RECIPES
+
+# The titles of --help, each before its first field.
+GROUPS = {"data": "data", "noise": "networks", "loss": "training", "holdout": "scores", "batch_size": "run"}
+# Flags and values of older versions, which go on working; --help does not show them.
+FLAG_ALIASES = {"--average-half-life": "--ema-half-life"}
+VALUE_ALIASES = {"compact": "self-modulated"}
 
 
-def run_parser(name: str, text: str, out: str, draws: bool = True) -> argparse.ArgumentParser:
-    """A parser that knows the run's folder, where the result goes (default: `out`) and, if it draws, by what."""
-    made = argparse.ArgumentParser(
-        prog=f"python -m tools.{name}", description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
+    """Parses train.py's command line: defaults, overridden by the recipe, overridden by flags; and --dry-run.
+
+    Exits with code 2, as argparse does, where a flag or its value is not one of those that `--help` shows.
+    """
+    parser = build_parser()
+    given = vars(parser.parse_args(argv))
+    dry_run = given.pop("dry_run", False)
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
+    config = Config(**{**RECIPES[given.get("recipe", "default")], **given})
+    if config.image_size % 4:
+        parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
+    if 0 < config.score_samples < 64:
+        parser.error(f"argument --score-samples: {config.score_samples} is not 0, or at least 64")
+    if Path(config.name).name != config.name or config.name in (".", ".."):
+        parser.error(f"argument --run: {config.name!r} is not the name of a folder")
+    return config, dry_run
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of train.py: a flag a field. A flag that is not given leaves no value, so the recipe's applies."""
+    parser = argparse.ArgumentParser(
+        prog="train.py",
+        description="Train a GAN on images of faces. Sample grids, scores and the generator are written to output/;"
+        " the same command continues a run that was stopped.",
+        epilog="Defaults are those of --recipe default; `--recipe NAME --dry-run` shows another's.",
+        usage="python train.py [--flag value ...]",
+        argument_default=argparse.SUPPRESS,
     )
-    made.add_argument("run", metavar="output/RUN", help="folder of a run")
-    if draws:
-        made.add_argument("--weights", choices=("best", "last"), default="best", help="which generator (best)")
-    made.add_argument("--out", default="", metavar="PATH", help=f"what to write ({out} in the run's folder)")
-    return made
+    group = parser
+    for field in dataclasses.fields(Config):
+        if field.name in GROUPS:
+            group = parser.add_argument_group(GROUPS[field.name])
+        flag = "--" + field.name.replace("_", "-")
+        group.add_argument(flag, **argument_options(field))
+        for alias in [old for old, new in FLAG_ALIASES.items() if new == flag]:
+            group.add_argument(alias, dest=field.name, **argument_options(field) | {"help": argparse.SUPPRESS})
+        if field.name == "augmentation":
+            for alias, value in (("--flip", "flip"), ("--no-flip", "none")):
+                group.add_argument(
+                    alias, dest=field.name, action="store_const", const=value, default=argparse.SUPPRESS,
+                    help=argparse.SUPPRESS,
+                )  # fmt: skip
+    parser.add_argument("--dry-run", action="store_true", help="print the settings and what would happen, and stop")
+    return parser
 
 
-def output_path(arguments: argparse.Namespace, name: str) -> Path:
-    """Where the result goes: --out, or `name` in the run's folder. Raises UsageError where it cannot be named so."""
-    path, ending = Path(arguments.out or Path(arguments.run, name)), Path(name).suffix
-    if ending and path.suffix.lower() != ending:
-        raise UsageError(f"--out {path}: its name must end in {ending}")
-    return path
+def argument_options(field: dataclasses.Field) -> dict:
+    """The options of argparse's add_argument for a field of Config."""
+    kind, default, help = field.metadata["kind"], field.default, field.metadata["help"]
+    choices, limits = field.metadata["choices"], (field.metadata["least"], field.metadata["most"])
+    if kind is bool:
+        return {"action": argparse.BooleanOptionalAction, "help": f"{help} ({default})"}
+    if kind is tuple:
+        return {
+            "type": in_range(float, *limits), "nargs": 2, "metavar": ("BETA1", "BETA2"),
+            "help": f"{help} ({default[0]} {default[1]})",
+        }  # fmt: skip
+    if choices:
+        convert = lambda text: VALUE_ALIASES.get(text, text) if VALUE_ALIASES.get(text) in choices else text  # noqa: E731
+    else:
+        convert = in_range(kind, 1, None) if kind is steps else in_range(kind, *limits)
+    metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
+    shown = f"{help} ({default})" if default != "" else help
+    return {"type": convert, "choices": choices, "metavar": metavar, "help": shown}
 
 
-def in_range(kind: type, least: float, most: float) -> Callable:
-    """The type of an argument from `least` to `most`."""
+def in_range(kind: Callable, least: float | None = None, most: float | None = None) -> Callable:
+    """The type of an argument: a function from text to `kind`, which refuses numbers outside least..most.
+
+    A limit that is None is open, but for infinity, which is refused.
+    """
+    names = {int: "a whole number", float: "a number"}
 
     def convert(text: str):
         try:
             value = kind(text)
         except ValueError:
-            wanted = "a whole number" if kind is int else "a number"
-            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
-        if not least <= value <= most:
-            raise argparse.ArgumentTypeError(f"{text} is not from {least:,} to {most:,}")
+            raise argparse.ArgumentTypeError(f"{text!r} is not {names.get(kind, 'a number, or all')}") from None
+        if not isinstance(value, int | float):
+            return value
+        low, high = -math.inf if least is None else least, sys.float_info.max if most is None else most
+        if not low <= value <= high:
+            limits = f"at least {least:,}, and finite" if most is None else f"from {least:,} to {most:,}"
+            raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         return value
 
     return convert
 
 
+def run_parser(name: str, text: str, out: str, generates: bool = True) -> argparse.ArgumentParser:
+    """The parser of a tool that takes a run: its folder, --weights if it generates samples, and --out (default: `out`)."""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m tools.{name}", description=text, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("run", metavar="output/RUN", help="folder of a run")
+    if generates:
+        parser.add_argument(
+            "--weights", choices=("best", "last"), default="best", help="generator of the best score, or the last (best)"
+        )
+    parser.add_argument("--out", default="", metavar="PATH", help=f"what to write ({out} in the run's folder)")
+    return parser
+
+
+def output_path(arguments: argparse.Namespace, name: str) -> Path:
+    """The path of a tool's result: --out, or `name` in the run's folder. Raises UsageError where its suffix is another."""
+    path, suffix = Path(arguments.out or Path(arguments.run, name)), Path(name).suffix
+    if suffix and path.suffix.lower() != suffix:
+        raise UsageError(f"--out {path}: its name must end in {suffix}")
+    return path
+
+
 def allow_undecodable_names() -> None:
-    """From now on what is printed may hold names of files that are no text, as Linux allows: they pass as they are."""
+    """Lets names of files that are not valid text, as Linux allows, be printed as they are."""
     if getattr(sys.stdout, "errors", "") == "strict" and hasattr(sys.stdout, "reconfigure"):  # a notebook's has not
         sys.stdout.reconfigure(errors="surrogateescape")  # stderr takes anything as it is
 
 
-def run_command(name: str, work: Callable[[], None], stopped: str = "stopped.") -> int:
-    """Does the work; a mistake, a failure or Ctrl-C is one line. Returns the exit code."""
+def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:
+    """Does the work of a command and returns its exit code; an error or Ctrl-C becomes one line on standard error.
+
+    Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError or OSError, 130 for Ctrl-C. `stopped`
+    is printed after Ctrl-C, `failed` after the message of an OSError.
+    """
     allow_undecodable_names()
     warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
     try:
-        work()
-        return 0
-    except (UsageError, RunError, OSError) as error:
+        return work() or 0
+    except (UsageError, RunError) as error:
         print(f"{name}: {error}", file=sys.stderr)
-        return getattr(error, "exit_code", 1)
+        return error.exit_code
+    except OSError as error:
+        print(f"{name}: {error}{failed}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{name}: {stopped}", file=sys.stderr)
         return 128 + signal.SIGINT

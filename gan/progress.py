@@ -1,4 +1,4 @@
-"""How far a run is, what is due then, and how it shows: one moving line on a terminal, elsewhere plain lines."""
+"""Progress of long work: one moving line on a terminal, plain lines elsewhere."""
 
 import contextlib
 import functools
@@ -9,34 +9,6 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 PLAIN_EVERY = 15.0  # seconds from one plain line to the next
-MILESTONES = 20  # moments of a run at which something is due, unless asked otherwise
-
-
-class RunLength:
-    """How far a run is: in iterations, or in seconds of training where `minutes` is not 0."""
-
-    def __init__(self, total: int, minutes: float = 0.0):
-        self.total, self.limit = total, 60 * minutes
-        self.unit = " s" if minutes else ""
-
-    def share(self, iteration: int, seconds: float) -> float:
-        """How much of the run is done, from 0; 1 and above: all."""
-        return seconds / self.limit if self.limit else iteration / self.total
-
-
-class Milestones:
-    """The moments at which something is due: every `every` iterations, or, for 0, twenty times a run."""
-
-    def __init__(self, pace: RunLength, every: int, share: float):
-        self.pace, self.last = pace, int(MILESTONES * share)
-        self.every = every or (0 if pace.limit else max(1, pace.total // MILESTONES))
-
-    def reached(self, iteration: int, seconds: float) -> bool:
-        """Whether this iteration is such a moment; to be asked once after each."""
-        if self.every:
-            return iteration % self.every == 0
-        before, self.last = self.last, int(MILESTONES * self.pace.share(iteration, seconds))
-        return self.last > before
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 # The Udacity face-generation project as its students ran it: uniform noise, Adam(2e-4, 0.5), whole passes.
 UDACITY = {
-    "image_size": 32, "flip": False, "noise_size": 100, "noise_distribution": "uniform",
+    "image_size": 32, "augmentation": "none", "noise_size": 100, "noise_distribution": "uniform",
     "generator": "conv", "discriminator": "conv", "width": 64, "penalty": "none", "ema_half_life": 0.0,
     "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
     "generator_betas": (0.5, 0.999), "discriminator_betas": (0.5, 0.999),
@@ -17,7 +17,7 @@ KERAS_GAN = {
 }  # fmt: skip
 
 RECIPES = {
-    "default": {},  # our own: narrow generator, unnormalised discriminator, lazy R1, moving average, flips
+    "default": {},  # our own: narrow generator, unnormalised discriminator, lazy R1, moving average, mirrored images
     # github.com/zeeshaanahmad/face-generation, at the three widths it tried
     "udacity-64": {**UDACITY, "epochs": 100},
     "udacity-128": {**UDACITY, "width": 128, "epochs": 100},

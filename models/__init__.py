@@ -7,7 +7,7 @@ multiple of 4, and gives faces in [-1, 1]; every discriminator gives one logit a
 from models import conv, conv_dense, dense, self_modulated, upsample
 
 GENERATORS = {
-    "compact": self_modulated.generator,
+    "self-modulated": self_modulated.generator,
     "conv": conv.generator,
     "conv-2x2": conv.generator_from_2x2,
     "upsample": upsample.generator,
@@ -16,7 +16,7 @@ GENERATORS = {
 }
 
 DISCRIMINATORS = {
-    "compact": self_modulated.discriminator,
+    "self-modulated": self_modulated.discriminator,
     "conv": conv.discriminator,
     "upsample": upsample.discriminator,
     "dense": dense.discriminator,

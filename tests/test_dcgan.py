@@ -9,7 +9,8 @@ from gan.training.losses import LOSSES, Loss
 from gan.training.optimizers import adam
 from gan.training.regularizers import REGULARIZERS
 from models import DISCRIMINATORS, GENERATORS
-from models.layers import BatchNormalization, to_stock_keras
+from models.layers import BatchNormalization
+from models.portable import to_stock_keras
 
 SIDE = 16
 # Two players without an aim: every gradient is 0.

@@ -102,7 +102,7 @@ def rebuild_generator(run: Run, config: Config, build: Callable) -> Generator:
     Nothing else of the checkpoint is looked at, so that it may be of a version that trained in another way.
     """
     from gan.training.ema import calibrate
-    from models.layers import to_stock_keras
+    from models.portable import to_stock_keras
 
     try:
         game = build(dataclasses.replace(config, precision="float32"))

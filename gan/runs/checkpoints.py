@@ -14,6 +14,7 @@ import numpy as np
 
 from gan.errors import RunError, UsageError
 from gan.files import atomic_write
+from gan.runs import legacy
 
 MAX_TO_KEEP = 2
 READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
@@ -78,7 +79,7 @@ def load(path: Path, variables: dict) -> dict[str, np.ndarray]:
         if damaged := file.testzip():
             raise ValueError(f"{damaged} fails its checksum")
     with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
+        arrays = legacy.translate_arrays({name: file[name] for name in file.files})
     for name, variable in variables.items():
         if name not in arrays:
             raise ValueError(f"it has no {name}")

@@ -1,18 +1,18 @@
-"""The run folder: everything a run leaves behind, and what the same command needs to go on.
+"""The run directory: everything that a training leaves behind, and what the same command needs to continue it.
 
-output/<run>/000150.png      samples at iteration 150, always of the same noise
-             loss.png        both losses, and the scores below them
-             log.csv         a row an iteration
-             config.json     what decides the run
-             data.json       what was trained on; left-out.csv names what was not, and why
-             checkpoints/    the two newest
-             generator.keras the generator, to be loaded by Keras alone
-             samples.npz     the samples of all grids: iterations (t,), images (t, n, h, w, 3) uint8
-             metrics.csv     a row a score
-             best.keras      the generator of the best score, best.json which one that is and how it was measured
-             health.csv      what went wrong with the game, since when, and what to do about it
-             scores.json     what tools.evaluate found; nearest.png are the samples nearest to training faces
-             sittings.json   when tools.compare trained it, and on what
+output/<run>/000150.png       samples at iteration 150, always from the same noise
+             loss.png         losses, other scalars and scores
+             log.csv          a row an iteration: losses and other scalars by name
+             metrics.csv      a row a score
+             diagnostics.csv  failure modes: when each started and ended, and what to try
+             config.json      the settings
+             data.json        what was trained on; skipped.csv names what was not, and why
+             checkpoints/     the newest two
+             generator.keras  the generator, which Keras loads without this project
+             best.keras       the generator with the best score; best.json says which that is and how it was measured
+             samples.npz      the samples of all grids: iterations (t,), images (t, n, h, w, 3) uint8
+             scores.json      what tools.evaluate measured; nearest.png shows the samples nearest to training images
+             sessions.json    when and on what machine tools.compare trained it
 """
 
 import contextlib
@@ -35,27 +35,34 @@ from gan import config as configs
 from gan import images
 from gan.errors import UsageError
 from gan.files import atomic_write, damaged_file_error, read_csv, read_json, write_csv, write_json
+from gan.runs import legacy
 
-LOG_COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "d_real", "d_fake", "images_per_second"]
+# The log's first columns and its last; the scalars of a train step stand between them.
+LOG_START, LOG_END = ["iteration", "images", "seconds"], ["images_per_second"]
 SCORE_COLUMNS = [
-    *("iteration", "images", "seconds", "network", "samples", "kid", "error", "face_rate"),
-    *("diversity", "memorisation", "copied", "copying", "cost"),
+    *("iteration", "images", "seconds", "network", "samples", "kid", "kid_stderr", "face_rate"),
+    *("diversity", "memorization", "copied", "copying", "eval_seconds"),
 ]
-DIAGNOSTIC_COLUMNS = ["iteration", "ailment", "state", "advice"]
+DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
 
 
 class Run:
-    """A folder that one configuration owns."""
+    """The directory of one run, which one configuration owns."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         self.checkpoints = self.folder / "checkpoints"
         self.log = self.folder / "log.csv"
         self.metrics = self.folder / "metrics.csv"
-        self.health = self.folder / "health.csv"
+        self.diagnostics = self.folder / "diagnostics.csv"
+
+    # Configuration
 
     def claim(self, config: dict) -> None:
-        """Makes the folder and writes its config.json; raises UsageError where another configuration owns it."""
+        """Makes the directory and writes its config.json.
+
+        Raises UsageError where the directory belongs to a run of another configuration.
+        """
         path = self.folder / "config.json"
         if path.exists():
             try:
@@ -73,11 +80,11 @@ class Run:
         write_json(path, config)
 
     def read_config(self) -> dict:
-        """What is in config.json; raises UsageError where it is damaged."""
-        return read_json(self.folder / "config.json")
+        """The content of config.json, by the present names. Raises UsageError where it is damaged."""
+        return legacy.translate_config(read_json(self.folder / "config.json"))
 
     def load_config(self) -> configs.Config:
-        """The configuration that owns the folder; raises UsageError where it is not a run's, or does not tell."""
+        """The configuration of the run. Raises UsageError where the folder is not a run's, or config.json is damaged."""
         path = self.folder / "config.json"
         if not os.path.exists(path):
             around = self.folder if self.folder.is_dir() else self.folder.parent
@@ -86,44 +93,24 @@ class Run:
             found = found if there else f"There is none in {around}; python train.py makes one."
             raise UsageError(f"{self.folder} is not the folder of a run. {found}")
         try:
-            return configs.Config.of(self.read_config())
+            return configs.Config.from_dict({**legacy.DEFAULTS, **self.read_config()})
         except (OSError, UsageError, ValueError, TypeError) as error:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
-            raise UsageError(f"{path} does not tell what run this is: {reason}") from None
+            raise UsageError(f"{path} does not describe a run: {reason}") from None
 
     def resume_command(self, **changes) -> str:
-        """What to type for the run to go on, wherever its data are now if `data` is given."""
+        """The command that continues the run; `data=` is where its data are now."""
         return configs.format_command(dataclasses.replace(self.load_config(), run=self.folder.name, **changes))
 
     def trained_on(self) -> str:
-        """What the run was trained on, as train.py put it; empty where that is not known."""
+        """The title and digest of the data set that the run was trained on; empty where that is not recorded."""
         return self.read_config().get("faces", "")
-
-    def find_generator(self, best: bool = True) -> tuple[Path, int | None]:
-        """The file of the generator with the best score, or of the last one, and the iteration it is of.
-
-        Where nothing was scored, the last is all there is; where nothing else is left of the run, None is its
-        iteration. Raises UsageError where there is none yet.
-        """
-        if best and (iteration := self.best_iteration()) is not None:
-            return self.folder / "best.keras", iteration
-        if not (self.folder / "generator.keras").exists():
-            raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.resume_command()}")
-        saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
-        saved = saved or [int(row[0]) for row in read_csv(self.log, len(LOG_COLUMNS))]  # which may be ahead of it
-        return self.folder / "generator.keras", max(saved, default=None)
-
-    def best_iteration(self) -> int | None:
-        """The iteration that best.keras is of, or None where there is none."""
-        path = self.folder / "best.json"  # the later of the two
-        whole = path.exists() and (self.folder / "best.keras").exists()
-        return read_json(path, names={"iteration"})["iteration"] if whole else None
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keeps other processes out of the folder meanwhile; raises UsageError where one is in it.
+        """Keeps other processes out of the directory. Raises UsageError where one is in it.
 
-        The system lets go of the lock however the process ends. Windows has no such lock, and none is kept there.
+        The system releases the lock however the process ends. Windows has no such lock, and none is kept there.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as file:
@@ -134,26 +121,46 @@ class Run:
                 raise UsageError(f"Another process is training in {self.folder}. Give --run another name.") from None
             yield
 
-    def write_data_report(self, report: dict, left_out: list[tuple[str, str]]) -> None:
+    def write_data_report(self, report: dict, skipped: list[tuple[str, str]]) -> None:
         """Writes what was trained on, and the name and reason of each file that was not."""
         write_json(self.folder / "data.json", report)
-        write_csv(self.folder / "left-out.csv", [("file", "reason"), *left_out])
+        write_csv(self.folder / "skipped.csv", [("file", "reason"), *skipped])
+
+    # Tables
 
     def truncate_tables(self, last: int) -> None:
-        """Cuts all tables after iteration `last`: rows that a killed process wrote after its last checkpoint.
+        """Removes the rows after iteration `last`, which a killed process wrote after its last checkpoint.
 
-        Raises UsageError, all tables being as they were, where one has other columns.
+        Tables of older versions are rewritten under the present names. Raises UsageError, with all tables unchanged,
+        where one has other columns.
         """
-        tables = [(self.log, LOG_COLUMNS), (self.metrics, SCORE_COLUMNS), (self.health, DIAGNOSTIC_COLUMNS)]
-        for path, columns in tables:
-            first = path.read_text("utf-8", "replace").partition("\n")[0] if path.exists() else ""
-            if first and first.split(",") != columns:
+        columns = {self.log: [*LOG_START, *LOG_END], self.metrics: SCORE_COLUMNS, self.diagnostics: DIAGNOSTIC_COLUMNS}
+        tables = {path: self._read_table(path) for path in columns}
+        for path, required in columns.items():
+            header = tables[path][0]
+            if header and not (set(required) <= set(header) if path == self.log else header == required):
                 raise UsageError(
-                    f"{path} is of another version of this program, or damaged: its columns are not"
-                    f" {', '.join(columns)}. Give --run another name to start anew."
+                    f"{legacy.find(self.folder, path.name)} is of another version of this program, or damaged: its"
+                    f" columns are not {', '.join(required)}. Give --run another name to start anew."
                 )
-        for path, columns in tables:
-            write_csv(path, [columns, *(row for row in read_csv(path, len(columns)) if int(row[0]) <= last)])
+        for path, (header, rows) in tables.items():
+            if path != self.log or header:
+                write_csv(path, [header or columns[path], *(row for row in rows if int(row[0]) <= last)])
+            if (former := self.folder / legacy.FILES.get(path.name, path.name)) != path:
+                former.unlink(missing_ok=True)
+
+    def append_log(self, rows: list[dict[str, float]]) -> None:
+        """Adds iterations to log.csv, each a dict of its columns; a column that is new is added to the whole table."""
+        header, _ = self._read_table(self.log, header_only=True)
+        names = dict.fromkeys(name for row in rows for name in row)
+        if new := [name for name in names if name not in header]:
+            scalars = [name for name in [*header, *new] if name not in (*LOG_START, *LOG_END)]
+            columns = [*LOG_START, *scalars, *LOG_END]
+            header, earlier = self._read_table(self.log)
+            moved = [dict(zip(header, row, strict=True)) for row in earlier]
+            write_csv(self.log, [columns, *([row.get(name, "") for name in columns] for row in moved)])
+            header = columns
+        self.append_rows(self.log, [tuple(format_value(name, row.get(name)) for name in header) for row in rows])
 
     def append_rows(self, path: Path, rows: list[tuple]) -> None:
         """Adds rows to one of the tables."""
@@ -163,69 +170,84 @@ class Run:
             os.fsync(file.fileno())  # the checkpoint that follows must not outlive these rows
 
     def append_score(self, score: dict) -> None:
-        """Adds a score to metrics.csv, so that it reads back the same; what is None is left empty."""
-        self.append_rows(
-            self.metrics, [tuple("" if score[name] is None else str(score[name]) for name in SCORE_COLUMNS)]
-        )
+        """Adds a score to metrics.csv, so that it reads back the same; None becomes an empty cell."""
+        values = [score[name] for name in SCORE_COLUMNS]
+        self.append_rows(self.metrics, [tuple("" if value is None else str(value) for value in values)])
 
     def read_scores(self) -> list[dict]:
-        """The rows of metrics.csv; raises UsageError where it is damaged."""
+        """The rows of metrics.csv. Raises UsageError where it is damaged."""
         kinds = dict.fromkeys(("iteration", "images", "samples", "copying"), int) | {
             "network": str,
             "face_rate": lambda text: float(text) if text else None,
         }
+        header, rows = self._read_table(self.metrics)
         try:
             return [
-                {name: kinds.get(name, float)(text) for name, text in zip(SCORE_COLUMNS, row, strict=True)}
-                for row in read_csv(self.metrics, len(SCORE_COLUMNS))
+                {name: kinds.get(name, float)(text) for name, text in zip(header, row, strict=True)} for row in rows
             ]
         except ValueError:
             raise damaged_file_error(self.metrics) from None
 
-    def read_log(self, last: int = 0) -> np.ndarray:
-        """So many of the log's last rows, 0: all of them, (n, 8); raises UsageError where it is damaged."""
+    def read_log(self, last: int = 0) -> dict[str, np.ndarray]:
+        """The columns of log.csv, float64 (n,), of the last rows or, for 0, of all; an empty cell is NaN.
+
+        Raises UsageError where it is damaged.
+        """
+        header, rows = self._read_table(self.log)
         try:
-            return np.array(read_csv(self.log, len(LOG_COLUMNS))[-last:], float).reshape(-1, len(LOG_COLUMNS))
+            values = np.array([[text or "nan" for text in row] for row in rows[-last:]], float)
         except ValueError:
             raise damaged_file_error(self.log) from None
-
-    def last_losses(self, count: int) -> list[tuple[float, ...]]:
-        """Both losses, D(x) and D(G(z)) of the last rows of the log, as they are written there."""
-        return [tuple(row[3:7]) for row in self.read_log(count).tolist()]
+        return dict(zip(header, values.reshape(-1, len(header)).T, strict=True))
 
     def active_failures(self) -> dict[str, str]:
-        """The ailments of health.csv that are not over, each with its advice."""
-        state = {}
-        for _, name, what, advice in read_csv(self.health, len(DIAGNOSTIC_COLUMNS)):
-            state.pop(name, None)
-            if what == "began":
-                state[name] = advice
-        return state
+        """The failure modes of diagnostics.csv that have not ended, each with its advice."""
+        active = {}
+        for _, name, status, advice in self._read_table(self.diagnostics)[1]:
+            active.pop(name, None)
+            if legacy.translate_status(status) == "started":
+                active[name] = advice
+        return active
 
-    def grid_path(self, iteration: int) -> Path:
-        """Where the picture of an iteration is, or will be."""
-        return self.folder / f"{iteration:06d}.png"
+    def read_evaluations(self) -> list[dict]:
+        """The evaluations of scores.json, the last one last. Raises UsageError where it is damaged."""
+        path = self.folder / "scores.json"
+        found = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
+        return legacy.translate_scores(found)
 
-    def list_grids(self) -> list[Path]:
-        """The pictures that there are, by iteration."""
-        return sorted((p for p in self.folder.glob("*.png") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+    def _read_table(self, path: Path, header_only: bool = False) -> tuple[list[str], list[list[str]]]:
+        """The present names of a table's columns, and its rows; both empty where there is no table."""
+        path = legacy.find(self.folder, path.name)
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                first = file.readline().rstrip("\n")
+        except FileNotFoundError:
+            first = ""
+        header = first.split(",") if first else []
+        rows = read_csv(path, len(header)) if header and not header_only else []
+        return legacy.translate_columns(header), rows
 
-    def save_grid(self, iteration: int, faces: np.ndarray) -> None:
-        """Writes faces (n, h, w, 3), uint8, as <iteration>.png; small ones twice as large."""
-        images.write_png(self.grid_path(iteration), images.make_grid(faces, scale=images.display_scale(faces.shape[1])))
+    # Generators
 
-    def save_samples(self, size: int, count: int) -> None:
-        """Collects the grids' faces in samples.npz, if there are any; warns of each that is damaged, or no grid."""
-        found, scale = {}, images.display_scale(size)
-        for path in self.list_grids():
-            try:
-                found[int(path.stem)] = images.split_grid(images.read_png(path), size, count, scale=scale)
-            except (images.UnreadableImage, ValueError) as error:
-                warnings.warn(f"samples.npz is without {path}: {error}", stacklevel=2)
-        if not found:
-            return
-        with atomic_write(self.folder / "samples.npz") as file:
-            np.savez_compressed(file, iterations=[*found], images=np.stack([*found.values()]))
+    def find_generator(self, best: bool = True) -> tuple[Path, int | None]:
+        """The file of the generator with the best score, or of the last one, and its iteration.
+
+        Without scores the last one is returned; the iteration is None where nothing else is left of the run. Raises
+        UsageError where there is no generator yet.
+        """
+        if best and (iteration := self.best_iteration()) is not None:
+            return self.folder / "best.keras", iteration
+        if not (self.folder / "generator.keras").exists():
+            raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.resume_command()}")
+        saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
+        saved = saved or [int(row[0]) for row in self._read_table(self.log)[1]]  # which may be ahead of it
+        return self.folder / "generator.keras", max(saved, default=None)
+
+    def best_iteration(self) -> int | None:
+        """The iteration of best.keras, or None where there is none."""
+        path = self.folder / "best.json"  # the later of the two
+        whole = path.exists() and (self.folder / "best.keras").exists()
+        return read_json(path, names={"iteration"})["iteration"] if whole else None
 
     def save_generator(self, generator, name: str = "generator.keras") -> None:
         """Writes generator.keras, or another file of that kind."""
@@ -242,10 +264,49 @@ class Run:
 
     def remove_best(self) -> None:
         """Removes best.json and best.keras, of an iteration that the run has not come to (again)."""
-        for name in ("best.json", "best.keras"):  # the first tells of the second
+        for name in ("best.json", "best.keras"):  # the first refers to the second
             (self.folder / name).unlink(missing_ok=True)
+
+    # Grids
+
+    def grid_path(self, iteration: int) -> Path:
+        """The path of the grid of an iteration."""
+        return self.folder / f"{iteration:06d}.png"
+
+    def list_grids(self) -> list[Path]:
+        """The paths of all grids, by iteration."""
+        return sorted((p for p in self.folder.glob("*.png") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+
+    def save_grid(self, iteration: int, samples: np.ndarray) -> np.ndarray:
+        """Writes samples, uint8 (n, h, w, 3), as <iteration>.png, small ones enlarged; returns the picture."""
+        picture = images.make_grid(samples, scale=images.display_scale(samples.shape[1]))
+        images.write_png(self.grid_path(iteration), picture)
+        return picture
+
+    def save_samples(self, size: int, count: int) -> None:
+        """Collects the samples of all grids in samples.npz; warns of each file that is damaged, or no grid."""
+        found, scale = {}, images.display_scale(size)
+        for path in self.list_grids():
+            try:
+                found[int(path.stem)] = images.split_grid(images.read_png(path), size, count, scale=scale)
+            except (images.UnreadableImage, ValueError) as error:
+                warnings.warn(f"samples.npz is without {path}: {error}", stacklevel=2)
+        if not found:
+            return
+        with atomic_write(self.folder / "samples.npz") as file:
+            np.savez_compressed(file, iterations=[*found], images=np.stack([*found.values()]))
+
+
+def format_value(name: str, value: float | None) -> str:
+    """The text of a cell of log.csv; None, and a value that is missing, is an empty cell."""
+    if value is None:
+        return ""
+    if name in ("iteration", "images"):
+        return str(int(value))
+    digits = {"seconds": ".3f", "images_per_second": ".1f"}.get(name, ".9g")
+    return format(value, digits)
 
 
 def format_iteration(iteration: int | None) -> str:
-    """An iteration, or that nothing tells it."""
+    """An iteration for a person; "unknown" for None."""
     return "unknown" if iteration is None else f"{iteration:,}"

@@ -1,71 +1,80 @@
-"""What can go wrong with a game, in plain words, and what to do about it.
+"""Diagnostics: recognizes failure modes of GAN training and advises what to change.
 
-ailments = examine(values, saturated, score)  # ailment -> what is seen, and what to try
+    failures = diagnose({"d_loss": [...], "g_loss": [...], "real_score": [...], "fake_score": [...]}, score=row)
+    # {"mode collapse": "samples differ from one another 30% as much as real images do. Try ..."}
+
+Thresholds hold for every loss, as scores are on one scale: 1 is what a perfect discriminator gives real images, 0 what
+it gives fakes (see `gan.training.losses.Loss.scores`).
 """
+
+from collections.abc import Mapping
 
 import numpy as np
 
-WINDOW = 500  # iterations that an opinion about losses rests on
-WINNING = 0.9  # D(x) - D(G(z)), in the mean over the window
-STUCK = 1e-4  # both losses' deviation over the window
-COLLAPSED = 0.5  # of the real faces' diversity
-SATURATED = 0.25  # more of the pixels black or white than in the real faces
+WINDOW = 500  # iterations that the means of losses and scores are taken over
+WINNING = 0.9  # mean of real_score - fake_score over the window
+STUCK = 1e-4  # standard deviation of both losses over the window
+COLLAPSED = 0.5  # diversity, 1 being the real images'
+SATURATED = 0.25  # share of black or white color values beyond that of the real images
+
+SCALARS = ("d_loss", "g_loss", "real_score", "fake_score")
 
 
 def diagnose(
-    values: np.ndarray,
-    saturated: float = 0.0,
+    scalars: Mapping[str, np.ndarray],
+    saturation: float = 0.0,
     score: dict | None = None,
     *,
     smoothing: float = 0.0,
-    penalised: bool = False,
+    regularized: bool = False,
 ) -> dict[str, str]:
-    """The ailments of a game, by name, each with its sign and its cure.
+    """Returns the failure modes of a training by name, each with what is seen and what to try.
 
-    `values` (n, 4) are the losses of D and G, D(x) and D(G(z)) of the last iterations, and tell nothing while there
-    are fewer than `WINDOW`. `saturated` is the share of the samples' colour values at an end of the range, less the
-    real faces' share. `score` is the last one, with `diversity` (relative to the real faces), `copying` and `copied`.
-    With label `smoothing` the best that D can say of real faces is 1 less that. Where D is `penalised` already, that
-    is no cure.
+    Arguments:
+        scalars: the values (n,) of `SCALARS` in the last iterations; fewer than `WINDOW` tell nothing.
+        saturation: `saturated_share` of the samples minus that of the real images.
+        score: the last score, with `diversity` (1: the real images'), `copying` (0 or 1) and `copied` (a share).
+        smoothing: of the labels; the best score of real images is then 1 - smoothing.
+        regularized: whether the discriminator has a penalty, which is then not advised.
     """
-    found, penalty = {}, "" if penalised else "--penalty r1, "
-    if len(values) >= WINDOW:
-        d_loss, g_loss, d_real, d_fake = values[-WINDOW:].T
-        if d_real.mean() - d_fake.mean() > WINNING * (1 - smoothing):
+    found, add_penalty = {}, "" if regularized else "--penalty r1, "
+    if all(len(scalars.get(name, ())) >= WINDOW for name in SCALARS):
+        d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name][-WINDOW:]) for name in SCALARS)
+        if real_score.mean() - fake_score.mean() > WINNING * (1 - smoothing):
             found["discriminator winning"] = (
-                f"D(x) {d_real.mean():.2f} and D(G(z)) {d_fake.mean():.2f} over {WINDOW} iterations: the generator can"
-                f" learn little from it. Try {penalty or 'a larger --penalty-weight, '}or a smaller"
+                f"D(x) {real_score.mean():.2f} and D(G(z)) {fake_score.mean():.2f} over {WINDOW} iterations: the"
+                f" generator can learn little from it. Try {add_penalty or 'a larger --penalty-weight, '}or a smaller"
                 " --discriminator-learning-rate"
             )
         if max(d_loss.std(), g_loss.std()) < STUCK:
             found["losses stuck"] = (
-                f"both losses have stood still for {WINDOW} iterations: a network has died. Try smaller learning rates,"
-                " or another --seed"
+                f"both losses have not changed for {WINDOW} iterations: a network has died. Try smaller learning"
+                " rates, or another --seed"
             )
-    if saturated > SATURATED:
+    if saturation > SATURATED:
         found["saturation"] = (
-            f"{100 * saturated:.0f}% more of the samples' colours than of the real faces' are at an end of their range."
+            f"{100 * saturation:.0f}% more of the samples' color values than of the real images' are black or white."
             " Try a smaller --generator-learning-rate"
         )
     if score and score["diversity"] < COLLAPSED:
-        found["collapse"] = (
-            f"samples differ from one another {100 * score['diversity']:.0f}% as much as real faces do. Try"
-            f" {penalty}a larger --batch-size, or another --seed"
+        found["mode collapse"] = (
+            f"samples differ from one another {100 * score['diversity']:.0f}% as much as real images do. Try"
+            f" {add_penalty}a larger --batch-size, or another --seed"
         )
     if score and score["copying"]:
         found["copying"] = (
-            f"{100 * score['copied']:.0f}% of the samples are closer to a training face than nearly all unseen faces."
-            " Stop earlier (--patience), use more faces, or a smaller --width"
+            f"{100 * score['copied']:.0f}% of the samples are closer to a training image than nearly all held-out"
+            " images are. Stop earlier (--patience), use more images, or a smaller --width"
         )
     return found
 
 
 def suggest_after_nan(precision: str) -> str:
-    """What to do where a loss or a weight is no number any more."""
+    """What to try when a loss or a weight is no longer finite."""
     other = "" if precision == "float32" else ", --precision float32"
     return f"Try a smaller learning rate{other} or another --seed, under another --run"
 
 
 def saturated_share(images: np.ndarray) -> float:
-    """The share of the colour values of uint8 images that are black or white: 0, 1, 254 or 255."""
+    """The share of the color values of uint8 images that are black or white: 0, 1, 254 or 255."""
     return float(np.mean((images < 2) | (images > 253)))

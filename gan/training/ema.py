@@ -1,9 +1,10 @@
-"""A moving average of a generator brought to rest, so that it draws as sharply and as variously as what it averages.
+"""Calibration of an averaged generator (EMA), so that its samples are as sharp and as varied as the real images.
 
-settle(network, noise, spread(faces, mirrored=True))  # changes its batch-norm statistics and its first kernels
+    calibrator = Calibrator(gan.calibrated_ema, dataset_variance(images, mirrored=True))
+    gan.calibrate_ema(calibrator)  # changes batch-norm statistics and the first kernels
 
-Averaged weights under averaged batch-norm statistics draw faces that are a little too much alike and too soft. On
-CelebA that is most of what a network tells them from real ones by.
+Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. On CelebA that
+accounts for most of what a network tells them from real images by (docs/findings.md).
 """
 
 from collections.abc import Callable
@@ -13,68 +14,109 @@ import numpy as np
 import tensorflow as tf
 
 from gan.images import to_float
-from models.layers import uncast
+from models.portable import uncast
 
-MEASURED, COMPARED = 16, 20  # batches of noise whose statistics are taken, and of samples whose variance is
-TRIED = 5  # of the latter, those in which is seen how fast the variance grows with the noise
-MOST = 1.2  # how far the noise is scaled, up or down: a generator that has collapsed cannot be helped
+STATISTICS_BATCHES = 16  # batches of noise from which batch-norm statistics are re-estimated
+VARIANCE_BATCHES = 20  # batches of samples whose variance is compared with the real images'
+PROBE_BATCHES = 5  # of those, the batches that show how fast the variance grows with the noise
+MAX_SCALE = 1.2  # the noise is scaled by at most this factor, up or down: a collapsed generator cannot be helped
 
 
 def dataset_variance(images: np.ndarray, mirrored: bool) -> float:
-    """How much faces vary, uint8 (n, h, w, 3), half of them mirrored or not: the sum of their pixels' variances."""
+    """The pixel variance of images uint8 (n, h, w, 3), or of them and their mirror images."""
     batches = (to_float(images[i : i + 100].astype(np.float32)) for i in range(0, len(images), 100))
-    return pixel_variance(np.concatenate([faces, faces[:, :, ::-1]]) if mirrored else faces for faces in batches)
+    return pixel_variance(np.concatenate([batch, batch[:, :, ::-1]]) if mirrored else batch for batch in batches)
 
 
-def calibrate(network: keras.Model, noise: Callable, real: float) -> None:
-    """Settles a generator; `noise(i)` is its i-th batch, (n, *noise_shape), `real` the spread of the faces it learns.
+def pixel_variance(batches) -> float:
+    """The sum over all pixels and channels of the variance over images; `batches` yields arrays (n, h, w, c)."""
+    count = total = squares = 0.0
+    for images in batches:  # 4,000 images of 128 x 128 at once would take 1.5 GB
+        images = np.asarray(images, np.float64)
+        count, total, squares = count + len(images), total + images.sum(axis=0), squares + (images**2).sum(axis=0)
+    return float(np.sum(squares / count - (total / count) ** 2))
 
-    First its batch-norm statistics are measured anew, each layer's on top of those before it: Izmailov et al.,
-    arXiv:1803.05407, section 3.2. Then the kernels that noise meets are scaled, which is to scale the noise, so
-    that its samples vary as much as real faces do.
+
+class Calibrator:
+    """Calibrates one generator, as often as it is called; its two functions are compiled once.
+
+    Arguments:
+        network: the generator that is changed, noise (n, ...) -> images (n, h, w, c) in [-1, 1].
+        variance: the pixel variance of the real images, of which the samples shall have as much.
     """
-    reestimate_batch_norm(network, noise)
-    times = find_noise_scale(network, noise, real)
-    for layer in network.layers:
-        if hasattr(layer, "kernel") and is_noise(layer.input):
-            layer.kernel.assign(layer.kernel * times)
+
+    def __init__(self, network: keras.Model, variance: float):
+        self.network, self.variance = network, variance
+        self.norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
+        self.noise_layers = [layer for layer in network.layers if hasattr(layer, "kernel") and is_noise(layer.input)]
+        self.generate = tf.function(lambda z: network(z, training=False), autograph=False)
+        self.generate_in_training_mode = tf.function(lambda z: network(z, training=True), autograph=False)
+        self.whitened = None
+
+    def __call__(self, network: keras.Model, noise: Callable) -> None:
+        """Calibrates; `noise(i)` is the i-th batch (n, *noise_shape), the same at every call.
+
+        First the batch-norm statistics are estimated anew: Izmailov et al., arXiv:1803.05407, section 3.2. Then the
+        kernels that noise meets are scaled, which is to scale the noise, until the samples vary as real images do.
+        """
+        if network is not self.network:
+            raise ValueError("a Calibrator serves the one network that it was made for")
+        self.reestimate_batch_norm(noise)
+        scale = self.find_noise_scale(noise)
+        for layer in self.noise_layers:
+            layer.kernel.assign(layer.kernel * scale)
+
+    def reestimate_batch_norm(self, noise: Callable) -> None:
+        """Sets the statistics of every batch norm to their mean over batches of noise."""
+        statistics = [variable for layer in self.norms for variable in (layer.moving_mean, layer.moving_variance)]
+        momenta = [layer.momentum for layer in self.norms]
+        for layer in self.norms:
+            layer.momentum = 0.0  # so that a forward pass leaves the statistics of its own batch
+        values = []
+        for i in range(STATISTICS_BATCHES if self.norms else 0):
+            self.generate_in_training_mode(noise(i))
+            values.append([variable.numpy() for variable in statistics])
+        for variable, *batches in zip(statistics, *values, strict=True):
+            variable.assign(np.mean(batches, axis=0))
+        for layer, momentum in zip(self.norms, momenta, strict=True):
+            layer.momentum = momentum
+
+    def find_noise_scale(self, noise: Callable) -> float:
+        """The factor of the noise with which samples have the real images' variance; 1 where they hardly vary.
+
+        A first guess is the ratio of the variances; a second measurement shows how the variance follows the noise.
+        """
+        if self.whitened is None:
+            self.whitened = whiten(lambda i: noise(STATISTICS_BATCHES + i), VARIANCE_BATCHES)
+
+        def measure(count: int, scale: float = 1.0) -> float:
+            return pixel_variance(self.generate(scale * self.whitened(i)) for i in range(count))
+
+        before = measure(VARIANCE_BATCHES)
+        if not (self.variance > 0 and 1e-6 * self.variance < before < np.inf):
+            return 1.0
+        ratio = self.variance / before
+        guess = float(np.clip(ratio, 1 / MAX_SCALE, MAX_SCALE))
+        some, louder = measure(PROBE_BATCHES), measure(PROBE_BATCHES, guess)
+        known = abs(guess - 1) > 0.001 and some > 0 and 0 < louder < np.inf
+        power = np.log(louder / some) / np.log(guess) if known else 1.0
+        return float(np.clip(ratio ** (1 / np.clip(power, 0.5, 2.0)), 1 / MAX_SCALE, MAX_SCALE))
 
 
 def is_noise(tensor) -> bool:
-    """Whether a symbolic tensor is a network's input, be it in another shape or precision."""
+    """Whether a symbolic tensor is the network's input, perhaps in another shape or precision."""
     tensor = uncast(tensor)
-    maker = tensor._keras_history.operation
-    reshaped = isinstance(maker, keras.layers.Flatten | keras.layers.Reshape)
-    return isinstance(maker, keras.layers.InputLayer) or (reshaped and is_noise(maker.input))
-
-
-def find_noise_scale(network: keras.Model, noise: Callable, real: float) -> float:
-    """By what noise is to be multiplied so that samples vary by `real`: by the ratio, mended by what that comes to.
-
-    1 where the samples hardly vary at all: such a generator cannot be helped.
-    """
-    draw = tf.function(lambda z: network(z, training=False), autograph=False)  # layer by layer takes longer
-    batch = whiten(lambda i: noise(MEASURED + i), COMPARED)
-
-    def made(count: int, times: float = 1.0) -> float:
-        return pixel_variance(draw(times * batch(i)) for i in range(count))
-
-    before = made(COMPARED)
-    if not (real > 0 and 1e-6 * real < before < np.inf):
-        return 1.0
-    guess = float(np.clip(real / before, 1 / MOST, MOST))
-    some, louder = made(TRIED), made(TRIED, guess)
-    told = abs(guess - 1) > 0.001 and some > 0 and 0 < louder < np.inf
-    power = np.log(louder / some) / np.log(guess) if told else 1.0
-    return float(np.clip((real / before) ** (1 / np.clip(power, 0.5, 2.0)), 1 / MOST, MOST))
+    operation = tensor._keras_history.operation
+    reshaped = isinstance(operation, keras.layers.Flatten | keras.layers.Reshape)
+    return isinstance(operation, keras.layers.InputLayer) or (reshaped and is_noise(operation.input))
 
 
 def whiten(noise: Callable, count: int) -> Callable:
-    """The first `count` batches of `noise`, moved so that all in all its mean is 0 and its numbers are uncorrelated.
+    """The first `count` batches of `noise`, moved so that together they have mean 0 and uncorrelated components.
 
-    What is drawn from it then varies as what is drawn from endless noise does, to within 0.4% where by chance it would
-    be 1.1% (CelebA, 2,000 samples). Moment matching: Barraquand, Management Science 41 (1995). Noise of more numbers
-    than a quarter of its rows stays as it is.
+    The variance of samples from it equals that from endless noise to within 0.4%, where it would differ by 1.1% by
+    chance (CelebA, 2,000 samples). Moment matching: Barraquand, Management Science 41 (1995). Noise with more
+    components than a quarter of its rows is returned as it is.
     """
     first = np.asarray(noise(0))
     rows, size = count * len(first), first[0].size
@@ -84,30 +126,3 @@ def whiten(noise: Callable, count: int) -> Callable:
     left, sizes, right = np.linalg.svd(flat - flat.mean(axis=0), full_matrices=False)
     white = np.sqrt(np.mean(sizes**2)) * (left @ right)
     return np.split(white.reshape(-1, *first.shape[1:]), count).__getitem__
-
-
-def reestimate_batch_norm(network: keras.Model, noise: Callable) -> None:
-    """Gives every batch norm the mean of its statistics over batches of noise."""
-    norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    statistics = [variable for layer in norms for variable in (layer.moving_mean, layer.moving_variance)]
-    momenta = [layer.momentum for layer in norms]
-    for layer in norms:
-        layer.momentum = 0.0  # leaves the statistics of the last batch alone
-    look = tf.function(lambda z: network(z, training=True), autograph=False)
-    seen = []
-    for i in range(MEASURED if norms else 0):
-        look(noise(i))
-        seen.append([v.numpy() for v in statistics])
-    for variable, *values in zip(statistics, *seen, strict=True):
-        variable.assign(np.mean(values, axis=0))
-    for layer, momentum in zip(norms, momenta, strict=True):
-        layer.momentum = momentum
-
-
-def pixel_variance(batches) -> float:
-    """The sum of the variances of all pixels' colours, over batches of faces (n, h, w, c) that come one at a time."""
-    count = total = squares = 0.0
-    for faces in batches:  # 4,000 faces of 128 x 128 at once would be 1.5 GB
-        faces = np.asarray(faces, np.float64)
-        count, total, squares = count + len(faces), total + faces.sum(axis=0), squares + (faces**2).sum(axis=0)
-    return float(np.sum(squares / count - (total / count) ** 2))

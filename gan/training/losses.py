@@ -1,10 +1,13 @@
-"""Adversarial losses: pairs of pure functions of logits, high for real.
+"""Adversarial losses: pairs of pure functions of the discriminator's logits, high for real.
 
-loss = LOSSES["cross-entropy"]
-d_loss = loss.discriminator(real_logits, fake_logits, smoothing=0.0)
-g_loss = loss.generator(fake_logits)
+    loss = LOSSES["cross-entropy"]
+    d_loss = loss.discriminator(real_logits, fake_logits)
+    g_loss = loss.generator(real_logits, fake_logits)
+
+To add one, write its two functions and a row of `LOSSES`.
 """
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -12,11 +15,27 @@ import tensorflow as tf
 
 
 class Loss(NamedTuple):
-    """What each player descends, and how a logit reads as an opinion (1 real, 0 fake) in the log."""
+    """The losses of both networks, and how their logits read in the log.
 
-    discriminator: Callable  # (real_logits, fake_logits, smoothing) -> ()
-    generator: Callable  # (fake_logits) -> ()
-    opinion: Callable  # (logits) -> same shape
+    `discriminator` and `generator` map (real_logits, fake_logits), each (n, 1), to a scalar to minimize. `scores` maps
+    the same to real and fake scores (n, 1) on one scale: 1 is what a perfect discriminator gives real images, 0 what
+    it gives fakes. `generator_uses_real` says that the generator's loss depends on the real logits, which then cost
+    one more pass of the discriminator. `smoothable` says that `discriminator` takes a `smoothing` of the real targets.
+    """
+
+    discriminator: Callable
+    generator: Callable
+    scores: Callable
+    generator_uses_real: bool = False
+    smoothable: bool = False
+
+    def smoothed(self, smoothing: float) -> "Loss":
+        """The same loss with real targets of 1 - smoothing. Raises ValueError where the loss has no targets."""
+        if not smoothing:
+            return self
+        if not self.smoothable:
+            raise ValueError("this loss has no targets to smooth")
+        return self._replace(discriminator=functools.partial(self.discriminator, smoothing=smoothing))
 
 
 def cross_entropy_d(real_logits, fake_logits, smoothing=0.0):
@@ -29,7 +48,7 @@ def cross_entropy_d(real_logits, fake_logits, smoothing=0.0):
     return tf.reduce_mean(real) + tf.reduce_mean(tf.nn.softplus(fake_logits))
 
 
-def cross_entropy_g(fake_logits):
+def cross_entropy_g(real_logits, fake_logits):
     """-mean log D(G(z)), the non-saturating form; never smoothed. arXiv:1406.2661, section 3."""
     return tf.reduce_mean(tf.nn.softplus(-fake_logits))
 
@@ -39,12 +58,22 @@ def least_squares_d(real_logits, fake_logits, smoothing=0.0):
     return tf.reduce_mean((real_logits - (1.0 - smoothing)) ** 2) + tf.reduce_mean(fake_logits**2)
 
 
-def least_squares_g(fake_logits):
+def least_squares_g(real_logits, fake_logits):
     """mean (D(G(z)) - 1)^2, without the paper's half. arXiv:1611.04076, eq. 9."""
     return tf.reduce_mean((fake_logits - 1.0) ** 2)
 
 
+def sigmoid_scores(real_logits, fake_logits):
+    """The probabilities of being real: sigmoid of each logit."""
+    return tf.nn.sigmoid(real_logits), tf.nn.sigmoid(fake_logits)
+
+
+def plain_scores(real_logits, fake_logits):
+    """The logits themselves, for losses whose targets are 1 and 0."""
+    return real_logits, fake_logits
+
+
 LOSSES = {
-    "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, tf.nn.sigmoid),
-    "least-squares": Loss(least_squares_d, least_squares_g, tf.identity),
+    "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, smoothable=True),
+    "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
 }

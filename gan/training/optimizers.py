@@ -1,10 +1,15 @@
-"""Adam in one pass over memory: Keras's optimizer, TensorFlow's fused kernel."""
+"""Optimizers: functions (learning_rate, betas) -> keras.optimizers.Optimizer.
+
+    optimizer = build_optimizer("adam", 2e-4, (0.5, 0.999), scale_loss=False)
+
+To add one, write its function and a row of `OPTIMIZERS`.
+"""
 
 import keras
 import tensorflow as tf
 
 
-class Adam(keras.optimizers.Adam):
+class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam whose update is one kernel instead of ten. arXiv:1412.6980, the form before section 2.1.
 
     Keras 3 composes the update from separate operations, each a pass over all weights. Same state, same result
@@ -28,7 +33,15 @@ class Adam(keras.optimizers.Adam):
         )
 
 
-def adam(learning_rate: float, beta_1: float, beta_2: float, *, scaled: bool = False):
-    """Adam, its loss scaled for float16's small range if so asked. Epsilon is the paper's 1e-8, not Keras's 1e-7."""
-    optimizer = Adam(learning_rate, beta_1, beta_2, epsilon=1e-8)
-    return keras.optimizers.LossScaleOptimizer(optimizer) if scaled else optimizer
+def adam(learning_rate: float, betas: tuple[float, float]):
+    """Adam in one pass over memory. Epsilon is the paper's 1e-8, not Keras's 1e-7."""
+    return FusedAdam(learning_rate, *betas, epsilon=1e-8)
+
+
+OPTIMIZERS = {"adam": adam}
+
+
+def build_optimizer(name: str, learning_rate: float, betas: tuple[float, float], *, scale_loss: bool = False):
+    """One of `OPTIMIZERS`; with `scale_loss` it scales its loss dynamically, for float16's small range."""
+    optimizer = OPTIMIZERS[name](learning_rate, betas)
+    return keras.optimizers.LossScaleOptimizer(optimizer) if scale_loss else optimizer

@@ -1,20 +1,25 @@
-"""Penalties on the discriminator: pure functions (judge, real, fake) -> (), high where it is too steep."""
+"""Regularizers of the discriminator: pure functions (discriminate, real, fake) -> scalar, high where it is too steep.
+
+    penalty = REGULARIZERS["r1"](lambda images: discriminator(images, training=True), real, fake)
+
+`real` and `fake` are images (n, h, w, c) in [-1, 1]. To add one, write its function and a row of `REGULARIZERS`.
+"""
 
 import tensorflow as tf
 
 
-def none(judge, real, fake):
-    """No penalty."""
-    return tf.zeros([])
+def r1(discriminate, real, fake):
+    """mean |grad D(x)|^2 / 2 at real images. arXiv:1801.04406, eq. 9, without its weight."""
+    return half_squared_slope(discriminate, real)
 
 
-def r1(judge, real, fake):
-    """mean |grad D(x)|^2 / 2 at real images (n, h, w, c). arXiv:1801.04406, eq. 9, without its weight."""
+def half_squared_slope(discriminate, images):
+    """mean |grad D|^2 / 2 at images (n, h, w, c)."""
     with tf.GradientTape() as tape:
-        tape.watch(real)
-        logits = tf.reduce_sum(judge(real))  # the sum's gradient holds each row's own, unless batch norm mixes rows
-    slope = tape.gradient(logits, real)
+        tape.watch(images)
+        logits = tf.reduce_sum(discriminate(images))  # its gradient holds each row's own, unless batch norm mixes rows
+    slope = tape.gradient(logits, images)
     return tf.reduce_mean(tf.reduce_sum(slope**2, axis=[1, 2, 3])) / 2
 
 
-REGULARIZERS = {"none": none, "r1": r1}
+REGULARIZERS = {"none": None, "r1": r1}

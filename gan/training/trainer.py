@@ -1,256 +1,339 @@
-"""One sitting of a run, from its last checkpoint, or its start, to its end or a stop: Session(...).play()."""
+"""The training loop: one training session of a run, from its last checkpoint, or its start, to its end or a stop.
+
+    exit_code = Trainer(config, gan, run, batches, length, validator, variance).train()
+"""
 
 import signal
 import time
 from collections import deque
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
 
 import numpy as np
+import tensorflow as tf
 
-from gan import progress
 from gan.config import Config
 from gan.errors import RunError
 from gan.gallery.page import Page
 from gan.images import to_uint8
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
-from gan.training import diagnostics, ema, loss_chart
-from models.layers import to_stock_keras
+from gan.training import diagnostics, loss_chart
+from gan.training.ema import Calibrator
+from gan.training.loggers import LOGGERS
+from gan.training.schedule import MILESTONES, SCHEDULES, Milestones, RunLength
+from gan.training.validation import Validator
+from models.portable import to_stock_keras
 
-SAMPLES = 64  # faces in a picture
-SAVE_EVERY = 300.0  # seconds of training that a killed process may cost, where pictures are further apart
+SAMPLES = 64  # in a grid
+SAVE_SECONDS = 300.0  # of training that a killed process may cost, where grids are further apart
+LOG_SECONDS = 0.5  # from one write of the log to the next
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Trainer:
-    """The loop. `batches(start)` gives real faces from iteration `start` on; they vary by `spread` (gan/training/ema)."""
+    """Trains a GAN and writes what comes of it to the run's directory.
+
+    Arguments:
+        batches: a function (start) -> iterable of (images, labels), from iteration `start` on.
+        variance: the pixel variance of the real images (see `gan.training.ema`); unused without an EMA.
+    """
 
     def __init__(
-        self, config: Config, game, run: Run, batches: Callable, pace: progress.RunLength, judge, spread: float
+        self,
+        config: Config,
+        gan,
+        run: Run,
+        batches: Callable[[int], Iterator],
+        length: RunLength,
+        validator: Validator,
+        variance: float = 0.0,
     ):
-        self.config, self.game, self.run, self.batches, self.pace = config, game, run, batches, pace
-        self.judge, self.spread = judge, spread
-        self.state = game.state()
-        self.rows, self.ailing = [], {}  # steps that are not logged yet; what is wrong with the game now
-        self.recent = deque(maxlen=diagnostics.WINDOW)  # losses and opinions of the last steps
-        self.seconds = self.waited = self.each = 0.0  # of training, of that for data, of an iteration as it is now
-        self.stopped_by = 0  # a signal's number
+        self.config, self.gan, self.run, self.batches = config, gan, run, batches
+        self.length, self.validator, self.variance = length, validator, variance
+        self.state = gan.state()
+        self.calibrator = Calibrator(gan.calibrated_ema, variance) if config.ema_half_life else None
+        self.exported = to_stock_keras(gan.calibrated_ema)  # made once: Keras keeps a part of every model it ever made
         self.page = Page(run.folder.parent)  # of this run and those beside it
-        self.portable = to_stock_keras(game.shown)  # made once: Keras keeps a part of every model it ever made
+        self.pending = []  # (iteration, scalars) of steps that are not logged yet
+        self.recent = {name: deque(maxlen=diagnostics.WINDOW) for name in diagnostics.SCALARS}
+        self.failures = {}  # present failure modes
+        self.seconds = 0.0  # of training, up to the last log entry
+        self.data_seconds = 0.0  # of that, spent waiting for data
+        self.step_seconds = 0.0  # that an iteration takes at present
+        self.stopped_by = 0  # the number of a signal
+        self.rates = [(optimizer, float(optimizer.learning_rate)) for optimizer in (gan.g_optimizer, gan.d_optimizer)]
 
-    def play(self) -> int:
-        """Trains to the end. Returns 0, or 128 + the signal that stopped it."""
-        kept = checkpoints.restore(self.run.checkpoints, self.state)
-        self.seconds, self.waited = float(kept.get("seconds", 0)), float(kept.get("waited", 0))
-        first = self.iteration = self.saved = int(self.game.iteration)
-        self.resume(kept)
-        self.rest()
-        self.publish(*self.owed(kept))  # the first picture, or what a killed run still owed
-        if self.over():
+    def train(self) -> int:
+        """Trains to the end. Returns the exit code: 0, or 128 + the number of the signal that stopped it."""
+        saved = checkpoints.restore(self.run.checkpoints, self.state)
+        self.seconds, self.data_seconds = float(saved.get("seconds", 0)), float(saved.get("data_seconds", 0))
+        self.iteration = self.saved_iteration = int(self.gan.iteration)
+        self.resume(saved)
+        self.calibrate_ema()
+        self.write_outputs(*self.pending_outputs(saved))
+        if self.is_done():
             self.run.save_samples(self.config.image_size, SAMPLES)
-            print(f"Done already: {first:,} iterations. {self.how_to_go_on()}")
+            print(f"Done already: {self.iteration:,} iterations. {self.describe_how_to_continue()}")
             return 0
-        if first:
-            print(f"Going on after iteration {first:,}.")
-        handlers = {number: signal.signal(number, self.stop) for number in SIGNALS if not ignored(number)}
+        if self.iteration:
+            print(f"Going on after iteration {self.iteration:,}.")
+        handlers = {number: signal.signal(number, self.stop) for number in SIGNALS if not is_ignored(number)}
+        start = self.seconds if self.length.seconds else self.iteration
+        names = dict.fromkeys(["console", "csv", self.config.log])
+        self.loggers = [LOGGERS[name](self.run, self.length, start) for name in names if name != "none"]
         try:
-            with progress.show_progress(*self.distance(), self.pace.unit) as self.show:
-                self.loop()
+            self.loop()
+        except tf.errors.OpError as error:
+            raise self.step_failure(error) from error
         finally:
+            for logger in self.loggers:
+                logger.close()
             for number, handler in handlers.items():
                 signal.signal(number, handler)
-        return self.farewell()
+        return self.finish()
 
-    def resume(self, kept: dict) -> None:
-        """Takes up the run's tables where the checkpoint left them."""
+    def resume(self, saved: dict) -> None:
+        """Restores tables, scores and diagnostics to the moment of the checkpoint."""
         self.run.truncate_tables(self.iteration)
-        self.judge.resume(self.run.read_scores(), kept.get("scoring"))
-        if self.run.best_iteration() not in [row["iteration"] for row in self.judge.rows]:
+        self.validator.resume(self.run.read_scores(), saved.get("validation"))
+        if self.run.best_iteration() not in [row["iteration"] for row in self.validator.rows]:
             self.run.remove_best()
-        self.recent.extend(self.run.last_losses(diagnostics.WINDOW))
-        self.ailing = self.run.active_failures()
-        self.pictures = progress.Milestones(self.pace, self.config.sample_every, self.share())
-        self.scores = progress.Milestones(self.pace, self.config.score_every, self.share())
+        log = self.run.read_log(diagnostics.WINDOW)
+        for name, values in self.recent.items():
+            values.extend(log.get(name, ()))
+        self.failures = self.run.active_failures()
+        self.grids = Milestones(self.length, self.config.sample_every, self.progress())
+        self.scores = Milestones(self.length, self.config.score_every, self.progress())
 
-    def owed(self, kept: dict) -> tuple[bool, bool]:
-        """Whether the checkpoint's picture is due, and whether its generator is the best and was not kept."""
-        every = self.pictures.every
-        picture = bool(kept.get("picture", False)) or (every > 0 and self.iteration % every == 0)
-        return picture or self.over() or not self.iteration, self.judge.prefers(
-            self.iteration, self.run.best_iteration()
-        )
+    def pending_outputs(self, saved: dict) -> tuple[bool, bool]:
+        """Whether a grid is due at once, the first or one that a killed process did not write; and best.keras."""
+        every = self.grids.every
+        grid = bool(saved.get("grid_due", False)) or (every > 0 and self.iteration % every == 0)
+        best = self.validator.is_best(self.iteration, self.run.best_iteration())
+        return grid or self.is_done() or not self.iteration, best
 
-    def rest(self) -> None:
-        """Readies the generator for whoever looks at it."""
-        self.game.rest(partial(ema.calibrate, real=self.spread))
+    def progress(self) -> float:
+        """The share of the run that is done."""
+        return self.length.progress(self.iteration, self.seconds)
 
-    def share(self) -> float:
-        """How much of the run is done."""
-        return self.pace.share(self.iteration, self.seconds)
-
-    def over(self) -> bool:
-        """Whether there is nothing left to do."""
-        return self.share() >= 1 or self.judge.exhausted
+    def is_done(self) -> bool:
+        """Whether the run has its length, or its patience is exhausted."""
+        return self.progress() >= 1 or self.validator.should_stop
 
     def stop(self, number, frame) -> None:
-        """Asks the loop to end after this step; a second Ctrl-C ends it at once."""
+        """Handles a signal: the loop ends after this step; a second Ctrl-C ends it at once."""
         self.stopped_by = number
         print("\nFinishing this step and saving; Ctrl-C again stops without saving.", flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
+    # The loop
+
     def loop(self) -> None:
-        """Steps, and every now and then a log entry, a score, a checkpoint and a picture."""
+        """Trains step by step, and from time to time logs, scores, saves and writes a grid."""
         batches = iter(self.batches(self.iteration))
-        self.clock = self.saved_at = time.perf_counter()
-        while not self.over() and not self.stopped_by:
-            before = time.perf_counter()
-            real = next(batches)
-            self.waited += time.perf_counter() - before
-            self.rows.append(self.game.train_step(real))
-            self.iteration += 1
+        self.logged_at = self.saved_at = time.perf_counter()
+        while not self.is_done() and not self.stopped_by:
+            self.step(batches)
             now = time.perf_counter()
-            trained = self.seconds + (now - self.clock)
-            last = self.pace.share(self.iteration, trained) >= 1
-            picture = self.pictures.reached(self.iteration, trained) or last
-            score = (self.scores.reached(self.iteration, trained) or last) and self.judge.able(
-                self.planned(), self.left()
+            trained = self.seconds + (now - self.logged_at)
+            last = self.length.progress(self.iteration, trained) >= 1
+            grid = self.grids.reached(self.iteration, trained) or last
+            score = (self.scores.reached(self.iteration, trained) or last) and self.validator.can_evaluate(
+                self.planned_seconds(), self.remaining_scores()
             )
-            if picture or score or now - self.saved_at > SAVE_EVERY:
-                self.save(picture, score)
-            elif now - self.clock > 0.5:
+            if grid or score or now - self.saved_at > SAVE_SECONDS:
+                self.save(grid, score)
+            elif now - self.logged_at > LOG_SECONDS:
                 self.write_log()
-        if self.iteration > self.saved:
-            self.save(score=self.share() >= 1)  # the clock may have passed the end since the loop asked
+        if self.iteration > self.saved_iteration:
+            self.save(score=self.progress() >= 1)  # the clock may have passed the end since the loop asked
+
+    def step(self, batches: Iterator) -> None:
+        """Waits for a batch and trains on it."""
+        start = time.perf_counter()
+        batch = next(batches)
+        self.data_seconds += time.perf_counter() - start
+        self.set_learning_rates()
+        self.pending.append(self.gan.train_step(batch))
+        self.iteration += 1
+
+    def set_learning_rates(self) -> None:
+        """Sets both learning rates according to the schedule and the share of the run that is done."""
+        if self.config.learning_rate_schedule != "constant":
+            seconds = self.seconds + (time.perf_counter() - self.logged_at)
+            progress = min(1.0, self.length.progress(self.iteration, seconds))
+            for optimizer, rate in self.rates:
+                optimizer.learning_rate.assign(rate * SCHEDULES[self.config.learning_rate_schedule](progress))
 
     def write_log(self) -> None:
-        """Logs the steps since the last call; raises RunError at the first loss that is not finite."""
-        values = np.stack([row.numpy() for row in self.rows])  # waits for a GPU to finish them
+        """Logs the steps since the last call. Raises RunError at the first scalar that is not finite."""
+        scalars = [{name: float(value) for name, value in step.items()} for step in self.pending]  # waits for a GPU
         now = time.perf_counter()
-        elapsed, self.clock, self.rows = now - self.clock, now, []
-        self.each = elapsed / len(values)
-        size, first = self.config.images_per_iteration, self.iteration - len(values) + 1
-        rate = len(values) * size / elapsed
-        times = self.seconds + elapsed * np.arange(1, len(values) + 1) / len(values)
+        elapsed, self.logged_at, self.pending = now - self.logged_at, now, []
+        self.step_seconds = elapsed / len(scalars)
+        size, first = self.config.images_per_iteration, self.iteration - len(scalars) + 1
         rows = [
-            (i, i * size, f"{seconds:.3f}", *(f"{value:.9g}" for value in row), f"{rate:.1f}")
-            for i, (seconds, row) in enumerate(zip(times, values, strict=True), first)
+            {
+                "iteration": first + i,
+                "images": (first + i) * size,
+                "seconds": self.seconds + self.step_seconds * (i + 1),
+                **values,
+                "images_per_second": size / self.step_seconds,
+            }
+            for i, values in enumerate(scalars)
         ]
-        self.run.append_rows(self.run.log, rows)
-        self.recent.extend(tuple(float(text) for text in row[3:7]) for row in rows)
         self.seconds += elapsed
-        finite = np.isfinite(values).all(axis=1)
-        if not finite.all():
-            self.fail(first + int(np.argmin(finite)))
-        d_loss, g_loss, d_real, d_fake = values.mean(axis=0)
-        text = f"{rate:,.0f} img/s loss D {d_loss:.2f} G {g_loss:.2f} D(x) {d_real:.2f} D(G(z)) {d_fake:.2f}"
-        self.show(self.distance()[1], "; ".join([text, *self.ailing]))
+        for name, values in self.recent.items():
+            # As they are written, so that diagnostics are the same after a restart.
+            values.extend(float(f"{row[name]:.9g}") for row in rows if name in row)
+        for logger in self.loggers:
+            logger.log(rows, self.failures)
+        for row in rows:
+            if not np.isfinite(list(row.values())).all():
+                self.fail(row["iteration"])
 
-    def distance(self) -> tuple[float, float]:
-        """How far it is to the end, and how far it was to here, in the unit of the run's pace."""
-        return self.pace.limit or self.pace.total, self.seconds if self.pace.limit else self.iteration
-
-    def save(self, picture: bool = False, score: bool = False) -> None:
-        """The log, a score, a checkpoint, and what people look at; none of it counts as training time."""
-        if self.rows:
+    def save(self, grid: bool = False, score: bool = False) -> None:
+        """Writes the log, a score, a checkpoint and the outputs; none of it counts as training time."""
+        if self.pending:
             self.write_log()
-        self.rest()
+        self.calibrate_ema()
         arrays = {name: variable.numpy() for name, variable in self.state.items()}
-        if not all(np.isfinite(array).all() for array in [*arrays.values(), *self.game.shown.get_weights()]):
+        if not all(np.isfinite(array).all() for array in [*arrays.values(), *self.gan.calibrated_ema.get_weights()]):
             self.fail(self.iteration)
-        best = score and self.score()
-        picture = picture or self.over()
-        if picture or score:
-            self.examine()
-        arrays |= {"seconds": np.float64(self.seconds), "waited": np.float64(self.waited), "picture": np.bool_(picture)}
-        arrays |= {"scoring": self.judge.state, "spread": np.float64(self.spread)}
+        best = score and self.evaluate()
+        grid = grid or self.is_done()
+        if grid or score:
+            self.check_health()
+        arrays |= {
+            "seconds": np.float64(self.seconds),
+            "data_seconds": np.float64(self.data_seconds),
+            "grid_due": np.bool_(grid),
+            "validation": self.validator.budget.state,
+            "pixel_variance": np.float64(self.variance),
+        }
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
-        self.publish(picture, best)
-        self.saved = self.iteration
-        self.clock = self.saved_at = time.perf_counter()
+        self.write_outputs(grid, best)
+        self.saved_iteration = self.iteration
+        self.logged_at = self.saved_at = time.perf_counter()
 
-    def planned(self) -> float:
-        """Seconds of training that the whole run is going to have had, at today's pace: a first step is a slow one."""
-        if self.pace.limit:
-            return max(self.pace.limit, self.seconds)
-        return self.seconds + self.each * max(0, self.pace.total - self.iteration)
+    # What the loop does from time to time
 
-    def left(self) -> int:
-        """How many scores are still to come, the one that is due now included."""
-        if self.scores.every and not self.pace.limit:
-            return 1 - (self.iteration - self.pace.total) // self.scores.every  # the end has one of its own
-        return 1 + int(progress.MILESTONES * max(0.0, 1 - self.share()))
+    def calibrate_ema(self) -> None:
+        """Calibrates the averaged generator, which generates all samples."""
+        if self.calibrator:
+            self.gan.calibrate_ema(self.calibrator)
 
-    def score(self) -> bool:
-        """Scores the averaged generator, if there is time for it; whether it is to be best.keras."""
-        found = self.judge.look(self.iteration, self.planned(), self.left())
-        if found is None:
+    def generate_samples(self) -> np.ndarray:
+        """The samples of the grid, uint8 (64, h, w, 3)."""
+        return to_uint8(self.gan.generate_images(self.gan.fixed_noise(SAMPLES)))
+
+    def planned_seconds(self) -> float:
+        """Seconds that the whole run is expected to train, at the present speed: a first step is a slow one."""
+        if self.length.seconds:
+            return max(self.length.seconds, self.seconds)
+        return self.seconds + self.step_seconds * max(0, self.length.total - self.iteration)
+
+    def remaining_scores(self) -> int:
+        """How many milestones for a score remain, the present one included."""
+        if self.scores.every and not self.length.seconds:
+            return 1 - (self.iteration - self.length.total) // self.scores.every  # the end has one of its own
+        return 1 + int(MILESTONES * max(0.0, 1 - self.progress()))
+
+    def evaluate(self) -> bool:
+        """Scores the averaged generator, if there is time. Returns whether it is to become best.keras."""
+        score = self.validator.evaluate(self.iteration, self.planned_seconds(), self.remaining_scores())
+        if score is None:
             return False
-        found |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
-        self.run.append_score(found)
-        return self.judge.prefers(self.iteration, self.run.best_iteration())
+        score |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
+        for logger in self.loggers:
+            logger.log_score(score)
+        return self.validator.is_best(self.iteration, self.run.best_iteration())
 
-    def examine(self) -> None:
-        """Says what goes wrong with the game, once when it begins, and once when it is over."""
-        fake = to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES)))
-        ends, known = diagnostics.saturated_share(fake) - self.judge.ends, [] if self.judge.failed else self.judge.rows
-        has = {"smoothing": self.config.label_smoothing, "penalised": self.config.penalty != "none"}
-        found = diagnostics.diagnose(np.array(self.recent), ends, known[-1] if known else None, **has)
-        rows = [(self.iteration, name, "began", found[name]) for name in found if name not in self.ailing]
-        rows += [(self.iteration, name, "over", "") for name in self.ailing if name not in found]
-        self.run.append_rows(self.run.health, rows)
-        for iteration, name, state, advice in rows:
-            print(f"iteration {iteration:,}: {name} {state}{'. ' + advice if advice else ''}.", flush=True)
-        self.ailing = found
+    def check_health(self) -> None:
+        """Reports each failure mode once when it starts, and once when it ends."""
+        saturation = diagnostics.saturated_share(self.generate_samples()) - self.validator.scorer.real_saturation
+        scores = [] if self.validator.failure else self.validator.rows
+        found = diagnostics.diagnose(
+            self.recent_scalars(), saturation, scores[-1] if scores else None,
+            smoothing=self.config.label_smoothing, regularized=self.config.penalty != "none",
+        )  # fmt: skip
+        rows = [(self.iteration, name, "started", found[name]) for name in found if name not in self.failures]
+        rows += [(self.iteration, name, "ended", "") for name in self.failures if name not in found]
+        self.run.append_rows(self.run.diagnostics, rows)
+        for iteration, name, status, advice in rows:
+            print(f"iteration {iteration:,}: {name} {status}{'. ' + advice if advice else ''}.", flush=True)
+        self.failures = found
 
-    def publish(self, picture: bool, best: bool) -> None:
-        """The charts, the generator, and, where they are due, this iteration's picture and the best generator."""
-        if picture and not self.run.grid_path(self.iteration).exists():
-            self.run.save_grid(self.iteration, to_uint8(self.game.imagine(self.game.fixed_noise(SAMPLES))))
+    def recent_scalars(self) -> dict[str, np.ndarray]:
+        """The values of the scalars that diagnostics rest on, in the last iterations."""
+        return {name: np.array(values) for name, values in self.recent.items()}
+
+    def write_outputs(self, grid: bool, best: bool) -> None:
+        """Writes the chart and the generator, and where they are due the grid, the best generator and the gallery."""
+        if grid and not self.run.grid_path(self.iteration).exists():
+            picture = self.run.save_grid(self.iteration, self.generate_samples())
+            for logger in getattr(self, "loggers", []):
+                logger.log_grid(self.iteration, picture)
         if self.iteration:
-            self.portable.set_weights(self.game.shown.get_weights())
-            self.run.save_generator(self.portable)
+            self.exported.set_weights(self.gan.calibrated_ema.get_weights())
+            self.run.save_generator(self.exported)
             if best:
-                self.run.save_best(self.portable, self.judge.rows[-1], self.judge.protocol)
-            loss_chart.draw_chart(self.run.log, self.judge.rows, self.run.folder / "loss.png")
-        if picture:
+                self.run.save_best(self.exported, self.validator.rows[-1], self.validator.protocol())
+            loss_chart.draw_chart(self.run.log, self.validator.rows, self.run.folder / "loss.png")
+        if grid:
             self.page.refresh()
 
+    # The end
+
     def fail(self, iteration: int) -> None:
-        """Ends a run that has lost its way."""
+        """Ends a run whose losses or weights are no longer finite, by a RunError."""
         advice = diagnostics.suggest_after_nan(self.config.precision)
-        self.run.append_rows(self.run.health, [(iteration, "NaN", "began", advice)])
+        self.run.append_rows(self.run.diagnostics, [(iteration, "NaN", "started", advice)])
         self.page.refresh()
         raise RunError(
             f"a loss or a weight is NaN or infinite after iteration {iteration:,}. The checkpoint of iteration"
-            f" {self.saved:,} and the pictures up to it are in {self.run.folder}. {advice}."
+            f" {self.saved_iteration:,} and the grids up to it are in {self.run.folder}. {advice}."
         )
 
-    def farewell(self) -> int:
-        """Collects the samples, says what there is and what to do next. Returns the exit code."""
+    def step_failure(self, error: tf.errors.OpError) -> RunError:
+        """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
+        reason = " ".join((error.message or type(error).__name__).split())
+        if isinstance(error, tf.errors.ResourceExhaustedError):
+            advice = "It is out of memory: try a smaller --batch-size, --width or --image-size"
+        else:
+            advice = "Try --precision float32, another --image-size or --batch-size"
+        kept = f"The checkpoint of iteration {self.saved_iteration:,} is" if self.saved_iteration else "Nothing is"
+        return RunError(
+            f"TensorFlow failed in iteration {self.iteration + 1:,} ({type(error).__name__}: {reason[:200]})."
+            f" {kept} saved in {self.run.folder}. {advice}, under another --run."
+        )
+
+    def finish(self) -> int:
+        """Collects the samples, and prints what there is and what to do next. Returns the exit code."""
         self.run.save_samples(self.config.image_size, SAMPLES)
         self.page.refresh()
         images, seconds = self.iteration * self.config.images_per_iteration, max(self.seconds, 1e-9)
         print(
             f"{self.iteration:,} iterations, {images:,} images in {seconds:,.0f} s of training"
-            f" ({images / seconds:,.0f} images/s), {100 * self.waited / seconds:.1f}% of it waiting for data."
+            f" ({images / seconds:,.0f} images/s), {100 * self.data_seconds / seconds:.1f}% of it waiting for data."
         )
-        print(self.judge.describe(seconds, self.planned(), self.run.best_iteration()))
-        print(f"Pictures, losses and generator.keras are in {self.run.folder}; {self.page.path} shows all runs.")
+        print(self.validator.describe(seconds, self.planned_seconds(), self.run.best_iteration()))
+        print(f"Grids, losses and generator.keras are in {self.run.folder}; {self.page.path} shows all runs.")
         if self.stopped_by:
             print("Stopped and saved. The same command goes on from here.")
             return 128 + self.stopped_by
-        if self.share() < 1:
-            print(f"Stopped early: {self.config.patience} scores without a lower one. {self.how_to_go_on()}")
+        if self.progress() < 1:
+            patience = self.config.patience
+            print(f"Stopped early: {patience} scores without a lower one. {self.describe_how_to_continue()}")
         return 0
 
-    def how_to_go_on(self) -> str:
+    def describe_how_to_continue(self) -> str:
         """What to type to train longer."""
-        flags = ["--minutes" if self.pace.limit else "--epochs"] if self.share() >= 1 else []
-        flags += ["--patience"] if self.judge.exhausted else []
+        flags = ["--minutes" if self.length.seconds else "--epochs"] if self.progress() >= 1 else []
+        flags += ["--patience"] if self.validator.should_stop else []
         return f"A larger {' and a larger '.join(flags)} goes on from there."
 
 
-def ignored(number: int) -> bool:
-    """Whether whoever started us wants a signal to pass us by: nohup's SIGHUP. Ctrl-C we always hear."""
+def is_ignored(number: int) -> bool:
+    """Whether the process was started to ignore a signal, as nohup does with SIGHUP. Ctrl-C is always heard."""
     return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN

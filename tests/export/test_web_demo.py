@@ -32,7 +32,7 @@ def generator():
     import train
     from gan.config import Config
     from gan.training.ema import reestimate_batch_norm
-    from models.layers import to_stock_keras
+    from models.portable import to_stock_keras
 
     config = Config(precision="float32")
     network = to_stock_keras(train.build(config).averaged)

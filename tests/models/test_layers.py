@@ -10,7 +10,8 @@ import tensorflow as tf
 from keras import layers
 
 from models import GENERATORS
-from models.layers import BatchNormalization, UpsamplingConv2D, doublings, flatten_noise, normal, to_stock_keras
+from models.layers import BatchNormalization, UpsamplingConv2D, doublings, flatten_noise, normal
+from models.portable import to_stock_keras
 
 pytestmark = pytest.mark.usefixtures("float32_afterwards")
 

@@ -17,7 +17,7 @@ from gan.generation.generator import Generator
 from gan.runs.run_directory import Run
 from gan.training.ema import reestimate_batch_norm
 from models import GENERATORS
-from models.layers import to_stock_keras
+from models.portable import to_stock_keras
 from tools import export
 
 NEEDED = {"onnx", "tf2onnx", "onnxruntime", "ai_edge_litert"}

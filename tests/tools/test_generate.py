@@ -14,7 +14,7 @@ import pytest
 import train
 from gan import images
 from gan.config import Config
-from models.layers import to_stock_keras
+from models.portable import to_stock_keras
 from tools import generate
 
 ROOT = Path(__file__).parents[2]

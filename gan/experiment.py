@@ -1,0 +1,214 @@
+"""Experiment: builds from a Config what training and tools need: data set, GAN, validator, trainer, generator.
+
+    dataset = load_data(config)
+    gan = build_gan(config)
+    generator = load_generator(Run("output/RUN"))
+
+What needs TensorFlow is imported where it is used, so that --help and a mistyped flag are answered at once.
+"""
+
+import dataclasses
+from functools import partial
+from pathlib import Path
+
+from gan.config import Config
+from gan.errors import RunError, UsageError
+
+OUTPUT = Path("output")
+VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
+
+
+def load_data(config: Config):
+    """The images of a configuration, a `data.Faces`. Raises UsageError, and RunError, as `data.load` does."""
+    import data
+
+    return data.load(
+        config.data, config.image_size, limit=config.limit, crop=config.crop, seed=config.seed,
+        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad,
+    )  # fmt: skip
+
+
+def reload_data(run, cache_dir: Path | str = ""):
+    """The images that a run was trained on. Raises UsageError, with what to type, where they are gone or others."""
+    from gan.datasets import BUILT_IN
+
+    config = run.load_config()
+    if config.data not in BUILT_IN and not Path(config.data).expanduser().exists():
+        raise UsageError(
+            f"{run.folder} was trained on {config.data}, which is not there."
+            f" Put it back, or tell the run where it is now: {run.resume_command(data='WHERE')}"
+        )
+    try:
+        faces = load_data(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))
+    except (UsageError, RunError) as error:
+        message = str(error).removeprefix(f"--data {config.data}: ")
+        raise type(error)(f"{run.folder} was trained on {config.data}: {message}") from error
+    if (known := run.trained_on()) and faces.digest not in known:
+        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other images now.")
+    return faces
+
+
+def build_gan(config: Config):
+    """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed."""
+    import keras
+
+    from dcgan import DCGAN, DISTRIBUTIONS
+    from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.losses import LOSSES
+    from gan.training.optimizers import build_optimizer
+    from gan.training.regularizers import REGULARIZERS
+    from models import DISCRIMINATORS, GENERATORS
+
+    try:
+        loss = LOSSES[config.loss].smoothed(config.label_smoothing)
+    except ValueError:
+        smoothable = " and ".join(name for name, loss in LOSSES.items() if loss.smoothable)
+        raise UsageError(
+            f"--label-smoothing {config.label_smoothing:g}: --loss {config.loss} has no targets to smooth; {smoothable}"
+            " have. Leave it out, or use one of those."
+        ) from None
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy(config.precision)
+    image_shape = (config.image_size, config.image_size, 3)
+    noise_shape = image_shape if config.noise == "image" else (config.noise_size,)
+    scaled = config.precision == "mixed_float16"
+    return DCGAN(
+        GENERATORS[config.generator](noise_shape, image_shape, config.width),
+        DISCRIMINATORS[config.discriminator](image_shape, config.discriminator_width or config.width),
+        g_optimizer=build_optimizer(
+            config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
+        ),
+        d_optimizer=build_optimizer(
+            config.discriminator_optimizer, config.discriminator_learning_rate, config.discriminator_betas,
+            scale_loss=scaled,
+        ),
+        loss=loss,
+        noise=DISTRIBUTIONS[config.noise_distribution],
+        regularizer=REGULARIZERS[config.penalty],
+        penalty_weight=config.penalty_weight,
+        penalty_every=config.penalty_every,
+        augment=AUGMENTATIONS[config.augmentation].differentiable,
+        discriminator_steps=config.discriminator_steps,
+        reuse_fakes=config.reuse_fakes,
+        ema_half_life=config.ema_half_life,
+        seed=config.seed,
+    )  # fmt: skip
+
+
+def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
+    """The validator that scores the averaged generator against the held-out images."""
+    import numpy as np
+
+    from dcgan import NoiseStream
+    from gan.images import to_uint8
+    from gan.metrics.evaluation import ImageSubset
+    from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.validation import Scorer, Validator
+
+    def generate(count: int):
+        noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
+        return np.concatenate([to_uint8(gan.generate_images(noise[i : i + 64])) for i in range(0, count, 64)])
+
+    scorer = Scorer(
+        ImageSubset(faces.images, held_out_rows),
+        ImageSubset(faces.images, training_rows),
+        generate,
+        photographs=not faces.attributes,
+        mirrors=AUGMENTATIONS[config.augmentation].mirrors,
+        protocol={
+            "weights": "averaged" if config.ema_half_life else "raw",
+            "size": config.image_size,
+            "crop": faces.report["crop"],
+            "seed": config.seed,
+        },
+    )
+    return Validator(
+        scorer, samples=config.score_samples, forced=config.score_every > 0, patience=config.patience
+    )
+
+
+def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length):
+    """The trainer of a run, ready to train."""
+    import data
+    from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.ema import dataset_variance
+    from gan.training.trainer import Trainer
+
+    augmentation = AUGMENTATIONS[config.augmentation]
+    validator = build_validator(config, gan, faces, training_rows, held_out_rows)
+    variance = 0.0
+    if config.ema_half_life:
+        some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
+        variance = dataset_variance(some, mirrored=augmentation.mirrors)
+    batches = partial(
+        data.batches, faces.images, config.images_per_iteration, rows=training_rows, seed=config.seed,
+        augment=augmentation.pipeline,
+    )  # fmt: skip
+    return Trainer(config, gan, run, lambda start: batches(start=start), length, validator, variance)
+
+
+def load_generator(run, best: bool = True):
+    """The generator of a run, a `gan.generation.generator.Generator`: of its best score, or the last.
+
+    It comes from best.keras or generator.keras, or, where a run has neither, from its newest checkpoint. Raises
+    UsageError where the folder is not a run's, or there is no generator that can be opened.
+    """
+    from gan.devices import setup_devices
+    from gan.generation.generator import Generator, load_model
+    from gan.generation.noise import DISTRIBUTIONS
+    from gan.runs import checkpoints
+
+    config = run.load_config()
+    if config.noise_distribution not in DISTRIBUTIONS:
+        known = " and ".join(DISTRIBUTIONS)
+        raise UsageError(f"{run.folder}'s noise is {config.noise_distribution!r}: this version has {known}")
+    setup_devices("float32")
+    if not best or run.best_iteration() is None:
+        missing = not (run.folder / "generator.keras").exists()
+        if missing and checkpoints.list_paths(run.checkpoints):
+            return rebuild_generator(run, config)
+    path, iteration = run.find_generator(best)
+    return Generator(load_model(path), config, path, iteration)
+
+
+def rebuild_generator(run, config: Config):
+    """The averaged generator of a run's newest whole checkpoint, calibrated as training would have.
+
+    Nothing else of the checkpoint is read, so it may be of a version that trained differently.
+    """
+    from gan.generation.generator import Generator
+    from gan.runs import checkpoints
+    from gan.training.ema import Calibrator
+    from models.portable import to_stock_keras
+
+    try:
+        gan = build_gan(dataclasses.replace(config, precision="float32"))
+    except (KeyError, ValueError) as error:  # a network that another version has
+        reason = " ".join(str(error).split())[:200]
+        raise UsageError(f"{run.folder}/config.json asks for what this version does not have: {reason}") from None
+    part = "ema_generator/" if config.ema_half_life else "generator/"
+    variables = {name: variable for name, variable in gan.state().items() if name.startswith(part)}
+    path, arrays = checkpoints.load_newest(run.checkpoints, variables)
+    if path is None:
+        raise RunError(f"No checkpoint in {run.checkpoints} holds a generator as {run.folder}/config.json describes it.")
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))
+    return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem))
+
+
+def header(config: Config, gan, images: int, held_out: int, length, device: str, folder: Path) -> list[str]:
+    """Lines that say what is about to be trained, on what, and for how long."""
+    seen = length.total * config.images_per_iteration
+    extent = (
+        f"{config.minutes:g} minutes of iterations of {config.images_per_iteration} over {images:,} images"
+        if config.minutes
+        else f"{length.total:,} iterations of {config.images_per_iteration} = {seen:,} images"
+        f" = {seen / images:.1f} passes over {images:,} images"
+    )
+    return [
+        f"{config.recipe}: {config.noise} noise, {config.generator} generator of {gan.generator.count_params():,}"
+        f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
+        f"{extent}, {held_out:,} more held out for scores",
+        f"{device}, {config.precision}, into {folder}",
+    ]

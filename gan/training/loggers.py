@@ -1,0 +1,79 @@
+"""Loggers: where the scalars, scores and sample grids of a training go.
+
+    logger = LOGGERS["csv"](run, length, start=0, history=[])
+    logger.log([{"iteration": 1, "images": 64, "seconds": 0.1, "d_loss": 1.4, "images_per_second": 640.0}])
+
+A logger has `log(rows)`, `log_score(score)`, `log_grid(iteration, image)` and `close()`. To add one, write its class,
+derived from `Logger`, and a row of `LOGGERS`.
+"""
+
+import contextlib
+
+import numpy as np
+
+from gan import progress
+from gan.runs.run_directory import Run
+from gan.training.schedule import RunLength
+
+
+class Logger:
+    """A logger that does nothing.
+
+    Arguments:
+        run: the run's folder.
+        length: the length of the run.
+        start: how far the run was when this training session started, in the unit of `length`.
+    """
+
+    def __init__(self, run: Run, length: RunLength, start: float):
+        self.run, self.length = run, length
+
+    def log(self, rows: list[dict[str, float]], failures: dict[str, str]) -> None:
+        """Logs successive iterations: iteration, images, seconds, scalars by name, images_per_second.
+
+        A row has no value for a scalar that its iteration did not compute. `failures` are the present failure modes.
+        """
+
+    def log_score(self, score: dict) -> None:
+        """Logs a score, a row of metrics.csv."""
+
+    def log_grid(self, iteration: int, image: np.ndarray) -> None:
+        """Logs a grid of samples, uint8 (h, w, 3)."""
+
+    def close(self) -> None:
+        """Ends the logging."""
+
+
+class ConsoleLogger(Logger):
+    """A line of progress with losses, scores and present failure modes."""
+
+    def __init__(self, run: Run, length: RunLength, start: float):
+        super().__init__(run, length, start)
+        self.resources = contextlib.ExitStack()
+        self.show = self.resources.enter_context(
+            progress.show_progress(length.seconds or length.total, start, length.unit)
+        )
+
+    def log(self, rows: list[dict[str, float]], failures: dict[str, str]) -> None:
+        last = rows[-1]
+        means = {name: np.mean([row[name] for row in rows]) for name in last if all(name in row for row in rows)}
+        text = f"{last['images_per_second']:,.0f} img/s"
+        for title, name in (("loss D", "d_loss"), ("G", "g_loss"), ("D(x)", "real_score"), ("D(G(z))", "fake_score")):
+            text += f" {title} {means[name]:.2f}" if name in means else ""
+        self.show(last["seconds"] if self.length.seconds else last["iteration"], "; ".join([text, *failures]))
+
+    def close(self) -> None:
+        self.resources.close()
+
+
+class CSVLogger(Logger):
+    """The tables log.csv and metrics.csv."""
+
+    def log(self, rows: list[dict[str, float]], failures: dict[str, str]) -> None:
+        self.run.append_log(rows)
+
+    def log_score(self, score: dict) -> None:
+        self.run.append_score(score)
+
+
+LOGGERS = {"console": ConsoleLogger, "csv": CSVLogger}

@@ -1,0 +1,44 @@
+"""When things happen in a run: how long it is, when grids and scores are due, how the learning rate falls.
+
+length = RunLength(total=4000)
+due = Milestones(length, every=0, progress=0.0)  # twenty times a run
+if due.reached(iteration, seconds): ...
+rate = learning_rate * SCHEDULES["cosine"](length.progress(iteration, seconds))
+"""
+
+MILESTONES = 20  # how often in a run something is due, unless asked otherwise
+
+
+class RunLength:
+    """The length of a run: `total` iterations, or, where `minutes` is not 0, that much training time."""
+
+    def __init__(self, total: int, minutes: float = 0.0):
+        self.total, self.seconds = total, 60 * minutes
+        self.unit = " s" if minutes else ""
+
+    def progress(self, iteration: int, seconds: float) -> float:
+        """The share of the run that is done after that many iterations and seconds of training; the end is 1."""
+        return seconds / self.seconds if self.seconds else iteration / self.total
+
+
+class Milestones:
+    """The moments when something is due: every `every` iterations, or, for 0, twenty times a run."""
+
+    def __init__(self, length: RunLength, every: int, progress: float):
+        self.length, self.last = length, int(MILESTONES * progress)
+        self.every = every or (0 if length.seconds else max(1, length.total // MILESTONES))
+
+    def reached(self, iteration: int, seconds: float) -> bool:
+        """Whether this iteration is such a moment; to be called once after each."""
+        if self.every:
+            return iteration % self.every == 0
+        before, self.last = self.last, int(MILESTONES * self.length.progress(iteration, seconds))
+        return self.last > before
+
+
+def constant(progress: float) -> float:
+    """1 throughout."""
+    return 1.0
+
+
+SCHEDULES = {"constant": constant}  # the share of the run that is done, 0 to 1 -> factor of the learning rate
