@@ -16,7 +16,7 @@ import numpy as np
 import platformdirs
 
 from gan import images, progress
-from gan.datasets import cache, sources
+from gan.datasets import Request, cache, open_source
 from gan.errors import RunError, UsageError
 
 SIZES = range(16, 129, 4)
@@ -29,13 +29,13 @@ PIECE = 32  # rows gathered before their pages are handed back
 class Faces:
     """Decoded faces, uint8 (n, h, w, 3) on disk, and what became of the rest.
 
-    `left_out` is (name, reason): first the unreadable, then the files passed over. `attributes` tells of the
+    `skipped` is (name, reason): first the unreadable, then the files passed over. `attributes` tells of the
     drawn avatars what is in each, and of other faces nothing. `digests` uint64 (n,) are of each file's content.
     """
 
     images: np.ndarray
     report: dict
-    left_out: list[tuple[str, str]]
+    skipped: list[tuple[str, str]]
     attributes: dict[str, list[str]] = field(default_factory=dict)
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
 
@@ -83,30 +83,30 @@ def load(
     if limit < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
     folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
-    opened = sources.open_source(sources.Request(source, image_size, limit, seed, folder, progress.track_task))
+    opened = open_source(Request(source, image_size, limit, seed, folder, progress.track_task))
     path = folder / f"{cache.key(opened.identity, image_size, limit, crop)}.npy"
     if not cache.is_whole(path):
         cache.build(path, opened, image_size, crop=crop, limit=limit, progress=progress.track_task)
-    pixels, report, left_out, attributes, digests = cache.read(path)
+    pixels, report, skipped, attributes, digests = cache.read(path)
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
-    counts = report["left_out"] | {"passed_over": len(opened.passed_over)}
-    report |= {"source": opened.title, "left_out": counts}
-    faces = Faces(pixels, report, left_out[: counts["unreadable"]] + opened.passed_over, attributes, digests)
+    counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
+    report |= {"source": opened.title, "skipped": counts}
+    faces = Faces(pixels, report, skipped[: counts["unreadable"]] + opened.passed_over, attributes, digests)
     _require_readable(faces, allow_bad)
     return faces
 
 
 def describe(faces: Faces) -> list[str]:
     """What a person should know of the data before training, in a few plain lines."""
-    report, left_out = faces.report, faces.report["left_out"]
+    report, skipped = faces.report, faces.report["skipped"]
     found, used, size = report["found"], report["used"], report["size"]
     lines = [
-        f"{found:,} images found in {report['source']}, {left_out['unreadable']:,} unreadable, "
-        f"{left_out['passed_over']:,} other files passed over"
+        f"{found:,} images found in {report['source']}, {skipped['unreadable']:,} unreadable, "
+        f"{skipped['passed_over']:,} other files passed over"
     ]
-    if left_out["unreadable"]:
-        lines.append(f"unreadable: {cache.first_few(faces.left_out[: left_out['unreadable']])}")
-    if used + left_out["unreadable"] < found:
+    if skipped["unreadable"]:
+        lines.append(f"unreadable: {cache.first_few(faces.skipped[: skipped['unreadable']])}")
+    if used + skipped["unreadable"] < found:
         lines.append(f"{used:,} of them used, the first in order of name")
     sizes = _several(report["sizes"], report["distinct_sizes"])
     modes = _several(report["modes"], len(report["modes"]))
@@ -206,9 +206,9 @@ def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) ->
 
 
 def _require_readable(faces: Faces, allow_bad: bool) -> None:
-    bad, used = faces.report["left_out"]["unreadable"], faces.report["used"]
+    bad, used = faces.report["skipped"]["unreadable"], faces.report["used"]
     if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
         raise RunError(
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
-            f"{cache.first_few(faces.left_out[:bad])}. To train on the others, add --allow-bad."
+            f"{cache.first_few(faces.skipped[:bad])}. To train on the others, add --allow-bad."
         )

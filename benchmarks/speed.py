@@ -23,9 +23,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
 
-import train
-from gan import cli
+from gan import cli, experiment
 from gan import config as configuration
+from gan.cli import parse_arguments
 from gan.errors import RunError, UsageError
 
 AHEAD = 4  # batches that data.batches may have made while others had their turn
@@ -60,7 +60,7 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, configuration.Con
     parser.add_argument("--steps", type=positive, default=4, metavar="N", help=steps)
     parser.add_argument("--against", choices=("torch",), help="measure the same step in PyTorch too")
     flags, rest = parser.parse_known_args(argv)
-    config, flags.dry_run = configuration.parse_arguments(rest)
+    config, flags.dry_run = parse_arguments(rest)
     return flags, config
 
 
@@ -210,8 +210,8 @@ def benchmark(flags: argparse.Namespace, config: configuration.Config) -> None:
     import data
 
     config = dataclasses.replace(config, precision=precision)
-    faces = train.load(config)
-    game = train.build(config)
+    faces = experiment.load_data(config)
+    game = experiment.build_gan(config)
     batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, flip=config.flip))
     contenders = {"step": (game.train_step, next(batches))}
     machine = describe_machine(device, precision, load)

@@ -1,8 +1,8 @@
 """Command lines: train.py's parser made from Config, what the tools share, and how errors become exit codes.
 
-    config, dry_run = parse_arguments(["--noise", "image"])           # train.py
-    arguments = run_parser("generate", __doc__, "faces.png").parse_args(argv)  # a tool that takes a run
-    return run_command("generate", lambda: generate(arguments))
+config, dry_run = parse_arguments(["--noise", "image"])           # train.py
+arguments = run_parser("generate", __doc__, "faces.png").parse_args(argv)  # a tool that takes a run
+return run_command("generate", lambda: generate(arguments))
 """
 
 import argparse
@@ -123,7 +123,10 @@ def run_parser(name: str, text: str, out: str, generates: bool = True) -> argpar
     parser.add_argument("run", metavar="output/RUN", help="folder of a run")
     if generates:
         parser.add_argument(
-            "--weights", choices=("best", "last"), default="best", help="generator of the best score, or the last (best)"
+            "--weights",
+            choices=("best", "last"),
+            default="best",
+            help="generator of the best score, or the last (best)",
         )
     parser.add_argument("--out", default="", metavar="PATH", help=f"what to write ({out} in the run's folder)")
     return parser

@@ -83,9 +83,13 @@ class Config:
     # run
     batch_size: int = option(64, "images in one update", least=1)
     epochs: int = option(4000, "number of epochs", least=1)
-    steps_per_epoch: int | str = option(1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps)
+    steps_per_epoch: int | str = option(
+        1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
+    )
     minutes: float = option(0.0, "train for X minutes instead of --epochs (0: --epochs)", least=0.0)
-    sample_every: int = option(0, "iterations between sample grids and checkpoints (0: a twentieth of the run)", least=0)
+    sample_every: int = option(
+        0, "iterations between sample grids and checkpoints (0: a twentieth of the run)", least=0
+    )
     log: str = option("none", "log to this as well as to the console and CSV files", choices=LOGGERS)
     seed: int = option(0, "seed of data order, initial weights, noise and avatars", least=0, most=2**32 - 1)
     precision: str = option("auto", "auto: bfloat16 where the hardware computes in it", choices=PRECISIONS)

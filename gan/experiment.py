@@ -122,9 +122,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
             "seed": config.seed,
         },
     )
-    return Validator(
-        scorer, samples=config.score_samples, forced=config.score_every > 0, patience=config.patience
-    )
+    return Validator(scorer, samples=config.score_samples, forced=config.score_every > 0, patience=config.patience)
 
 
 def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length):
@@ -190,7 +188,9 @@ def rebuild_generator(run, config: Config):
     variables = {name: variable for name, variable in gan.state().items() if name.startswith(part)}
     path, arrays = checkpoints.load_newest(run.checkpoints, variables)
     if path is None:
-        raise RunError(f"No checkpoint in {run.checkpoints} holds a generator as {run.folder}/config.json describes it.")
+        raise RunError(
+            f"No checkpoint in {run.checkpoints} holds a generator as {run.folder}/config.json describes it."
+        )
     for name, variable in variables.items():
         variable.assign(arrays[name])
     gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))

@@ -1,6 +1,6 @@
 """Conversion of a network to Keras's own layers, so that its saved file opens without this project.
 
-    to_stock_keras(generator).save("generator.keras")
+to_stock_keras(generator).save("generator.keras")
 """
 
 import keras

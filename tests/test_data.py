@@ -21,6 +21,7 @@ import data
 from gan import images
 from gan.datasets import cache
 from gan.errors import RunError, UsageError
+from gan.training.augmentation import mirror_half
 
 
 @pytest.fixture
@@ -42,7 +43,7 @@ def test_folder_of_everything(folder_of_everything, load):
     """Of 100 good images and 13 odd files, 107 load with the right colours; 6 are named with their reasons."""
     folder, reasons = folder_of_everything
     faces = load(str(folder), 16)
-    assert dict(faces.left_out) == reasons
+    assert dict(faces.skipped) == reasons
     assert faces.images.shape == (107, 16, 16, 3)
     good, odd = faces.images[:100], faces.images[100:].astype(int)
     np.testing.assert_array_equal(good, np.broadcast_to(np.arange(100)[:, None, None, None], good.shape))
@@ -52,7 +53,7 @@ def test_folder_of_everything(folder_of_everything, load):
     assert odd[5, :, 8:].min() == 255
     assert odd[5, :, :8].max() == 0
     assert (odd[6] == (7, 8, 9)).all()
-    assert faces.report["left_out"] == {"unreadable": 5, "passed_over": 1}
+    assert faces.report["skipped"] == {"unreadable": 5, "passed_over": 1}
     assert faces.report["modes"] == {"RGB": 103, "I;16": 1, "CMYK": 1, "RGBA": 1, "P": 1}
 
 
@@ -97,7 +98,7 @@ def test_second_load_decodes_nothing(tmp_path, load, monkeypatch):
     assert isinstance(second.images, np.memmap)
     assert not second.images.flags.writeable
     np.testing.assert_array_equal(first.images, second.images)
-    assert second.left_out == first.left_out == [("bad.png", "not an image")]
+    assert second.skipped == first.skipped == [("bad.png", "not an image")]
     assert second.report == first.report
 
 
@@ -177,7 +178,7 @@ def test_too_many_unreadable(tmp_path, load):
     folder = save_faces(tmp_path / "faces", 95)
     for i in range(6):
         if i == 5:
-            assert load(str(folder), 16).report["left_out"]["unreadable"] == 5
+            assert load(str(folder), 16).report["skipped"]["unreadable"] == 5
         (folder / f"bad {i}.png").touch()
     for _ in range(2):
         with pytest.raises(RunError) as caught:
@@ -298,7 +299,7 @@ def test_order_from_anywhere(start, count):
 
 def taken(dataset, count):
     """The first batches as one array (count, batch, h, w, c)."""
-    return np.stack(list(dataset.take(count).as_numpy_iterator()))
+    return np.stack([images for images, _ in dataset.take(count).as_numpy_iterator()])
 
 
 @pytest.mark.parametrize("batch_size", [3, 8, 50])
@@ -311,9 +312,17 @@ def test_batches_are_the_images_in_order(eight, batch_size):
 
 def test_batches_have_a_shape(eight):
     """The shape is known before the first batch."""
-    spec = data.batches(eight, 5).element_spec
-    assert spec.shape == (5, 32, 32, 3)
-    assert spec.dtype == "float32"
+    images, labels = data.batches(eight, 5).element_spec
+    assert images.shape == (5, 32, 32, 3) and labels.shape == (5, 0)
+    assert images.dtype == labels.dtype == "float32"
+
+
+def test_labels_follow_their_images(eight):
+    """Each image comes with its own row of labels, in batches of some rows as of all."""
+    labels = np.eye(8, dtype=np.float32)
+    for rows in (None, np.array([1, 2, 6])):
+        for batch, chosen in data.batches(eight, 5, rows=rows, labels=labels, seed=3).take(4).as_numpy_iterator():
+            np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
 
 
 def test_batches_from_the_cache(tmp_path, load, eight):
@@ -328,14 +337,14 @@ def test_batches_from_the_cache(tmp_path, load, eight):
 
 def test_batches_go_on_from_anywhere(eight):
     """Starting at batch 5 is what comes after five batches, mirrored the same."""
-    whole = taken(data.batches(eight, 6, seed=1, flip=True), 8)
-    np.testing.assert_array_equal(taken(data.batches(eight, 6, seed=1, start=5, flip=True), 3), whole[5:])
+    whole = taken(data.batches(eight, 6, seed=1, augment=mirror_half), 8)
+    np.testing.assert_array_equal(taken(data.batches(eight, 6, seed=1, start=5, augment=mirror_half), 3), whole[5:])
 
 
 def test_flip_mirrors_half(eight):
     """Each image is itself or its mirror image, about half of each, not the same ones in each batch."""
     plain = taken(data.batches(eight, 50, seed=1), 4)
-    flipped = taken(data.batches(eight, 50, seed=1, flip=True), 4)
+    flipped = taken(data.batches(eight, 50, seed=1, augment=mirror_half), 4)
     same = (flipped == plain).all(axis=(2, 3, 4))
     mirrored = (flipped == plain[:, :, :, ::-1]).all(axis=(2, 3, 4))
     assert (same ^ mirrored).all()
@@ -446,8 +455,8 @@ def test_cache_of_the_old_format_is_built_again(tmp_path, load):
     digests = load(str(folder), 16).digests
     (path,) = (tmp_path / "cache").glob("*.json")
     whole = path.read_text()
-    report, left_out, attributes, text = json.loads(whole)
-    for content in ([report, left_out, attributes], [report, left_out, attributes, text[:16]], [report, [], {}, 3]):
+    report, skipped, attributes, text = json.loads(whole)
+    for content in ([report, skipped, attributes], [report, skipped, attributes, text[:16]], [report, [], {}, 3]):
         path.write_text(json.dumps(content))
         np.testing.assert_array_equal(load(str(folder), 16).digests, digests)
         assert path.read_text() == whole

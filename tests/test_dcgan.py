@@ -4,20 +4,21 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from dcgan import DCGAN, NOISES
+from dcgan import DCGAN, DISTRIBUTIONS, append_labels
 from gan.training.losses import LOSSES, Loss
-from gan.training.optimizers import adam
+from gan.training.optimizers import build_optimizer
 from gan.training.regularizers import REGULARIZERS
 from models import DISCRIMINATORS, GENERATORS
 from models.layers import BatchNormalization
 from models.portable import to_stock_keras
 
 SIDE = 16
-# Two players without an aim: every gradient is 0.
+SCALARS = ("d_loss", "g_loss", "real_score", "fake_score")
+# A loss without gradients.
 NOTHING = Loss(
-    discriminator=lambda real, fake, smoothing: 0 * tf.reduce_sum(real + fake),
-    generator=lambda fake: 0 * tf.reduce_sum(fake),
-    opinion=tf.identity,
+    discriminator=lambda real, fake: 0 * tf.reduce_sum(real + fake),
+    generator=lambda real, fake: 0 * tf.reduce_sum(fake),
+    scores=lambda real, fake: (real, fake),
 )
 
 
@@ -53,25 +54,37 @@ def networks(dropout=0.0):
     return generator, discriminator
 
 
-def play(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **options):
-    """A game of small networks, unless others are given, under options of which each has a quiet default."""
+def build(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **options):
+    """A gan of small networks, unless others are given, under options of which each has a quiet default."""
     if generator is None:
         generator, discriminator = networks(dropout)
     settings = {
-        "g_optimizer": adam(2e-3, 0.5, 0.999, scaled=scaled),
-        "d_optimizer": adam(4e-3, 0.5, 0.999, scaled=scaled),
+        "g_optimizer": build_optimizer("adam", 2e-3, (0.5, 0.999), scale_loss=scaled),
+        "d_optimizer": build_optimizer("adam", 4e-3, (0.5, 0.999), scale_loss=scaled),
         "loss": LOSSES["cross-entropy"],
-        "penalty": REGULARIZERS["r1"],
-        "noise": NOISES["normal"],
+        "regularizer": REGULARIZERS["r1"],
+        "noise": DISTRIBUTIONS["normal"],
         "seed": 5,
     }
     return DCGAN(generator, discriminator, **{**settings, **options})
 
 
-def eagerly(game, real):
-    """One training step without a graph, which small games take faster than they are traced."""
-    penalised = bool(game.penalty_weight) and int(game.iteration) % game.penalty_every == 0
-    return DCGAN.compiled_step.python_function(game, real, penalised).numpy()
+def train(gan, real):
+    """One compiled step on images without labels; returns `SCALARS`, (4,)."""
+    scalars = gan.train_step((real, no_labels(real)))
+    return np.array([scalars[name] for name in SCALARS])
+
+
+def eagerly(gan, real):
+    """The same without a graph, which small networks take faster than they are traced."""
+    regularize = gan.regularizer is not None and int(gan.iteration) % gan.penalty_every == 0
+    scalars = DCGAN.compiled_step.python_function(gan, real, no_labels(real), regularize)
+    return np.array([scalars[name] for name in SCALARS])
+
+
+def no_labels(real):
+    """Labels (n, 0)."""
+    return tf.zeros((len(real), 0))
 
 
 def faces(number, count=4):
@@ -96,28 +109,29 @@ def moving(model):
 
 def test_update_discriminator_changes_the_discriminator_alone():
     """Every weight of D and its optimizer's state move; of G nothing but batch norm's statistics."""
-    game = play(penalty_weight=0.1)
-    everything = [game.generator.variables, game.discriminator.variables, game.g_optimizer.variables]
+    gan = build(penalty_weight=0.1)
+    everything = [gan.generator.variables, gan.discriminator.variables, gan.g_optimizer.variables]
     before = [arrays(variables) for variables in everything]
-    steps = int(game.d_optimizer.iterations)
-    game.update_discriminator(faces(0), game.generate(game.draw(faces(0), 0))[0], penalised=True)
+    steps = int(gan.d_optimizer.iterations)
+    gan.update_discriminator(faces(0), gan.generate(gan.sample_noise(faces(0), 0))[0], regularize=True)
     g, d, g_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
     assert not any(d) and all(g_optimizer)
-    changed = {v.path for v, same in zip(game.generator.variables, g, strict=True) if not same}
-    assert changed == moving(game.generator)
-    assert int(game.d_optimizer.iterations) == steps + 1 and int(game.g_optimizer.iterations) == 0
+    changed = {v.path for v, same in zip(gan.generator.variables, g, strict=True) if not same}
+    assert changed == moving(gan.generator)
+    assert int(gan.d_optimizer.iterations) == steps + 1 and int(gan.g_optimizer.iterations) == 0
 
 
 def test_update_generator_changes_the_generator_alone():
     """Every weight of G and its optimizer's state move, of D and its optimizer nothing."""
-    game = play(*networks(), penalty_weight=0.1)
-    everything = [game.generator.variables, game.discriminator.variables, game.d_optimizer.variables]
+    gan = build(*networks(), penalty_weight=0.1)
+    everything = [gan.generator.variables, gan.discriminator.variables, gan.d_optimizer.variables]
     before = [arrays(variables) for variables in everything]
-    game.update_generator(*game.generate(game.draw(faces(0), 1)))
+    fake, tape = gan.generate(gan.sample_noise(faces(0), 1))
+    gan.update_generator(faces(0), fake, None, tape)
     g, d, d_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
-    unmoved = {v.path for v, same in zip(game.generator.variables, g, strict=True) if same}
-    assert unmoved <= {game.generator.layers[0].bias.path}  # batch norm takes away any constant
-    assert all(d) and all(d_optimizer) and int(game.g_optimizer.iterations) == 1
+    unmoved = {v.path for v, same in zip(gan.generator.variables, g, strict=True) if same}
+    assert unmoved <= {gan.generator.layers[0].bias.path}  # batch norm takes away any constant
+    assert all(d) and all(d_optimizer) and int(gan.g_optimizer.iterations) == 1
 
 
 def written_out(generator, discriminator, reals, *, gamma, every, smoothing, seed):
@@ -157,7 +171,7 @@ def written_out(generator, discriminator, reals, *, gamma, every, smoothing, see
     return np.array(history), average
 
 
-@pytest.mark.parametrize(("name", "gamma"), [("compact", 0.3), ("conv", 0.0)])
+@pytest.mark.parametrize(("name", "gamma"), [("self-modulated", 0.3), ("conv", 0.0)])
 def test_training_is_what_it_says(name, gamma):
     """Five compiled steps are, in losses, opinions, weights and average, those of a plain implementation.
 
@@ -173,77 +187,77 @@ def test_training_is_what_it_says(name, gamma):
     reals = [faces(i) for i in range(5)]
     expected = to_stock_keras(generator), to_stock_keras(discriminator)
     history, average = written_out(*expected, reals, **options)
-    game = play(
-        generator, discriminator, penalty_weight=gamma, penalty_every=2, label_smoothing=0.1,
+    gan = build(
+        generator, discriminator, penalty_weight=gamma, penalty_every=2, loss=LOSSES["cross-entropy"].smoothed(0.1),
         ema_half_life=10.0, seed=7,
     )  # fmt: skip
-    np.testing.assert_allclose([game.train_step(real) for real in reals], history, rtol=1e-3, atol=1e-4)
+    np.testing.assert_allclose([train(gan, real) for real in reals], history, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip((generator, discriminator), expected, strict=True):
         for a, b in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
-    for a, b in zip(game.averaged.weights, average, strict=True):
+    for a, b in zip(gan.ema_generator.weights, average, strict=True):
         if "moving_variance" not in a.path:  # ours is the unbiased one
             np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
-    assert int(game.iteration) == 5
+    assert int(gan.iteration) == 5
 
 
 def test_traced_once():
     """Many steps make two graphs, with the penalty and without it; many pictures of one size make one."""
-    game = play(penalty_weight=0.1, penalty_every=3, ema_half_life=10.0)
+    gan = build(penalty_weight=0.1, penalty_every=3, ema_half_life=10.0)
     for number in range(6):
-        assert np.isfinite(game.train_step(faces(number))).all()
-        game.imagine(game.fixed_noise(5))
-    assert game.compiled_step.experimental_get_tracing_count() == 2
-    assert game.imagine.experimental_get_tracing_count() == 1
+        assert np.isfinite(train(gan, faces(number))).all()
+        gan.generate_images(gan.fixed_noise(5))
+    assert gan.compiled_step.experimental_get_tracing_count() == 2
+    assert gan.generate_images.experimental_get_tracing_count() == 1
 
 
 def test_without_a_half_life_the_average_is_the_generator():
     """No second network, no copy to keep."""
-    game = play()
-    assert game.averaged is game.generator
-    assert not any(name.startswith("averaged") for name in game.state())
-    eagerly(game, faces(0))
-    noise = game.fixed_noise(2)
-    np.testing.assert_array_equal(game.imagine(noise), game.generator(noise, training=False))
+    gan = build()
+    assert gan.ema_generator is gan.generator
+    assert not any(name.startswith("ema_generator") for name in gan.state())
+    eagerly(gan, faces(0))
+    noise = gan.fixed_noise(2)
+    np.testing.assert_array_equal(gan.generate_images(noise), gan.generator(noise, training=False))
 
 
 def test_pictures_are_the_averages():
     """`imagine` shows the average at rest, not the generator, and leaves its statistics as they are."""
-    game = play(ema_half_life=8.0)
-    for weight in game.generator.weights:
+    gan = build(ema_half_life=8.0)
+    for weight in gan.generator.weights:
         weight.assign(weight + 1)
-    noise, before = game.fixed_noise(2), arrays(game.averaged.weights)
-    game.rest(lambda network, noise: None)
-    np.testing.assert_allclose(game.imagine(noise), game.averaged(noise, training=False), atol=1e-6)
-    assert np.abs(game.imagine(noise) - game.generator(noise, training=False)).max() > 0.1
-    assert all(equal(before, game.averaged.weights))
+    noise, before = gan.fixed_noise(2), arrays(gan.ema_generator.weights)
+    gan.calibrate_ema(lambda network, noise: None)
+    np.testing.assert_allclose(gan.generate_images(noise), gan.ema_generator(noise, training=False), atol=1e-6)
+    assert np.abs(gan.generate_images(noise) - gan.generator(noise, training=False)).max() > 0.1
+    assert all(equal(before, gan.ema_generator.weights))
 
 
 def test_pictures_are_settled():
     """What is drawn with is settled, on noise of its own; the average itself is not, so that it goes on as it was."""
-    game = play(ema_half_life=8.0)
-    before, noises = arrays(game.averaged.weights), []
+    gan = build(ema_half_life=8.0)
+    before, noises = arrays(gan.ema_generator.weights), []
 
     def settle(network, noise):
         noises.extend(noise(i).numpy() for i in range(3))
         network.weights[0].assign(network.weights[0] + 1)
 
     for _ in range(2):  # from the average, each time
-        game.rest(settle)
-        np.testing.assert_allclose(game.shown.weights[0], before[0] + 1, rtol=1e-6)
-    assert all(equal(before, game.averaged.weights)) and all(equal(before, game.generator.weights))
-    assert len({noise.tobytes() for noise in [*noises, game.fixed_noise(100).numpy()]}) == 4
+        gan.calibrate_ema(settle)
+        np.testing.assert_allclose(gan.calibrated_ema.weights[0], before[0] + 1, rtol=1e-6)
+    assert all(equal(before, gan.ema_generator.weights)) and all(equal(before, gan.generator.weights))
+    assert len({noise.tobytes() for noise in [*noises, gan.fixed_noise(100).numpy()]}) == 4
     assert noises[0].shape == (100, 3)
-    without = play()
-    without.rest(settle)  # is not called
-    assert len(noises) == 6 and without.shown is without.generator
+    without = build()
+    without.calibrate_ema(settle)  # is not called
+    assert len(noises) == 6 and without.calibrated_ema is without.generator
 
 
 def test_average_starts_as_a_copy():
     """The average has the generator's first weights, in variables of its own."""
-    game = play(ema_half_life=8.0)
-    assert all(equal(arrays(game.generator.weights), game.averaged.weights))
-    assert not {id(weight) for weight in game.averaged.weights} & {id(weight) for weight in game.generator.weights}
+    gan = build(ema_half_life=8.0)
+    assert all(equal(arrays(gan.generator.weights), gan.ema_generator.weights))
+    assert not {id(weight) for weight in gan.ema_generator.weights} & {id(weight) for weight in gan.generator.weights}
 
 
 @pytest.mark.parametrize(
@@ -257,44 +271,44 @@ def test_average_starts_as_a_copy():
 )
 def test_average_by_hand(iteration, decay):
     """Batches of 4 at a half-life of 8 images: from 0 towards 1 by 1 - decay, batch-norm statistics too."""
-    game = play(ema_half_life=8.0)
-    for weight, average in zip(game.generator.weights, game.averaged.weights, strict=True):
+    gan = build(ema_half_life=8.0)
+    for weight, average in zip(gan.generator.weights, gan.ema_generator.weights, strict=True):
         weight.assign(tf.ones_like(weight))
         average.assign(tf.zeros_like(average))
-    game.iteration.assign(iteration)
-    game.update_average(4)
-    for average in game.averaged.weights:
+    gan.iteration.assign(iteration)
+    gan.update_ema(4)
+    for average in gan.ema_generator.weights:
         np.testing.assert_allclose(average, 1 - decay, rtol=1e-5)
 
 
 def test_draws_are_a_function_of_seed_iteration_and_part():
-    """The same three give the same noise in any game; any other of them gives other noise, as do the pictures'."""
-    game, real = play(discriminator_steps=2), faces(0)
+    """The same three give the same noise in any gan; any other of them gives other noise, as do the pictures'."""
+    gan, real = build(discriminator_steps=2), faces(0)
     draws = []
     for seed in (5, 6):
-        game.seed = seed
+        gan.seed = seed
         for iteration in (0, 1, 2):
-            game.iteration.assign(iteration)
-            draws += [game.draw(real, part).numpy() for part in (0, 1, 2)]
-        draws.append(game.fixed_noise(4).numpy())
+            gan.iteration.assign(iteration)
+            draws += [gan.sample_noise(real, part).numpy() for part in (0, 1, 2)]
+        draws.append(gan.fixed_noise(4).numpy())
     assert len({draw.tobytes() for draw in draws}) == len(draws) == 20
     assert all(draw.shape == (4, 3) for draw in draws)
-    again = play(discriminator_steps=2, seed=6)
+    again = build(discriminator_steps=2, seed=6)
     again.iteration.assign(2)
-    np.testing.assert_array_equal(again.draw(real, 1), draws[-3])
+    np.testing.assert_array_equal(again.sample_noise(real, 1), draws[-3])
     np.testing.assert_array_equal(again.fixed_noise(4), draws[-1])
 
 
 @pytest.mark.parametrize("seed", [2**31 + 1, 2**32 - 1])
 def test_large_seeds(seed):
     """Seeds beyond 31 bits work, for training and for pictures."""
-    game = play(seed=seed)
-    assert np.isfinite(game.draw(faces(0), 0)).all() and np.isfinite(game.fixed_noise(2)).all()
+    gan = build(seed=seed)
+    assert np.isfinite(gan.sample_noise(faces(0), 0)).all() and np.isfinite(gan.fixed_noise(2)).all()
 
 
 def test_laws_of_noise():
     """Normal noise has mean 0, standard deviation 1 and kurtosis 3; uniform noise fills [-1, 1) evenly."""
-    normal, uniform = (np.asarray(NOISES[name]((200, 500), (1, 2))) for name in ("normal", "uniform"))
+    normal, uniform = (np.asarray(DISTRIBUTIONS[name]((200, 500), (1, 2))) for name in ("normal", "uniform"))
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02 and abs((normal**4).mean() - 3) < 0.2
     assert -1 <= uniform.min() < -0.999 and 0.999 < uniform.max() < 1
     np.testing.assert_allclose(np.histogram(uniform, 4, (-1, 1))[0], 25_000, rtol=0.03)
@@ -302,21 +316,21 @@ def test_laws_of_noise():
 
 def test_noise_takes_the_generators_shape():
     """An image of noise for a generator that begins with one."""
-    game = play(GENERATORS["dense"]((4, 4, 3), (SIDE, SIDE, 3), 2), networks()[1])
-    assert game.draw(faces(0), 0).shape == (4, 4, 4, 3) and game.fixed_noise(7).shape == (7, 4, 4, 3)
-    assert np.abs(game.imagine(game.fixed_noise(7))).max() <= 1
+    gan = build(GENERATORS["dense"]((4, 4, 3), (SIDE, SIDE, 3), 2), networks()[1])
+    assert gan.sample_noise(faces(0), 0).shape == (4, 4, 4, 3) and gan.fixed_noise(7).shape == (7, 4, 4, 3)
+    assert np.abs(gan.generate_images(gan.fixed_noise(7))).max() <= 1
 
 
 def test_what_projects_noise_never_trains():
     """The kernel that makes an image of noise a vector stays as it was drawn; all else in the generator moves."""
-    game = play(GENERATORS["compact"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], ema_half_life=10.0)
-    before = [weight.numpy() for weight in game.generator.weights]
+    gan = build(GENERATORS["self-modulated"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], ema_half_life=10.0)
+    before = [weight.numpy() for weight in gan.generator.weights]
     for seed in range(2):
-        game.train_step(faces(seed))
-    both = game.generator, game.averaged
+        train(gan, faces(seed))
+    both = gan.generator, gan.ema_generator
     kernel, averaged = (next(x.kernel for x in one.layers if hasattr(x, "kernel")) for one in both)
     assert not kernel.trainable
-    for weight, old in zip(game.generator.weights, before, strict=True):
+    for weight, old in zip(gan.generator.weights, before, strict=True):
         assert (weight.numpy() == old).all() == (weight is kernel), weight.path
     np.testing.assert_allclose(averaged, kernel, rtol=1e-6)
 
@@ -335,53 +349,56 @@ def pixel_generator():
 
 def test_lazy_penalty():
     """R1 of w . x is |w|^2 / 2, of slope w: every third step w falls by rate * weight * 3 * w, else not at all."""
-    game = play(
+    gan = build(
         pixel_generator(), linear([1.0, -2.0, 4.0]), loss=NOTHING, penalty_weight=0.1, penalty_every=3,
         d_optimizer=keras.optimizers.SGD(0.5), g_optimizer=keras.optimizers.SGD(0.5),
     )  # fmt: skip
     seen = []
     for _ in range(7):
-        game.train_step(tf.ones((4, 1, 1, 3)))
-        seen.append(game.discriminator.get_weights()[0][1, 0] / -2)
+        train(gan, tf.ones((4, 1, 1, 3)))
+        seen.append(gan.discriminator.get_weights()[0][1, 0] / -2)
     kept = 1 - 0.5 * 0.1 * 3
     np.testing.assert_allclose(seen, [kept, kept, kept, kept**2, kept**2, kept**2, kept**3], rtol=1e-6)
 
 
 def test_the_logged_loss_leaves_out_the_penalty():
     """What the first number of a step reports is the adversarial loss, whatever the penalty's weight."""
-    alone, penalised = (eagerly(play(*networks(), penalty_weight=weight), faces(0)) for weight in (0.0, 100.0))
-    assert alone[0] == penalised[0]
-    assert alone[1] != penalised[1]  # the generator's comes after the discriminator has moved
+    alone, regularize = (eagerly(build(*networks(), penalty_weight=weight), faces(0)) for weight in (0.0, 100.0))
+    assert alone[0] == regularize[0]
+    assert alone[1] != regularize[1]  # the generator's comes after the discriminator has moved
 
 
 @pytest.mark.parametrize("reuse_fakes", [False, True])
 def test_discriminator_steps_use_real_faces_of_their_own(reuse_fakes):
     """Three updates share an iteration's 6 faces, two each, and each has noise of its own, as has G's but on demand."""
     reals, noises, fakes, learnt_from = [], [], [], []
-    game = play(discriminator_steps=3, reuse_fakes=reuse_fakes)
-    generate, update_discriminator, update_generator = game.generate, game.update_discriminator, game.update_generator
-    game.generate = lambda noise: (noises.append(noise), generate(noise))[-1]
-    game.update_discriminator = lambda real, fake, penalised: (
-        reals.append(real), fakes.append(fake), update_discriminator(real, fake, penalised)
+    gan = build(discriminator_steps=3, reuse_fakes=reuse_fakes)
+    generate, update_discriminator, update_generator = gan.generate, gan.update_discriminator, gan.update_generator
+    gan.generate = lambda noise, labels: (noises.append(noise), generate(noise, labels))[-1]
+    gan.update_discriminator = lambda real, fake, *rest: (
+        reals.append(real), fakes.append(fake), update_discriminator(real, fake, *rest)
     )[-1]  # fmt: skip
-    game.update_generator = lambda fake, trail: (learnt_from.append(fake), update_generator(fake, trail))[-1]
-    eagerly(game, faces(0, 6))
+    gan.update_generator = lambda real, fake, *rest: (learnt_from.append(fake), update_generator(real, fake, *rest))[-1]
+    eagerly(gan, faces(0, 6))
     np.testing.assert_array_equal(tf.concat(reals, 0), faces(0, 6))
     assert [len(real) for real in reals] == [2, 2, 2] and {len(noise) for noise in noises} == {2}
     assert len({noise.numpy().tobytes() for noise in noises}) == len(noises) == (3 if reuse_fakes else 4)
     assert (learnt_from[0] is fakes[-1]) is reuse_fakes
-    assert int(game.d_optimizer.iterations) == 3 and int(game.g_optimizer.iterations) == 1
-    assert int(game.iteration) == 1
+    assert int(gan.d_optimizer.iterations) == 3 and int(gan.g_optimizer.iterations) == 1
+    assert int(gan.iteration) == 1
 
 
 def test_label_smoothing_reaches_the_discriminators_loss_alone():
     """With learning rates of 0, smoothing by s adds s * mean D(x) to D's cross-entropy and nothing to G's."""
     steps = []
     for smoothing in (0.0, 0.2):
-        frozen = {"g_optimizer": adam(0.0, 0.5, 0.999), "d_optimizer": adam(0.0, 0.5, 0.999)}
-        game = play(*networks(), label_smoothing=smoothing, **frozen)
-        steps.append(eagerly(game, faces(0)))
-        mean_logit = float(tf.reduce_mean(game.judge(faces(0))))
+        frozen = {
+            "g_optimizer": build_optimizer("adam", 0.0, (0.5, 0.999)),
+            "d_optimizer": build_optimizer("adam", 0.0, (0.5, 0.999)),
+        }
+        gan = build(*networks(), loss=LOSSES["cross-entropy"].smoothed(smoothing), **frozen)
+        steps.append(eagerly(gan, faces(0)))
+        mean_logit = float(tf.reduce_mean(gan.discriminate(faces(0))))
     plain, smoothed = steps
     assert abs(mean_logit) > 0.01
     assert smoothed[0] - plain[0] == pytest.approx(0.2 * mean_logit, rel=1e-4)
@@ -392,17 +409,17 @@ def test_label_smoothing_reaches_the_discriminators_loss_alone():
 def test_mixed_precision(policy):
     """In 16 bits: last layers, logits and weights are float32, and every weight moves, by finite losses."""
     keras.mixed_precision.set_global_policy(policy)
-    generator = GENERATORS["compact"]((3,), (SIDE, SIDE, 3), 2)
-    discriminator = DISCRIMINATORS["compact"]((SIDE, SIDE, 3), 2)
-    game = play(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, ema_half_life=10.0)
+    generator = GENERATORS["self-modulated"]((3,), (SIDE, SIDE, 3), 2)
+    discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
+    gan = build(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, ema_half_life=10.0)
     assert generator.layers[-1].compute_dtype == discriminator.layers[-1].compute_dtype == "float32"
     assert discriminator.layers[1].compute_dtype == policy.removeprefix("mixed_")
     before = arrays([*generator.trainable_variables, *discriminator.trainable_variables])
     for number in range(3):  # a float16 step that overflows is skipped, and the loss scaled less
-        assert np.isfinite(game.train_step(faces(number))).all()
+        assert np.isfinite(train(gan, faces(number))).all()
     assert not any(equal(before, [*generator.trainable_variables, *discriminator.trainable_variables]))
     assert {variable.dtype for variable in generator.variables + discriminator.variables} == {"float32"}
-    assert game.judge(faces(0)).dtype == game.imagine(game.fixed_noise(2)).dtype == tf.float32
+    assert gan.discriminate(faces(0)).dtype == gan.generate_images(gan.fixed_noise(2)).dtype == tf.float32
 
 
 def test_float16_trains_as_float32_does():
@@ -410,25 +427,25 @@ def test_float16_trains_as_float32_does():
     moved = []
     for policy in ("float32", "mixed_float16"):
         keras.mixed_precision.set_global_policy(policy)
-        game = play(
+        gan = build(
             *networks(), scaled=policy == "mixed_float16", penalty_weight=0.1,
             d_optimizer=keras.optimizers.SGD(0.1) if policy == "float32" else keras.optimizers.LossScaleOptimizer(
                 keras.optimizers.SGD(0.1), initial_scale=128.0
             ),
         )  # fmt: skip
-        before = arrays(game.discriminator.weights)
+        before = arrays(gan.discriminator.weights)
         for number in range(3):
-            eagerly(game, faces(number))
-        after = arrays(game.discriminator.weights)
+            eagerly(gan, faces(number))
+        after = arrays(gan.discriminator.weights)
         moved.append(np.concatenate([(a - b).ravel() for a, b in zip(after, before, strict=True)]))
     exact, rounded = moved
     assert np.linalg.norm(rounded - exact) < 0.02 * np.linalg.norm(exact)
 
 
 def test_state_is_all_that_a_game_needs_to_go_on():
-    """Four steps are bitwise two steps and two more in a new game that takes over the first one's state."""
+    """Four steps are bitwise two steps and two more in a new gan that takes over the first one's state."""
     options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "ema_half_life": 10.0}
-    whole, stopped = play(**options), play(**options)
+    whole, stopped = build(**options), build(**options)
     for number in range(4):
         eagerly(whole, faces(number))
     for number in range(2):
@@ -438,7 +455,7 @@ def test_state_is_all_that_a_game_needs_to_go_on():
     generator, discriminator = networks(0.5)
     for weight in discriminator.variables + generator.variables:
         weight.assign(tf.zeros_like(weight))  # nothing of a fresh start may matter
-    resumed = play(generator, discriminator, **{name: v for name, v in options.items() if name != "dropout"})
+    resumed = build(generator, discriminator, **{name: v for name, v in options.items() if name != "dropout"})
     assert list(resumed.state()) == list(kept)
     for name, variable in resumed.state().items():
         variable.assign(kept[name])
@@ -450,11 +467,11 @@ def test_state_is_all_that_a_game_needs_to_go_on():
 
 def test_dropouts_random_state_is_part_of_the_state():
     """The seed generator's counter, that weights leave out, is in state() and moves."""
-    game = play(dropout=0.5)
-    seeds = [v for v in game.state().values() if "seed_generator" in getattr(v, "path", "")]
-    assert len(seeds) == 1 and all(seeds[0] is not weight for weight in game.discriminator.weights)
+    gan = build(dropout=0.5)
+    seeds = [v for v in gan.state().values() if "seed_generator" in getattr(v, "path", "")]
+    assert len(seeds) == 1 and all(seeds[0] is not weight for weight in gan.discriminator.weights)
     before = seeds[0].numpy()
-    eagerly(game, faces(0))
+    eagerly(gan, faces(0))
     assert not np.array_equal(before, seeds[0].numpy())
 
 
@@ -464,8 +481,56 @@ def test_every_discriminator_bears_the_penalty(name):
     keras.utils.set_random_seed(0)
     discriminator = DISCRIMINATORS[name]((SIDE, SIDE, 3), 4)
     discriminator.set_weights([w if w.ndim == 1 else 5 * w for w in discriminator.get_weights()])
-    game = play(networks()[0], discriminator, penalty_weight=1.0)
+    gan = build(networks()[0], discriminator, penalty_weight=1.0)
     nothing = [tf.zeros_like(weight) for weight in discriminator.trainable_weights]
-    for gradient in game.add_penalty(nothing, faces(0), faces(1)):
+    for gradient in gan.add_penalty(nothing, faces(0), faces(1))[0]:
         assert np.isfinite(gradient).all()
         assert len(gradient.shape) == 1 or np.abs(gradient).max() > 1e-6  # biases need not matter to a slope
+
+
+def test_the_penalty_is_a_scalar_of_its_iterations():
+    """Iterations 0 and 3 of 5 report R1, weighted, of D(x) = w . x: 0.1 |w|^2 / 2; the others report none."""
+    gan = build(
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=NOTHING, penalty_weight=0.1, penalty_every=3,
+        d_optimizer=keras.optimizers.SGD(0.0), g_optimizer=keras.optimizers.SGD(0.0),
+    )  # fmt: skip
+    real = tf.ones((4, 1, 1, 3))
+    found = [gan.train_step((real, no_labels(real))).get("penalty") for _ in range(5)]
+    assert [value is None for value in found] == [False, True, True, False, True]
+    assert float(found[0]) == float(found[3]) == pytest.approx(0.1 * (1 + 4 + 16) / 2)
+
+
+def test_append_labels_by_hand():
+    """Labels follow a vector's numbers, and are constant maps behind an image's channels; no labels change nothing."""
+    vectors, images = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.zeros((2, 3, 3, 1))
+    labels = tf.constant([[0.0, 1.0], [1.0, 0.0]])
+    np.testing.assert_array_equal(append_labels(vectors, labels), [[1, 2, 0, 1], [3, 4, 1, 0]])
+    maps = append_labels(images, labels)
+    assert maps.shape == (2, 3, 3, 3)
+    np.testing.assert_array_equal(maps[0], np.tile([0, 0, 1], (3, 3, 1)))
+    assert append_labels(images, tf.zeros((2, 0))) is images and append_labels(images, None) is images
+
+
+def test_labels_condition_both_networks():
+    """A pair that is built 2 channels wider trains on labelled batches, and its samples depend on the label."""
+    keras.utils.set_random_seed(4)
+    generator = keras.Sequential([keras.Input((3 + 2,)), layers.Dense(3, "tanh"), layers.Reshape((1, 1, 3))])
+    discriminator = keras.Sequential([keras.Input((1, 1, 3 + 2)), layers.Flatten(), layers.Dense(1)])
+    gan = build(generator, discriminator, classes=2, penalty_weight=0.1)
+    assert gan.noise_shape == (3,) and gan.fixed_noise(4).shape == (4, 3)
+    before = arrays([*generator.variables, *discriminator.variables])
+    real, labels = tf.ones((4, 1, 1, 3)), tf.one_hot([0, 1, 0, 1], 2)
+    assert np.isfinite([float(value) for value in gan.train_step((real, labels)).values()]).all()
+    assert not any(equal(before, [*generator.variables, *discriminator.variables]))
+    noise = tf.tile(gan.fixed_noise(1), (2, 1))
+    first, second = gan.generate_images(noise, tf.eye(2)).numpy()
+    assert np.abs(first - second).max() > 0.01
+
+
+def test_augmentation_is_of_all_that_the_discriminator_sees():
+    """Real images and fakes pass through it, each with seeds of their own that change with the iteration."""
+    seeds = []
+    gan = build(regularizer=None, augment=lambda images, seed: (seeds.append(tuple(seed.numpy())), images)[-1])
+    eagerly(gan, faces(0))
+    eagerly(gan, faces(1))
+    assert seeds == [(5, 0), (5, 1), (5, 1), (5, 2), (5, 3), (5, 3)]  # real, fake, and fake for the generator

@@ -76,10 +76,10 @@ def test_a_gpu_goes_before_the_cpu(monkeypatch, capability, expected):
 
 SPEAKS = """
 import os, sys
-from gan.devices import quietly
+from gan.devices import silence_tensorflow
 os.write(2, b"before ")
 try:
-    with quietly():
+    with silence_tensorflow():
         os.write(2, b"noise ")
         raise ValueError("mine")
 except ValueError as error:

@@ -297,7 +297,7 @@ def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything, m
     """A hundred good images among the odd ones of a real disk: it trains, and names what it left out and why."""
     folder, reasons = folder_of_everything
     printed = again(tmp_path, command(folder, cache, "--epochs", "2", "--holdout", "0"), monkeypatch, capsys)
-    with open(tmp_path / "output/it/left-out.csv", newline="") as file:
+    with open(tmp_path / "output/it/skipped.csv", newline="") as file:
         named = dict(list(csv.reader(file))[1:])
     assert named == reasons
     assert "passes over 107 faces" in printed and "No score: no face was held out (--holdout)." in printed

@@ -18,10 +18,10 @@ import signal
 import sys
 from pathlib import Path
 
-import train
 from data import FEWEST_HELD
-from gan import cli
+from gan import cli, experiment
 from gan import config as configuration
+from gan.cli import parse_arguments
 from gan.comparison import hardware, markdown, results, runner, variants
 from gan.comparison.variants import Variant
 from gan.errors import RunError, UsageError
@@ -95,7 +95,7 @@ def compare(flags: argparse.Namespace) -> int:
     asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
     how = {"samples": flags.samples, "networks": flags.network, "weights": flags.weights}
     known = results.known_rows(flags.name)
-    document = results.open_document(asked, how, train.OUTPUT)
+    document = results.open_document(asked, how, experiment.OUTPUT)
     document["mixed"] = document["mixed"] or flags.mixed
     require_same(document, configs, here, flags)
     for variant, count in seeds.items():
@@ -114,7 +114,7 @@ def compare(flags: argparse.Namespace) -> int:
     rows = [row for row in document["rows"] if any(same(row, *item) for item in plan)]
     for row in rows if flags.grids else []:
         if not row["failed"]:
-            results.keep_grid(row, flags.name, train.OUTPUT)
+            results.keep_grid(row, flags.name, experiment.OUTPUT)
     print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
     if failed := [row["run"] for row in rows if row["failed"]]:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
@@ -124,7 +124,7 @@ def compare(flags: argparse.Namespace) -> int:
 def checked(flags: argparse.Namespace, variant: Variant, seed: int) -> configuration.Config:
     """The configuration of a run; exits with 2, as train.py would, where one of its flags is a mistake."""
     try:
-        return configuration.parse_arguments(training(flags, variant, seed)[3:])[0]
+        return parse_arguments(training(flags, variant, seed)[3:])[0]
     except SystemExit:
         print(f"compare: that was about --recipes {variant.label}", file=sys.stderr)
         raise
@@ -182,7 +182,7 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
     for row in document["rows"]:
         elsewhere += [line for sitting in row["sittings"] for line in protocol_differences(sitting["machine"], here)]
     for item, config in configs.items():
-        run = Run(train.OUTPUT / config.name)
+        run = Run(experiment.OUTPUT / config.name)
         there = [row["config"] for row in document["rows"] if same(row, *item) and not row["failed"]]
         there += [run.read_config()] if run.log.exists() else []
         for saved in there:
@@ -205,7 +205,7 @@ def require_same(document: dict, configs: dict, here: dict, flags: argparse.Name
 
 def require_faces(document: dict, config: configuration.Config) -> None:
     """Raises UsageError where the faces are too few to score, or not those that this run or others were trained on."""
-    faces, run = train.load(config), Run(train.OUTPUT / config.name)
+    faces, run = experiment.load_data(config), Run(experiment.OUTPUT / config.name)
     there = run.trained_on() if run.log.exists() else ""
     if there and faces.digest not in there:
         raise UsageError(
@@ -226,7 +226,7 @@ def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict, 
     `known` are earlier rows by run: what they tell of a training stands where its log or checkpoints were removed.
     Raises UsageError where the training or the scoring was refused, as all others would be.
     """
-    run = Run(train.OUTPUT / run_name(flags, variant, seed))
+    run = Run(experiment.OUTPUT / run_name(flags, variant, seed))
     row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
     row |= {"run": run.folder.name, "minutes": flags.minutes}
     if not runner.is_trained(run, flags.minutes):

@@ -18,11 +18,11 @@ import numpy as np
 import platformdirs
 
 from data import FEWEST_HELD
-from gan import cli, progress
+from gan import cli, experiment, progress
 from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
-from gan.generation.generator import Generator, load_generator
+from gan.generation.generator import Generator
 from gan.images import make_grid, write_png
 from gan.metrics import evaluation, memorization, report
 from gan.metrics.evaluation import HELD_OUT, MAX_HELD_OUT, ImageSubset, protocol_differences
@@ -101,19 +101,17 @@ def evaluate_all(arguments: argparse.Namespace) -> dict[str, dict]:
 
 def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
     """A run's data, the faces that its samples are held against, and those that it trained on."""
-    import train
-
     config = run.load_config()
     cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
     kept(run.folder / "scores.json")  # where it is damaged, that is said before the work
-    faces = train.load_again(run, cache)
+    faces = experiment.reload_data(run, cache)
     rows, others = faces.split(config.holdout)
     reference = held = ImageSubset(faces.images, others, HELD_OUT)
     crop = faces.report["crop"]
     if arguments.reference:
         other = dataclasses.replace(config, data=arguments.reference, limit=0)
         try:
-            other = train.load(dataclasses.replace(other, cache_dir=str(cache)))
+            other = experiment.load_data(dataclasses.replace(other, cache_dir=str(cache)))
         except (UsageError, RunError) as error:
             told = str(error).removeprefix(f"--data {arguments.reference}: ")
             raise type(error)(f"--reference {arguments.reference}: {told}") from error
@@ -151,9 +149,7 @@ def opened_networks(arguments: argparse.Namespace, cache: Path) -> list:
 
 def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
     """Scores one run, keeps the scores in its folder, and returns {protocol, generator, scores}."""
-    import train
-
-    generator = load_generator(case.run, train.build, arguments.weights == "best")
+    generator = experiment.load_generator(case.run, arguments.weights == "best")
     case.say(f"{generator.source.name} draws {arguments.samples:,} samples")
     fake, found = made(generator, arguments.samples, arguments.seed), {}
     for network in networks:

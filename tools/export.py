@@ -14,12 +14,11 @@ from pathlib import Path
 
 import numpy as np
 
-from gan import cli, images
+from gan import cli, experiment, images
 from gan.errors import RunError, UsageError
 from gan.export import formats, model_card
 from gan.files import atomic_write
 from gan.generation import noise
-from gan.generation.generator import load_generator
 from gan.runs.run_directory import Run
 
 CHECKED = 16  # faces that are compared
@@ -36,15 +35,13 @@ def main(argv: list[str] | None = None) -> int:
 
 def export(arguments: argparse.Namespace) -> None:
     """Writes each form that was asked for, the card, and its picture; at the end, RunError where forms failed."""
-    import train
-
     forms = list(
         dict.fromkeys(arguments.to or [form for form in formats.FORMATS if not formats.missing_packages(form)])
     )
     for form in forms:
         formats.require_packages(form)
     run = Run(arguments.run)
-    generator = load_generator(run, train.build, arguments.weights == "best")
+    generator = experiment.load_generator(run, arguments.weights == "best")
     folder = Path(arguments.out) if arguments.out else run.folder / "export"
     made = earlier(folder, [formats.FORMATS[form].name for form in forms])
     folder.mkdir(parents=True, exist_ok=True)

@@ -34,13 +34,13 @@ def show(folder: Path) -> None:
     if folder.absolute().name != "output" and not [*folder.glob("*/config.json"), *folder.glob("index.html")]:
         raise UsageError(f"{folder} has no run in it. Give the folder that has: python -m tools.gallery output")
     page = Page(folder)
-    runs, left_out = page.write()
-    for name, reason in left_out:
+    runs, skipped = page.write()
+    for name, reason in skipped:
         print(f"gallery: left out {name!r}: {reason}", file=sys.stderr)
     for run in runs:
         for note in run["notes"]:
             print(f"gallery: {run['name']!r}: {note}", file=sys.stderr)
-    print(f"{page.path}: {len(runs):,} runs" + (f", {len(left_out):,} left out" if left_out else ""))
+    print(f"{page.path}: {len(runs):,} runs" + (f", {len(skipped):,} left out" if skipped else ""))
 
 
 if __name__ == "__main__":

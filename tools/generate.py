@@ -13,12 +13,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan import cli, images
+from gan import cli, experiment, images
 from gan.errors import UsageError
 from gan.files import atomic_write
 from gan.generation import noise
 from gan.generation.animation import enlarge
-from gan.generation.generator import BATCH_SIZE, Generator, load_generator
+from gan.generation.generator import BATCH_SIZE, Generator
 from gan.runs.run_directory import Run
 
 SEEDS = 2**32  # how many faces there are
@@ -58,11 +58,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def generate(arguments: argparse.Namespace) -> None:
     """Draws faces number `seed` to `seed + count - 1`, and says what with and where they are."""
-    import train
-
     ending = ".npz" if arguments.npz else "" if arguments.separate else ".png"
     run, path = Run(arguments.run), cli.output_path(arguments, f"faces{ending}")
-    generator = load_generator(run, train.build, arguments.weights == "best")
+    generator = experiment.load_generator(run, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
     beside = 0
     if arguments.separate:

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from gan import cli, images
+from gan import cli, experiment, images
 from gan.generation import animation, noise
-from gan.generation.generator import Generator, load_generator
+from gan.generation.generator import Generator
 from gan.runs.run_directory import Run
 
 SHOWN = 192  # pixels that a face has, about, in an animation
@@ -49,12 +49,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def interpolate(arguments: argparse.Namespace) -> None:
     """Writes the animation, and beside it a PNG with a row a leg."""
-    import train
-
     run = Run(arguments.run)
     path = Path(arguments.out) if arguments.out else run.folder / "walk.gif"
     animation.require(path)
-    generator = load_generator(run, train.build, arguments.weights == "best")
+    generator = experiment.load_generator(run, arguments.weights == "best")
     points = corners(arguments, generator)
     faces = generator(noise.interpolation_loop(points, arguments.frames * len(points), generator.noise_distribution))
     scale = arguments.scale or max(1, SHOWN // generator.size)

@@ -15,11 +15,11 @@ from pathlib import Path
 import numpy as np
 import platformdirs
 
-from gan import cli, images, progress
+from gan import cli, experiment, images, progress
 from gan.errors import RunError, UsageError
 from gan.files import atomic_write
 from gan.generation import animation, latent_directions, noise
-from gan.generation.generator import Generator, load_generator
+from gan.generation.generator import Generator
 from gan.runs.run_directory import Run
 
 SHOWN = 128  # pixels a face
@@ -42,11 +42,9 @@ def main(argv: list[str] | None = None) -> int:
 
 def project(arguments: argparse.Namespace) -> None:
     """Writes the photograph and the faces beside it; the noise of the last one in a .npz."""
-    import train
-
     run, path = Run(arguments.run), cli.output_path(arguments, "project.png")
     photo = read(Path(arguments.photo), run.load_config().image_size, arguments.crop) if arguments.photo else None
-    generator = load_generator(run, train.build, arguments.weights == "best")
+    generator = experiment.load_generator(run, arguments.weights == "best")
     photo = held_out(run, arguments.seed) if photo is None else photo
     from gan.generation import projection
     from gan.metrics import feature_extractors
@@ -74,10 +72,8 @@ def read(path: Path, size: int, crop: int) -> np.ndarray:
 
 def held_out(run: Run, seed: int) -> np.ndarray:
     """A face of the run's data that it did not train on, or any where it trained on all."""
-    import train
-
     try:
-        faces = train.load_again(run)
+        faces = experiment.reload_data(run)
     except (UsageError, RunError) as error:
         raise UsageError(f"without --photo FILE it takes a face that the run held out, and {error}") from None
     rows, held = faces.split(run.load_config().holdout)

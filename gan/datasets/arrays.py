@@ -1,6 +1,8 @@
-"""Images in NumPy files: which array of a file holds them, and what its numbers mean.
+"""Images in NumPy files, .npz and .npy: which array holds them, and what its numbers mean.
 
-`name, shape, dtype = find(path)` looks at the first bytes only, `array, values = load(path, name)` at all.
+    source = open_array(Request("faces.npz", size=32))
+    name, shape, dtype = find(path)   # reads the headers alone
+    array, values = load(path, name)  # reads the numbers
 """
 
 import zipfile
@@ -8,8 +10,10 @@ import zlib
 from pathlib import Path
 
 import numpy as np
+from PIL import Image
 
 from gan import images
+from gan.datasets.source import Request, Source, digest
 from gan.errors import UsageError
 
 NAMES = ("images", "x", "arr_0")
@@ -22,6 +26,27 @@ NEEDED = (
     f"needed is one array of images, called {', '.join(NAMES)} if there are more: uint8, or float in [0, 1] "
     "or [-1, 1], of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3)"
 )
+
+
+def open_array(request: Request) -> Source:
+    """The images of a .npz or .npy. Raises UsageError where no array of it can be images."""
+    path = Path(request.data).expanduser()
+    name, (count, *_), dtype = find(path)
+    loaded = []  # the array and how its numbers read, once `prepare` has run
+
+    def prepare() -> dict[str, list[str]]:
+        loaded[:] = load(path, name)
+        return {}
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        array, values = loaded
+        image = images.from_array(RANGES[values](array[i]))
+        mode = "L" if array.ndim == 3 or array.shape[-1] == 1 else "RGB"
+        return image, images.ImageInfo(f"{mode} of {dtype} in {values}", image.size), image.tobytes()
+
+    status = path.stat()
+    identity = digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
+    return Source(path.name, identity, [f"{path.name}[{i}]" for i in range(count)], read, [], prepare)
 
 
 def find(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:

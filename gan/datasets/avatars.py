@@ -19,6 +19,10 @@ from itertools import accumulate
 import numpy as np
 from PIL import Image
 
+from gan import images
+from gan.datasets.source import Request, Source, digest
+
+COUNT = 10_000  # how many are drawn where --limit does not tell
 VERSION = f"1 (dicebear-styles {version('dicebear-styles')})"  # raise the number when a drawn pixel changes
 
 # Attribute -> value -> (what DiceBear calls it, or None for nothing there; its share among the values).
@@ -201,3 +205,21 @@ def _style(part: str):
         each["probability"] = 100
     canvas = {"width": SIDE, "height": SIDE, "elements": [group]}
     return Style({**drawing, "canvas": canvas, "components": components})
+
+
+def open_avatars(request: Request) -> Source:
+    """Faces drawn here, as many as `limit`: free of every real person's rights. See `gan/datasets/avatars.py`."""
+    count, drawn, told = request.limit or COUNT, [], []
+
+    def prepare() -> dict[str, list[str]]:
+        with request.progress("Drawing faces") as tick:
+            pixels, attributes = draw(count, request.size, request.seed, progress=tick)
+        drawn[:], told[:] = pixels, zip(*attributes.values(), strict=True)
+        return attributes
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        image = images.from_array(drawn[i])
+        return image, images.ImageInfo("RGB", image.size), repr(told[i]).encode()  # the same at every size
+
+    identity = digest("avatars", VERSION, count, request.seed, request.size)
+    return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare)

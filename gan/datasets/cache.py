@@ -21,7 +21,7 @@ import numpy as np
 from gan import files, images
 from gan.errors import RunError, UsageError
 
-VERSION = 2  # raise it when the same files would give other pixels
+VERSION = 3  # raise it when the same files would give other pixels
 CHUNK = 64  # images decoded by one task
 
 
@@ -44,14 +44,14 @@ def build(path: Path, opened, size: int, *, crop: int, limit: int, progress: Cal
     try:
         with files.atomic_write(path) as file:
             with progress(f"Decoding {opened.title}") as tick:
-                seen, digests, left_out = _decode_all(file, names, decode, tick)
+                seen, digests, skipped = _decode_all(file, names, decode, tick)
             if not seen:
-                raise RunError(f"No readable image in {opened.title}: {first_few(left_out)}.")
+                raise RunError(f"No readable image in {opened.title}: {first_few(skipped)}.")
             _rewind(file, (seen.total(), size, size, 3))
-            report = _report(opened, seen, len(left_out)) | {"size": size, "key": path.stem}
+            report = _report(opened, seen, len(skipped)) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])
             with files.atomic_write(path.with_suffix(".json")) as beside:
-                beside.write(json.dumps([report, left_out + opened.passed_over, attributes, digests.hex()]).encode())
+                beside.write(json.dumps([report, skipped + opened.passed_over, attributes, digests.hex()]).encode())
     except OSError as error:
         reason = f"{path.parent} cannot be written ({error.strerror or error})"
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
@@ -63,14 +63,14 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
     Raises `ValueError` when the cache is not whole.
     """
     try:
-        report, left_out, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
+        report, skipped, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
         digests = np.frombuffer(bytes.fromhex(digests), ">u8")
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, EOFError, TypeError) as error:
         raise ValueError(str(error)) from error
     if not len(pixels) == len(digests) == report["used"] or path.stat().st_size != pixels.offset + pixels.nbytes:
         raise ValueError("wrong length")
-    return pixels, report, [(name, reason) for name, reason in left_out], attributes, digests
+    return pixels, report, [(name, reason) for name, reason in skipped], attributes, digests
 
 
 def is_whole(path: Path) -> bool:
@@ -85,27 +85,27 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def first_few(left_out: list[tuple[str, str]], most: int = 5) -> str:
+def first_few(skipped: list[tuple[str, str]], most: int = 5) -> str:
     """(name, reason) of some files, in one line for a person."""
-    named = [f"{name} ({reason})" for name, reason in left_out[:most]]
-    more = [f"and {len(left_out) - most:,} more"] if len(left_out) > most else []
+    named = [f"{name} ({reason})" for name, reason in skipped[:most]]
+    more = [f"and {len(skipped) - most:,} more"] if len(skipped) > most else []
     return ", ".join(named + more) or "nothing is named like an image"
 
 
 def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, bytes, list]:
     """Writes the rows of all that can be read; counts their `Info`s, joins their digests, names the rest with why."""
-    seen, digests, left_out = Counter(), bytearray(), []
+    seen, digests, skipped = Counter(), bytearray(), []
     _rewind(file, (0, 0, 0, 3))  # holds the place of the header
     with contextlib.closing(_in_order(decode, len(names))) as decoded:
         for done, (name, (row, found, digest)) in enumerate(zip(names, decoded, strict=True), start=1):
             if row is None:
-                left_out.append((name, found))
+                skipped.append((name, found))
             else:
                 file.write(row)
                 seen[found] += 1
                 digests += digest
             tick(done, len(names))
-    return seen, bytes(digests), left_out
+    return seen, bytes(digests), skipped
 
 
 def _rewind(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -150,7 +150,7 @@ def _report(opened, seen: Counter, unreadable: int) -> dict:
         "source": opened.title,
         "found": len(opened.names),
         "used": seen.total(),
-        "left_out": {"unreadable": unreadable, "passed_over": len(opened.passed_over)},
+        "skipped": {"unreadable": unreadable, "passed_over": len(opened.passed_over)},
         "modes": dict(modes.most_common()),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),

@@ -37,7 +37,7 @@ def export(generator: Generator, form: str, folder: Path, noise: np.ndarray) -> 
     RunError where the faces differ by more than `MOST`; then nothing is left.
     """
     there = FORMATS[form]
-    expected = generator.draw(noise).numpy()  # first: Keras exports no network that has never drawn
+    expected = generator.generate(noise).numpy()  # first: Keras exports no network that has never drawn
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
         path = Path(part) / there.name
         there.write(generator, path)

@@ -1,6 +1,6 @@
 """The gallery: all runs of a folder on one page that opens from disk, with nothing else but their pictures.
 
-runs, left_out = Page(Path("output")).write()  # output/index.html
+runs, skipped = Page(Path("output")).write()  # output/index.html
 
 The page holds the runs' summaries as JSON, which the next writing of it takes over for each run that is as it was.
 """
@@ -46,7 +46,7 @@ class Page:
 
         Raises UsageError where the file is somebody else's.
         """
-        runs, left_out = self.collect(self.kept())
+        runs, skipped = self.collect(self.kept())
         data = {
             "program": self.program,
             "folder": shown(self.folder.absolute().name),
@@ -54,11 +54,11 @@ class Page:
             "legend": LEGEND,
             "defaults": dataclasses.asdict(Config()),
             "runs": runs,
-            "leftOut": left_out,
+            "leftOut": skipped,
         }
         with atomic_write(self.path) as file:
             file.write(assemble(data).encode())
-        return runs, left_out
+        return runs, skipped
 
     def refresh(self) -> None:
         """Writes the page if it can; the first time that it cannot, it warns. A training goes on either way."""
@@ -87,7 +87,7 @@ class Page:
 
     def collect(self, kept: dict[str, dict]) -> tuple[list[dict], list[tuple[str, str]]]:
         """The summaries of all runs, the last written first, and who is left out and why."""
-        runs, left_out = [], []
+        runs, skipped = [], []
         for path in sorted(self.folder.glob("*/config.json")):
             folder = path.parent
             try:
@@ -97,8 +97,8 @@ class Page:
                 json.dumps(run, allow_nan=False)  # a browser knows no NaN
                 runs.append(run)
             except Exception as error:  # a folder may hold anything
-                left_out.append((shown(folder.name), shown(str(error)) or type(error).__name__))
-        return sorted(runs, key=lambda run: -run["written"]), left_out
+                skipped.append((shown(folder.name), shown(str(error)) or type(error).__name__))
+        return sorted(runs, key=lambda run: -run["written"]), skipped
 
 
 def assemble(data: dict) -> str:

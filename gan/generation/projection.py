@@ -58,7 +58,7 @@ def build_distance(generator: Generator, network: FeatureExtractor, photo: np.nd
     seen = extract_features(network, target)
 
     def apart(z) -> tuple[tf.Tensor, tf.Tensor]:
-        faces = generator.draw(z)
+        faces = generator.generate(z)
         pixels = tf.reduce_mean(tf.square(faces - target), axis=(1, 2, 3))
         return pixels, tf.reduce_mean(tf.square(extract_features(network, faces) - seen), axis=1)
 

@@ -1,6 +1,6 @@
 """The training loop: one training session of a run, from its last checkpoint, or its start, to its end or a stop.
 
-    exit_code = Trainer(config, gan, run, batches, length, validator, variance).train()
+exit_code = Trainer(config, gan, run, batches, length, validator, variance).train()
 """
 
 import signal

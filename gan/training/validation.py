@@ -315,7 +315,9 @@ class Validator:
         row, lowest = self.rows[self.best], min(self.rows, key=lambda row: row["kid"])
         near = "" if row is lowest else f", within the error of {lowest['kid']:,.0f} at {lowest['iteration']:,}"
         lost = f"but lost with a damaged checkpoint; {f'best.keras is of {kept:,}' if kept else 'the next is kept'}"
-        ended = f" No more scores after iteration {self.rows[-1]['iteration']:,}: {self.failure}." if self.failure else ""
+        ended = (
+            f" No more scores after iteration {self.rows[-1]['iteration']:,}: {self.failure}." if self.failure else ""
+        )
         return (
             f"Best of {len(self.rows)} scores: kid-{self.network}, centered, {row['kid']:,.0f} at iteration"
             f" {row['iteration']:,} (low is good{near}), {'kept as best.keras' if kept == row['iteration'] else lost}."

@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 
-import train
 from benchmarks import speed
-from gan.config import parse_arguments
+from gan import experiment
+from gan.cli import parse_arguments
 from gan.errors import UsageError
 
 TINY = ["--precision", "float32", "--batch-size", "8", "--width", "8", "--image-size", "16"]
@@ -34,7 +34,7 @@ def torch_twin():
 def twins(torch_twin, flags):
     """A game, its twin, which gets the game's noise, and a batch of real faces."""
     config, _ = parse_arguments([*TINY, *flags])
-    game = train.build(config)
+    game = experiment.build_gan(config)
     for network in (game.generator, game.discriminator):  # or so narrow, gradients are of the size of rounding
         network.set_weights([w if w.ndim == 1 else 5 * w for w in network.get_weights()])
     game.averaged.set_weights(game.generator.get_weights())

@@ -12,13 +12,13 @@ from helpers import serving
 from PIL import Image
 
 from gan import images
-from gan.datasets import sources
+from gan.datasets import Request, avatars, celeba, open_source
 from gan.errors import RunError, UsageError
 
 
 def opened(data, **options):
     """The source of a path or a name."""
-    return sources.open_source(sources.Request(str(data), 32, **options))
+    return open_source(Request(str(data), 32, **options))
 
 
 def pixels(source):
@@ -306,10 +306,10 @@ def test_avatars_identity(monkeypatch):
     """Number, seed, size and the version of the drawing each make other avatars."""
 
     def identity(size=32, **options):
-        return sources.open_source(sources.Request("avatars", size, **options)).identity
+        return open_source(Request("avatars", size, **options)).identity
 
     seen = {identity(), identity(limit=5), identity(seed=1), identity(size=64)}
-    assert identity(limit=sources.AVATARS) in seen  # which is what no limit means
+    assert identity(limit=avatars.COUNT) in seen  # which is what no limit means
     monkeypatch.setattr("gan.datasets.avatars.VERSION", "another")
     assert len(seen | {identity()}) == 5
 
@@ -339,7 +339,7 @@ def test_celeba(tmp_path, monkeypatch, eight):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     body = save_zip(tmp_path / "a.zip", {"celeba/1.png": png(eight[0])}).read_bytes()
     with serving(body) as (url, asked):
-        monkeypatch.setattr(sources, "CELEBA_URL", url)
+        monkeypatch.setattr(celeba, "URL", url)
         for _ in range(2):
             np.testing.assert_array_equal(pixels(opened("celeba", cache_dir=tmp_path / "c")), eight[:1])
     assert len(asked) == 1
@@ -352,7 +352,7 @@ def test_celeba_that_is_something_else(tmp_path, monkeypatch, files, words):
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     body = save_zip(tmp_path / "a.zip", files).read_bytes() if files else b"<html>Sorry</html>"
     with serving(body) as (url, _), pytest.raises(RunError, match=words) as caught:
-        monkeypatch.setattr(sources, "CELEBA_URL", url)
+        monkeypatch.setattr(celeba, "URL", url)
         opened("celeba", cache_dir=tmp_path / "c")
     assert f"save it as {tmp_path / 'c' / 'faces.zip'}" in str(caught.value)
     assert os.listdir(tmp_path / "c") == []

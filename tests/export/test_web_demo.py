@@ -29,13 +29,13 @@ LACKING = [
 @pytest.fixture(scope="module")
 def generator():
     """The default recipe's network, untrained: statistics as a training leaves them, pictures that have contrast."""
-    import train
+    from gan import experiment
     from gan.config import Config
     from gan.training.ema import reestimate_batch_norm
     from models.portable import to_stock_keras
 
     config = Config(precision="float32")
-    network = to_stock_keras(train.build(config).averaged)
+    network = to_stock_keras(experiment.build_gan(config).ema_generator)
     reestimate_batch_norm(network, lambda i: noise.sample_noise(range(100 * i, 100 * i + 100), (128,), "normal"))
     for layer in network.layers:
         if layer.weights and layer.output.shape[-1] == 3:

@@ -9,8 +9,8 @@ import tensorflow as tf
 from keras import layers
 
 import dcgan
-import train
-from gan.config import parse_arguments
+from gan import experiment
+from gan.cli import parse_arguments
 from models import DISCRIMINATORS, GENERATORS
 from models.layers import BatchNormalization, UpsamplingConv2D
 
@@ -22,7 +22,7 @@ def networks(monkeypatch):
 
     def build(recipe):
         config, _ = parse_arguments(["--recipe", recipe])
-        return train.build(dataclasses.replace(config, precision="float32"))
+        return experiment.build_gan(dataclasses.replace(config, precision="float32"))
 
     yield build
     gc.collect()  # a pair may have 80 million weights

@@ -94,11 +94,11 @@ def test_claim_clears_away_what_a_killed_process_was_writing(run):
 
 
 def test_describe_data(run):
-    """data.json holds the report; left-out.csv has names of any bytes, quotes and commas unharmed."""
+    """data.json holds the report; skipped.csv has names of any bytes, quotes and commas unharmed."""
     odd = os.fsdecode(b"caf\xe9.jpg")  # no UTF-8, as an old disk may have
     run.write_data_report({"found": 3, "naïve": "ü"}, [(odd, "truncated"), ('a,"b".jpg', "too small, 4x4")])
     assert json.loads((run.folder / "data.json").read_text("utf-8")) == {"found": 3, "naïve": "ü"}
-    raw = (run.folder / "left-out.csv").read_bytes()
+    raw = (run.folder / "skipped.csv").read_bytes()
     assert raw.splitlines()[:2] == [b"file,reason", b"caf\xe9.jpg,truncated"]
     assert list(csv.reader(raw.decode("utf-8", "surrogateescape").splitlines()))[1:] == [
         [odd, "truncated"], ['a,"b".jpg', "too small, 4x4"],

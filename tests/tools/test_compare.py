@@ -17,8 +17,9 @@ import pytest
 
 import data
 import train
+from gan import experiment
+from gan.cli import parse_arguments
 from gan.comparison import hardware, markdown, runner
-from gan.config import parse_arguments
 from gan.datasets import avatars
 from gan.errors import UsageError
 from gan.recipes import RECIPES
@@ -54,7 +55,7 @@ class Processes:
     def train(self, config):
         config = dataclasses.replace(config, precision="float32" if config.precision == "auto" else config.precision)
         self.trained.append(config.name)
-        run = Run(train.OUTPUT / config.name)
+        run = Run(experiment.OUTPUT / config.name)
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
         seconds = 60 * config.minutes
         write_csv(run.log, [LOG_COLUMNS, (100, 6400, f"{seconds:.3f}", 1, 1, 0, 0, 50)])
@@ -135,7 +136,7 @@ def test_all_recipes_are_trained_alike(processes):
     assert compare.main(typed("all")) == 0
     names = [f"compare-it-{recipe}-0" for recipe in RECIPES]
     assert processes.trained == processes.evaluated == names
-    configs = [Run(train.OUTPUT / name).load_config() for name in names]
+    configs = [Run(experiment.OUTPUT / name).load_config() for name in names]
     assert {(c.minutes, c.data, c.holdout, c.seed) for c in configs} == {(2.0, "faces", 0.1, 0)}
     assert [config.recipe for config in configs] == list(RECIPES)
 
@@ -574,7 +575,7 @@ def test_grids(processes):
 def test_grids_that_are_gone(processes, capsys):
     """Where the scored generator's picture is gone another is kept, and where all are gone none; both are said."""
     assert compare.main(typed("default")) == 0
-    run = Run(train.OUTPUT / "compare-it-default-0")
+    run = Run(experiment.OUTPUT / "compare-it-default-0")
     run.grid_path(100).rename(run.grid_path(90))
     assert compare.main(typed("default", more=["--grids"])) == 0
     assert "no picture of iteration 100; results/it-default.png is its 000090.png" in capsys.readouterr().out

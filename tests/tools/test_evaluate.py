@@ -18,8 +18,7 @@ from helpers import serving
 from inception_graphs import packed
 from PIL import Image
 
-import train
-from gan import images
+from gan import experiment, images
 from gan.datasets import avatars
 from gan.errors import RunError
 from gan.metrics import avatar_classifier, distances, feature_extractors, inception, memorization
@@ -280,7 +279,7 @@ def test_what_drawn_faces_are_made_of_is_told_of_the_runs_own(copied):
     folder = copied("drawn", "unheld-drawn", holdout=0.0)
     assert run(folder, "--reference", "others.npy") == 0
     [result] = kept("unheld-drawn")
-    faces = train.load_again(Run(Path(folder))).images
+    faces = experiment.reload_data(Run(Path(folder))).images
     expected = avatar_classifier.histograms(
         avatar_classifier.load_classifier(16, Path("cache")).tell(np.asarray(faces))
     )

@@ -74,7 +74,7 @@ def test_every_network(name, shape, tmp_path):
     quieten(0.001)  # where tanh is a straight line
     quieten(0.001 * 0.5 / network(given, training=False).numpy().std())
     generator = Generator(to_stock_keras(network), None, Path("generator.keras"), 1)
-    assert 0.3 < generator.draw(given).numpy().std() < 0.6  # of as much contrast as faces have
+    assert 0.3 < generator.generate(given).numpy().std() < 0.6  # of as much contrast as faces have
     for form in ("onnx", "litert"):
         _, difference = formats.export(generator, form, tmp_path, given)  # of five faces at once, and of each alone
         assert difference <= 1e-4

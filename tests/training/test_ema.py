@@ -1,4 +1,4 @@
-"""An average at rest: its batch norm fits its weights, its faces vary as they should."""
+"""A calibrated average: its batch norm fits its weights, and its samples vary as real images do."""
 
 import keras
 import numpy as np
@@ -32,7 +32,7 @@ def variation(faces):
     return faces.var(axis=0, dtype=np.float64).sum()
 
 
-def test_spread_is_the_sum_of_variances():
+def test_dataset_variance_is_the_sum_of_variances():
     """Two faces, black and white but for one value: 11 values of variance 1 and one of 0; mirrored, that one varies."""
     faces = np.zeros((2, 2, 2, 3), np.uint8)
     faces[1] = 255
@@ -50,7 +50,7 @@ def test_faces_vary_as_they_should(off):
     """A linear network whose variance is off by a fifth is scaled to within what 2,000 samples can tell."""
     one = network()
     wanted = variation(drawn(one, off))
-    ema.calibrate(one, batches(), wanted)
+    ema.Calibrator(one, wanted)(one, batches())
     assert variation(drawn(one)) == pytest.approx(wanted, rel=0.05)
 
 
@@ -85,27 +85,27 @@ def test_help_has_an_end():
     """A generator that has collapsed, or one that draws one thing only, is not blown up."""
     one = network()
     before = variation(drawn(one))
-    ema.calibrate(one, batches(), 100 * before)
-    assert variation(drawn(one)) == pytest.approx(ema.MOST**2 * before, rel=0.01)
+    ema.Calibrator(one, 100 * before)(one, batches())
+    assert variation(drawn(one)) == pytest.approx(ema.MAX_SCALE**2 * before, rel=0.01)
     dead = network()
     dead.layers[0].kernel.assign(np.full((3, 12), 1e-5))
     dead.layers[0].bias.assign(np.full(12, 0.3))  # one grey, all but exactly
-    assert ema.find_noise_scale(dead, batches(), 1.0) == 1.0
+    assert ema.Calibrator(dead, 1.0).find_noise_scale(batches()) == 1.0
     for kernel in (np.full((3, 12), 1e-5), np.zeros((3, 12))):
         dead.layers[0].kernel.assign(kernel)
-        ema.calibrate(dead, batches(), 1.0)
+        ema.Calibrator(dead, 1.0)(dead, batches())
         np.testing.assert_array_equal(dead.layers[0].kernel, kernel.astype(np.float32))
 
 
 def test_statistics_are_measured_one_upon_the_other():
-    """Each batch norm ends with the mean and variance of what comes to it when those before it are settled."""
+    """Each batch norm ends with the mean and variance of what comes to it when those before it are re-estimated."""
     one = network(layers.BatchNormalization(), layers.LeakyReLU(0.2), layers.Dense(12), layers.BatchNormalization())
     for layer in one.layers:
         if isinstance(layer, layers.BatchNormalization):
             layer.moving_variance.assign(np.full(12, 9.0))
             layer.moving_mean.assign(np.full(12, 5.0))
-    ema.reestimate_batch_norm(one, batches(size=400))
-    noise = np.concatenate([batches(size=400)(i) for i in range(ema.MEASURED)])
+    ema.Calibrator(one, 0.0).reestimate_batch_norm(batches(size=400))
+    noise = np.concatenate([batches(size=400)(i) for i in range(ema.STATISTICS_BATCHES)])
     x = noise
     for layer in one.layers:
         if isinstance(layer, layers.BatchNormalization):
@@ -118,7 +118,7 @@ def test_statistics_are_measured_one_upon_the_other():
 def test_no_batch_norm_and_no_kernel():
     """Networks that have none are left as they are."""
     plain = keras.Sequential([keras.Input((3,)), layers.Reshape((1, 1, 3))])
-    ema.calibrate(plain, batches(), 1.0)
+    ema.Calibrator(plain, 1.0)(plain, batches())
     np.testing.assert_array_equal(plain(batches()(0)).numpy()[:, 0, 0], batches()(0))
 
 
@@ -126,22 +126,39 @@ def test_no_batch_norm_and_no_kernel():
     ("name", "precision", "shape"),
     [
         *((name, "float32", (3,)) for name in GENERATORS),
-        *(("compact", "mixed_bfloat16", shape) for shape in [(3,), (16, 16, 3)]),
+        *(("self-modulated", "mixed_bfloat16", shape) for shape in [(3,), (16, 16, 3)]),
     ],
 )
-def test_settling_is_louder_noise(float32_afterwards, name, precision, shape):
-    """What settling does to a generator is what louder noise does: wherever noise comes in, in any precision."""
+def test_calibration_is_louder_noise(float32_afterwards, name, precision, shape):
+    """Calibration does to a generator what louder noise does, wherever noise comes in, in any precision."""
     keras.utils.set_random_seed(3)
     keras.mixed_precision.set_global_policy(precision)
     one = GENERATORS[name](shape, (16, 16, 3), 2)
     keras.mixed_precision.set_global_policy("float32")
     one.set_weights([w if w.ndim == 1 else 3 * w / np.sqrt(np.prod(w.shape[:-1])) / w.std() for w in one.get_weights()])
-    ema.reestimate_batch_norm(one, batches(shape=shape))
+    ema.Calibrator(one, 0.0).reestimate_batch_norm(batches(shape=shape))
     before = keras.models.clone_model(one)
     before.set_weights(one.get_weights())
     wanted = 1.2 * variation(drawn(one, shape=shape))
-    times = ema.find_noise_scale(one, batches(shape=shape), wanted)
-    ema.calibrate(one, batches(shape=shape), wanted)
+    times = ema.Calibrator(one, wanted).find_noise_scale(batches(shape=shape))
+    ema.Calibrator(one, wanted)(one, batches(shape=shape))
     louder, plain = drawn(before, times, shape), drawn(before, shape=shape)
     error, effect = np.abs(drawn(one, shape=shape) - louder).mean(), np.abs(louder - plain).mean()
     assert error < (0.001 if precision == "float32" else 0.3) * effect and effect > 1e-4
+
+
+def test_compiled_once():
+    """Calibrating again, from other weights, traces nothing anew and gives what a fresh calibrator gives."""
+    one, other = network(layers.BatchNormalization()), network(layers.BatchNormalization())
+    weights = [2 * weight + 0.1 for weight in one.get_weights()]
+    calibrator = ema.Calibrator(one, 3.0)
+    calibrator(one, batches())
+    one.set_weights(weights), other.set_weights(weights)
+    calibrator(one, batches())
+    ema.Calibrator(other, 3.0)(other, batches())
+    for ours, theirs in zip(one.get_weights(), other.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    for function in (calibrator.generate, calibrator.generate_in_training_mode):
+        assert function.experimental_get_tracing_count() == 1
+    with pytest.raises(ValueError):
+        calibrator(other, batches())

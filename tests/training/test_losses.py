@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gan import config
 from gan.training.losses import LOSSES
 
 # softplus(x) = log(1 + e^x) at the logits used below, each from a table of logarithms:
@@ -35,7 +36,7 @@ def logits(*values):
 )
 def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
     """The discriminator's loss at given logits is the number worked in the comment."""
-    loss = LOSSES[name].discriminator(logits(*real), logits(*fake), smoothing)
+    loss = LOSSES[name].smoothed(smoothing).discriminator(logits(*real), logits(*fake))
     assert loss.shape == ()
     assert float(loss) == pytest.approx(expected, abs=2e-6)
 
@@ -51,10 +52,13 @@ def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
 )
 def test_generator_loss_by_hand(name, fake, expected):
     """The generator's loss at given logits is the number worked in the comment."""
-    assert float(LOSSES[name].generator(logits(*fake))) == pytest.approx(expected, abs=2e-6)
+    assert float(LOSSES[name].generator(None, logits(*fake))) == pytest.approx(expected, abs=2e-6)
 
 
-@pytest.mark.parametrize("name", LOSSES)
+SMOOTHABLE = [name for name, loss in LOSSES.items() if loss.smoothable]
+
+
+@pytest.mark.parametrize("name", SMOOTHABLE)
 def test_smoothing_touches_real_targets_alone(name):
     """The gradient at fake logits is the same with and without smoothing, that at real ones is not."""
     gradients = []
@@ -62,7 +66,7 @@ def test_smoothing_touches_real_targets_alone(name):
         real, fake = logits(2, -1, 0.3), logits(1, -2)
         with tf.GradientTape() as tape:
             tape.watch([real, fake])
-            loss = LOSSES[name].discriminator(real, fake, smoothing)
+            loss = LOSSES[name].smoothed(smoothing).discriminator(real, fake)
         gradients.append(tape.gradient(loss, [real, fake]))
     (plain_real, plain_fake), (smooth_real, smooth_fake) = gradients
     np.testing.assert_array_equal(plain_fake, smooth_fake)
@@ -72,13 +76,13 @@ def test_smoothing_touches_real_targets_alone(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_fall_when_their_player_does_better(name):
-    """A higher logit of a real face, or a lower one of a fake, helps D; a higher one of a fake helps G."""
+def test_losses_fall_when_their_network_does_better(name):
+    """A higher logit of a real image, or a lower one of a fake, helps D; a higher one of a fake helps G."""
     loss = LOSSES[name]
     at = float(loss.discriminator(logits(0.2), logits(0.8)))
     assert float(loss.discriminator(logits(0.3), logits(0.8))) < at
     assert float(loss.discriminator(logits(0.2), logits(0.7))) < at
-    assert float(loss.generator(logits(0.9))) < float(loss.generator(logits(0.8)))
+    assert float(loss.generator(logits(0.2), logits(0.9))) < float(loss.generator(logits(0.2), logits(0.8)))
 
 
 def test_cross_entropy_at_extreme_logits():
@@ -87,17 +91,34 @@ def test_cross_entropy_at_extreme_logits():
     real, fake = logits(-100), logits(100)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch([real, fake])
-        d_loss, g_loss = loss.discriminator(real, fake), loss.generator(real)
+        d_loss, g_loss = loss.discriminator(real, fake), loss.generator(None, real)
     assert float(d_loss) == pytest.approx(200) and float(g_loss) == pytest.approx(100)
     assert [float(x[0, 0]) for x in tape.gradient(d_loss, [real, fake])] == pytest.approx([-1, 1])
     assert float(tape.gradient(g_loss, real)[0, 0]) == pytest.approx(-1)
     right = loss.discriminator(logits(100), logits(-100))
     assert 0 <= float(right) < 1e-30
     # with smoothing, too much certainty costs: 0.1 of the weight lies on -log(1 - sigmoid(100)) = 100
-    assert float(loss.discriminator(logits(100), logits(-100), 0.1)) == pytest.approx(10)
+    assert float(loss.smoothed(0.1).discriminator(logits(100), logits(-100))) == pytest.approx(10)
 
 
-def test_opinions():
-    """A cross-entropy logit reads as a probability, a least-squares logit is one already."""
-    np.testing.assert_allclose(LOSSES["cross-entropy"].opinion(logits(0, 2)), [[0.5], [0.880797]], rtol=1e-5)
-    np.testing.assert_array_equal(LOSSES["least-squares"].opinion(logits(0, 2)), [[0], [2]])
+def test_scores_are_on_one_scale():
+    """A cross-entropy logit reads as a probability, a least-squares logit is on the scale of its targets already."""
+    real, fake = LOSSES["cross-entropy"].scores(logits(0, 2), logits(-2))
+    np.testing.assert_allclose(real, [[0.5], [0.880797]], rtol=1e-5)
+    np.testing.assert_allclose(fake, [[1 - 0.880797]], rtol=1e-5)
+    real, fake = LOSSES["least-squares"].scores(logits(0, 2), logits(-1))
+    np.testing.assert_array_equal(real, [[0], [2]])
+    np.testing.assert_array_equal(fake, [[-1]])
+
+
+def test_smoothing_needs_targets():
+    """A loss without targets refuses to be smoothed, and is left alone by a smoothing of 0."""
+    plain = LOSSES["cross-entropy"]._replace(smoothable=False)
+    assert plain.smoothed(0.0) is plain
+    with pytest.raises(ValueError):
+        plain.smoothed(0.1)
+
+
+def test_config_names_the_losses():
+    """What --help offers is what there is."""
+    assert tuple(LOSSES) == config.LOSSES

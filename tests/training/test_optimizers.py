@@ -3,7 +3,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan.training.optimizers import Adam, adam
+from gan import config
+from gan.training.optimizers import OPTIMIZERS, FusedAdam, adam, build_optimizer
 
 SHAPES = [(3, 4), (5,)]
 BETAS = [(0.5, 0.999), (0.0, 0.99), (0.9, 0.999)]
@@ -46,7 +47,7 @@ def assert_close(ours, theirs, **tolerance):
 @pytest.mark.parametrize("betas", BETAS)
 def test_fused_adam_is_the_papers(betas):
     """Seven fused steps end where the paper's algorithm ends, worked in float64."""
-    ours = descend(adam(0.05, *betas), 7)
+    ours = descend(adam(0.05, betas), 7)
     assert_close(ours, numpy_adam(0.05, *betas, 1e-8, 7), rtol=1e-5, atol=1e-6)
     assert np.abs(ours[0] - arrays(0)[0]).max() > 0.05  # and it has moved
 
@@ -54,21 +55,21 @@ def test_fused_adam_is_the_papers(betas):
 @pytest.mark.parametrize("betas", BETAS)
 def test_fused_adam_is_kerass(betas):
     """Weights and both moments are those of keras.optimizers.Adam, so its checkpoints would serve either."""
-    fused, composed = adam(0.05, *betas), keras.optimizers.Adam(0.05, *betas, epsilon=1e-8)
+    fused, composed = adam(0.05, betas), keras.optimizers.Adam(0.05, *betas, epsilon=1e-8)
     assert_close(descend(fused, 7), descend(composed, 7), rtol=1e-5, atol=1e-6)
     assert_close([v.numpy() for v in fused.variables], [v.numpy() for v in composed.variables], rtol=1e-5, atol=1e-6)
 
 
 def test_first_step_is_the_learning_rate():
     """Adam's first step is lr * g / (|g| + epsilon'), so the learning rate in the gradient's direction."""
-    moved = descend(adam(0.01, 0.5, 0.999), 1)
+    moved = descend(adam(0.01, (0.5, 0.999)), 1)
     assert_close(moved, [w - 0.01 * np.sign(g) for w, g in zip(arrays(0), arrays(1), strict=True)], atol=1e-6)
 
 
 def test_epsilon_is_added_to_the_uncorrected_root():
     """A gradient of 1e-6, beta_2 0.999: 0.03162 * 1e-6 / (3.162e-8 + 1e-8) = 0.7597; PyTorch's form gives 0.990."""
     weight = keras.Variable([0.0])
-    optimizer = adam(1.0, 0.0, 0.999)
+    optimizer = adam(1.0, (0.0, 0.999))
     optimizer.build([weight])
     optimizer.apply([tf.constant([1e-6])], [weight])
     np.testing.assert_allclose(weight.numpy(), [-0.7597], rtol=1e-3)
@@ -76,7 +77,7 @@ def test_epsilon_is_added_to_the_uncorrected_root():
 
 def test_scaled_adam_moves_the_same():
     """With loss and so gradients scaled, by a power of two, the weights move exactly as without."""
-    plain, scaled = adam(0.05, 0.5, 0.999), adam(0.05, 0.5, 0.999, scaled=True)
+    plain, scaled = adam(0.05, (0.5, 0.999)), build_optimizer("adam", 0.05, (0.5, 0.999), scale_loss=True)
     assert isinstance(scaled, keras.optimizers.LossScaleOptimizer)
     scale = np.float32(scaled.scale_loss(1.0))
     assert scale == 2**15 and plain.scale_loss(1.0) == 1
@@ -86,7 +87,7 @@ def test_scaled_adam_moves_the_same():
 def test_scaled_adam_skips_an_overflow():
     """A gradient that is not finite leaves weights and moments as they are, and halves the scale."""
     weight = keras.Variable([1.0, 2.0])
-    optimizer = adam(0.05, 0.5, 0.999, scaled=True)
+    optimizer = build_optimizer("adam", 0.05, (0.5, 0.999), scale_loss=True)
     optimizer.build([weight])
     optimizer.apply([tf.constant([np.inf, 1.0])], [weight])
     np.testing.assert_array_equal(weight.numpy(), [1, 2])
@@ -97,9 +98,14 @@ def test_scaled_adam_skips_an_overflow():
 
 def test_fused_adam_in_a_graph():
     """Inside tf.function, as in training, the steps are the same as outside."""
-    weights, optimizer = [keras.Variable(start) for start in arrays(0)], Adam(0.05, 0.5, 0.999, epsilon=1e-8)
+    weights, optimizer = [keras.Variable(start) for start in arrays(0)], FusedAdam(0.05, 0.5, 0.999, epsilon=1e-8)
     optimizer.build(weights)
     step = tf.function(lambda gradients: optimizer.apply(gradients, weights))
     for number in range(1, 5):
         step([tf.constant(g) for g in arrays(number)])
-    assert_close([w.numpy() for w in weights], descend(adam(0.05, 0.5, 0.999), 4), rtol=1e-6, atol=1e-7)
+    assert_close([w.numpy() for w in weights], descend(adam(0.05, (0.5, 0.999)), 4), rtol=1e-6, atol=1e-7)
+
+
+def test_config_names_the_optimizers():
+    """What --help offers is what there is."""
+    assert tuple(OPTIMIZERS) == config.OPTIMIZERS

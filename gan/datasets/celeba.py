@@ -1,0 +1,21 @@
+"""CelebA's photographs cropped to 64x64, downloaded once; for non-commercial research only."""
+
+from dataclasses import replace
+
+from gan import download
+from gan.datasets.source import Request, Source
+from gan.datasets.zip_archive import open_zip, require_images
+
+URL = (
+    "https://s3.amazonaws.com/video.udacity-data.com/topher/2018/November/"
+    "5be7eb6f_processed-celeba-small/processed-celeba-small.zip"
+)
+
+
+def open_celeba(request: Request) -> Source:
+    """CelebA's photographs cropped to 64x64, downloaded once. For research that earns nothing, only."""
+    path = request.cache_dir / URL.rsplit("/", 1)[1]
+    if not path.exists():
+        with request.progress("Downloading CelebA") as tick:
+            download.fetch(URL, path, require_images, tick)
+    return open_zip(replace(request, data=str(path)))

