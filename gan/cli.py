@@ -97,18 +97,19 @@ def in_range(kind: Callable, least: float | None = None, most: float | None = No
 
     A limit that is None is open, but for infinity, which is refused.
     """
-    names = {int: "a whole number", float: "a number"}
+    wanted = {int: "a whole number", float: "a number"}.get(kind, "a number, or 'all'")
 
     def convert(text: str):
         try:
             value = kind(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {names.get(kind, 'a number, or all')}") from None
+            raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
         if not isinstance(value, int | float):
             return value
         low, high = -math.inf if least is None else least, sys.float_info.max if most is None else most
         if not low <= value <= high:
-            limits = f"at least {least:,}, and finite" if most is None else f"from {least:,} to {most:,}"
+            limits = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
+            limits += ", and finite" if most is None and math.isinf(value) else ""
             raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         return value
 

@@ -97,13 +97,13 @@ class Config:
     run: str = option("", "name of the run's folder in output/ (default: recipe, noise, generator, size, data)")
 
     @classmethod
-    def from_dict(cls, saved: dict) -> "Config":
-        """The configuration of a config.json; settings that it lacks have their defaults. Raises ValueError."""
+    def from_dict(cls, saved: dict, defaults: dict | None = None) -> "Config":
+        """The configuration of a config.json; what it lacks comes from `defaults`, or is today's. Raises ValueError."""
         kinds = {float: int | float, tuple: list, steps: int | str}  # as JSON has them
         fields = {field.name: kinds.get(kind := field.metadata["kind"], kind) for field in dataclasses.fields(cls)}
         if not fields.keys() & saved.keys():
             raise ValueError("it has none of a run's settings")
-        known = {name: value for name, value in saved.items() if name in fields}
+        known = {name: value for name, value in {**(defaults or {}), **saved}.items() if name in fields}
         for name, value in known.items():
             if not isinstance(value, fields[name]):
                 raise ValueError(f"{name} is {value!r}"[:200])

@@ -56,16 +56,16 @@ def tiny(finished, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def opened(monkeypatch):
-    """Networks that are there at once: features are 48 means of pixels, less 110; a face is all that is not black."""
+def quick_extractors(monkeypatch):
+    """Extractors that load at once: features are 48 means of pixels, less 110; a face is every image that is not black."""
     from gan.metrics.feature_extractors import FeatureExtractor
     from gan.training import validation  # brings TensorFlow, which other tests do without
 
     calls = []
     network = FeatureExtractor("means", "abc", 4, True, lambda images: images.reshape(len(images), -1) - 110)
-    monkeypatch.setattr(validation, "offline", lambda: ["quick", "fine"])
-    monkeypatch.setattr(validation, "open_network", lambda name: calls.append(name) or network)
-    monkeypatch.setattr(validation, "detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
+    monkeypatch.setattr(validation, "installed_extractors", lambda: ["quick", "fine"])
+    monkeypatch.setattr(validation, "load_extractor", lambda name: calls.append(name) or network)
+    monkeypatch.setattr(validation, "load_face_detector", lambda: lambda images: images.max(axis=(1, 2, 3)) > 0)
     return calls
 
 
@@ -80,7 +80,7 @@ def short_search(monkeypatch):
 
 @pytest.fixture
 def no_charts(monkeypatch):
-    """Charts take longer than all else where the game is small."""
+    """Charts take longer than all else where networks are tiny."""
     monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *given: None)
 
 

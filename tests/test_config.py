@@ -6,10 +6,15 @@ import shlex
 
 import pytest
 
-from dcgan import NOISES
-from gan.config import GROUPS, MUTABLE, RECIPES, Config, differences, format_command, parse_arguments
+from dcgan import DISTRIBUTIONS
+from gan.cli import GROUPS, parse_arguments
+from gan.config import MUTABLE, RECIPES, Config, differences, format_command
+from gan.runs import legacy
+from gan.training.augmentation import AUGMENTATIONS
 from gan.training.losses import LOSSES
+from gan.training.optimizers import OPTIMIZERS
 from gan.training.regularizers import REGULARIZERS
+from gan.training.schedule import SCHEDULES
 from models import DISCRIMINATORS, GENERATORS
 
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
@@ -41,10 +46,9 @@ def test_a_flag_goes_before_the_recipe_before_the_default():
 
 def test_a_flag_may_restate_the_default_against_a_recipe():
     """A typed flag counts even where its value is the default's, booleans too."""
-    line = ["--recipe", "udacity-64", "--width", str(Config.width), "--flip", "--steps-per-epoch", "1"]
+    line = ["--recipe", "udacity-64", "--width", str(Config.width), "--augmentation", "flip", "--steps-per-epoch", "1"]
     config, _ = parse_arguments(line)
-    assert (config.width, config.flip, config.steps_per_epoch) == (Config.width, True, 1)
-    assert parse_arguments(["--no-flip"])[0].flip is False
+    assert (config.width, config.augmentation, config.steps_per_epoch) == (Config.width, "flip", 1)
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
@@ -83,7 +87,7 @@ def test_recipes_are_those_of_their_sources():
         assert config.generator_learning_rate == config.discriminator_learning_rate == rate, recipe
         assert config.generator_betas == config.discriminator_betas == betas, recipe
         assert (config.loss, config.penalty, config.label_smoothing) == ("cross-entropy", "none", 0.0), recipe
-        assert (config.flip, config.ema_half_life, config.discriminator_steps) == (False, 0.0, 1), recipe
+        assert (config.augmentation, config.ema_half_life, config.discriminator_steps) == ("none", 0.0, 1), recipe
         udacity = recipe.startswith("udacity")
         assert config.noise_distribution == ("uniform" if udacity else "normal"), recipe
         assert config.steps_per_epoch == ("all" if udacity else 1), recipe
@@ -135,7 +139,7 @@ def test_help_shows_every_flag(capsys):
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        (["--generator", "resnet"], "compact"),
+        (["--generator", "resnet"], "self-modulated"),
         (["--generator", "resnet"], "conv-dense"),
         (["--recipe", "mine"], "udacity-128"),
         (["--precision", "int8"], "mixed_bfloat16"),
@@ -143,8 +147,8 @@ def test_help_shows_every_flag(capsys):
         (["--epochs", "1.5"], "'1.5' is not a whole number"),
         (["--epochs", "0"], "0 is not at least 1"),
         (["--steps-per-epoch", "some"], "'some' is not a number, or 'all'"),
-        (["--steps-per-epoch", "0"], "0 is not a number from 1, or 'all'"),
-        (["--steps-per-epoch", "-3"], "-3 is not a number from 1, or 'all'"),
+        (["--steps-per-epoch", "0"], "0 is not at least 1"),
+        (["--steps-per-epoch", "-3"], "-3 is not at least 1"),
         (["--batch-size", "0"], "0 is not at least 1"),
         (["--image-size", "15"], "15 is not from 16 to 128"),
         (["--image-size", "132"], "132 is not from 16 to 128"),
@@ -158,7 +162,7 @@ def test_help_shows_every_flag(capsys):
         (["--seed", "-1"], "-1 is not"),
         (["--holdout", "0.6"], "0.6 is not from 0.0 to 0.5"),
         (["--score-samples", "63"], "63 is not 0, or at least 64"),
-        (["--score-samples", "1000000"], "is not from 0 to 2048"),
+        (["--score-samples", "1000000"], "is not from 0 to 2,048"),
         (["--minutes", "inf"], "inf is not at least 0.0, and finite"),
         (["--patience", "-1"], "-1 is not at least 0"),
         (["--run", "a/b"], "'a/b' is not the name of a folder"),
@@ -192,7 +196,8 @@ def test_choices_are_the_tables_keys():
     """What --help offers is what there is: config.py cannot import the tables, so it repeats their keys."""
     tables = {
         "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": REGULARIZERS,
-        "noise_distribution": NOISES,
+        "noise_distribution": DISTRIBUTIONS, "augmentation": AUGMENTATIONS, "generator_optimizer": OPTIMIZERS,
+        "discriminator_optimizer": OPTIMIZERS, "learning_rate_schedule": SCHEDULES,
     }  # fmt: skip
     for name, table in tables.items():
         assert set(FIELDS[name].metadata["choices"]) == set(table), name
@@ -219,18 +224,18 @@ def test_iterations(options, faces, iterations):
         assert iterations == math.ceil(config.epochs * faces / config.images_per_iteration)
 
 
-NAMED = ["--noise", "vector", "--generator", "compact", "--image-size", "32"]
+NAMED = ["--noise", "vector", "--generator", "self-modulated", "--image-size", "32"]
 
 
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        (NAMED, "default-vector-compact-32"),
+        (NAMED, "default-vector-self-modulated-32"),
         (["--noise", "image", "--generator", "dense", "--image-size", "28"], "default-image-dense-28"),
         (["--recipe", "conv-dense"], "conv-dense-image-conv-dense-28"),
-        ([*NAMED, "--data", "/home/me/My Faces/"], "default-vector-compact-32-My Faces"),
-        ([*NAMED, "--data", "faces.zip"], "default-vector-compact-32-faces"),
-        ([*NAMED, "--data", "."], "default-vector-compact-32-data"),
+        ([*NAMED, "--data", "/home/me/My Faces/"], "default-vector-self-modulated-32-My Faces"),
+        ([*NAMED, "--data", "faces.zip"], "default-vector-self-modulated-32-faces"),
+        ([*NAMED, "--data", "."], "default-vector-self-modulated-32-data"),
         (["--data", "celeba", "--run", "mine"], "mine"),
     ],
 )
@@ -251,13 +256,13 @@ def test_a_config_is_json_and_frozen():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_config_comes_back_from_its_file(recipe):
-    """Through config.json and Config.of it is the same, lists being tuples again; what it does not know is left out."""
+    """Through config.json and Config.from_dict it is the same, lists being tuples again; what it does not know is left out."""
     config, _ = parse_arguments(
         ["--recipe", recipe, "--holdout", "0.25", "--minutes", "1.5", "--generator-betas", "0.1", "0.2"]
     )
     saved = json.loads(json.dumps({**dataclasses.asdict(config), "faces": "60 of faces (abc)"}))
-    assert Config.of(saved) == config
-    assert dataclasses.asdict(Config.of(saved)) == dataclasses.asdict(config)
+    assert Config.from_dict(saved) == config
+    assert dataclasses.asdict(Config.from_dict(saved)) == dataclasses.asdict(config)
 
 
 def old(**changes):
@@ -268,12 +273,12 @@ def old(**changes):
 
 
 def test_an_old_run_held_nothing_out():
-    """Config.of an older file trains on all faces, with other fakes for the generator; all else is by default."""
-    assert Config.of(old(width=5)) == Config(width=5, holdout=0.0, reuse_fakes=False)
+    """Config.from_dict an older file trains on all faces, with other fakes for the generator; all else is by default."""
+    assert Config.from_dict(old(width=5), legacy.DEFAULTS) == Config(width=5, holdout=0.0, reuse_fakes=False)
 
 
 def test_an_old_run_goes_on_as_it_was():
-    """Against the defaults it differs in these two settings, told by their flags, and in none when both are typed."""
+    """Against the defaults it differs in these two settings, named as flags, and in none when both are typed."""
 
     def now(*line):
         return json.loads(json.dumps(dataclasses.asdict(parse_arguments(list(line))[0])))
@@ -306,8 +311,29 @@ def test_differences():
     "line",
     [
         [],
-        ["--width", "7", "--flip", "--steps-per-epoch", "3", "--generator-betas", "0.25", "0.5", "--minutes", "1.5"],
-        ["--no-flip", "--reuse-fakes", "--allow-bad", "--generator-learning-rate", "1e-5", "--steps-per-epoch", "all"],
+        [
+            "--width",
+            "7",
+            "--augmentation",
+            "flip",
+            "--steps-per-epoch",
+            "3",
+            "--generator-betas",
+            "0.25",
+            "0.5",
+            "--minutes",
+            "1.5",
+        ],
+        [
+            "--augmentation",
+            "none",
+            "--reuse-fakes",
+            "--allow-bad",
+            "--generator-learning-rate",
+            "1e-5",
+            "--steps-per-epoch",
+            "all",
+        ],
         ["--data=-faces; rm -rf 'x' $HOME\n<b>", "--run=--my run"],
     ],
 )
@@ -323,11 +349,34 @@ def test_a_command_is_short():
     """The recipe, and only what departs from it."""
     assert format_command(Config()) == "python train.py"
     assert format_command(parse_arguments(["--recipe", "udacity-64"])[0]) == "python train.py --recipe udacity-64"
-    config, _ = parse_arguments(["--recipe", "udacity-64", "--width", "32", "--flip", "--data", "my faces"])
-    assert format_command(config) == "python train.py --recipe udacity-64 --data 'my faces' --flip --width 32"
+    config, _ = parse_arguments(
+        ["--recipe", "udacity-64", "--width", "32", "--augmentation", "flip", "--data", "my faces"]
+    )
+    assert (
+        format_command(config) == "python train.py --recipe udacity-64 --data 'my faces' --augmentation flip --width 32"
+    )
 
 
 def test_a_command_of_a_recipe_that_is_gone():
     """All of it in flags, into the same folder."""
     config = dataclasses.replace(Config(), recipe="older", width=7)
-    assert format_command(config) == "python train.py --width 7 --run older-vector-compact-32"
+    assert format_command(config) == "python train.py --width 7 --run older-vector-self-modulated-32"
+
+
+def test_flags_of_older_versions():
+    """They go on working, and --help does not show them."""
+    assert parse_arguments(["--no-flip"])[0].augmentation == "none" and parse_arguments(["--flip"])[0] == Config()
+    assert parse_arguments(["--recipe", "udacity-64", "--flip"])[0].augmentation == "flip"
+    assert parse_arguments(["--average-half-life", "500"])[0].ema_half_life == 500
+    config, _ = parse_arguments(["--recipe", "udacity-64", "--generator", "compact", "--discriminator", "compact"])
+    assert (config.generator, config.discriminator) == ("self-modulated", "self-modulated")
+
+
+def test_settings_of_older_versions():
+    """A config.json of before the names changed is the configuration that it was."""
+    saved = {**old(), "average_half_life": 500.0, "flip": False, "generator": "compact", "discriminator": "conv"}
+    del saved["ema_half_life"], saved["augmentation"]
+    config = Config.from_dict(legacy.translate_config(saved), legacy.DEFAULTS)
+    assert (config.ema_half_life, config.augmentation) == (500.0, "none")
+    assert (config.generator, config.discriminator) == ("self-modulated", "conv")
+    assert legacy.translate_config(legacy.translate_config(saved)) == legacy.translate_config(saved)

@@ -6,47 +6,6 @@ from rich.console import Console
 from gan import progress
 
 
-def marks(pace, every=0, seconds_each=1.0, start=0, end=None):
-    """The iterations at which something is due, of a sitting from `start` to the end, or to `end`."""
-    found = progress.Milestones(pace, every, pace.share(start, start * seconds_each))
-    reached, i = [], start
-    while pace.share(i, i * seconds_each) < 1 and i != end:
-        i += 1
-        if found.reached(i, i * seconds_each):
-            reached.append(i)
-    return reached
-
-
-def test_pace():
-    """Half of 40 iterations, or half of two minutes, whatever the other number says; either may be passed."""
-    by_steps, by_clock = progress.RunLength(40), progress.RunLength(40, 2.0)
-    assert (by_steps.share(20, 1e9), by_steps.limit, by_steps.unit) == (0.5, 0, "")
-    assert (by_clock.share(10**9, 60.0), by_clock.limit, by_clock.unit) == (0.5, 120.0, " s")
-    assert by_steps.share(50, 0) == 1.25 and by_clock.share(0, 0.0) == 0
-
-
-def test_marks_by_iteration():
-    """Every so many as asked; else a twentieth of the run, rounded down, and every one of a run of fewer than 20."""
-    assert marks(progress.RunLength(10), 3) == [3, 6, 9]
-    assert marks(progress.RunLength(2000)) == list(range(100, 2001, 100))
-    assert marks(progress.RunLength(47)) == list(range(2, 47, 2))
-    assert marks(progress.RunLength(3)) == [1, 2, 3]
-
-
-def test_marks_by_the_clock():
-    """Twenty in two minutes, one each six seconds, the last at the end; iterations too slow for that have one each."""
-    assert marks(progress.RunLength(1, 2.0)) == list(range(6, 121, 6))
-    assert marks(progress.RunLength(1, 2.0), seconds_each=30.0) == [1, 2, 3, 4]
-    assert marks(progress.RunLength(1, 2.0), every=50) == [50, 100]
-
-
-@pytest.mark.parametrize("pace", [progress.RunLength(100), progress.RunLength(1, 2.0)])
-@pytest.mark.parametrize("stop", [5, 6, 7, 60])
-def test_marks_go_on(pace, stop):
-    """Two sittings have the marks of one, wherever the first ended: none twice, none forgotten."""
-    assert marks(pace, end=stop) + marks(pace, start=stop) == marks(pace)
-
-
 class Clock:
     """A clock that stands until it is moved."""
 

@@ -195,9 +195,13 @@ def kept(path: Path) -> list[dict]:
 
 def made(generator: Generator, count: int, seed: int) -> np.ndarray:
     """A generator's faces, uint8 (count, h, w, 3), from noise that no training has."""
-    from dcgan import NOISES
+    from dcgan import DISTRIBUTIONS, NoiseStream
 
-    return generator(NOISES[generator.noise_distribution]((count, *generator.noise_shape), (seed, -3)).numpy())
+    return generator(
+        DISTRIBUTIONS[generator.noise_distribution](
+            (count, *generator.noise_shape), (seed, NoiseStream.EVALUATION)
+        ).numpy()
+    )
 
 
 def distances(case: Case, fake: np.ndarray, network, seed: int) -> dict:

@@ -24,7 +24,7 @@ LAST = 10  # how many frames long the last picture stays
 
 def main(argv: list[str] | None = None) -> int:
     """Makes the animation. Returns the exit code."""
-    parser = cli.run_parser("timelapse", __doc__, "timelapse.gif", draws=False)
+    parser = cli.run_parser("timelapse", __doc__, "timelapse.gif", generates=False)
     parser.add_argument(
         "--fps", type=cli.in_range(float, 0.1, 50), default=5.0, metavar="X", help="pictures a second (5)"
     )

@@ -1,8 +1,8 @@
 """Images in NumPy files, .npz and .npy: which array holds them, and what its numbers mean.
 
-    source = open_array(Request("faces.npz", size=32))
-    name, shape, dtype = find(path)   # reads the headers alone
-    array, values = load(path, name)  # reads the numbers
+source = open_array(Request("faces.npz", size=32))
+name, shape, dtype = find(path)   # reads the headers alone
+array, values = load(path, name)  # reads the numbers
 """
 
 import zipfile

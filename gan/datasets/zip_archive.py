@@ -30,7 +30,9 @@ def open_zip(request: Request) -> Source:
 
     identity = digest([(entry.filename, entry.file_size, entry.CRC) for entry in found])
     names = [entry.filename for entry in found]
-    return Source(path.name, identity, names, read, [(e.filename, reason) for e, reason in entries_and_reasons if reason])
+    return Source(
+        path.name, identity, names, read, [(e.filename, reason) for e, reason in entries_and_reasons if reason]
+    )
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

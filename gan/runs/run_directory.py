@@ -93,7 +93,7 @@ class Run:
             found = found if there else f"There is none in {around}; python train.py makes one."
             raise UsageError(f"{self.folder} is not the folder of a run. {found}")
         try:
-            return configs.Config.from_dict({**legacy.DEFAULTS, **self.read_config()})
+            return configs.Config.from_dict(self.read_config(), legacy.DEFAULTS)
         except (OSError, UsageError, ValueError, TypeError) as error:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
             raise UsageError(f"{path} does not describe a run: {reason}") from None
@@ -194,6 +194,8 @@ class Run:
         Raises UsageError where it is damaged.
         """
         header, rows = self._read_table(self.log)
+        if not header:
+            return {}
         try:
             values = np.array([[text or "nan" for text in row] for row in rows[-last:]], float)
         except ValueError:

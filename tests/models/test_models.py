@@ -51,7 +51,7 @@ def test_trainable_weights_of_the_udacity_systems(networks, recipe, generator, d
     assert (trainable(g), trainable(d)) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 32, 32, 3)
     assert g.input_shape == (None, 128 if recipe == "udacity-32-128" else 100)
-    assert options["noise"] is dcgan.NOISES["uniform"]
+    assert options["noise"] is dcgan.DISTRIBUTIONS["uniform"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def test_all_weights_of_the_keras_gan_systems(networks, recipe, generator, discr
     g, d, options = networks(recipe)
     assert (g.count_params(), d.count_params()) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 28, 28, 3) and g.input_shape == (None, *noise)
-    assert options["noise"] is dcgan.NOISES["normal"]
+    assert options["noise"] is dcgan.DISTRIBUTIONS["normal"]
     if recipe == "conv-dense":
         assert g.count_params() - trainable(g) == 3_968
 

@@ -10,7 +10,7 @@ import pytest
 from gan import images
 from gan.config import Config
 from gan.errors import UsageError
-from gan.runs.run_directory import LOG_COLUMNS, SCORE_COLUMNS, Run
+from gan.runs.run_directory import SCORE_COLUMNS, Run
 
 
 @pytest.fixture
@@ -24,9 +24,13 @@ def settings(**changes):
     return {**dataclasses.asdict(Config()), "data_key": "abc", **changes}
 
 
+LOG_COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "real_score", "fake_score", "images_per_second"]
+
+
 def row(iteration):
-    """A line of the log."""
-    return (iteration, 64 * iteration, "0.5", "1.25", "0.75", "0.6", "0.4", "640.0")
+    """An iteration of the log."""
+    values = (iteration, 64 * iteration, 0.5, 1.25, 0.75, 0.6, 0.4, 640.0)
+    return dict(zip(LOG_COLUMNS, values, strict=True))
 
 
 def logged(run):
@@ -106,40 +110,50 @@ def test_describe_data(run):
 
 
 def test_log(run):
-    """A new log has a header; rows are added; rows after the last checkpoint, whole or torn, are cut."""
+    """The first rows bring the header; rows are added; rows after the last checkpoint, whole or torn, are cut."""
     run.claim(settings())
     run.truncate_tables(0)
-    assert logged(run) == []
-    run.append_rows(run.log, [row(1), row(2)])
-    run.append_rows(run.log, [row(3), row(10)])
+    assert not run.log.exists() and run.read_log() == {}
+    run.append_log([row(1), row(2)])
+    run.append_log([row(3), row(10)])
     assert logged(run) == [1, 2, 3, 10]
     with open(run.log, "a") as file:
         file.write("1")  # of iteration 11: a process died here
     run.truncate_tables(3)
     assert logged(run) == [1, 2, 3]
-    run.append_rows(run.log, [row(4)])
+    run.append_log([row(4)])
     assert logged(run) == [1, 2, 3, 4]
-    assert run.log.read_text().splitlines()[-1] == "4,256,0.5,1.25,0.75,0.6,0.4,640.0"
+    assert run.log.read_text().splitlines()[-1] == "4,256,0.500,1.25,0.75,0.6,0.4,640.0"
+
+
+def test_a_scalar_that_comes_later(run):
+    """It has a column of its own from then on, empty in earlier rows and where an iteration lacks it."""
+    run.claim(settings())
+    run.append_log([row(1)])
+    run.append_log([{**row(2), "penalty": 0.25}, row(3)])
+    lines = run.log.read_text().splitlines()
+    assert lines[0] == ",".join([*LOG_COLUMNS[:-1], "penalty", "images_per_second"])
+    assert [line.split(",")[-2] for line in lines[1:]] == ["", "0.25", ""]
+    np.testing.assert_array_equal(run.read_log()["penalty"], [np.nan, 0.25, np.nan])
 
 
 def test_tables_of_another_version(run):
-    """Other columns: nothing is cut, nothing is lost, and it is said what to do."""
+    """Other columns: nothing is cut, nothing is lost, and the message says what to do."""
     run.claim(settings())
-    run.truncate_tables(0)
-    run.append_rows(run.log, [row(1), row(2)])
-    older = ",".join(name for name in SCORE_COLUMNS if name != "error") + "\n1,64,0.5,onet,64,3.5,,0.9,1.0,0.0,0,0.1\n"
+    run.append_log([row(1), row(2)])
+    older = ",".join(name for name in SCORE_COLUMNS if name != "kid") + "\n1,64,0.5,onet,64,,0.9,1.0,0.0,0,0.1\n"
     run.metrics.write_text(older)
-    with pytest.raises(UsageError, match=r"metrics\.csv is of another version.*Give --run another name"):
+    with pytest.raises(UsageError, match=r"metrics\.csv.*--run"):
         run.truncate_tables(1)
     assert run.metrics.read_text() == older and logged(run) == [1, 2]
 
 
 def score(iteration, kid=0.1 + 0.2, **more):
-    """A score as a judge gives it, with numbers that no short text holds."""
-    numbers = {"diversity": 2 / 3, "memorisation": 1e-17, "copied": 1 / 128, "cost": 1e3 / 7}
+    """A score, with numbers that no short text holds."""
+    numbers = {"diversity": 2 / 3, "memorization": 1e-17, "copied": 1 / 128, "eval_seconds": 1e3 / 7}
     return {
         "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "network": "onet", "samples": 64,
-        "kid": kid, "error": 1 / 9, "face_rate": None, "copying": 0, **numbers, **more,
+        "kid": kid, "kid_stderr": 1 / 9, "face_rate": None, "copying": 0, **numbers, **more,
     }  # fmt: skip
 
 
@@ -161,45 +175,52 @@ def test_scores_read_back_the_same(run):
 
 
 def test_all_tables_are_cut(run):
-    """Scores and ailments after the last checkpoint go with the log's rows, torn ones too; advice keeps its commas."""
+    """Scores and failure modes after the last checkpoint go with the log's rows, torn ones too; advice keeps its commas."""
     run.claim(settings())
     run.truncate_tables(0)
     advice = 'Try --penalty r1, a larger --batch-size, or "another" --seed'
     for iteration in (3, 6, 9):
         run.append_score(score(iteration))
     run.append_rows(
-        run.health, [(3, "collapse", "began", advice), (6, "saturation", "began", "Stop"), (9, "x", "began", "")]
+        run.diagnostics,
+        [(3, "collapse", "started", advice), (6, "saturation", "started", "Stop"), (9, "x", "started", "")],
     )
-    for path in (run.metrics, run.health):
+    for path in (run.metrics, run.diagnostics):
         with open(path, "a") as file:
             file.write('12,64,"a')
     run.truncate_tables(6)
     assert [row["iteration"] for row in run.read_scores()] == [3, 6]
     assert run.active_failures() == {"collapse": advice, "saturation": "Stop"}
-    run.append_rows(run.health, [(9, "collapse", "over", "")])
+    run.append_rows(run.diagnostics, [(9, "collapse", "ended", "")])
     assert run.active_failures() == {"saturation": "Stop"}
 
 
-def test_last_losses(run):
-    """The last rows' losses and opinions, exactly as the log has them; all there are where they are fewer."""
-    assert run.last_losses(5) == []
+def test_read_log(run):
+    """The columns of the last rows by name, exactly as they were logged; all rows where there are fewer."""
+    assert run.read_log(5) == {}
     run.claim(settings())
-    run.append_rows(
-        run.log, [(i, i, "0.1", *(f"{np.float32(i / 7 + k):.9g}" for k in range(4)), "9") for i in (1, 2, 3)]
+    run.append_log(
+        [{**row(i), "d_loss": float(np.float32(i / 7)), "g_loss": float(np.float32(i / 3))} for i in (1, 2, 3)]
     )
-    found = run.last_losses(2)
-    assert len(found) == 2 and len(run.last_losses(9)) == 3
-    np.testing.assert_array_equal(np.float32(found), [[np.float32(i / 7 + k) for k in range(4)] for i in (2, 3)])
+    found = run.read_log(2)
+    assert list(found) == LOG_COLUMNS and len(run.read_log(9)["d_loss"]) == len(run.read_log()["d_loss"]) == 3
+    np.testing.assert_array_equal(found["iteration"], [2, 3])
+    np.testing.assert_array_equal(np.float32(found["d_loss"]), [np.float32(i / 7) for i in (2, 3)])
+    np.testing.assert_array_equal(np.float32(found["g_loss"]), [np.float32(i / 3) for i in (2, 3)])
 
 
 @pytest.mark.parametrize(
     ("name", "text", "read"),
     [
         ("best.json", '{"kid": 1.0}', Run.best_iteration),
-        ("best.json", "{", Run.generator),
-        ("metrics.csv", ",".join(["3"] * 4 + ["64", "many", *["1"] * 7]), Run.scores),
-        ("metrics.csv", ",".join(["3", *[""] * 12]), Run.scores),
-        ("log.csv", "1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.last_losses(5)),
+        ("best.json", "{", Run.find_generator),
+        (
+            "metrics.csv",
+            "\n".join([",".join(SCORE_COLUMNS), ",".join(["3"] * 4 + ["64", "many", *["1"] * 7])]),
+            Run.read_scores,
+        ),
+        ("metrics.csv", "\n".join([",".join(SCORE_COLUMNS), ",".join(["3", *[""] * 12])]), Run.read_scores),
+        ("log.csv", ",".join(LOG_COLUMNS) + "\n1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.read_log(5)),
     ],
 )
 def test_damage_is_named(run, name, text, read):
@@ -230,7 +251,7 @@ def test_generators(run):
     run.claim(settings())
     with pytest.raises(UsageError, match=r"has no generator yet\. Its training goes on with: python train\.py"):
         run.find_generator()
-    run.append_rows(run.log, [row(i) for i in range(1, 8)])
+    run.append_log([row(i) for i in range(1, 8)])
     run.save_generator(small_model(2.0))
     assert run.find_generator() == (run.folder / "generator.keras", 7) and run.best_iteration() is None
     run.checkpoints.mkdir()
@@ -248,7 +269,7 @@ def test_generators(run):
 def test_killed_between_the_two_files_of_the_best(run, monkeypatch):
     """best.json comes after best.keras: without it, the last generator is all there is."""
     run.claim(settings())
-    run.append_rows(run.log, [row(1)])
+    run.append_log([row(1)])
     run.save_generator(small_model(2.0))
     monkeypatch.setattr("gan.runs.run_directory.write_json", lambda path, content: 1 / 0)
     with pytest.raises(ZeroDivisionError):
@@ -270,8 +291,8 @@ def test_config_of_a_run(run, tmp_path):
         other = Run(run.folder.parent / "other")
         other.folder.mkdir(exist_ok=True)
         (other.folder / "config.json").write_text(content)
-        with pytest.raises(UsageError, match=f"config.json does not tell what run this is: .*{reason}"):
-            other.config()
+        with pytest.raises(UsageError, match=f"config.json does not describe a run: .*{reason}"):
+            other.load_config()
     with pytest.raises(UsageError, match=r"There are: .*other, .*run"):
         Run(run.folder.parent / "missing").load_config()
 
@@ -328,3 +349,24 @@ def test_save_generator(run):
     loaded = keras.saving.load_model(run.folder / "generator.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded(np.ones((1, 3))), [[6, 6]])
     assert os.listdir(run.folder) == ["generator.keras"]
+
+
+def test_an_older_run(run):
+    """Its tables are read by their present names, and rewritten under those when it is continued."""
+    run.claim(settings())
+    files = {
+        "log.csv": "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n1,64,0.5,1.25,0.75,0.6,0.4,640.0\n",
+        "metrics.csv": "iteration,images,seconds,network,samples,kid,error,face_rate,diversity,memorisation,copied,copying,cost\n"
+        "1,64,0.5,onet,64,9.0,1.5,,0.9,1.25,0.0,0,3.0\n",
+        "health.csv": "iteration,ailment,state,advice\n1,saturation,began,Try\n",
+    }  # fmt: skip
+    for name, text in files.items():
+        (run.folder / name).write_text(text)
+    for _ in range(2):
+        assert run.read_log()["real_score"].tolist() == [0.6] and run.active_failures() == {"saturation": "Try"}
+        [found] = run.read_scores()
+        assert (found["kid_stderr"], found["memorization"], found["eval_seconds"]) == (1.5, 1.25, 3.0)
+        run.truncate_tables(1)
+        assert not (run.folder / "health.csv").exists() and run.diagnostics.exists()
+    run.append_log([row(2)])
+    assert logged(run) == [1, 2]

@@ -6,7 +6,6 @@ import pytest
 from matplotlib.figure import Figure
 
 from gan.images import read_png
-from gan.runs.run_directory import LOG_COLUMNS
 from gan.training import loss_chart
 
 BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
@@ -14,14 +13,14 @@ BLUE, ORANGE = (31, 119, 180), (255, 127, 14)
 
 def write_log(path, d_losses, g_losses):
     """A run's log with these losses."""
-    rows = [f"{i},{i},0,{d},{g},0.5,0.5,100" for i, (d, g) in enumerate(zip(d_losses, g_losses, strict=True), 1)]
-    path.write_text("\n".join([",".join(LOG_COLUMNS), *rows]) + "\n")
+    rows = [f"{i},{i},0,{d},{g},100" for i, (d, g) in enumerate(zip(d_losses, g_losses, strict=True), 1)]
+    path.write_text("\n".join(["iteration,images,seconds,d_loss,g_loss,images_per_second", *rows]) + "\n")
     return path
 
 
-def line_of(picture, colour):
-    """The rows of a picture in which a colour runs nearly from side to side."""
-    return np.flatnonzero((np.abs(picture.astype(int) - colour) < 30).all(axis=-1).sum(axis=1) > 500)
+def line_of(picture, color):
+    """The rows of a picture in which a color runs nearly from side to side."""
+    return np.flatnonzero((np.abs(picture.astype(int) - color) < 30).all(axis=-1).sum(axis=1) > 500)
 
 
 def test_chart(tmp_path):
@@ -49,13 +48,13 @@ GREEN, RED = (44, 160, 44), (214, 39, 40)
 
 def score(iteration, kid, **more):
     """A row of metrics.csv."""
-    row = {"iteration": iteration, "network": "onet", "kid": kid, "error": 1.0, "face_rate": 0.5}
-    return {**row, "diversity": 0.9, "memorisation": 1.0, **more}
+    row = {"iteration": iteration, "network": "onet", "kid": kid, "kid_stderr": 1.0, "face_rate": 0.5}
+    return {**row, "diversity": 0.9, "memorization": 1.0, **more}
 
 
-def places(picture, colour):
-    """The columns and rows, each (n,), in which a colour is."""
-    rows, columns = np.nonzero((np.abs(picture.astype(int) - colour) < 12).all(axis=-1))
+def places(picture, color):
+    """The columns and rows, each (n,), in which a color is."""
+    rows, columns = np.nonzero((np.abs(picture.astype(int) - color) < 12).all(axis=-1))
     return columns, rows
 
 
@@ -84,14 +83,14 @@ def test_chart_of_drawn_faces(tmp_path):
 
 
 def test_what_varies():
-    """The third panel has a line each for face rate, diversity and memorisation, less the scores that lack one."""
+    """The third panel has a line each for face rate, diversity and memorization, less the scores that lack one."""
     axes = Figure().subplots()
-    loss_chart.shares(axes, [score(100, 9.0, diversity=0.7), score(200, 5.0, face_rate=None, memorisation=1.1)])
+    loss_chart.draw_variety(axes, [score(100, 9.0, diversity=0.7), score(200, 5.0, face_rate=None, memorization=1.1)])
     lines = {line.get_label(): line.get_xydata().tolist() for line in axes.lines}
     assert lines == {
         "faces found": [[100, 0.5]],
         "diversity": [[100, 0.7], [200, 0.9]],
-        "memorisation": [[100, 1.0], [200, 1.1]],
+        "memorization": [[100, 1.0], [200, 1.1]],
     }
 
 
@@ -126,3 +125,20 @@ def test_plots_need_no_tensorflow():
     code = "import sys, gan.training.loss_chart; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+def test_a_new_scalar_appears_by_itself(tmp_path):
+    """Scalars of one quantity share a panel under the losses; one that most iterations lack is drawn where it is."""
+    names = (
+        "iteration,images,seconds,d_loss,real_score,fake_score,grad_norm_d,penalty,g_loss,grad_norm_g,images_per_second"
+    )
+    assert loss_chart.group_scalars(names.split(",")) == [
+        ("d_loss", "g_loss"), ("real_score", "fake_score"), ("grad_norm_d", "grad_norm_g"), ("penalty",)
+    ]  # fmt: skip
+    rows = [f"{i},{i},0,1,0.6,0.4,2,{'' if i % 16 else 0.1},3,2,9" for i in range(1, 301)]
+    (tmp_path / "log.csv").write_text("\n".join([names, *rows]) + "\n")
+    loss_chart.draw_chart(tmp_path / "log.csv", [], tmp_path / "loss.png")
+    assert read_png(tmp_path / "loss.png").shape == (1300, 800, 3)
+    axes, content = Figure().subplots(), np.genfromtxt(tmp_path / "log.csv", delimiter=",", names=True)
+    loss_chart.draw_scalars(axes, content, "penalty")
+    assert [len(line.get_xdata()) for line in axes.lines] == [18, 18]

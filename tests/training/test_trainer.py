@@ -1,4 +1,4 @@
-"""The loop alone, with a game that costs nothing: what is saved when, however slow the steps are."""
+"""The loop alone, with a gan that costs nothing: what is saved when, however slow the steps are."""
 
 import csv
 import itertools
@@ -17,42 +17,43 @@ from helpers import faces, real
 from gan.config import Config
 from gan.errors import RunError
 from gan.metrics.evaluation import ImageSubset
-from gan.progress import RunLength
 from gan.runs import checkpoints
 from gan.runs.run_directory import SCORE_COLUMNS, Run
-from gan.training import trainer
+from gan.training import diagnostics, trainer
+from gan.training.schedule import RunLength
 from gan.training.trainer import Trainer
-from gan.training.validation import Validator
+from gan.training.validation import Scorer, Validator
 
 pytestmark = pytest.mark.usefixtures("no_charts")
 
 
-class Game:
-    """A game whose steps count, and do something else if so asked."""
+class FakeGAN:
+    """A GAN whose steps only count, and at step `at` call `do`."""
 
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
+        self.g_optimizer = self.d_optimizer = keras.optimizers.SGD(0.01)
         self.iteration = tf.Variable(0, dtype=tf.int64)
-        self.shown = keras.Sequential(
+        self.calibrated_ema = keras.Sequential(
             [keras.Input((2,)), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
         )
         self.at, self.do, self.losses = at, do, losses
 
     def state(self):
-        return {"iteration": self.iteration, **{str(i): weight for i, weight in enumerate(self.shown.weights)}}
+        return {"iteration": self.iteration, **{str(i): weight for i, weight in enumerate(self.calibrated_ema.weights)}}
 
-    def train_step(self, real):
+    def train_step(self, batch):
         self.iteration.assign_add(1)
         if int(self.iteration) == self.at:
             self.do()
-        return tf.constant(self.losses(int(self.iteration)))
+        return dict(zip(diagnostics.SCALARS, map(tf.constant, self.losses(int(self.iteration))), strict=True))
 
     def fixed_noise(self, count):
         return tf.zeros((count, 2))
 
-    def imagine(self, noise):
-        return self.shown(noise)
+    def generate_images(self, noise):
+        return self.calibrated_ema(noise)
 
-    def rest(self, settle):
+    def calibrate_ema(self, calibrate):
         pass
 
 
@@ -67,27 +68,26 @@ class Clock:
         return self.now
 
 
-def nobody():
-    """A judge without anything to judge by."""
-    faces = np.zeros((4, 16, 16, 3), np.uint8)
-    return Validator(ImageSubset(faces, np.arange(0)), ImageSubset(faces, np.arange(4)), make=None)
+def no_validation():
+    """A validator without anything to score against."""
+    images = np.zeros((4, 16, 16, 3), np.uint8)
+    return Validator(Scorer(ImageSubset(images, np.arange(0)), ImageSubset(images, np.arange(4)), generate=None))
 
 
-def played(tmp_path, game, total, *, monkeypatch=None, tick=None, minutes=0.0, judge=None, **settings):
-    """The exit code of a session in tmp_path, and its run."""
+def train(tmp_path, gan, total, *, monkeypatch=None, tick=None, minutes=0.0, validator=None, **settings):
+    """Trains in tmp_path; returns the exit code and the run."""
     if tick:
         monkeypatch.setattr(trainer, "time", Clock(tick))
     run = Run(tmp_path / "run")
     config = Config(**{"sample_every": 3, "image_size": 16, "batch_size": 4, **settings})
     code = Trainer(
         config,
-        game,
+        gan,
         run,
-        lambda start: itertools.repeat(np.zeros((4, 16, 16, 3))),
+        lambda start: itertools.repeat((np.zeros((4, 16, 16, 3)), np.zeros((4, 0)))),
         RunLength(total, minutes),
-        judge or nobody(),
-        spread=1.0,
-    ).play()
+        validator or no_validation(),
+    ).train()
     return code, run
 
 
@@ -110,7 +110,7 @@ def iterations(run):
 @pytest.mark.parametrize("tick", [0.001, 0.3, 0.7])
 def test_the_end_is_saved(tmp_path, monkeypatch, tick):
     """A run that ends between two pictures leaves its last step, picture and generator, however slow a step is."""
-    code, run = played(tmp_path, Game(), 5, monkeypatch=monkeypatch, tick=tick)
+    code, run = train(tmp_path, FakeGAN(), 5, monkeypatch=monkeypatch, tick=tick)
     assert code == 0 and iterations(run) == [1, 2, 3, 4, 5]
     assert [path.name for path in checkpoints.list_paths(run.checkpoints)] == ["000000003.npz", "000000005.npz"]
     assert run.grid_path(5).exists() and (run.folder / "generator.keras").exists()
@@ -122,8 +122,8 @@ def test_the_end_is_saved(tmp_path, monkeypatch, tick):
 )
 def test_a_stop_is_saved(tmp_path, monkeypatch, capsys, tick, number):
     """Ctrl-C or SIGTERM in a step: that step is finished and saved, however slow it is, and the exit code says why."""
-    game = Game(at=4, do=lambda: os.kill(os.getpid(), number))
-    code, run = played(tmp_path, game, 100, monkeypatch=monkeypatch, tick=tick)
+    gan = FakeGAN(at=4, do=lambda: os.kill(os.getpid(), number))
+    code, run = train(tmp_path, gan, 100, monkeypatch=monkeypatch, tick=tick)
     assert code == 128 + number and iterations(run) == [1, 2, 3, 4]
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000004.npz"
     assert "Ctrl-C again" in capsys.readouterr().out
@@ -135,14 +135,13 @@ def test_a_stop_before_the_first_step(tmp_path, capsys):
     config, run = Config(image_size=16), Run(tmp_path / "run")
     one = Trainer(
         config,
-        Game(),
+        FakeGAN(),
         run,
         lambda start: (os.kill(os.getpid(), signal.SIGTERM), iter([]))[1],
         RunLength(10),
-        nobody(),
-        1.0,
+        no_validation(),
     )
-    assert one.play() == 128 + signal.SIGTERM
+    assert one.train() == 128 + signal.SIGTERM
     assert "0 iterations" in capsys.readouterr().out
 
 
@@ -150,62 +149,62 @@ def test_slow_runs_are_saved_between_pictures(tmp_path, monkeypatch):
     """Where pictures are far apart, a checkpoint comes after 300 seconds all the same."""
     saved = []
     monkeypatch.setattr(checkpoints, "save", lambda folder, iteration, arrays: saved.append(iteration))
-    played(tmp_path, Game(), 10, sample_every=10, monkeypatch=monkeypatch, tick=40.0)
+    train(tmp_path, FakeGAN(), 10, sample_every=10, monkeypatch=monkeypatch, tick=40.0)
     assert saved[-1] == 10 and 2 <= len(saved) <= 5
 
 
 def test_twenty_pictures(tmp_path):
     """A run has at least 20 pictures by default, the first at 0, the last at its end."""
-    _, run = played(tmp_path, Game(), 47, sample_every=0)
+    _, run = train(tmp_path, FakeGAN(), 47, sample_every=0)
     assert len(pictures(run)) >= 20 and pictures(run)[0] == 0 and pictures(run)[-1] == 47
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
 def test_a_bad_loss_is_named(tmp_path, bad):
     """The first loss that is no number ends the run, names its iteration, and no later checkpoint is written."""
-    game = Game(losses=lambda i: [1.0, bad if i >= 5 else 2.0, 0.5, 0.5])
+    gan = FakeGAN(losses=lambda i: [1.0, bad if i >= 5 else 2.0, 0.5, 0.5])
     with pytest.raises(RunError, match=r"after iteration 5.*checkpoint of iteration 3"):
-        played(tmp_path, game, 100)
+        train(tmp_path, gan, 100)
     run = Run(tmp_path / "run")
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000003.npz"
-    assert [(row["iteration"], row["ailment"]) for row in table(run.health)] == [("5", "NaN")]
-    played(tmp_path, Game(), 4)  # from the checkpoint on, it never was
-    assert table(run.health) == []
+    assert [(row["iteration"], row["failure_mode"]) for row in table(run.diagnostics)] == [("5", "NaN")]
+    train(tmp_path, FakeGAN(), 4)  # from the checkpoint on, it never was
+    assert table(run.diagnostics) == []
 
 
 def test_a_bad_weight_is_named(tmp_path):
     """A weight that is no number ends the run at the next checkpoint, which is not written, though losses look well."""
-    game = Game(at=5, do=lambda: game.shown.weights[0].assign(game.shown.weights[0] + np.inf))
+    gan = FakeGAN(at=5, do=lambda: gan.calibrated_ema.weights[0].assign(gan.calibrated_ema.weights[0] + np.inf))
     with pytest.raises(RunError, match=r"after iteration 6.*checkpoint of iteration 3"):
-        played(tmp_path, game, 100)
+        train(tmp_path, gan, 100)
     assert checkpoints.list_paths(Run(tmp_path / "run").checkpoints)[-1].name == "000000003.npz"
 
 
 @pytest.mark.parametrize("tick", [0.1, 0.5, 2.0])
 def test_minutes(tmp_path, monkeypatch, capsys, tick):
     """A run by the clock ends when its minute of training is over, with about 20 pictures, or one a step if slow."""
-    _, run = played(tmp_path, Game(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
+    _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
     seconds = [float(row["seconds"]) for row in table(run.log)]
     assert seconds == sorted(seconds) and 60 <= seconds[-1] < 60 + 5 * tick
     assert min(20, len(seconds)) <= len(pictures(run)) <= 22
     assert pictures(run)[0] == 0 and pictures(run)[-1] == len(seconds)
     capsys.readouterr()
-    assert played(tmp_path, Game(), 1, minutes=1.0, sample_every=0)[0] == 0
+    assert train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0)[0] == 0
     assert "A larger --minutes goes on from there." in capsys.readouterr().out and len(table(run.log)) == len(seconds)
 
 
 def test_minutes_go_on(tmp_path, monkeypatch):
     """After a stop, the seconds of before count; a larger --minutes goes on; the marks are those of one sitting."""
     options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
-    stopped = Game(at=15, do=lambda: os.kill(os.getpid(), signal.SIGTERM))
-    assert played(tmp_path, stopped, 1, minutes=1.0, **options)[0] == 128 + signal.SIGTERM
+    stopped = FakeGAN(at=15, do=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    assert train(tmp_path, stopped, 1, minutes=1.0, **options)[0] == 128 + signal.SIGTERM
     before = float(table(tmp_path / "run" / "log.csv")[-1]["seconds"])
     assert 15 < before < 45
-    _, run = played(tmp_path, Game(), 1, minutes=1.0, **options)
+    _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, **options)
     seconds = [float(row["seconds"]) for row in table(run.log)]
     assert seconds == sorted(seconds) and seconds[15] < before + 5 and 60 <= seconds[-1] < 63
     assert 20 <= len(pictures(run)) <= 22
-    played(tmp_path, Game(), 1, minutes=2.0, **options)
+    train(tmp_path, FakeGAN(), 1, minutes=2.0, **options)
     assert 120 <= float(table(run.log)[-1]["seconds"]) < 123 and pictures(run)[-1] == len(table(run.log))
 
 
@@ -218,41 +217,41 @@ def test_killed_before_the_picture(tmp_path, monkeypatch, minutes):
         grid = Run.save_grid
         patched.setattr(Run, "save_grid", lambda *given: grid(*given) if next(saves) < 3 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            played(tmp_path, Game(), 40, **options)
+            train(tmp_path, FakeGAN(), 40, **options)
     run = Run(tmp_path / "run")
     owed = int(checkpoints.list_paths(run.checkpoints)[-1].stem)
     assert owed not in pictures(run)
-    played(tmp_path, Game(), 40, **options)
+    train(tmp_path, FakeGAN(), 40, **options)
     assert owed in pictures(run) and len(pictures(run)) >= 20
 
 
-class Drifting(Game):
-    """A game that is best after its 9th step; how far it is from there is the bias of its averaged network."""
+class Drifting(FakeGAN):
+    """A gan that is best after its 9th step; how far it is from there is the bias of its averaged network."""
 
     far = staticmethod(lambda iteration: abs(iteration - 9))
 
-    def train_step(self, real):
-        losses = super().train_step(real)
-        self.shown.weights[1].assign(np.full(16 * 16 * 3, self.far(int(self.iteration)), np.float32))
-        return losses
+    def train_step(self, batch):
+        scalars = super().train_step(batch)
+        self.calibrated_ema.weights[1].assign(np.full(16 * 16 * 3, self.far(int(self.iteration)), np.float32))
+        return scalars
 
-    def judge(self, patience=0, **options):
-        """A judge who sees real faces, with noise of forty times that bias over them."""
+    def validator(self, patience=0, **options):
+        """A validator whose samples are real images, with noise of forty times that bias."""
 
-        def make(count):
-            far = 40 * float(self.shown.weights[1].numpy()[0])
+        def generate(count):
+            far = 40 * float(self.calibrated_ema.weights[1].numpy()[0])
             noise = np.random.default_rng(0).uniform(-far, far, (count, 4, 4, 3)).repeat(4, axis=1).repeat(4, axis=2)
             return np.clip(faces(count, 3) + noise, 0, 255).astype(np.uint8)
 
         options = {"samples": 128, "forced": True, "patience": patience, **options}
-        return Validator(real(faces(200, 1)), real(faces(200, 2)), make, **options)
+        return Validator(Scorer(real(faces(200, 1)), real(faces(200, 2)), generate), **options)
 
 
-def drifted(tmp_path, patience, total=100, game=None):
-    """The exit code of a game that gets worse, and its run."""
-    game = game or Drifting()
-    settings = {"score_every": 3, "patience": patience, "judge": game.judge(patience)}
-    return played(tmp_path, game, total, sample_every=50, **settings)
+def drifted(tmp_path, patience, total=100, gan=None):
+    """The exit code of a gan that gets worse, and its run."""
+    gan = gan or Drifting()
+    settings = {"score_every": 3, "patience": patience, "validator": gan.validator(patience)}
+    return train(tmp_path, gan, total, sample_every=50, **settings)
 
 
 def best(run):
@@ -261,7 +260,7 @@ def best(run):
     return json.loads((run.folder / "best.json").read_text())["iteration"], weights[1].tolist()
 
 
-def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened):
+def test_patience_stops_and_keeps_the_best(tmp_path, capsys, quick_extractors):
     """Two scores after the best of iteration 9 the run ends well; best.keras is that of 9; more patience goes on."""
     code, run = drifted(tmp_path, 2)
     assert code == 0 and [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9, 12, 15]
@@ -281,7 +280,7 @@ def test_patience_stops_and_keeps_the_best(tmp_path, capsys, opened):
     assert "A larger --epochs goes on from there." in capsys.readouterr().out
 
 
-def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, opened):
+def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, quick_extractors):
     """Killed between the checkpoint of the best score and best.keras: the restart keeps it, and knows it as best."""
     keep = Run.save_best
     with monkeypatch.context() as patched:
@@ -294,44 +293,44 @@ def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, opened):
     again = Run(tmp_path / "again" / "run")
     drifted(tmp_path / "again", 2)
     one, other = (json.loads((each.folder / "best.json").read_text()) for each in (run, again))
-    clock = {"seconds": 0, "cost": 0}
+    clock = {"seconds": 0, "eval_seconds": 0}
     assert one | clock == other | clock and list(one) == list(other)
 
 
-def test_a_stop_while_scoring(tmp_path, opened):
+def test_a_stop_while_scoring(tmp_path, quick_extractors):
     """SIGTERM in a score: it is finished, written and saved with its step, and counts after the restart."""
-    game = Drifting()
-    judge = game.judge()
-    make = judge.make
-    judge.make = lambda count: (os.kill(os.getpid(), signal.SIGTERM), make(count))[1]
-    code, run = played(tmp_path, game, 9, sample_every=50, score_every=3, judge=judge)
+    gan = Drifting()
+    validator = gan.validator()
+    generate = validator.scorer.generate
+    validator.scorer.generate = lambda count: (os.kill(os.getpid(), signal.SIGTERM), generate(count))[1]
+    code, run = train(tmp_path, gan, 9, sample_every=50, score_every=3, validator=validator)
     assert code == 128 + signal.SIGTERM and iterations(run) == [1, 2, 3] and best(run)[0] == 3
     drifted(tmp_path, 0, total=9)
     assert [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9] and best(run)[0] == 9
 
 
-def test_short_runs_are_not_scored(tmp_path, capsys, opened):
+def test_short_runs_are_not_scored(tmp_path, capsys, quick_extractors):
     """A run of a second is not scored unless asked to, says so, and keeps no best."""
-    game = Drifting()
-    _, run = played(tmp_path, game, 9, judge=game.judge(forced=False))
-    assert table(run.metrics) == [] and not (run.folder / "best.keras").exists() and not opened
-    assert "--score-every N scores all the same" in capsys.readouterr().out
+    gan = Drifting()
+    _, run = train(tmp_path, gan, 9, validator=gan.validator(forced=False))
+    assert table(run.metrics) == [] and not (run.folder / "best.keras").exists() and not quick_extractors
+    assert "--score-every N scores in any case" in capsys.readouterr().out
 
 
-def test_a_slow_first_step_is_no_long_run(tmp_path, monkeypatch, opened):
+def test_a_slow_first_step_is_no_long_run(tmp_path, monkeypatch, quick_extractors):
     """A first step of ten seconds, as where there is much to trace, and 399 of milliseconds: too short for scores.
 
     At a twentieth of the way the mean of the steps so far would promise 200 s, of which a twentieth were enough.
     """
     clock = Clock(0.001)
     monkeypatch.setattr(trainer, "time", clock)
-    game = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
-    _, run = played(tmp_path, game, 400, sample_every=200, judge=game.judge(forced=False))
+    gan = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
+    _, run = train(tmp_path, gan, 400, sample_every=200, validator=gan.validator(forced=False))
     assert iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
-    assert table(run.metrics) == [] and not opened
+    assert table(run.metrics) == [] and not quick_extractors
 
 
-def test_a_best_that_has_not_been_yet(tmp_path, opened):
+def test_a_best_that_has_not_been_yet(tmp_path, quick_extractors):
     """Where the newest checkpoint was lost, a best.keras from after the one before is no best of this run any more."""
     _, run = drifted(tmp_path, 0, total=6)
     assert best(run)[0] == 6
@@ -343,25 +342,25 @@ def test_a_best_that_has_not_been_yet(tmp_path, opened):
 
 
 @pytest.mark.parametrize(("ninth", "kept"), [(0, 9), (6, 9), (12, 6)])
-def test_a_best_that_was_lost(tmp_path, capsys, opened, ninth, kept):
+def test_a_best_that_was_lost(tmp_path, capsys, quick_extractors, ninth, kept):
     """Scored at 3, 6 and, best of all, 9, whose checkpoint is lost: the best that is left is kept, and named.
 
     best.keras of 9 was never of this run, and that of 3 is gone. So that of 6 is kept, from which the run goes on, and
     of 9, once it is there again, if it is better than that, though not so good as 3.
     """
     distances = {3: 3, 6: 9, 9: 0}
-    game = Drifting()
-    game.far = lambda iteration: distances.get(iteration, 15)
-    _, run = drifted(tmp_path, 0, total=9, game=game)
+    gan = Drifting()
+    gan.far = lambda iteration: distances.get(iteration, 15)
+    _, run = drifted(tmp_path, 0, total=9, gan=gan)
     assert best(run)[0] == 9
     checkpoints.list_paths(run.checkpoints)[-1].unlink()
     drifted(tmp_path, 0, total=6)
     assert best(run) == (6, [9.0] * 768)
     distances[9] = ninth
     again = Drifting()
-    again.far = game.far
+    again.far = gan.far
     capsys.readouterr()
-    drifted(tmp_path, 0, total=9, game=again)
+    drifted(tmp_path, 0, total=9, gan=again)
     assert best(run) == (kept, [float(distances[kept])] * 768)
     assert [row["iteration"] for row in run.read_scores()] == [3, 6, 9]
     lost = f"at iteration 3 (low is good), but lost with a damaged checkpoint; best.keras is of {kept}."
@@ -373,20 +372,20 @@ def test_a_best_that_was_lost(tmp_path, capsys, opened, ninth, kept):
 )
 def test_as_many_scores_are_left_as_there_will_be(tmp_path, total, every, left):
     """One at each multiple of --score-every, and one at the end: so many share a twentieth of the run's time."""
-    told, judge = [], nobody()
-    judge.able = lambda planned, left: True
-    judge.look = lambda iteration, planned, left: told.append(left)
-    played(tmp_path, Game(), total, sample_every=total, score_every=every, judge=judge)
-    assert told == left
+    asked, validator = [], no_validation()
+    validator.can_evaluate = lambda planned, remaining: True
+    validator.evaluate = lambda iteration, planned, remaining: asked.append(remaining)
+    train(tmp_path, FakeGAN(), total, sample_every=total, score_every=every, validator=validator)
+    assert asked == left
 
 
 @pytest.mark.filterwarnings("ignore:no more scores")
-def test_a_scorer_that_fails_costs_nothing(tmp_path, capsys, opened):
+def test_a_scorer_that_fails_costs_nothing(tmp_path, capsys, quick_extractors):
     """A run that cannot be scored is saved all the same, to its end, and says why it has no scores."""
-    game = Drifting()
-    judge = game.judge()
-    judge.make = lambda count: 1 / 0
-    code, run = played(tmp_path, game, 9, score_every=3, judge=judge)
+    gan = Drifting()
+    validator = gan.validator()
+    validator.scorer.generate = lambda count: 1 / 0
+    code, run = train(tmp_path, gan, 9, score_every=3, validator=validator)
     assert code == 0 and pictures(run) == [0, 3, 6, 9] and run.read_scores() == []
     assert [path.stem for path in checkpoints.list_paths(run.checkpoints)] == ["000000006", "000000009"]
     assert "No score: division by zero." in capsys.readouterr().out
@@ -397,55 +396,61 @@ def test_nohup(tmp_path, ignored):
     """A terminal that closes ends a run, after it was saved; one that was started by nohup does not hear of it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
     try:
-        code, run = played(tmp_path, Game(at=2, do=lambda: os.kill(os.getpid(), signal.SIGHUP)), 4)
+        code, run = train(tmp_path, FakeGAN(at=2, do=lambda: os.kill(os.getpid(), signal.SIGHUP)), 4)
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (code, iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
 
 
-def test_scores_go_on_to_the_bit(tmp_path, opened):
-    """A real game stopped at its 6th or 7th step and then played to 12 has the scores and the best of 12 at once.
+def test_scores_go_on_to_the_bit(tmp_path, quick_extractors):
+    """A real gan stopped at its 6th or 7th step and then played to 12 has the scores and the best of 12 at once.
 
     Rows that a killed process wrote after its last checkpoint leave no trace.
     """
     whole = Run(tmp_path / "whole")
-    small_gan.course(whole.folder, small_gan.sick_for_a_while(2, 8), 12, every=3)
+    small_gan.train(whole.folder, small_gan.saturated_for_a_while(2, 8), 12, every=3)
     assert len(table(whole.metrics)) == 4
-    assert [(row["iteration"], row["state"]) for row in table(whole.health)] == [
-        *(("3", "began"), ("3", "began"), ("9", "over"), ("9", "over")),  # saturated, so that all faces are one
+    assert [(row["iteration"], row["status"]) for row in table(whole.diagnostics)] == [
+        *(("3", "started"), ("3", "started"), ("9", "ended"), ("9", "ended")),  # saturated, so that all faces are one
     ]
     for stop in (6, 7):
         run = Run(tmp_path / str(stop))
-        stopped = stopping(small_gan.sick_for_a_while(2, 8), stop)
-        small_gan.course(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
-        run.append_rows(run.log, [(9, *["1"] * 7)])
+        stopped = stopping(small_gan.saturated_for_a_while(2, 8), stop)
+        small_gan.train(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
+        run.append_log([{"iteration": 9, "images": 1, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}])
         run.append_rows(run.metrics, [(9, *["1"] * (len(SCORE_COLUMNS) - 1))])
-        run.append_rows(run.health, [(9, "copying", "began", "Try")])
-        small_gan.course(run.folder, small_gan.sick_for_a_while(2, 8), 12, every=3)
+        run.append_rows(run.diagnostics, [(9, "copying", "started", "Try")])
+        small_gan.train(run.folder, small_gan.saturated_for_a_while(2, 8), 12, every=3)
         assert_same(run, whole)
 
 
-def stopping(game, stop):
-    """The game, with a SIGTERM in the middle of step `stop`."""
-    step = game.train_step
+def stopping(gan, stop):
+    """The gan, with a SIGTERM in the middle of step `stop`."""
+    step = gan.train_step
 
     def train_step(batch):
-        if int(game.iteration) == stop - 1:
+        if int(gan.iteration) == stop - 1:
             os.kill(os.getpid(), signal.SIGTERM)
         return step(batch)
 
-    game.train_step = train_step
-    return game
+    gan.train_step = train_step
+    return gan
 
 
 def assert_same(one, other):
     """Two runs have the same tables, best score and best generator, to the bit, but for what a clock says."""
-    for name, clock in [("metrics", ("seconds", "cost")), ("health", ()), ("log", ("seconds", "images_per_second"))]:
+    for name, clock in [
+        ("metrics", ("seconds", "eval_seconds")),
+        ("diagnostics", ()),
+        ("log", ("seconds", "images_per_second")),
+    ]:
         assert table(getattr(one, name), *clock) == table(getattr(other, name), *clock), name
     kept = [keras.saving.load_model(run.folder / "best.keras").get_weights() for run in (one, other)]
     for first, second in zip(*kept, strict=True):
         np.testing.assert_array_equal(first, second)
-    scores = [json.loads((run.folder / "best.json").read_text()) | {"seconds": 0, "cost": 0} for run in (one, other)]
+    scores = [
+        json.loads((run.folder / "best.json").read_text()) | {"seconds": 0, "eval_seconds": 0} for run in (one, other)
+    ]
     assert scores[0] == scores[1]
 
 
@@ -453,7 +458,7 @@ def test_the_gallery_is_written_with_every_picture(tmp_path, monkeypatch):
     """At 0, 3 and 5, and at the end; a page that cannot be written is warned of once and ends nothing."""
     seen = []
     monkeypatch.setattr(trainer.Page, "refresh", lambda page: seen.append(page.path))
-    played(tmp_path, Game(), 5)
+    train(tmp_path, FakeGAN(), 5)
     assert seen == [tmp_path / "index.html"] * 4
 
 
@@ -462,5 +467,5 @@ def test_no_gallery_ends_no_run(tmp_path):
     (tmp_path / "index.html").mkdir()
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always")
-        code, _ = played(tmp_path, Game(), 5)
+        code, _ = train(tmp_path, FakeGAN(), 5)
     assert code == 0 and sum("index.html is not up to date" in str(one.message) for one in told) == 1
