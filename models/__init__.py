@@ -1,7 +1,10 @@
-"""The networks by name: GENERATORS[name](noise_shape, image_shape, width), DISCRIMINATORS[name](image_shape, width).
+"""Networks by name: a generator and a discriminator a file, each a function that returns a Keras model.
 
-Every generator takes noise of both kinds, a vector (size,) or an image (h, w, c), at every image size that is a
-multiple of 4, and gives faces in [-1, 1]; every discriminator gives one logit a face, high for real.
+    generator = GENERATORS["conv"](noise_shape=(100,), image_shape=(32, 32, 3), width=64)
+    discriminator = DISCRIMINATORS["conv"](image_shape=(32, 32, 3), width=64)
+
+Generators take noise, a vector (n, size) or an image (n, h, w, c), and give images (n, h, w, c) in [-1, 1].
+Discriminators take such images and give logits (n, 1), high for real. Images are square, their side a multiple of 4.
 """
 
 from models import conv, conv_dense, dense, self_modulated, upsample

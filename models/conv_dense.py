@@ -1,7 +1,10 @@
-"""Convolutions, then dense layers: an image of noise in, a face out.
+"""The pair with convolutions first and dense layers after them, made for noise in the shape of an image.
 
-Source: github.com/drmerlot/GAN-Face-Generation (54.5 and 25.9 million weights; its README has the two swapped).
-Glorot kernels and batch norm after the activation, as there.
+    generator = conv_dense.generator((28, 28, 3), (28, 28, 3))
+    discriminator = conv_dense.discriminator((28, 28, 3))
+
+Source: github.com/drmerlot/GAN-Face-Generation (54.5 and 25.9 million weights; its README swaps the two). Glorot
+kernels, and batch norm after the activation, as there. Shapes in comments are for 28 x 28 x 3 at width 64.
 """
 
 import math
@@ -13,12 +16,22 @@ from models.dense import classifier_head, hidden
 from models.layers import BatchNormalization, UpsamplingConv2D
 
 
+def reshape_noise(noise_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> list:
+    """Returns the layers that project a noise vector to the shape of an image; for noise images, none."""
+    if len(noise_shape) == 3:
+        return []
+    return [layers.Dense(math.prod(image_shape)), layers.Reshape(image_shape)]
+
+
 def generator(noise_shape, image_shape, width=64):
-    """Noise -> faces (n, h, w, c) in [-1, 1]; 54,533,488 weights for 28 x 28 x 3 from noise of that shape."""
+    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
+
+    It has 54,533,488 weights for 28 x 28 x 3 and noise of that shape.
+    """
     return keras.Sequential(
         [
             keras.Input(noise_shape),
-            *image_of(noise_shape, image_shape),  # 28 x 28 x 3
+            *reshape_noise(noise_shape, image_shape),  # 28 x 28 x 3
             layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
             BatchNormalization(momentum=0.8),
             UpsamplingConv2D(width, activation="relu"),  # 56 x 56 x 64
@@ -34,15 +47,11 @@ def generator(noise_shape, image_shape, width=64):
     )
 
 
-def image_of(noise_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> list:
-    """Layers that bring a vector of noise to an image's shape: none for noise that has it."""
-    if len(noise_shape) == 3:
-        return []
-    return [layers.Dense(math.prod(image_shape)), layers.Reshape(image_shape)]
-
-
 def discriminator(image_shape, width=64):
-    """Faces (n, h, w, c) in [-1, 1] -> logits (n, 1), high is real; 25,899,585 weights for 28 x 28 x 3."""
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+
+    It has 25,899,585 weights for 28 x 28 x 3.
+    """
     return keras.Sequential(
         [
             keras.Input(image_shape),  # 28 x 28 x 3

@@ -1,6 +1,10 @@
-"""The all-dense pair, in RGB: no idea of what lies beside what, a yardstick for the convolutions.
+"""The dense pair: no convolutions, a baseline to compare them with.
 
-Source: gan_rgb.py, grown from github.com/eriklindernoren/Keras-GAN, gan/gan.py. Glorot kernels, as there.
+    generator = dense.generator((100,), (28, 28, 3))
+    discriminator = dense.discriminator((28, 28, 3))
+
+Source: gan_rgb.py, after github.com/eriklindernoren/Keras-GAN, gan/gan.py, with color. Glorot kernels, as there.
+Shapes in comments are for 28 x 28 x 3 at width 64.
 """
 
 import math
@@ -11,8 +15,27 @@ from keras import layers
 from models.layers import BatchNormalization
 
 
+def hidden(units: int) -> list:
+    """Returns layers (n, inputs) -> (n, units), normalized after the activation."""
+    return [layers.Dense(units), layers.LeakyReLU(0.2), BatchNormalization(momentum=0.8)]
+
+
+def classifier_head(width: int) -> list:
+    """Returns layers (n, inputs) -> logits (n, 1)."""
+    return [
+        layers.Dense(8 * width),  # 512
+        layers.LeakyReLU(0.2),
+        layers.Dense(4 * width),  # 256
+        layers.LeakyReLU(0.2),
+        layers.Dense(1, dtype="float32"),
+    ]
+
+
 def generator(noise_shape, image_shape, width=64):
-    """Noise -> faces (n, h, w, c) in [-1, 1]; 3,100,720 weights for 28 x 28 x 3 from a vector of 100."""
+    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
+
+    It has 3,100,720 weights for 28 x 28 x 3 and a noise vector of 100.
+    """
     return keras.Sequential(
         [
             keras.Input(noise_shape),
@@ -27,13 +50,11 @@ def generator(noise_shape, image_shape, width=64):
     )
 
 
-def hidden(units: int) -> list:
-    """(n, inputs) -> (n, units), normalised after the activation."""
-    return [layers.Dense(units), layers.LeakyReLU(0.2), BatchNormalization(momentum=0.8)]
-
-
 def discriminator(image_shape, width=64):
-    """Faces (n, h, w, c) in [-1, 1] -> logits (n, 1), high is real; 1,336,321 weights for 28 x 28 x 3."""
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+
+    It has 1,336,321 weights for 28 x 28 x 3.
+    """
     return keras.Sequential(
         [
             keras.Input(image_shape),
@@ -42,14 +63,3 @@ def discriminator(image_shape, width=64):
         ],
         name="discriminator",
     )
-
-
-def classifier_head(width: int) -> list:
-    """(n, inputs) -> logits (n, 1)."""
-    return [
-        layers.Dense(8 * width),  # 512
-        layers.LeakyReLU(0.2),
-        layers.Dense(4 * width),  # 256
-        layers.LeakyReLU(0.2),
-        layers.Dense(1, dtype="float32"),
-    ]

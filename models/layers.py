@@ -1,4 +1,10 @@
-"""The few pieces that several networks share: initial weights, batch norm, noise that comes as an image."""
+"""Layers and initializers that several networks share.
+
+    x = UpsamplingConv2D(64)(x)                  # (n, h, w, c) -> (n, 2h, 2w, 64)
+    x = BatchNormalization(momentum=0.9)(x)
+
+The two layers compute what Keras's own do, faster; `models.portable` replaces them by Keras's own for saving.
+"""
 
 import keras
 import numpy as np
@@ -7,14 +13,14 @@ from keras import layers
 
 
 def normal() -> keras.initializers.Initializer:
-    """Kernels drawn from N(0, 0.02), a new generator for each layer. DCGAN, arXiv:1511.06434, section 4."""
+    """Returns a new initializer N(0, 0.02) for the kernel of one layer. DCGAN, arXiv:1511.06434, section 4."""
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
-def doublings(size: int, smallest: int = 4) -> tuple[int, int]:
-    """Splits an image's side into where a generator starts and how often it doubles: 64 -> (4, 4), 28 -> (7, 2).
+def count_doublings(size: int, smallest: int = 4) -> tuple[int, int]:
+    """Splits the side of an image into a generator's first side and its number of doublings: 28 -> (7, 2).
 
-    The start is the side halved as long as it stays whole and at least `smallest`.
+    The first side is `size` halved for as long as it stays a whole number and at least `smallest`.
     """
     count = 0
     while size % 2 == 0 and size // 2 >= smallest:
@@ -22,15 +28,28 @@ def doublings(size: int, smallest: int = 4) -> tuple[int, int]:
     return size, count
 
 
+def flatten_noise(noise_shape: tuple[int, ...]) -> list:
+    """Returns the layers that turn noise into a vector, so that a generator takes both kinds; for a vector, none.
+
+    Noise images are projected patch by patch to 8 numbers each: 32 x 32 x 3 -> 4 x 4 x 8 -> 128. The projection is
+    orthogonal and not trained: normal noise stays normal, and a generator that could narrow its noise would lose
+    diversity (docs/findings.md).
+    """
+    if len(noise_shape) == 1:
+        return []
+    patch = noise_shape[0] // count_doublings(noise_shape[0])[0]
+    project = layers.Conv2D(8, patch, patch, use_bias=False, kernel_initializer="orthogonal", trainable=False)
+    return [project, layers.Flatten()]
+
+
 @keras.saving.register_keras_serializable("faces")
 class BatchNormalization(layers.BatchNormalization):
-    """Keras's batch norm, computed by TensorFlow's fused kernel where there is one (training, images).
+    """Batch normalization that trains on images with TensorFlow's fused kernel.
 
-    Keras 3 composes it from moments, in float32 even under mixed precision; one kernel that reads its input
-    twice is a sixth of a whole training step faster on a CPU. Same weights, same formula, two differences: the
-    running variance is the unbiased one (n / (n - 1)), as in PyTorch; and second derivatives, which R1 needs, are
-    whole, where `tf.nn.moments` stops a gradient at the mean. Saved generators hold Keras's own layer
-    (see `portable`).
+    Keras 3 composes batch norm from moments, in float32 even under mixed precision. The fused kernel reads its input
+    only twice, which makes a whole training step a sixth faster on a CPU. Weights and formula are Keras's, with two
+    differences: the moving variance is the unbiased one (n / (n - 1)), as in PyTorch; and second derivatives, which
+    R1 needs, are complete, where `tf.nn.moments` stops a gradient at the mean.
     """
 
     def call(self, inputs, training=None, mask=None):
@@ -50,53 +69,46 @@ class BatchNormalization(layers.BatchNormalization):
         return outputs
 
 
-# Which of the 3 rows of a kernel meet in each of the 4 rows of the doubled one, mirrored; then the same for rows and
-# columns at once, (16, 9). A product with a constant: sums of slices have a gradient that takes a tenth of a step.
-ROWS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
-DOUBLED = np.kron(ROWS, ROWS)
+# Row i of the 4-row kernel is the sum of those rows of the 3-row kernel where ROW_SUMS[i] is 1, in mirrored order;
+# KERNEL_SUMS, (16, 9), is the same for rows and columns together. A matrix product, because the gradient of sums of
+# slices takes a tenth of a training step.
+ROW_SUMS = np.array([[0, 0, 1], [0, 1, 1], [1, 1, 0], [1, 0, 0]], np.float32)
+KERNEL_SUMS = np.kron(ROW_SUMS, ROW_SUMS)
 
 
 @keras.saving.register_keras_serializable("faces")
 class UpsamplingConv2D(layers.Conv2D):
-    """Nearest-neighbour doubling, then a 3x3 convolution: (n, h, w, c) -> (n, 2h, 2w, filters).
+    """Nearest-neighbor upsampling by 2, then a 3x3 convolution: (n, h, w, c) -> (n, 2h, 2w, filters).
 
-    Both are linear, so they are one transposed convolution of stride 2, whose 4x4 kernel is the 3x3 kernel
-    summed over the four places a doubled pixel can have: 16 products an input pixel where the two steps need 36,
-    and no doubled image in memory. Same weights, same result up to rounding (the test compares them).
+    Both are linear, so together they are one transposed convolution of stride 2, with a 4x4 kernel whose entries are
+    sums of the 3x3 kernel's. It takes 16 products per input pixel in place of 36, and no upsampled image in memory.
+    Weights are those of the 3x3 convolution; outputs are equal up to rounding.
+
+    Raises:
+        ValueError: for another kernel size than 3, or other padding than "same".
     """
 
     def __init__(self, filters, kernel_size=3, padding="same", **options):
         super().__init__(filters, kernel_size, padding=padding, **options)
         if self.kernel_size != (3, 3) or self.padding != "same":
-            raise ValueError("UpsamplingConv2D has a 3x3 kernel and 'same' padding.")
+            raise ValueError(
+                f"UpsamplingConv2D has kernel size {self.kernel_size} and padding {self.padding!r}:"
+                " only (3, 3) and 'same' are supported."
+            )
 
     def call(self, inputs):
         batch, height, width = tf.shape(inputs)[0], inputs.shape[1], inputs.shape[2]
-        kernel = tf.cast(self.four_by_four(), self.compute_dtype)
+        kernel = tf.cast(self.transposed_kernel(), self.compute_dtype)
         outputs = tf.nn.conv2d_transpose(inputs, kernel, (batch, 2 * height, 2 * width, self.filters), 2, "SAME")
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.cast(self.bias, self.compute_dtype))
         return self.activation(outputs)
 
-    def four_by_four(self):
-        """The kernel as a transposed convolution wants it: (3, 3, in, out) -> (4, 4, out, in), mirrored."""
+    def transposed_kernel(self):
+        """Computes the kernel of the transposed convolution: (3, 3, inputs, filters) -> (4, 4, filters, inputs)."""
         kernel = tf.transpose(tf.convert_to_tensor(self.kernel), [0, 1, 3, 2])
-        return tf.reshape(DOUBLED @ tf.reshape(kernel, (9, -1)), (4, 4, *kernel.shape[2:]))
+        return tf.reshape(KERNEL_SUMS @ tf.reshape(kernel, (9, -1)), (4, 4, *kernel.shape[2:]))
 
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
         return (batch, 2 * height, 2 * width, self.filters)
-
-
-def flatten_noise(noise_shape: tuple[int, ...]) -> list:
-    """Layers that bring noise of any shape to a vector, so that one generator serves both kinds.
-
-    A vector needs none. Of an image (h, w, c), each patch becomes 8 numbers: 32 x 32 x 3 -> 4 x 4 x 8 -> 128. They
-    are projections that never train: normal noise stays normal, and a generator that may narrow its noise makes faces
-    that are alike (docs/findings.md).
-    """
-    if len(noise_shape) == 1:
-        return []
-    patch = noise_shape[0] // doublings(noise_shape[0])[0]
-    project = layers.Conv2D(8, patch, patch, use_bias=False, kernel_initializer="orthogonal", trainable=False)
-    return [project, layers.Flatten()]

@@ -1,37 +1,24 @@
-"""Our own pair: a narrow generator whose noise speaks at every size, a discriminator without batch norm.
+"""The default pair: a narrow generator whose noise modulates every layer, and a discriminator without batch norm.
 
-Made for many images a second, and for faces that differ: networks 32 channels wide and a discriminator of 3x3 kernels
-see far more of them in the same time than 48 and 4x4 do. Three things make up for what narrow networks cannot do
-(docs/findings.md): noise scales and shifts every map (self-modulation, arXiv:1810.01365), the picture is a sum of one
-picture a size (skips, arXiv:1912.04958, section 4.1), and a hidden layer lets the discriminator see what parts of a
-face that are far apart have to do with each other. Nearest-neighbour upsampling leaves no checkerboard; a discriminator
-without batch norm judges each face alone, so that an R1 penalty (arXiv:1801.04406) can hold it.
+    generator = self_modulated.generator((128,), (32, 32, 3), width=32)
+    discriminator = self_modulated.discriminator((32, 32, 3), width=32)
+
+Both are built for many images a second: 32 channels and 3x3 kernels see far more of them in the same time than 48 and
+4x4 do. What narrow networks lose is made up for in three ways (docs/findings.md): noise scales and shifts every
+feature map (self-modulation, arXiv:1810.01365); the image is a sum of one image per size (skip connections,
+arXiv:1912.04958, section 4.1); and a hidden layer lets the discriminator relate distant parts of a face.
+Nearest-neighbor upsampling leaves no checkerboard. Without batch norm each logit depends on its own image alone, which
+the R1 penalty (arXiv:1801.04406) requires. In comments, w is `width`.
 """
 
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, UpsamplingConv2D, doublings, flatten_noise, normal
+from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, flatten_noise, normal
 
 
-def generator(noise_shape, image_shape, width=32):
-    """Noise -> faces (n, h, w, c) in [-1, 1]."""
-    start, count = doublings(image_shape[0])
-    widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
-    z = noise = keras.Input(noise_shape)
-    for layer in flatten_noise(noise_shape):
-        z = layer(z)
-    x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
-    x = modulate(layers.Reshape((start, start, widths[0]))(x), z, width)  # 4 x 4 x 4w
-    picture = None
-    for i, filters in enumerate(widths[1:], start=1):  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w / 2
-        x = modulate(UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x), z, width)
-        picture = add_upsampled(picture, to_rgb(x, image_shape[-1], kernel=3 if i == count else 1))
-    return keras.Model(noise, layers.Activation("tanh", dtype="float32")(picture), name="generator")
-
-
-def modulate(x, z, width: int):
-    """Maps (n, h, w, c), normalised, then scaled and shifted channel by channel as noise (n, size) has it."""
+def self_modulated_batch_norm(x, z, width: int):
+    """Normalizes maps x (n, h, w, c), then scales and shifts each channel by a function of noise z (n, size)."""
     filters = x.shape[-1]
     hidden = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer=normal())(z))
     scale = layers.Dense(filters, kernel_initializer=normal(), bias_initializer="ones")(hidden)
@@ -42,26 +29,43 @@ def modulate(x, z, width: int):
     return layers.LeakyReLU(0.2)(x)
 
 
-def to_rgb(x, channels: int, kernel: int):
-    """Maps (n, h, w, c) -> (n, h, w, channels), in float32 whatever the precision."""
-    return layers.Conv2D(channels, kernel, padding="same", kernel_initializer=normal(), dtype="float32")(x)
+def to_rgb(x, channels: int, kernel_size: int):
+    """Convolves maps (n, h, w, c) to an image (n, h, w, channels), always in float32."""
+    return layers.Conv2D(channels, kernel_size, padding="same", kernel_initializer=normal(), dtype="float32")(x)
 
 
 def add_upsampled(smaller, larger):
-    """The sum of two pictures, the first, if any, doubled: (n, h / 2, w / 2, c), (n, h, w, c) -> (n, h, w, c)."""
+    """Adds an image (n, h/2, w/2, c), upsampled, to an image (n, h, w, c); `smaller` may be None."""
     if smaller is None:
         return larger
-    doubled = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(smaller)
-    return layers.Add(dtype="float32")([doubled, larger])
+    upsampled = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(smaller)
+    return layers.Add(dtype="float32")([upsampled, larger])
+
+
+def generator(noise_shape, image_shape, width=32):
+    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1]."""
+    start, count = count_doublings(image_shape[0])
+    widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
+    z = noise = keras.Input(noise_shape)
+    for layer in flatten_noise(noise_shape):
+        z = layer(z)
+    x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
+    x = self_modulated_batch_norm(layers.Reshape((start, start, widths[0]))(x), z, width)  # 4 x 4 x 4w
+    image = None
+    for i, filters in enumerate(widths[1:], start=1):  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w/2
+        x = UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x)
+        x = self_modulated_batch_norm(x, z, width)
+        image = add_upsampled(image, to_rgb(x, image_shape[-1], kernel_size=3 if i == count else 1))
+    return keras.Model(noise, layers.Activation("tanh", dtype="float32")(image), name="generator")
 
 
 def discriminator(image_shape, width=32):
-    """Faces (n, h, w, c) in [-1, 1] -> logits (n, 1), high is real."""
-    _, count = doublings(image_shape[0])
-    x = faces = keras.Input(image_shape)  # 32 x 32 x 3
-    for i in range(count):  # 16 x 16 x w ... 4 x 4 x 4w
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real."""
+    _, count = count_doublings(image_shape[0])
+    x = images = keras.Input(image_shape)  # 32 x 32 x 3
+    for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
         x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
     x = layers.Flatten()(x)
     hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(x))
     logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(layers.Concatenate()([x, hidden]))
-    return keras.Model(faces, logits, name="discriminator")
+    return keras.Model(images, logits, name="discriminator")

@@ -1,18 +1,29 @@
-"""Keras-GAN's DCGAN pair: upsample and convolve; a discriminator with dropout.
+"""Keras-GAN's DCGAN pair: upsampling and convolutions; a discriminator with dropout.
 
-Source: github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, there for 28 x 28 x 1 digits. Batch norm comes after
-the activation, and after the dropout; momentum 0.8 and Keras's epsilon, Glorot kernels, all as there.
+    generator = upsample.generator((100,), (28, 28, 3), width=64)
+    discriminator = upsample.discriminator((28, 28, 3), width=32)
+
+Source: github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, there for 28 x 28 x 1 digits. Batch norm after the
+activation and after dropout, momentum 0.8, Keras's epsilon and Glorot kernels, all as there. In comments, w is `width`.
 """
 
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, UpsamplingConv2D, doublings, flatten_noise
+from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, flatten_noise
+
+
+def up(filters: int) -> list:
+    """Returns layers (n, h, w, c) -> (n, 2h, 2w, filters)."""
+    return [UpsamplingConv2D(filters, activation="relu"), BatchNormalization(momentum=0.8)]
 
 
 def generator(noise_shape, image_shape, width=64):
-    """Noise -> faces (n, h, w, c) in [-1, 1]; 857,859 weights for 28 x 28 x 3 from a vector of 100."""
-    start, count = doublings(image_shape[0])
+    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
+
+    It has 857,859 weights for 28 x 28 x 3 and a noise vector of 100.
+    """
+    start, count = count_doublings(image_shape[0])
     widths = [width * 2**i for i in reversed(range(count))]  # 2w, w
     return keras.Sequential(
         [
@@ -28,13 +39,11 @@ def generator(noise_shape, image_shape, width=64):
     )
 
 
-def up(filters: int) -> list:
-    """(n, h, w, c) -> (n, 2h, 2w, filters)."""
-    return [UpsamplingConv2D(filters, activation="relu"), BatchNormalization(momentum=0.8)]
-
-
 def discriminator(image_shape, width=32):
-    """Faces (n, h, w, c) in [-1, 1] -> logits (n, 1), high is real; 393,281 weights for 28 x 28 x 3."""
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+
+    It has 393,281 weights for 28 x 28 x 3.
+    """
     return keras.Sequential(
         [
             keras.Input(image_shape),  # 28 x 28 x 3

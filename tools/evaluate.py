@@ -21,7 +21,7 @@ from data import FEWEST_HELD
 from gan import cli, experiment, progress
 from gan.config import Config
 from gan.errors import RunError, UsageError
-from gan.files import read_json, write_json
+from gan.files import write_json
 from gan.generation.generator import Generator
 from gan.images import make_grid, write_png
 from gan.metrics import evaluation, memorization, report
@@ -103,7 +103,7 @@ def opened_run(run: Run, arguments: argparse.Namespace) -> Case:
     """A run's data, the faces that its samples are held against, and those that it trained on."""
     config = run.load_config()
     cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
-    kept(run.folder / "scores.json")  # where it is damaged, that is said before the work
+    run.read_evaluations()  # where it is damaged, that is said before the work
     faces = experiment.reload_data(run, cache)
     rows, others = faces.split(config.holdout)
     reference = held = ImageSubset(faces.images, others, HELD_OUT)
@@ -165,7 +165,11 @@ def evaluate(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
         "scores": found | content,
     }
     path = case.run.folder / "scores.json"
-    others = [other for other in kept(path) if protocol_differences({**other, "scores": 0}, {**result, "scores": 0})]
+    others = [
+        other
+        for other in case.run.read_evaluations()
+        if protocol_differences({**other, "scores": 0}, {**result, "scores": 0})
+    ]
     write_json(path, [*others, result])  # in place of what was measured alike
     return result
 
@@ -184,13 +188,11 @@ def protocol(case: Case, networks: list, arguments: argparse.Namespace) -> dict:
         "training faces": {"faces": len(training), "digest": training.digest(), "in the floor": floor},
         "networks": {network.name: network.protocol for network in networks},
         **evaluation.PROTOCOL,
-        "memorisation": {"distance": "of 8 x 8 thumbnails", "mirrored too": case.config.flip},
+        "memorization": {
+            "distance": "of 8 x 8 thumbnails",
+            "mirrored too": AUGMENTATIONS[case.config.augmentation].mirrors,
+        },
     }
-
-
-def kept(path: Path) -> list[dict]:
-    """What earlier evaluations found; raises UsageError where the file of it is damaged."""
-    return read_json(path, list) if path.exists() else []
 
 
 def made(generator: Generator, count: int, seed: int) -> np.ndarray:
@@ -215,14 +217,14 @@ def resemblance(case: Case, fake: np.ndarray, seed: int) -> dict:
     """How alike samples are to training faces and to one another; draws nearest.png."""
     case.say(f"samples are held against {len(case.training):,} training faces")
     held, training = case.unseen, case.training
-    found, pairs = evaluation.find_copies(fake, held, training, case.config.flip, seed)
+    found, pairs = evaluation.find_copies(fake, held, training, AUGMENTATIONS[case.config.augmentation].mirrors, seed)
     words = memorization.describe(found)
     if held.name != HELD_OUT:
         words += f", if the faces of {held.name} are of the same kind as those trained on"
     rows = [np.stack([fake[i], training.images[j], held.images[k]]) for i, j, k in pairs]
     picture = make_grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1]))
     write_png(case.run.folder / "nearest.png", picture)
-    return {"memorisation": found._asdict() | {"in_words": words}}
+    return {"memorization": found._asdict() | {"summary": words}}
 
 
 if __name__ == "__main__":

@@ -102,8 +102,10 @@ def ways(generator: Generator, points: np.ndarray) -> dict[str, np.ndarray]:
     faces, config = generator(points), generator.config
     if config.data == DRAWN:
         cache = Path(config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
-        judge = avatar_classifier.load_classifier(generator.size, cache, progress.track_task)
-        return latent_directions.attribute_directions(points, avatar_classifier.most_likely_values(judge.tell(faces)))
+        classifier = avatar_classifier.load_classifier(generator.size, cache, progress.track_task)
+        return latent_directions.attribute_directions(
+            points, avatar_classifier.most_likely_values(classifier.predict(faces))
+        )
     return latent_directions.cluster_directions(points, feature_extractors.load_extractor("onet").embed(faces), KINDS)
 
 

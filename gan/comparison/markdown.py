@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from gan.comparison.comparability import avatar_seed, find_incomparable
-from gan.metrics.evaluation import format_number
+from gan.metrics.report import format_number
 from gan.runs.run_directory import format_iteration
 
 # Of each network, the names of its two distances; the finest network first.

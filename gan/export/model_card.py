@@ -10,7 +10,8 @@ from pathlib import Path
 
 from gan.files import read_json
 from gan.generation.generator import Generator
-from gan.metrics.evaluation import HELD_OUT, format_number
+from gan.metrics.evaluation import HELD_OUT
+from gan.metrics.report import format_number
 from gan.runs.run_directory import Run, format_iteration
 
 NAME = "README.md"
@@ -87,7 +88,7 @@ def describe_data(run: Run, config) -> str:
     report = read_json(path, names={"used", "source", "crop"})
     count = report.get("held_out", round(config.holdout * report["used"]))  # which older runs do not tell
     held = f" {count:,} of them never trained, for scores to be against." if count else ""
-    flipped = ", half of them mirrored" if config.flip else ""
+    flipped = ", half of them mirrored" if config.augmentation == "flip" else ""
     return (
         f"{report['used']:,} images of `{report['source']}`: {report['crop']},"
         f" {config.image_size} x {config.image_size}{flipped}.{held}"
@@ -102,17 +103,15 @@ def describe_terms(data: str) -> str:
 
 def describe_scores(run: Run, generator: Generator) -> str:
     """What tools/evaluate.py found last of this generator, and how it was measured."""
-    path, name = run.folder / "scores.json", run.folder.name
-    drawn = generator.source.name, generator.iteration
-    kept = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
-    kept = [one for one in kept if (one["generator"]["file"], one["generator"]["iteration"]) == drawn]
+    source, name = {"file": generator.source.name, "iteration": generator.iteration}, run.folder.name
+    kept = [one for one in run.read_evaluations() if one["generator"] == source]
     if not kept:
         return f"Not evaluated: `python -m tools.evaluate output/{name}` does that, and the next card tells of it."
     found, how = kept[-1]["scores"], kept[-1]["protocol"]
     rows = [f"| {name} | {format_number(found[name])} |" for name in SHOWN if name in found]
     data = how["reference"].get("data", HELD_OUT)  # older ones were never against others
     whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({base_name(data)})"
-    told = found.get("memorisation", {}).get("in_words", "").replace(data, base_name(data))  # which older ones lack
+    told = found.get("memorization", {}).get("summary", "").replace(data, base_name(data))  # which older ones lack
     told = f" {told[0].upper()}{told[1:]}." if told else ""
     return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}.{told}"])
 

@@ -1,11 +1,11 @@
-"""What is in a drawn face, told by a small network: so that mode collapse on the built-in avatars is a number.
+"""What is in a drawn face, predicted by a small network: so that mode collapse on the built-in avatars is a number.
 
-    judge = classifier(32, cache_dir)
-    data, samples = judge.tell(faces.images), judge.tell(fakes)  # attribute -> probabilities of its values
-    judge.face_rate(samples)                                     # of drawn faces: 0.95
-    compare(histograms(samples), histograms(data))               # .distances, .coverage, .missing
+    classifier = load_classifier(32, cache_dir)
+    data, samples = classifier.predict(faces.images), classifier.predict(fakes)  # attribute -> probabilities of its values
+    classifier.face_rate(samples)                                     # of drawn faces: 0.95
+    compare_histograms(histograms(samples), histograms(data))               # .distances, .coverage, .missing
 
-The network is trained on first use, on faces drawn for it alone, and kept. Both sides of a comparison are told
+The network is trained on first use, on faces drawn for it alone, and kept. Both sides of a comparison are predicted
 by it, so that what it mistakes is mistaken on both.
 """
 
@@ -51,15 +51,15 @@ class Classifier:
     least_sure: float
     digest: str
 
-    def tell(self, faces: np.ndarray) -> dict[str, np.ndarray]:
+    def predict(self, faces: np.ndarray) -> dict[str, np.ndarray]:
         """uint8 (n, size, size, 3) -> attribute -> probabilities (n, values), in the order of ATTRIBUTES."""
         if faces.dtype != np.uint8 or faces.shape[1:] != (self.size, self.size, 3) or not len(faces):
             raise ValueError(f"{faces.dtype} {faces.shape} are not uint8 images (n, {self.size}, {self.size}, 3)")
-        return _tell(self.network, _reduce(faces))
+        return _predict(self.network, _reduce(faces))
 
-    def face_rate(self, told: dict[str, np.ndarray]) -> float:
-        """The share of images that are told as surely as 95% of drawn faces are."""
-        return float(np.mean(mean_confidence(told) >= self.least_sure))
+    def face_rate(self, predicted: dict[str, np.ndarray]) -> float:
+        """The share of images that are predicted as surely as 95% of drawn faces are."""
+        return float(np.mean(mean_confidence(predicted) >= self.least_sure))
 
 
 class HistogramComparison(NamedTuple):
@@ -98,9 +98,9 @@ def load_classifier(
     return _read(path, size, network, weights)
 
 
-def most_likely_values(told: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def most_likely_values(predicted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Attribute -> the likeliest value of each face, (n,)."""
-    return {name: np.array([*ATTRIBUTES[name]])[chances.argmax(1)] for name, chances in told.items()}
+    return {name: np.array([*ATTRIBUTES[name]])[chances.argmax(1)] for name, chances in predicted.items()}
 
 
 def hair_shows(faces: dict) -> np.ndarray:
@@ -108,17 +108,17 @@ def hair_shows(faces: dict) -> np.ndarray:
     return (np.asarray(faces["hair"]) != "bald") | (np.asarray(faces["beard"]) != "none")
 
 
-def mean_confidence(told: dict[str, np.ndarray]) -> np.ndarray:
+def mean_confidence(predicted: dict[str, np.ndarray]) -> np.ndarray:
     """The largest probability, averaged over the attributes that are seen, (n,)."""
-    largest = np.stack([chances.max(1) for chances in told.values()], axis=1)
+    largest = np.stack([chances.max(1) for chances in predicted.values()], axis=1)
     seen = np.ones_like(largest)
-    seen[:, [*told].index("hair_colour")] = hair_shows(most_likely_values(told))
+    seen[:, [*predicted].index("hair_colour")] = hair_shows(most_likely_values(predicted))
     return np.average(largest, axis=1, weights=seen)
 
 
-def histograms(told: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
+def histograms(predicted: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Attribute -> value -> its share of the faces; of hair colours, its share of those whose hair shows."""
-    faces = most_likely_values(told)
+    faces = most_likely_values(predicted)
     faces["hair_colour"] = faces["hair_colour"][hair_shows(faces)]
     return {
         name: {value: float(np.sum(faces[name] == value)) / max(1, len(faces[name])) for value in ATTRIBUTES[name]}
@@ -177,7 +177,7 @@ def _reduce(faces: np.ndarray) -> np.ndarray:
     return np.stack([np.asarray(images.resize_image(Image.fromarray(face), SIDE)) for face in faces])
 
 
-def _tell(network: keras.Sequential, faces: np.ndarray) -> dict[str, np.ndarray]:
+def _predict(network: keras.Sequential, faces: np.ndarray) -> dict[str, np.ndarray]:
     """uint8 (n, side, side, 3) -> attribute -> probabilities (n, values)."""
     pieces = [tf.cast(faces[i : i + 500], tf.float32) for i in range(0, len(faces), 500)]
     logits = tf.concat([network(images.to_float(piece), training=False) for piece in pieces], axis=0)
@@ -202,10 +202,12 @@ def _train(network: keras.Sequential, size: int, progress: Callable) -> tuple[np
             rows = order[i * BATCH : (i + 1) * BATCH]
             step(x[rows], y[rows], tf.constant(i))
             tick(i + 1, steps)
-    told, right = _tell(network, faces[LEARNT:]), answers[LEARNT:]
+    predicted, right = _predict(network, faces[LEARNT:]), answers[LEARNT:]
     starts = np.cumsum([0, *COUNTS[:-1]])
-    hits, seen = (np.add.reduceat(y.sum(0, float), starts) for y in (right * _answers(most_likely_values(told)), right))
-    return hits / seen, np.quantile(mean_confidence(told), 1 - SURE)
+    hits, seen = (
+        np.add.reduceat(y.sum(0, float), starts) for y in (right * _answers(most_likely_values(predicted)), right)
+    )
+    return hits / seen, np.quantile(mean_confidence(predicted), 1 - SURE)
 
 
 def _answers(attributes: dict) -> np.ndarray:

@@ -1,76 +1,85 @@
-"""Scores of finished runs as text: a column a run, and below them what a person should read of each.
+"""Scores as text: every format in which a person reads them.
 
-show({"output/RUN": result, ...}, anyway=False)  # results as tools/evaluate.py keeps them in scores.json
+print_scores({"output/RUN": result, ...}, anyway=False)  # results as tools.evaluate keeps them in scores.json
+format_number(1234.5)                                    # "1,234"
 """
 
 from gan.errors import UsageError
-from gan.metrics.evaluation import HELD_OUT, format_number, protocol_differences
+from gan.metrics.evaluation import HELD_OUT, protocol_differences
 from gan.runs.run_directory import format_iteration
 
-LEGEND = "All of kid, its spread and its floor is x 1000. A floor is what training faces score in place of samples."
+LEGEND = "kid, its spread and its floor are x 1000. A floor is the score of training images in place of samples."
 
 
-def print_scores(found: dict[str, dict], anyway: bool) -> None:
-    """Prints one table of all runs.
+def format_number(value: float | None) -> str:
+    """A score, or a count, in about three digits; "-" for None."""
+    if value is None:
+        return "-"
+    formats = [(1e9, ".2e"), (100, ",.0f"), (10, ".1f"), (1, ".2f")]
+    return format(value, next((digits for least, digits in formats if abs(value) >= least), ".3f"))
 
-    Where they were measured differently: each run's own table, and raises UsageError, unless `anyway`.
+
+def print_scores(results: dict[str, dict], anyway: bool) -> None:
+    """Prints one table of the results of all runs, by their names.
+
+    Where they were measured differently, each run has a table of its own, and UsageError is raised, unless `anyway`.
     """
-    unlike = list_differences(found)
-    if not unlike or anyway:
-        print(*unlike, *format_table(found), sep="\n")
+    different = list_differences(results)
+    if not different or anyway:
+        print(*different, *format_table(results), sep="\n")
         return
-    for run, result in found.items():
+    for run, result in results.items():
         print(*format_table({run: result}), "", sep="\n")
-    raise UsageError("\n".join([*unlike, "So each run's scores are shown alone. --anyway shows them side by side."]))
+    raise UsageError("\n".join([*different, "So each run's scores are shown alone. --anyway shows them side by side."]))
 
 
-def list_differences(found: dict[str, dict]) -> list[str]:
-    """In what runs were measured differently from the first, a line each under the names of the two."""
-    first, *others = found
+def list_differences(results: dict[str, dict]) -> list[str]:
+    """How the protocols of runs differ from the first one's, a line each under the names of the two."""
+    first, *others = results
     lines = []
     for other in others:
-        if unlike := protocol_differences(found[first]["protocol"], found[other]["protocol"]):
-            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in unlike)]
+        if different := protocol_differences(results[first]["protocol"], results[other]["protocol"]):
+            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in different)]
     return lines
 
 
-def format_table(found: dict[str, dict]) -> list[str]:
-    """A row a score, and what is said of each run."""
-    names = list(dict.fromkeys(name for result in found.values() for name in result["scores"]))
-    width = max(12, *(len(run) + 2 for run in found))
-    lines = [f"{'':24}" + "".join(f"{run:>{width}}" for run in found)]
+def format_table(results: dict[str, dict]) -> list[str]:
+    """The lines of a table with a row for each score, followed by sentences about each run."""
+    names = list(dict.fromkeys(name for result in results.values() for name in result["scores"]))
+    width = max(12, *(len(run) + 2 for run in results))
+    lines = [f"{'':24}" + "".join(f"{run:>{width}}" for run in results)]
     for name in names:
-        values = [result["scores"].get(name) for result in found.values()]
+        values = [result["scores"].get(name) for result in results.values()]
         if all(isinstance(value, float | None) for value in values):
             lines.append(f"{name:24}" + "".join(f"{format_number(value):>{width}}" for value in values))
     lines.append(LEGEND)
-    for run, result in found.items():
+    for run, result in results.items():
         lines += describe_scores(run, result)
     return lines
 
 
 def describe_scores(run: str, result: dict) -> list[str]:
-    """What was scored and against what; whether it copies; of drawn faces, what the generator has lost."""
+    """What was scored and against what; whether samples copy training images; of avatars, which modes are missing."""
     generator, protocol, scores = result["generator"], result["protocol"], result["scores"]
-    reference, copies = protocol["reference"], scores["memorisation"]
+    reference, copies = protocol["reference"], scores["memorization"]
     lines = [
-        f"{run}: {generator['file']} of iteration {format_iteration(generator['iteration'])}, {protocol['samples']:,} samples"
-        f" ({protocol['weights']} weights) against {describe_reference(reference)}",
-        f"  {copies['in_words']}",
-        f"  nearest training face / nearest unseen face {copies['ratio']:.2f}"
-        f" [{copies['low']:.2f}, {copies['high']:.2f}], 1 is as unseen faces are",
+        f"{run}: {generator['file']} of iteration {format_iteration(generator['iteration'])},"
+        f" {protocol['samples']:,} samples ({protocol['weights']} weights) against {describe_reference(reference)}",
+        f"  {copies['summary']}",
+        f"  distance to the nearest training image / to the nearest held-out image {copies['ratio']:.2f}"
+        f" [{copies['low']:.2f}, {copies['high']:.2f}]; held-out images have 1",
     ]
     if "mode_coverage" in scores:
         missing = (f"{name} {', '.join(values)}" for name, values in scores["modes_missing"].items())
         far = (f"{name} {distance:.2f}" for name, distance in scores["attribute_distances"].items())
         lines += [
             f"  mode coverage {scores['mode_coverage']:.1%}, missing: {'; '.join(missing) or 'nothing'}",
-            f"  how far the shares of values are from the data's, 0 to 1: {', '.join(far)}",
+            f"  distances of the shares of values from the data's, 0 to 1: {', '.join(far)}",
         ]
     return lines
 
 
 def describe_reference(reference: dict) -> str:
-    """Which faces a run was scored against, in words; older scores, against held-out ones, do not say so."""
+    """Which images a run was scored against; older scores, all against held-out ones, do not say so."""
     data = reference.get("data", HELD_OUT)
     return f"{reference['faces']:,} " + ("held-out faces" if data == HELD_OUT else f"faces of {data}")

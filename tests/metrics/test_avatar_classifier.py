@@ -39,16 +39,16 @@ def cache_dir(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def judge(cache_dir):
+def classifier(cache_dir):
     """A classifier of small faces, just trained."""
     return avatar_classifier.load_classifier(SIDE, cache_dir)
 
 
 @pytest.fixture(scope="module")
-def drawn(judge):
+def drawn(classifier):
     """1,000 faces that the classifier never saw, what it tells of them, and their attributes."""
     images, known = DRAW(1000, SIDE, 0)
-    return images, judge.tell(images), known
+    return images, classifier.predict(images), known
 
 
 def certain(**values):
@@ -70,22 +70,22 @@ def test_told_are_probabilities(drawn):
         np.testing.assert_allclose(chances.sum(1), 1, atol=1e-5)
 
 
-def test_accuracy_is_far_above_chance(judge):
+def test_accuracy_is_far_above_chance(classifier):
     """Held-out faces: always the commonest value would be right for 0.2 of the hair and 0.8 of the glasses."""
-    assert list(judge.accuracy) == list(avatars.ATTRIBUTES)
+    assert list(classifier.accuracy) == list(avatars.ATTRIBUTES)
     for name in ("background", "skin", "hair_colour", "glasses", "clothes_colour"):
-        assert judge.accuracy[name] > 0.85, judge.accuracy
-    assert min(judge.accuracy.values()) > 0.5, judge.accuracy
+        assert classifier.accuracy[name] > 0.85, classifier.accuracy
+    assert min(classifier.accuracy.values()) > 0.5, classifier.accuracy
 
 
-def test_accuracy_is_what_it_says(judge, drawn):
+def test_accuracy_is_what_it_says(classifier, drawn):
     """Counted again on other faces, the hair's colour only where there is hair to see."""
     _, told, known = drawn
     shows = avatar_classifier.hair_shows(known)
     for name, words in avatar_classifier.most_likely_values(told).items():
         right = words == np.array(known[name])
         right = right[shows] if name == "hair_colour" else right
-        assert right.mean() == pytest.approx(judge.accuracy[name], abs=0.08)
+        assert right.mean() == pytest.approx(classifier.accuracy[name], abs=0.08)
 
 
 def test_histograms_are_those_of_the_known_attributes(drawn):
@@ -96,10 +96,10 @@ def test_histograms_are_those_of_the_known_attributes(drawn):
     assert exact["glasses"]["none"] == known["glasses"].count("none") / 1000
 
 
-def test_data_against_data(judge, drawn):
+def test_data_against_data(classifier, drawn):
     """Two draws of the same law differ by chance alone, most for the 17 kinds of hair; nothing is missing."""
     _, told, _ = drawn
-    other = judge.tell(DRAW(1000, SIDE, 1)[0])
+    other = classifier.predict(DRAW(1000, SIDE, 1)[0])
     comparison = compare_histograms(histograms(other), histograms(told))
     assert comparison.distances.pop("hair") < 0.15
     assert max(comparison.distances.values()) < 0.08
@@ -107,10 +107,12 @@ def test_data_against_data(judge, drawn):
     assert compare_histograms(histograms(told), histograms(told)).distances == dict.fromkeys(told, pytest.approx(0))
 
 
-def test_one_face_repeated(judge, drawn):
+def test_one_face_repeated(classifier, drawn):
     """It has 11 of the 61 values, or 10 where no hair shows, and is far from the data in nearly everything."""
     images, _, known = drawn
-    comparison = compare_histograms(histograms(judge.tell(images[:1].repeat(50, axis=0))), histograms(certain(**known)))
+    comparison = compare_histograms(
+        histograms(classifier.predict(images[:1].repeat(50, axis=0))), histograms(certain(**known))
+    )
     total = sum(map(len, avatars.ATTRIBUTES.values()))
     assert comparison.coverage in (pytest.approx(10 / total), pytest.approx(11 / total))
     assert sum(map(len, comparison.missing.values())) == round(total * (1 - comparison.coverage))
@@ -156,15 +158,15 @@ def test_hair_colour_counts_where_hair_shows():
     assert compare_histograms(bald, histograms(told)).distances["hair_colour"] == 1
 
 
-def test_face_rate(judge, drawn):
+def test_face_rate(classifier, drawn):
     """Drawn faces get 0.95 or so; noise, fine, coarse or faint, and faces cut in two get nearly nothing."""
     images, told, _ = drawn
-    assert judge.face_rate(told) == pytest.approx(0.95, abs=0.04)
+    assert classifier.face_rate(told) == pytest.approx(0.95, abs=0.04)
     rng = np.random.default_rng(0)
     fine = rng.integers(0, 256, (200, SIDE, SIDE, 3), np.uint8)
     coarse = fine[:, :2, :2].repeat(8, axis=1).repeat(8, axis=2)
     for noise in (fine, coarse, fine // 8 + 100, np.roll(images[:200], SIDE // 2, axis=1)):
-        assert judge.face_rate(judge.tell(noise)) < 0.02
+        assert classifier.face_rate(classifier.predict(noise)) < 0.02
 
 
 def test_sureness_leaves_unseen_hair_out():
@@ -174,14 +176,18 @@ def test_sureness_leaves_unseen_hair_out():
     np.testing.assert_allclose(avatar_classifier.mean_confidence(told), [1, (10 + 1 / 6) / 11])
 
 
-def test_the_second_call_loads(judge, cache_dir, monkeypatch):
+def test_the_second_call_loads(classifier, cache_dir, monkeypatch):
     """The same weights, without training."""
     monkeypatch.setattr(avatar_classifier, "_train", None)
     again = avatar_classifier.load_classifier(SIDE, cache_dir)
-    assert (again.digest, again.accuracy, again.least_sure) == (judge.digest, judge.accuracy, judge.least_sure)
+    assert (again.digest, again.accuracy, again.least_sure) == (
+        classifier.digest,
+        classifier.accuracy,
+        classifier.least_sure,
+    )
 
 
-def test_damage_and_what_surrounds_a_training(judge, cache_dir, capsys):
+def test_damage_and_what_surrounds_a_training(classifier, cache_dir, capsys):
     """A damaged file is noted and trained again: the same weights amid mixed precision, no random number used up."""
     [path] = cache_dir.iterdir()
     whole = bytearray(path.read_bytes())
@@ -202,12 +208,12 @@ def test_damage_and_what_surrounds_a_training(judge, cache_dir, capsys):
         assert keras.mixed_precision.global_policy().name == "mixed_bfloat16"
         again = avatar_classifier.load_classifier(SIDE, cache_dir)
         noise = np.random.default_rng(1).integers(0, 256, (9, SIDE, SIDE, 3), np.uint8)
-        for name, chances in judge.tell(noise).items():
-            np.testing.assert_array_equal(chances, again.tell(noise)[name])
+        for name, chances in classifier.predict(noise).items():
+            np.testing.assert_array_equal(chances, again.predict(noise)[name])
     finally:
         keras.mixed_precision.set_global_policy("float32")
     assert found == expected
-    assert again.digest == judge.digest
+    assert again.digest == classifier.digest
     assert f"The cache file {path} is damaged" in capsys.readouterr().err
     assert len(told) > 2 and told[-1][1]
     assert sorted(cache_dir.iterdir()) == [path]
@@ -221,11 +227,11 @@ def randoms(between):
     return [float(number) for number in numbers]
 
 
-def test_what_is_no_image_of_its_size(judge):
+def test_what_is_no_image_of_its_size(classifier):
     """The error says what was given and what is told."""
     for images in (np.zeros((2, 32, 32, 3), np.uint8), np.zeros((2, SIDE, SIDE, 3)), np.zeros((0, SIDE, SIDE, 3))):
         with pytest.raises(ValueError, match=r"not uint8 images \(n, 16, 16, 3\)"):
-            judge.tell(images)
+            classifier.predict(images)
 
 
 def test_larger_images_are_reduced():

@@ -107,7 +107,7 @@ def test_numbers_in_few_digits():
     """As many digits as a person compares, and no column wider than its title; a count keeps all its own."""
     numbers = [None, 0.0, -0.0123, 1.234, 12.345, 1234.6, 2_000_000, -5e12, float("nan")]
     texts = ["-", "0.000", "-0.012", "1.23", "12.3", "1,235", "2,000,000", "-5.00e+12", "nan"]
-    assert [evaluation.format_number(value) for value in numbers] == texts
+    assert [report.format_number(value) for value in numbers] == texts
 
 
 @pytest.mark.parametrize("flip", [True, False])

@@ -48,8 +48,8 @@ def test_edits_of_drawn_faces(tiny, photo, monkeypatch, capsys):
     """A row for each attribute that samples differ in, named by what changes."""
     count = 100 * project.TIMES
     words = {"glasses": np.array(["none", "round"] * count), "hair": np.array(["bald"] * 2 * count)}
-    judge = type("Judge", (), {"tell": lambda self, faces: faces})()
-    monkeypatch.setattr(avatar_classifier, "load_classifier", lambda *given: judge)
+    classifier = type("Judge", (), {"tell": lambda self, faces: faces})()
+    monkeypatch.setattr(avatar_classifier, "load_classifier", lambda *given: classifier)
     monkeypatch.setattr(avatar_classifier, "most_likely_values", lambda told: words)
     assert project.main([str(tiny), "--photo", "me.png", "--edit"]) == 0
     assert images.read_png(tiny / "edits.png").shape == (64 + 24, 6 * 66 - 2, 3)

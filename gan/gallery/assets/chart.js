@@ -9,7 +9,7 @@ const SCALES = {
   },
 };
 
-/** The value of a line at x, between its two neighbours; its first and last beyond its ends. */
+/** The value of a line at x, between its two neighbors; its first and last beyond its ends. */
 function between(xs, ys, x) {
   let low = 0, high = xs.length - 1;
   if (high < 0 || x == null) return null;
@@ -46,7 +46,7 @@ class Chart {
     this.svg = draw("svg", { role: "img", "aria-label": `${title}: ${lines.map((line) => line.label).join(", ")}` });
     this.values = lines.map(() => make("b"));
     const keys = lines.map((line, i) =>
-      make("li", { class: `line${line.colour ?? i}` }, make("i"), line.label, " ", this.values[i]));
+      make("li", { class: `line${line.color ?? i}` }, make("i"), line.label, " ", this.values[i]));
     this.element = make("figure", { class: "chart" },
       make("figcaption", {}, make("strong", {}, title), make("ul", {}, keys)), this.svg);
     const press = (event) => {
@@ -74,7 +74,7 @@ class Chart {
     if (!this.width) return;
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${HEIGHT}`);
     this.marker = draw("line", { class: "marker", y1: TOP, y2: HEIGHT - BOTTOM });
-    this.dots = this.lines.map((line, i) => draw("circle", { class: `line${line.colour ?? i}`, r: 3.5 }));
+    this.dots = this.lines.map((line, i) => draw("circle", { class: `line${line.color ?? i}`, r: 3.5 }));
     const paths = this.lines.map((line, i) => this.path(line, i));
     this.svg.replaceChildren(...this.rules(), ...paths, this.marker, ...this.dots);
     this.mark(this.at);
@@ -107,7 +107,7 @@ class Chart {
         pen = "L";
       }
     });
-    return draw("path", { class: `line${line.colour ?? i}`, d });
+    return draw("path", { class: `line${line.color ?? i}`, d });
   }
 
   /** Moves the marker, and shows the values there. */

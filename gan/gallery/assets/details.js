@@ -1,6 +1,6 @@
-/* What there is to read of a run, and of two beside each other. */
+/* The text of a run's page: facts, command, scores, settings, and the differences of two runs. */
 
-/** What a card and a run's head say alike. */
+/** The facts that a card and the head of a run show. */
 function facts(run, brief) {
   const networks = weights(run);
   return [
@@ -26,10 +26,10 @@ function command(run) {
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(run.command);
-      tell("Copied");
+      announce("Copied");
     } catch {
       getSelection().selectAllChildren(code); // where the browser does not let us, one key is left to press
-      tell("Selected: press Ctrl-C to copy");
+      announce("Selected: press Ctrl-C to copy");
     }
   };
   return section("Command", make("div", { class: "command" },
@@ -37,7 +37,7 @@ function command(run) {
     make("button", { type: "button", click: copy }, "Copy")));
 }
 
-/** All settings, those that the recipe has otherwise first. */
+/** All settings, those that differ from the recipe first. */
 function configuration(run) {
   const { changed } = run, rest = Object.keys(DATA.defaults).filter((name) => !changed.includes(name));
   const list = (names) => terms(names.map((name) => [flagName(name), value(setting(run, name))]), { class: "settings" });
@@ -48,47 +48,47 @@ function configuration(run) {
     make("details", {}, make("summary", {}, changed.length ? "All other settings" : "All settings"), list(rest)));
 }
 
-/** What tools.evaluate found. */
+/** An evaluation by tools.evaluate. */
 function evaluation(one) {
   return [
-    one.told.map((line) => make("p", { class: "note" }, line.trim())),
+    one.sentences.map((line) => make("p", { class: "note" }, line.trim())),
     make("p", { class: "note" }, `Networks: ${one.networks.join(", ")}. ${DATA.legend}`),
     terms(one.rows.map(([name, number]) => [name, number]), { class: "settings scores" }),
   ];
 }
 
-/** What is wrong, or was not read. */
+/** Failure modes, and files that could not be read. */
 function warnings(run) {
-  const ailing = Object.entries(run.ailing ?? {}).map(([name, advice]) =>
+  const failures = Object.entries(run.failures ?? {}).map(([name, advice]) =>
     make("li", {}, make("strong", {}, name), `. ${advice}.`));
   const notes = run.notes.map((note) => make("li", {}, note));
-  return ailing.length + notes.length ? make("ul", { class: "warnings" }, ailing, notes) : null;
+  return failures.length + notes.length ? make("ul", { class: "warnings" }, failures, notes) : null;
 }
 
-/** The sittings of a run that was trained for a comparison. */
-function sittings(run) {
-  const had = run.sittings ?? [];
+/** The training sessions of a run that was trained for a comparison. */
+function sessions(run) {
+  const had = run.sessions ?? [];
   if (!had.length) return null;
   const shared = had.filter((one) => one.shared).length;
-  return `Trained by tools.compare, ${had.at(-1).minutes} minutes${had.length > 1 ? ` in ${had.length} sittings` : ""}`
+  return `Trained by tools.compare, ${had.at(-1).minutes} minutes${had.length > 1 ? ` in ${had.length} sessions` : ""}`
     + (shared ? ", beside other work on the machine." : ".");
 }
 
 function details(run) {
-  const [latest, ...others] = (run.evaluated ?? []).toReversed();
+  const [latest, ...others] = (run.evaluations ?? []).toReversed();
   const more = others.length && make("details", {},
-    make("summary", {}, `${others.length} more, measured otherwise`), others.map(evaluation));
-  const rows = "In each row: a sample, the training face nearest to it, and the nearest of the faces that never trained.";
+    make("summary", {}, `${others.length} more, measured differently`), others.map(evaluation));
+  const rows = "In each row: a sample, the training image nearest to it, and the nearest of the held-out images.";
   const alt = "Samples beside the faces nearest to them";
   return make("div", { class: "details" },
     command(run),
     latest && section("Scores", evaluation(latest), more || null),
-    run.nearest && section("Closest training faces", make("p", { class: "note" }, rows),
+    run.nearest && section("Closest training images", make("p", { class: "note" }, rows),
       make("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt })),
     configuration(run));
 }
 
-/** The settings and facts in which two runs differ, and their scores if these were measured alike. */
+/** The settings and facts in which two runs differ, and their scores if these are comparable. */
 function differences(one, other) {
   const both = [one, other], settings = Object.keys(DATA.defaults).filter((name) => name !== "run")
     .map((name) => [flagName(name), ...both.map((run) => value(setting(run, name)))]).filter(([, a, b]) => a !== b);
@@ -96,8 +96,8 @@ function differences(one, other) {
   const names = ["iterations", "images seen", "time", "parameters"];
   const rows = [...settings, ...names.map((name) => [name, ...known.map((found) => found.get(name))]),
     ["images a second", ...both.map((run) => run.seconds && whole(run.images / run.seconds))]];
-  const scored = one.best && other.best, alike = scored && one.best.alike === other.best.alike;
-  if (alike) rows.push([one.best.measured, few(one.best.value), few(other.best.value)]);
+  const scored = one.best && other.best, comparable = scored && one.best.group === other.best.group;
+  if (comparable) rows.push([one.best.measured, few(one.best.value), few(other.best.value)]);
   const heads = both.map((run, i) => make("th", { scope: "col", class: `line${i}` }, run.name));
   const row = ([name, ...cells]) =>
     make("tr", {}, make("th", { scope: "row" }, name), cells.map((cell) => make("td", {}, cell || "–")));
@@ -105,5 +105,5 @@ function differences(one, other) {
     + " are not shown side by side.";
   return section("Differences", make("div", { class: "wide" }, make("table", {},
     make("thead", {}, make("tr", {}, make("td"), heads)), make("tbody", {}, rows.map(row)))),
-    scored && !alike && make("p", { class: "note" }, unlike));
+    scored && !comparable && make("p", { class: "note" }, unlike));
 }

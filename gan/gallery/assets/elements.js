@@ -17,11 +17,11 @@ function fill(element, attributes, children) {
 }
 
 /** Says something once, to the eye for a moment and to a screen reader. */
-function tell(text) {
-  const place = document.getElementById("told");
+function announce(text) {
+  const place = document.getElementById("status");
   place.textContent = text;
-  clearTimeout(tell.timer);
-  tell.timer = setTimeout(() => (place.textContent = ""), 2500);
+  clearTimeout(announce.timer);
+  announce.timer = setTimeout(() => (place.textContent = ""), 2500);
 }
 
 const whole = (value) => (value == null ? "–" : Math.round(value).toLocaleString("en"));

@@ -21,9 +21,9 @@ function card(run) {
   const box = make("input", { type: "checkbox", change: () => choose(run, box.checked), "aria-label": `Compare ${run.name}` });
   const remarks = [
     done != null && done < 1 && `${Math.floor(100 * done)}% of its length`,
-    run.evaluated?.length && "evaluated",
-    run.sittings?.length && "comparison",
-    ...Object.keys(run.ailing ?? {}),
+    run.evaluations?.length && "evaluated",
+    run.sessions?.length && "comparison",
+    ...Object.keys(run.failures ?? {}),
     run.notes.length && "partly unreadable",
   ].filter(Boolean);
   const element = make("li", { class: "card" },
@@ -80,9 +80,9 @@ const gallery = {
 
   /** What is not on the page, and why. */
   left() {
-    if (!DATA.leftOut.length) return null;
+    if (!DATA.skipped.length) return null;
     return make("section", { class: "left", id: "left" }, make("h2", {}, "Left out"),
-      make("ul", {}, DATA.leftOut.map(([name, reason]) => make("li", {}, make("strong", {}, name), ` ${reason}`))));
+      make("ul", {}, DATA.skipped.map(([name, reason]) => make("li", {}, make("strong", {}, name), ` ${reason}`))));
   },
 
   /** Filters and sorts. Scores that were measured differently are not sorted into one list. */
@@ -92,30 +92,30 @@ const gallery = {
       words.every((word) => one.words.includes(word)) && (!recipe || setting(one.run, "recipe") === recipe));
     const groups = new Map();
     for (const one of shown) {
-      const alike = by === "best score" ? (one.run.best?.alike ?? "") : "";
-      groups.set(alike, [...(groups.get(alike) ?? []), one]);
+      const group = by === "best score" ? (one.run.best?.group ?? "") : "";
+      groups.set(group, [...(groups.get(group) ?? []), one]);
     }
     const order = [...groups].sort(([one, cards], [other, more]) => !one - !other || more.length - cards.length);
-    this.lists.replaceChildren(...order.flatMap(([alike, cards]) => {
-      if (alike || by !== "best score") cards.sort((one, other) => SORTS[by](one.run, other.run));
-      const title = by === "best score" && (alike ? cards[0].run.best.measured : "Not scored");
+    this.lists.replaceChildren(...order.flatMap(([group, cards]) => {
+      if (group || by !== "best score") cards.sort((one, other) => SORTS[by](one.run, other.run));
+      const title = by === "best score" && (group ? cards[0].run.best.measured : "Not scored");
       return [title && make("h2", { class: "measured" }, title),
         make("ul", { class: "cards" }, cards.map((one) => one.element))].filter(Boolean);
     }));
-    const all = this.cards.length, left = DATA.leftOut.length;
+    const all = this.cards.length, left = DATA.skipped.length;
     this.count.textContent = (shown.length < all ? `${whole(shown.length)} of ${whole(all)}` : whole(all))
       + (left ? `, and ${whole(left)} left out (below)` : "");
   },
 };
 
-/** What stands below the name of a run. */
+/** What is shown below the name of a run. */
 function heading(run) {
   const words = [setting(run, "recipe"), sizes(run), shortData(run), `written ${ago(run.written)}`];
   return [
     make("p", { class: "sub" }, words.join(" · ")),
     terms(facts(run), { class: "head" }),
     make("p", { class: "note" },
-      run.best && `Best score at iteration ${whole(run.best.iteration)}: ${run.best.measured}. `, sittings(run)),
+      run.best && `Best score at iteration ${whole(run.best.iteration)}: ${run.best.measured}. `, sessions(run)),
   ];
 }
 

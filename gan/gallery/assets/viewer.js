@@ -47,7 +47,7 @@ class Stage {
       this.shown = iteration;
       this.missing.hidden = there;
       this.missing.textContent = there ? "" : `The picture of iteration ${whole(iteration)} is not there any more.`;
-      const alt = `Faces drawn by ${this.run.name} at iteration ${whole(iteration)}`;
+      const alt = `Samples of ${this.run.name} at iteration ${whole(iteration)}`;
       if (there) fill(this.image, { src: next.src, alt }, []);
     }
   }
@@ -117,7 +117,7 @@ class Viewer {
     }));
   }
 
-  /** Has the neighbours of a picture loaded before they are asked for. */
+  /** Loads the neighbors of a picture ahead. */
   ahead(stage, at) {
     stage.next = [1, -1, 2].map((by) => stage.run.grids[at + by]).filter((iteration) => iteration != null)
       .map((iteration) => make("img", { src: picture(stage.run, iteration) }));
@@ -148,12 +148,13 @@ class Viewer {
   }
 }
 
-const LINES = {
-  d_loss: "discriminator", g_loss: "generator", face_rate: "faces found", diversity: "diversity",
-  memorisation: "memorisation",
-};
+const LABELS = { d_loss: "discriminator", g_loss: "generator", face_rate: "faces found" };
+const label = (name) => LABELS[name] ?? name.replaceAll("_", " ");
 
-/** What is drawn of one run: both losses, its score, its variety. Of two runs each alone, a line a run. */
+/** The quantity of a scalar: its name without the network that it is of, so that d_loss and g_loss share a chart. */
+const quantity = (name) => name.split("_").filter((part) => !["d", "g", "real", "fake"].includes(part)).join(" ");
+
+/** The charts of one run: losses, score, variety, and all other scalars by quantity. Of two runs, a line a run. */
 function charts(runs, axis) {
   const scored = runs.filter((run) => run.scores), kid = `kid-${scored[0]?.scores.network}`;
   const losses = (values) => ({ top: 1.1 * values.sort((a, b) => a - b)[Math.floor(0.995 * (values.length - 1))] || 1 });
@@ -163,23 +164,29 @@ function charts(runs, axis) {
     const values = known.flatMap((line) => line.y.filter((value) => value != null));
     return known.length ? [{ title, lines: known, ...more?.(values) }] : [];
   };
-  const line = (run, part, name, label, colour) =>
-    run[part] && { label, colour, x: run[part].iteration.map((iteration) => axis.at(run, iteration)), y: run[part][name] };
-  const ofOne = (part, names) => names.map((name, i) => line(runs[0], part, name, LINES[name] ?? kid, i));
+  const line = (run, part, name, label, color) =>
+    run[part]?.[name] && { label, color, x: run[part].iteration.map((iteration) => axis.at(run, iteration)), y: run[part][name] };
+  const ofOne = (part, names) => names.map((name, i) => line(runs[0], part, name, name === "kid" ? kid : label(name), i));
   const ofTwo = (part, name) => runs.map((run, i) => line(run, part, name, run.name, i));
+  const scalars = [...new Set(runs.flatMap((run) => run.scalars ?? []))].filter((name) => !/^[dg]_loss$/.test(name));
   if (runs.length === 1) {
+    const groups = new Map();
+    for (const name of scalars) groups.set(quantity(name), [...(groups.get(quantity(name)) ?? []), name]);
+    const title = (text) => text.charAt(0).toUpperCase() + text.slice(1);
     return [
       ...chart("Losses", ofOne("curve", ["d_loss", "g_loss"]), losses),
-      ...chart(`${kid}, centred; low is good`, ofOne("scores", ["kid"]), scale),
-      ...chart("Variety, 1 is as real faces", ofOne("scores", ["face_rate", "diversity", "memorisation"])),
+      ...chart(`${kid}, centered; low is good`, ofOne("scores", ["kid"]), scale),
+      ...chart("Variety, 1: as real images", ofOne("scores", ["face_rate", "diversity", "memorization"])),
+      ...[...groups].flatMap(([name, group]) => chart(title(name), ofOne("curve", group), losses)),
     ];
   }
-  const alike = new Set(scored.map((run) => run.scores.alike)).size < 2;
+  const comparable = new Set(scored.map((run) => run.scores.group)).size < 2;
   return [
     ...chart("Discriminator's loss", ofTwo("curve", "d_loss"), losses),
     ...chart("Generator's loss", ofTwo("curve", "g_loss"), losses),
-    ...(alike ? chart(`${kid}, centred; low is good`, ofTwo("scores", "kid"), scale) : []),
-    ...(alike ? chart("Diversity, 1 is as real faces", ofTwo("scores", "diversity")) : []),
-    ...(alike ? [] : [{ note: "Their scores on the way were measured differently, so they do not stand on one chart." }]),
+    ...(comparable ? chart(`${kid}, centered; low is good`, ofTwo("scores", "kid"), scale) : []),
+    ...(comparable ? chart("Diversity, 1: as real images", ofTwo("scores", "diversity")) : []),
+    ...(comparable ? [] : [{ note: "Their scores during training were measured differently, so they do not share a chart." }]),
+    ...scalars.flatMap((name) => chart(label(name), ofTwo("curve", name), losses)),
   ];
 }
