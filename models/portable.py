@@ -17,7 +17,7 @@ def to_stock_keras(model: keras.Model) -> keras.Model:
 
 
 def to_stock_layer(layer: keras.Operation) -> layers.Layer:
-    """Returns a float32 layer of Keras's own, or a Sequential of two, with the outputs and weights' shapes of `layer`."""
+    """Returns Keras's own float32 layer, or a Sequential of two, that computes what `layer` does with its weights."""
     if not isinstance(layer, layers.Layer):
         return layers.Identity(dtype="float32")  # a cast of mixed precision: in float32 there is nothing to cast
     config = {**layer.get_config(), "dtype": "float32"}

@@ -1,3 +1,5 @@
+"""Shared layers against Keras's own, in values and gradients; saved networks that open without this project."""
+
 import re
 import subprocess
 import sys
@@ -10,19 +12,19 @@ import tensorflow as tf
 from keras import layers
 
 from models import GENERATORS
-from models.layers import BatchNormalization, UpsamplingConv2D, doublings, flatten_noise, normal
+from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, flatten_noise, normal
 from models.portable import to_stock_keras
 
 pytestmark = pytest.mark.usefixtures("float32_afterwards")
 
 
 def values(*shape, seed=0):
-    """Normal random numbers, float32."""
+    """Random numbers from N(0, 1), float32."""
     return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
 
 
 def gradients(function, watched, seed=9):
-    """A function's value, and the gradient of its sum weighted with random numbers."""
+    """The value of a function, and the gradients of its sum, weighted with random numbers."""
     with tf.GradientTape() as tape:
         tape.watch(watched)
         outputs = function()
@@ -31,7 +33,7 @@ def gradients(function, watched, seed=9):
 
 
 def assert_all_close(ours, theirs, **tolerance):
-    """Pairs of arrays, equal up to rounding, and not all zero."""
+    """Asserts that pairs of arrays are equal up to rounding, and not all zero."""
     for a, b in zip(ours, theirs, strict=True):
         assert np.abs(a).max() > 1e-3
         np.testing.assert_allclose(a, b, **tolerance)
@@ -42,14 +44,14 @@ def assert_all_close(ours, theirs, **tolerance):
     (124, 4, (31, 2)), (128, 4, (4, 5)), (4, 4, (4, 0)), (7, 4, (7, 0)),
     (32, 2, (2, 4)), (28, 2, (7, 2)), (20, 2, (5, 2)), (64, 2, (2, 5)),
 ])  # fmt: skip
-def test_doublings(size, smallest, expected):
-    """The side is halved as long as it stays whole and no smaller than allowed."""
-    assert doublings(size, smallest) == expected
+def test_count_doublings(size, smallest, expected):
+    """The side is halved for as long as it stays a whole number and at least `smallest`."""
+    assert count_doublings(size, smallest) == expected
 
 
 @pytest.mark.parametrize(("height", "width"), [(4, 4), (5, 3), (1, 2)])
 @pytest.mark.parametrize("options", [{"use_bias": False}, {"activation": "tanh"}], ids=["plain", "bias and tanh"])
-def test_upsampling_conv_is_upsampling_then_conv(height, width, options):
+def test_upsampling_conv_equals_upsampling_and_conv(height, width, options):
     """The single transposed convolution has the values and the gradients of Keras's two layers."""
     fused, composed = UpsamplingConv2D(6, **options), layers.Conv2D(6, 3, padding="same", **options)
     inputs = tf.constant(values(2, height, width, 3))
@@ -72,24 +74,24 @@ def test_upsampling_conv_is_upsampling_then_conv(height, width, options):
 
 
 def test_upsampling_conv_by_hand():
-    """One pixel 1 and a kernel 1..9: each of the four outputs sums the taps that meet the doubled pixel."""
+    """For a pixel 1 and a kernel 1..9, each of the four outputs sums the taps over the upsampled pixel."""
     layer = UpsamplingConv2D(1, use_bias=False)
     layer.build((1, 1, 1, 1))
     layer.set_weights([np.arange(1.0, 10).reshape(3, 3, 1, 1)])
-    # the doubled image is 2 x 2 ones in a border of zeros; top left sees the kernel's taps 5 6 / 8 9, and so on
+    # The upsampled image is 2 x 2 ones with zeros around it: top left meets the taps 5, 6, 8 and 9, and so on.
     expected = [[5 + 6 + 8 + 9, 4 + 5 + 7 + 8], [2 + 3 + 5 + 6, 1 + 2 + 4 + 5]]
     np.testing.assert_allclose(layer(tf.ones((1, 1, 1, 1)))[0, :, :, 0], expected)
 
 
-def test_upsampling_conv_refuses_other_kernels():
-    """The four-by-four trick is worked out for 3x3 kernels with 'same' padding alone."""
-    for options in ({"kernel_size": 5}, {"padding": "valid"}):
-        with pytest.raises(ValueError, match="3x3 kernel and 'same'"):
+def test_upsampling_conv_rejects_other_kernels():
+    """Only 3x3 kernels with padding "same" become a 4x4 kernel; the error names what was given."""
+    for options, given in (({"kernel_size": 5}, r"\(5, 5\)"), ({"padding": "valid"}, "'valid'")):
+        with pytest.raises(ValueError, match=given):
             UpsamplingConv2D(4, **options)
 
 
-def norms(shape, momentum=0.9, epsilon=1e-5):
-    """Our batch norm and Keras's with the same weights, none of them at its start."""
+def build_norms(shape, momentum=0.9, epsilon=1e-5):
+    """Both batch norms with the same weights, none of which is an initial value; and those weights."""
     pair = (
         BatchNormalization(momentum=momentum, epsilon=epsilon),
         layers.BatchNormalization(momentum=momentum, epsilon=epsilon),
@@ -102,9 +104,9 @@ def norms(shape, momentum=0.9, epsilon=1e-5):
     return *pair, start
 
 
-def test_fused_batch_norm_is_kerass():
-    """In training on images: the same outputs, gradients and moving mean."""
-    fused, composed, start = norms((None, 5, 4, 3), momentum=0.8)
+def test_fused_batch_norm_equals_keras():
+    """In training on images, outputs, gradients and moving mean are Keras's."""
+    fused, composed, start = build_norms((None, 5, 4, 3), momentum=0.8)
     inputs = tf.constant(3 * values(6, 5, 4, 3) + 1)
     results = [
         gradients(lambda norm=norm: norm(inputs, training=True), [inputs, norm.gamma.value, norm.beta.value])
@@ -116,9 +118,9 @@ def test_fused_batch_norm_is_kerass():
         np.testing.assert_allclose(norm.moving_mean, mean, rtol=1e-5)
 
 
-def test_fused_batch_norm_keeps_the_unbiased_variance():
-    """Moving variance: 0.9 old + 0.1 var n / (n - 1), n = 2 * 2 * 3 values a channel; Keras's has no factor."""
-    fused, composed, start = norms((None, 2, 3, 3))
+def test_fused_batch_norm_tracks_unbiased_variance():
+    """The moving variance is 0.9 old + 0.1 var n / (n - 1), n = 2 * 2 * 3 per channel; Keras has no such factor."""
+    fused, composed, start = build_norms((None, 2, 3, 3))
     inputs = 3 * values(2, 2, 3, 3) + 1
     variance = inputs.var(axis=(0, 1, 2))
     for norm, factor in ((fused, 12 / 11), (composed, 1)):
@@ -127,9 +129,9 @@ def test_fused_batch_norm_keeps_the_unbiased_variance():
 
 
 @pytest.mark.parametrize(("shape", "training"), [((6, 5, 4, 3), False), ((6, 3), True), ((6, 3), False)])
-def test_batch_norm_elsewhere_is_kerass_own(shape, training):
-    """At rest, and on vectors, outputs and all weights are bitwise Keras's."""
-    fused, composed, _ = norms((None, *shape[1:]))
+def test_batch_norm_elsewhere_is_keras(shape, training):
+    """At inference, and on vectors, outputs and all weights are bitwise Keras's."""
+    fused, composed, _ = build_norms((None, *shape[1:]))
     inputs = values(*shape)
     np.testing.assert_array_equal(fused(inputs, training=training), composed(inputs, training=training))
     for ours, theirs in zip(fused.get_weights(), composed.get_weights(), strict=True):
@@ -138,7 +140,7 @@ def test_batch_norm_elsewhere_is_kerass_own(shape, training):
 
 @pytest.mark.parametrize(("policy", "rounding"), [("mixed_bfloat16", 2**-8), ("mixed_float16", 2**-11)])
 def test_layers_in_mixed_precision(policy, rounding):
-    """Both layers compute in 16 bits, keep weights and statistics in 32, and err by rounding alone."""
+    """Both layers compute in 16 bits, keep weights and statistics in 32, and differ by rounding alone."""
     inputs = values(4, 6, 6, 3)
     norm, up = BatchNormalization(momentum=0.9), UpsamplingConv2D(4)
     exact = [norm(inputs, training=True), up(inputs)]
@@ -156,15 +158,15 @@ def test_layers_in_mixed_precision(policy, rounding):
             np.testing.assert_allclose(half.moving_mean, mean, atol=0.1 * rounding)
 
 
-def test_normal_is_a_new_generator_each_time():
+def test_normal_is_a_new_initializer_each_time():
     """Two layers of one shape start with different kernels of standard deviation 0.02."""
     first, second = (np.asarray(normal()((200, 100))) for _ in range(2))
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
     assert first.std() == pytest.approx(0.02, rel=0.03) and abs(first.mean()) < 0.001
 
 
-def test_vector_of():
-    """A vector passes untouched; an image becomes numbers, each of a patch, as normal and as free as pixels."""
+def test_flatten_noise():
+    """Vectors need no layers; of noise images each patch becomes 8 uncorrelated numbers of variance 1."""
     assert flatten_noise((7,)) == []
     for side, start in ((28, 7), (20, 5), (16, 4)):
         model = keras.Sequential([keras.Input((side, side, 3)), *flatten_noise((side, side, 3))])
@@ -173,33 +175,33 @@ def test_vector_of():
         _, gradient = gradients(lambda model=model, noise=noise: model(noise), [noise])
         assert (np.abs(gradient).max(axis=-1) > 0).all()
     numbers = model(values(20_000, 16, 16, 3))
-    np.testing.assert_allclose(np.cov(numbers, rowvar=False), np.eye(128), atol=0.05)  # five deviations of a square
+    np.testing.assert_allclose(np.cov(numbers, rowvar=False), np.eye(128), atol=0.05)  # five standard errors
 
 
-OPENS_ANYWHERE = """
+LOAD_WITH_KERAS_ALONE = """
 import sys
 import keras, numpy as np
 for name in sys.argv[1:]:
     model = keras.saving.load_model(f"{name}.keras", safe_mode=True)
     assert all(type(layer).__module__.startswith("keras.") for layer in model.layers), name
     with np.load(f"{name}.npz") as file:
-        np.testing.assert_allclose(model(file["noise"], training=False), file["faces"], atol=1e-5, err_msg=name)
+        np.testing.assert_allclose(model(file["noise"], training=False), file["images"], atol=1e-5, err_msg=name)
 assert not {"models", "dcgan", "gan"} & set(sys.modules)
 print("opened", len(sys.argv) - 1)
 """
 
 
-def test_portable_generators_open_without_this_project(tmp_path):
-    """Each generator, saved as `portable`, loads in a Python that knows Keras alone and makes the same faces."""
+def test_stock_keras_generators_open_without_this_project(tmp_path):
+    """Each generator, converted and saved, loads where only Keras is installed, and generates the same images."""
     for name, generator in GENERATORS.items():
         keras.mixed_precision.set_global_policy("float32")
         model = generator((16, 16, 3), (16, 16, 3), 2)
         model.set_weights([w + 0.2 * values(*w.shape, seed=i) for i, w in enumerate(model.get_weights())])
-        for seed in range(10):  # which moves the statistics
+        for seed in range(10):  # to move the statistics
             model(values(8, 16, 16, 3, seed=seed), training=True)
         noise = values(3, 16, 16, 3)
-        faces = model(noise, training=False).numpy()
-        assert faces.std(axis=0).mean() > 0.01  # they depend on the noise
+        images = model(noise, training=False).numpy()
+        assert images.std(axis=0).mean() > 0.01  # samples depend on the noise
         keras.mixed_precision.set_global_policy("mixed_bfloat16")
         trained = generator((16, 16, 3), (16, 16, 3), 2)
         trained.set_weights(model.get_weights())
@@ -210,10 +212,10 @@ def test_portable_generators_open_without_this_project(tmp_path):
         with zipfile.ZipFile(tmp_path / f"{name}.keras") as file:
             modules = set(re.findall(r'"module": "([^"]+)"', file.read("config.json").decode()))
         private = {module for module in modules if module.startswith("keras.src")}
-        assert "keras.layers" in modules and private <= {"keras.src.models.functional"}  # which every Keras 3 writes
-        np.savez(tmp_path / f"{name}.npz", noise=noise, faces=faces)
+        assert "keras.layers" in modules and private <= {"keras.src.models.functional"}  # every Keras 3 writes this one
+        np.savez(tmp_path / f"{name}.npz", noise=noise, images=images)
     done = subprocess.run(
-        [sys.executable, "-I", "-c", OPENS_ANYWHERE, *GENERATORS], cwd=tmp_path, capture_output=True, text=True
+        [sys.executable, "-I", "-c", LOAD_WITH_KERAS_ALONE, *GENERATORS], cwd=tmp_path, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"opened {len(GENERATORS)}\n"

@@ -1,3 +1,5 @@
+"""Every pair of networks: sizes against the sources, shapes, initial weights, order of layers."""
+
 import dataclasses
 import gc
 import math
@@ -17,7 +19,7 @@ from models.layers import BatchNormalization, UpsamplingConv2D
 
 @pytest.fixture
 def networks(monkeypatch):
-    """recipe -> its two networks and their options, by train.build, but without the optimizers' memory."""
+    """A function recipe -> (generator, discriminator, DCGAN's other arguments), without the memory of optimizers."""
     monkeypatch.setattr(dcgan, "DCGAN", lambda generator, discriminator, **options: (generator, discriminator, options))
 
     def build(recipe):
@@ -28,8 +30,8 @@ def networks(monkeypatch):
     gc.collect()  # a pair may have 80 million weights
 
 
-def trainable(model):
-    """How many numbers training changes."""
+def count_trainable(model):
+    """Counts the trainable weights."""
     return sum(math.prod(weight.shape) for weight in model.trainable_variables)
 
 
@@ -46,9 +48,9 @@ def trainable(model):
     ],
 )
 def test_trainable_weights_of_the_udacity_systems(networks, recipe, generator, discriminator):
-    """Each recipe builds the two networks of the size that its source prints or implies, weight for weight."""
+    """The networks of each recipe have exactly as many trainable weights as its source prints or implies."""
     g, d, options = networks(recipe)
-    assert (trainable(g), trainable(d)) == (generator, discriminator)
+    assert (count_trainable(g), count_trainable(d)) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 32, 32, 3)
     assert g.input_shape == (None, 128 if recipe == "udacity-32-128" else 100)
     assert options["noise"] is dcgan.DISTRIBUTIONS["uniform"]
@@ -63,24 +65,27 @@ def test_trainable_weights_of_the_udacity_systems(networks, recipe, generator, d
     ],
 )
 def test_all_weights_of_the_keras_gan_systems(networks, recipe, generator, discriminator, noise):
-    """Each recipe builds the two networks of the size that Keras prints for its source, moving statistics included."""
+    """The networks of each recipe have as many weights as Keras prints for its source, moving statistics included."""
     g, d, options = networks(recipe)
     assert (g.count_params(), d.count_params()) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 28, 28, 3) and g.input_shape == (None, *noise)
     assert options["noise"] is dcgan.DISTRIBUTIONS["normal"]
     if recipe == "conv-dense":
-        assert g.count_params() - trainable(g) == 3_968
+        assert g.count_params() - count_trainable(g) == 3_968
 
 
 def test_statistics_of_the_udacity_systems(networks):
-    """Two moving numbers for each normalised channel: 768 and 384 at width 64, 896 for the start at 2 x 2."""
+    """Each normalized channel has two moving statistics: 384 and 768 at width 64, 896 for the start at 2 x 2."""
     for recipe, generator, discriminator in [("udacity-64", 384, 768), ("udacity-2x2", 896, 768)]:
         g, d, _ = networks(recipe)
-        assert (g.count_params() - trainable(g), d.count_params() - trainable(d)) == (generator, discriminator)
+        assert (g.count_params() - count_trainable(g), d.count_params() - count_trainable(d)) == (
+            generator,
+            discriminator,
+        )
 
 
-def test_udacitys_own_unit_tests():
-    """The course's checks: width 10, 50 faces of -1 give 50 logits; noise of 25 gives 50 faces of 32 x 32."""
+def test_unit_tests_of_the_udacity_course():
+    """At width 10, 50 images of -1 give 50 logits, and noise of length 25 gives 50 images of 32 x 32."""
     assert DISCRIMINATORS["conv"]((32, 32, 3), 10)(-np.ones((50, 32, 32, 3))).shape == (50, 1)
     noise = np.random.default_rng(0).uniform(-1, 1, (50, 25))
     for name in ("conv", "conv-2x2"):
@@ -90,124 +95,122 @@ def test_udacitys_own_unit_tests():
 @pytest.mark.parametrize("kind", ["vector", "image"])
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators(name, kind):
-    """From both kinds of noise, at every kind of size: float32 faces of it in [-1, 1]; one Sequential but for ours."""
+    """Both kinds of noise, at every kind of size, give float32 images in [-1, 1] that differ from each other."""
     keras.utils.set_random_seed(0)
-    for size in (16, 20, 28, 32, 64, *([128] if name in ("compact", "conv") else [])):
+    for size in (16, 20, 28, 32, 64, *([128] if name in ("self-modulated", "conv") else [])):
         noise_shape = (5,) if kind == "vector" else (size, size, 3)
         model = GENERATORS[name](noise_shape, (size, size, 3), 2)
-        assert isinstance(model, keras.Sequential) == (name != "compact") and model.name == "generator"
+        assert isinstance(model, keras.Sequential) == (name != "self-modulated") and model.name == "generator"
         assert model.input_shape == (None, *noise_shape)
         model.set_weights([3 * weight for weight in model.get_weights()])
-        faces = model(np.random.default_rng(0).normal(size=(4, *noise_shape)), training=True).numpy()
-        assert faces.shape == (4, size, size, 3) and faces.dtype == np.float32
-        assert np.abs(faces).max() <= 1 and faces.std(axis=0).mean() > 0.01  # they differ from each other
+        images = model(np.random.default_rng(0).normal(size=(4, *noise_shape)), training=True).numpy()
+        assert images.shape == (4, size, size, 3) and images.dtype == np.float32
+        assert np.abs(images).max() <= 1 and images.std(axis=0).mean() > 0.01
         assert model.layers[-1 if name not in ("dense", "conv-dense") else -2].activation is keras.activations.tanh
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_discriminators(name):
-    """At every kind of size: one Sequential but for ours, one float32 logit a face, no sigmoid last."""
+    """At every kind of size there is one float32 logit per image, without a sigmoid."""
     keras.utils.set_random_seed(0)
-    for size in (16, 20, 28, 32, 64, *([128] if name in ("compact", "conv") else [])):
+    for size in (16, 20, 28, 32, 64, *([128] if name in ("self-modulated", "conv") else [])):
         model = DISCRIMINATORS[name]((size, size, 3), 2)
-        assert isinstance(model, keras.Sequential) == (name != "compact") and model.name == "discriminator"
+        assert isinstance(model, keras.Sequential) == (name != "self-modulated") and model.name == "discriminator"
         model.set_weights([5 * weight for weight in model.get_weights()])
-        faces = np.random.default_rng(0).uniform(-1, 1, (4, size, size, 3))
-        logits = model(faces, training=True).numpy()
+        images = np.random.default_rng(0).uniform(-1, 1, (4, size, size, 3))
+        logits = model(images, training=True).numpy()
         assert logits.shape == (4, 1) and logits.dtype == np.float32 and logits.std() > 0
         assert model.layers[-1].activation is keras.activations.linear
 
 
-def test_every_pixel_is_judged():
-    """A logit hangs on each pixel of a face, at sizes whose halving is not even as well."""
+def test_logits_depend_on_every_pixel():
+    """So they do at sizes that do not halve evenly, too."""
     for name, discriminator in DISCRIMINATORS.items():
         for size in (20, 28):
             model = discriminator((size, size, 3), 4)
-            face = tf.constant(np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)), tf.float32)
+            images = tf.constant(np.random.default_rng(0).uniform(-1, 1, (2, size, size, 3)), tf.float32)
             with tf.GradientTape() as tape:
-                tape.watch(face)
-                logits = tf.reduce_sum(model(face, training=False))
-            assert (np.abs(tape.gradient(logits, face)).max(axis=(0, 3)) > 0).all(), (name, size)
+                tape.watch(images)
+                logits = tf.reduce_sum(model(images, training=False))
+            assert (np.abs(tape.gradient(logits, images)).max(axis=(0, 3)) > 0).all(), (name, size)
 
 
-def test_noise_modulates_every_map():
-    """Where noise comes in at one place alone, the first map or the scales and shifts of any, faces differ; at none,
-    they are alike.
-    """
+def test_noise_modulates_every_layer():
+    """Noise that enters at one place alone, the first maps or any modulation, changes samples; at none, it does not."""
     keras.utils.set_random_seed(0)
-    model = GENERATORS["compact"]((5,), (16, 16, 3), 4)
+    model = GENERATORS["self-modulated"]((5,), (16, 16, 3), 4)
     model.set_weights([5 * weight for weight in model.get_weights()])
-    places = [layer for layer, _ in kernels(model) if layer.input is model.inputs[0]]
-    found = [layer.kernel.numpy() for layer in places]
+    inputs = [layer for layer, _ in kernels(model) if layer.input is model.inputs[0]]
+    original = [layer.kernel.numpy() for layer in inputs]
     noise = np.random.default_rng(0).normal(size=(4, 5))
 
-    def spread(only: int) -> float:
-        for i, (layer, kernel) in enumerate(zip(places, found, strict=True)):
+    def sample_std(only: int) -> float:
+        for i, (layer, kernel) in enumerate(zip(inputs, original, strict=True)):
             layer.kernel.assign(kernel if i == only else 0 * kernel)
         return float(model(noise, training=False).numpy().std(axis=0).mean())
 
-    assert len(places) == 4 and min(spread(i) for i in range(4)) > 1e-4 and spread(-1) < 1e-7
+    assert len(inputs) == 4 and min(sample_std(i) for i in range(4)) > 1e-4 and sample_std(-1) < 1e-7
 
 
-def test_the_picture_is_a_sum_of_sizes():
-    """Before tanh: the 8 x 8 picture, doubled between its pixels, and the 16 x 16 one (at 16 x 16, there are two)."""
+def test_image_is_a_sum_over_sizes():
+    """At 16 x 16 it is tanh of the 8 x 8 image, upsampled bilinearly, plus the 16 x 16 image."""
     keras.utils.set_random_seed(0)
-    model = GENERATORS["compact"]((5,), (16, 16, 3), 4)
-    pictures = [layer for layer in model.layers if isinstance(layer, layers.Conv2D) and layer.output.shape[-1] == 3]
-    inner = keras.Model(model.inputs[0], [layer.output for layer in pictures] + model.outputs)
-    small, large, faces = (x.numpy() for x in inner(np.random.default_rng(0).normal(size=(2, 5))))
-    assert small.shape == (2, 8, 8, 3) and large.shape == faces.shape == (2, 16, 16, 3)
+    model = GENERATORS["self-modulated"]((5,), (16, 16, 3), 4)
+    to_rgb = [layer for layer in model.layers if isinstance(layer, layers.Conv2D) and layer.output.shape[-1] == 3]
+    inner = keras.Model(model.inputs[0], [layer.output for layer in to_rgb] + model.outputs)
+    small, large, images = (x.numpy() for x in inner(np.random.default_rng(0).normal(size=(2, 5))))
+    assert small.shape == (2, 8, 8, 3) and large.shape == images.shape == (2, 16, 16, 3)
     padded = np.pad(small, ((0, 0), (1, 1), (1, 1), (0, 0)), "edge")
-    for axis in (1, 2):  # a doubled pixel is 3/4 the nearest and 1/4 the next
+    for axis in (1, 2):  # an upsampled pixel is 3/4 the nearest and 1/4 the next
         a, b, c = (np.take(padded, range(i, i + 8), axis) for i in range(3))
         both = np.stack([0.75 * b + 0.25 * a, 0.75 * b + 0.25 * c], axis + 1)
         shape = list(padded.shape)
         shape[axis] = 16
         padded = both.reshape(shape)
-    np.testing.assert_allclose(faces, np.tanh(padded + large), atol=1e-6)
+    np.testing.assert_allclose(images, np.tanh(padded + large), atol=1e-6)
 
 
-def test_far_parts_of_a_face_are_judged_together():
-    """Two corners that no convolution sees at once: what both change is not the sum of what each does.
+def test_discriminator_relates_distant_parts():
+    """Two corners that no convolution covers together change the logit by other than the sum of what each does.
 
-    Without the hidden layer it is: logits would be a sum over places.
+    Without the hidden layer the logit is a sum over places.
     """
     keras.utils.set_random_seed(0)
-    model = DISCRIMINATORS["compact"]((32, 32, 3), 8)
+    model = DISCRIMINATORS["self-modulated"]((32, 32, 3), 8)
     model.set_weights([5 * weight for weight in model.get_weights()])
-    faces = np.zeros((4, 32, 32, 3))  # none, the one, the other, both
-    faces[1::2, :4, :4] = faces[2:, -4:, -4:] = 1
+    images = np.zeros((4, 32, 32, 3))  # neither corner, the one, the other, both
+    images[1::2, :4, :4] = images[2:, -4:, -4:] = 1
     hidden = next(layer for layer in model.layers if isinstance(layer, layers.Dense))
 
-    def together():
-        none, one, other, both = model(faces).numpy().ravel()
+    def interaction():
+        none, one, other, both = model(images).numpy().ravel()
         return abs(both + none - one - other)
 
-    assert together() > 1e-4
+    assert interaction() > 1e-4
     hidden.kernel.assign(0 * hidden.kernel)
-    assert together() < 1e-6
+    assert interaction() < 1e-6
 
 
 def kernels(model):
-    """The weights of all convolutions and dense layers, as (layer, array)."""
+    """The layers that have a kernel, each with that array."""
     return [(layer, np.asarray(layer.kernel)) for layer in model.layers if hasattr(layer, "kernel")]
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda: GENERATORS["compact"]((128,), (16, 16, 3), 48),
+        lambda: GENERATORS["self-modulated"]((128,), (16, 16, 3), 48),
         lambda: GENERATORS["conv"]((100,), (32, 32, 3), 32),
         lambda: GENERATORS["conv-2x2"]((100,), (32, 32, 3), 32),
-        lambda: DISCRIMINATORS["compact"]((32, 32, 3), 48),
+        lambda: DISCRIMINATORS["self-modulated"]((32, 32, 3), 48),
         lambda: DISCRIMINATORS["conv"]((32, 32, 3), 64),
     ],
-    ids=["G compact", "G conv", "G conv-2x2", "D compact", "D conv"],
+    ids=["G self-modulated", "G conv", "G conv-2x2", "D self-modulated", "D conv"],
 )
 def test_normal_kernels(build):
-    """DCGAN kernels start as N(0, 0.02), within five standard errors, biases at 0, and no two alike.
+    """DCGAN kernels start as N(0, 0.02), within five standard errors, and no two are equal; biases start at 0.
 
-    But for the biases of scales by noise (compact): these are 1.
+    The biases of self-modulation's scales start at 1.
     """
     keras.utils.set_random_seed(0)
     found = kernels(build())
@@ -223,14 +226,14 @@ def test_normal_kernels(build):
 
 @pytest.mark.parametrize("name", ["upsample", "dense", "conv-dense"])
 def test_glorot_kernels(name):
-    """Keras-GAN's kernels start uniform up to sqrt(6 / (inputs + outputs)), biases at 0."""
+    """Keras-GAN's kernels start uniform up to sqrt(6 / (inputs + outputs)), its biases at 0."""
     keras.utils.set_random_seed(0)
     found = kernels(GENERATORS[name]((100,), (28, 28, 3), 8)) + kernels(DISCRIMINATORS[name]((28, 28, 3), 8))
     for layer, kernel in found:
         field = math.prod(kernel.shape[:-2])
         limit = math.sqrt(6 / (field * (kernel.shape[-2] + kernel.shape[-1])))
         assert np.abs(kernel).max() <= limit, layer.name
-        relative_error = math.sqrt(0.2 / kernel.size)  # of a uniform law's standard deviation, limit / sqrt(3)
+        relative_error = math.sqrt(0.2 / kernel.size)  # of a uniform distribution's standard deviation, limit / sqrt(3)
         assert kernel.std() == pytest.approx(limit / math.sqrt(3), rel=5 * relative_error), layer.name
         assert not np.asarray(layer.bias).any()
 
@@ -238,12 +241,12 @@ def test_glorot_kernels(name):
 @pytest.mark.parametrize(
     ("name", "momentum", "epsilon"),
     [
-        ("compact", 0.9, 1e-5), ("conv", 0.9, 1e-5), ("conv-2x2", 0.9, 1e-5),
+        ("self-modulated", 0.9, 1e-5), ("conv", 0.9, 1e-5), ("conv-2x2", 0.9, 1e-5),
         ("upsample", 0.8, 1e-3), ("dense", 0.8, 1e-3), ("conv-dense", 0.8, 1e-3),
     ],
 )  # fmt: skip
 def test_batch_norm_settings(name, momentum, epsilon):
-    """PyTorch's batch norm in the DCGAN pairs, Keras-GAN's in the others."""
+    """The DCGAN pairs have PyTorch's settings, the others Keras-GAN's."""
     models = [GENERATORS[name]((5,), (28, 28, 3), 4), DISCRIMINATORS[name.removesuffix("-2x2")]((28, 28, 3), 4)]
     norms = [layer for m in models for layer in m.layers if isinstance(layer, BatchNormalization)]
     assert {(norm.momentum, norm.epsilon) for norm in norms} == {(momentum, epsilon)}
@@ -256,8 +259,8 @@ LETTERS = {
 }  # fmt: skip
 
 
-def spelled(model):
-    """A network in letters; an activation inside a layer comes after the layer's own letter, R ReLU, T tanh."""
+def spell(model):
+    """Spells a network in letters; a layer's own activation (R ReLU, T tanh) comes after the layer's letter."""
     word = ""
     for layer in model.layers:
         word += LETTERS[type(layer)]
@@ -273,13 +276,13 @@ def spelled(model):
     ("name", "size", "generator", "discriminator"),
     [
         ("conv", 32, "d r tnR tnR tT", "cL cnL cnL f d"),  # nothing between the linear layer and the first t
-        ("upsample", 28, "dR r n uR n uR n cT", "cLo czLon cLon cLo f d"),  # normalised after the dropout
-        ("dense", 28, "f dLn dLn dLn dT r", "f dL dL d"),  # normalised after the activation
+        ("upsample", 28, "dR r n uR n uR n cT", "cLo czLon cLon cLo f d"),  # normalized after dropout
+        ("dense", 28, "f dLn dLn dLn dT r", "f dL dL d"),  # normalized after the activation
         ("conv-dense", 28, "cR n uR n f dLn dLn dLn dT r", "cR cR f dL dL d"),
     ],
 )
 def test_order_of_layers(name, size, generator, discriminator):
-    """The historical networks layer by layer, which their weight counts alone would not fix."""
+    """The networks of the sources layer by layer, which weight counts alone would not determine."""
     noise = (size, size, 3) if name == "conv-dense" else (5,)
-    assert spelled(GENERATORS[name](noise, (size, size, 3), 2)) == generator.replace(" ", "")
-    assert spelled(DISCRIMINATORS[name]((size, size, 3), 2)) == discriminator.replace(" ", "")
+    assert spell(GENERATORS[name](noise, (size, size, 3), 2)) == generator.replace(" ", "")
+    assert spell(DISCRIMINATORS[name]((size, size, 3), 2)) == discriminator.replace(" ", "")
