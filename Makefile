@@ -3,12 +3,15 @@ PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 
-.PHONY: train test lint
+.PHONY: train test test-slow lint
 train: .venv/runtime        ## train on the built-in faces; make train ARGS="--data ~/faces" for others
 	$(BIN)/python train.py $(ARGS)
 
-test: .venv/tools           ## run all tests
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
+test: .venv/tools           ## run the tests, but for the slow ones
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(ARGS)
+
+test-slow: .venv/tools      ## run the slow tests: every size and recipe at its real settings
+	$(BIN)/python -m pytest -q -m slow $(ARGS)
 
 lint: .venv/tools           ## check style
 	$(BIN)/ruff check .

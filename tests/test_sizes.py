@@ -1,0 +1,60 @@
+"""Every size, recipe and network that README and --help name trains at its real width and batch size.
+
+Some faults of TensorFlow's graph optimizer show only there, not in networks that are narrow enough for a quick test.
+"""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from gan.cli import parse_arguments
+from gan.config import DISCRIMINATORS, GENERATORS, Config
+from gan.recipes import RECIPES
+
+pytestmark = pytest.mark.slow
+
+
+def train_two_steps(config):
+    """One step with the penalty, if there is one, and one without; every scalar and every sample is finite."""
+    import keras
+    import tensorflow as tf
+
+    from gan.experiment import build_gan
+
+    keras.backend.clear_session()
+    gan = build_gan(dataclasses.replace(config, precision="float32"))
+    size, count = config.image_size, config.images_per_iteration
+    rng = np.random.default_rng(0)
+    for step in range(2):
+        images = tf.constant(rng.uniform(-1, 1, (count, size, size, 3)), tf.float32)
+        scalars = gan.train_step((images, tf.zeros((count, 0))))
+        assert np.isfinite([float(value) for value in scalars.values()]).all()
+        assert ("penalty" in scalars) == (config.penalty != "none" and step == 0)
+    samples = gan.generate_images(gan.fixed_noise(4)).numpy()
+    assert samples.shape == (4, size, size, 3) and np.abs(samples).max() <= 1
+
+
+@pytest.mark.parametrize("noise", ["vector", "image"])
+@pytest.mark.parametrize("size", [16, 28, 32, 64, 96, 128])
+def test_default_at_every_size(size, noise):
+    """The default recipe at its own width and batch size."""
+    train_two_steps(Config(image_size=size, noise=noise))
+
+
+@pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "default"])
+def test_every_recipe(recipe):
+    """Each recipe at its own size, width and batch size."""
+    train_two_steps(parse_arguments(["--recipe", recipe])[0])
+
+
+@pytest.mark.parametrize("generator", GENERATORS)
+def test_every_generator_at_64(generator):
+    """Each generator at 64 x 64, with the default discriminator."""
+    train_two_steps(Config(image_size=64, generator=generator))
+
+
+@pytest.mark.parametrize("discriminator", DISCRIMINATORS)
+def test_every_discriminator_at_64(discriminator):
+    """Each discriminator at 64 x 64 with the penalty, with the default generator."""
+    train_two_steps(Config(image_size=64, discriminator=discriminator))
