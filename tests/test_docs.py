@@ -1,0 +1,286 @@
+"""The documents: commands, flags, links and figures that they name exist, and their code runs."""
+
+import importlib
+import json
+import re
+import shlex
+import tomllib
+import urllib.parse
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from gan.cli import parse_arguments
+from gan.config import Config
+from gan.recipes import RECIPES
+
+ROOT = Path(__file__).parent.parent
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")), ROOT / "output" / "README.md"]
+CURRENT = [page for page in PAGES if page.name != "CHANGELOG.md"]  # which names what there was, too
+COMMANDS = {"train.py": "train"} | {
+    f"-m {folder}.{path.stem}": f"{folder}.{path.stem}"
+    for folder in ("tools", "benchmarks")
+    for path in sorted((ROOT / folder).glob("[a-z]*.py"))
+    if "__main__" in path.read_text("utf-8")
+}
+OTHER_FLAGS = {"--group", "--no-deps", "--dist", "--check"}  # of pip, pytest and ruff
+NEW_FILE = "models/linear.py"  # an example
+
+
+def relative(page):
+    """A page's name, for the name of a test."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def read(page):
+    """A page's text, commands that go on in a second line put on one."""
+    return page.read_text("utf-8").replace("\\\n", " ")
+
+
+def code(page):
+    """The lines of a page's blocks of code, and its inline code."""
+    blocks = re.findall(r"^```\w*\n(.*?)^```", read(page), re.MULTILINE | re.DOTALL)
+    prose = re.sub(r"^```.*?^```", "", read(page), flags=re.MULTILINE | re.DOTALL)
+    return [line for block in blocks for line in block.splitlines()] + re.findall(r"`([^`\n]+)`", prose)
+
+
+def commands(page):
+    """The words of each command of this project that a page names, from the second: train.py --noise image."""
+    found = re.compile(r"python ((?:-m (?:tools|benchmarks)\.\w+|train\.py)\b.*)")
+    return [match[1] for line in code(page) if (match := found.search(line))]
+
+
+def examples(page):
+    """The headings of a page, each with the Python that stands under it."""
+    sections = re.split(r"^#+ (.+)\n", page.read_text("utf-8"), flags=re.MULTILINE)
+    pairs = zip(sections[1::2], sections[2::2], strict=True)
+    return {title: block[1] for title, text in pairs if (block := re.search(r"```python\n(.*?)```", text, re.DOTALL))}
+
+
+def heading_ids(page):
+    """The anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text("utf-8"), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.fixture(scope="module")
+def flags():
+    """The flags of each command, as its --help shows them."""
+    found = {}
+    for name, module in COMMANDS.items():
+        with pytest.MonkeyPatch.context() as patch:
+            written = []
+            patch.setattr("argparse.ArgumentParser._print_message", lambda self, text, file=None: written.append(text))  # noqa: B023
+            with pytest.raises(SystemExit):
+                importlib.import_module(module).main(["--help"])
+        found[name] = set(re.findall(r"--[a-z][a-z0-9-]*", "".join(written)))
+    found["-m benchmarks.speed"] |= found["train.py"]  # which it takes too
+    return found
+
+
+def test_readme_is_short():
+    """A newcomer reads it to the end."""
+    assert len((ROOT / "README.md").read_text("utf-8").splitlines()) < 200
+
+
+def test_readme_names_every_command():
+    """No tool is left for the reader to find."""
+    text = (ROOT / "README.md").read_text("utf-8")
+    assert [name for name in COMMANDS if f"python {name}" not in text] == []
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=relative)
+def test_commands_exist(page, flags):
+    """Each command is one of the project's, with flags that it has; train.py's have values that it takes, too."""
+    for command in commands(page):
+        name = re.match(r"train\.py|-m [\w.]+", command)[0]
+        assert name in COMMANDS, f"python {command}"
+        words = shlex.split(command.removeprefix(name), comments=True)
+        unknown = {word.split("=")[0] for word in words if word.startswith("--")} - flags[name] - {"--help"}
+        assert not unknown, f"python {command}"
+        if name == "train.py" and "--help" not in words:
+            parse_arguments(words)
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=relative)
+def test_flags_exist(page, flags):
+    """A flag that prose names is a flag of some command."""
+    known = set().union(*flags.values()) | OTHER_FLAGS
+    named = {flag for text in code(page) for flag in re.findall(r"(?<!\S)--[a-z][a-z0-9-]*", text)}
+    assert named - known == set()
+
+
+@pytest.mark.parametrize("page", CURRENT, ids=relative)
+def test_files_groups_and_targets_exist(page):
+    """So do source files, groups of packages and targets of make."""
+    text, project = "\n".join(code(page)), tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    files = re.findall(r"^(?:gan|models|tools|tests|benchmarks)/[\w/]+\.py$", text, re.MULTILINE)
+    assert [name for name in files if name != NEW_FILE and not (ROOT / name).exists()] == []
+    assert set(re.findall(r"--group (\w+)", text)) <= project["dependency-groups"].keys()
+    targets = re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    assert set(re.findall(r"^make ([\w-]+)", text, re.MULTILINE)) <= set(targets)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=relative)
+def test_links_lead_somewhere(page):
+    """Files, pictures and headings that a page links to exist."""
+    text = read(page)
+    targets = re.findall(r"\]\(([^)\s]+)\)", text) + re.findall(r'src="([^"]+)"', text)
+    for target in targets:
+        if re.match(r"https?://", target):
+            continue
+        path, _, heading = urllib.parse.unquote(target).partition("#")
+        there = page.parent / path if path else page
+        assert there.exists(), target
+        assert not heading or heading in heading_ids(there), target
+
+
+def table(text, title):
+    """The rows of the first table whose header begins with a title, as lists of cells."""
+    lines = iter(text.splitlines())
+    next(line for line in lines if line.startswith(f"| {title} |"))
+    next(lines)
+    rows = []
+    for line in lines:
+        if not line.startswith("|"):
+            return rows
+        rows.append([cell.strip() for cell in line.strip("|").split("|")])
+    return rows
+
+
+def test_recipes_are_described_shortly():
+    """README and docs/recipes.md have every recipe, and README's descriptions have fewer than 12 words."""
+    rows = {row[0].strip("*"): row for row in table((ROOT / "README.md").read_text("utf-8"), "recipe")}
+    assert rows.keys() == RECIPES.keys()
+    assert {name: row[1] for name, row in rows.items() if len(row[1].split()) >= 12} == {}
+    text = (ROOT / "docs" / "recipes.md").read_text("utf-8")
+    assert [name for name in RECIPES if f"`{name}`" not in text] == []
+
+
+@pytest.mark.parametrize(("page", "column"), [("README.md", 3), ("docs/recipes.md", 1)])
+def test_scores_are_those_of_the_comparison(page, column):
+    """The first two scores of each recipe are as tools.compare wrote them."""
+    measured = {row[0]: row[3:5] for row in table((ROOT / "results" / "celeba.md").read_text("utf-8"), "recipe")}
+    rows = table((ROOT / page).read_text("utf-8"), "recipe")
+    assert {row[0].strip("*").split()[0]: row[column : column + 2] for row in rows} == measured
+
+
+def test_citation_is_whole():
+    """CITATION.cff has what version 1.2.0 of the format requires."""
+    text = (ROOT / "CITATION.cff").read_text("utf-8")
+    keys = dict(re.findall(r"^([a-z-]+): *(.*)$", text, re.MULTILINE))
+    assert keys["cff-version"] == "1.2.0"
+    assert keys["license"] == "MIT"
+    assert {"message", "title", "authors", "type"} <= keys.keys()
+
+
+# Code of the documents
+
+
+def run(source):
+    """Runs a block of code, and returns its names."""
+    names = {}
+    exec(compile(source, "example", "exec"), names)
+    return names
+
+
+@pytest.fixture
+def seams(monkeypatch):
+    """All tables, with the rows that CONTRIBUTING.md adds, until the test is over; the names of those by table."""
+    import models
+    from gan import datasets
+    from gan.export import formats
+    from gan.training import augmentation, loggers, losses, optimizers, regularizers
+
+    tables = {
+        "loss": losses.LOSSES, "optimizer": optimizers.OPTIMIZERS, "regularizer": regularizers.REGULARIZERS,
+        "augmentation": augmentation.AUGMENTATIONS, "logger": loggers.LOGGERS, "generator": models.GENERATORS,
+        "discriminator": models.DISCRIMINATORS, "built-in": datasets.BUILT_IN, "source": datasets.SOURCES,
+        "format": formats.FORMATS,
+    }  # fmt: skip
+    before = {title: dict(rows) for title, rows in tables.items()}
+    try:
+        for source in examples(ROOT / "CONTRIBUTING.md").values():
+            run(source)
+        yield {title: next(iter(rows.keys() - before[title].keys())) for title, rows in tables.items()}
+    finally:
+        for title, rows in tables.items():
+            rows.clear()
+            rows.update(before[title])
+
+
+def test_contributing_examples_work(seams, tmp_path, monkeypatch):
+    """One run uses every example: it trains with them on their data, logs, and exports."""
+    from gan import experiment
+    from gan.export import formats
+    from gan.generation.generator import Generator
+    from gan.runs.run_directory import Run
+    from gan.training.schedule import RunLength
+
+    config = Config(
+        data=seams["source"], image_size=16, noise_size=4, cache_dir=str(tmp_path), precision="float32", batch_size=8,
+        generator=seams["generator"], discriminator=seams["discriminator"], loss=seams["loss"],
+        generator_optimizer=seams["optimizer"], discriminator_optimizer=seams["optimizer"],
+        penalty=seams["regularizer"], penalty_every=1, augmentation=seams["augmentation"], log=seams["logger"],
+        epochs=2, holdout=0.0, ema_half_life=0.0, run="run",
+    )  # fmt: skip
+    faces = experiment.load_data(config)
+    assert (faces.images == faces.images[:, :1, :1, :1]).all()  # grays
+    gan, folder = experiment.build_gan(config), Run(tmp_path / "run")
+    folder.folder.mkdir()
+    training, held_out = faces.split(config.holdout)
+    length = RunLength(2)
+    monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *given: None)  # which takes longer than all else
+    assert experiment.build_trainer(config, gan, folder, faces, training, held_out, length).train() == 0
+    log = folder.read_log()
+    assert np.isfinite([log["d_loss"], log["g_loss"], log["penalty"]]).all()
+    assert (log["g_loss"] < 0).all()  # minimax
+    lines = (folder.folder / "log.jsonl").read_text().splitlines()
+    np.testing.assert_allclose([json.loads(line)["d_loss"] for line in lines], log["d_loss"], rtol=1e-6)
+    generator = Generator(gan.generator, config, tmp_path / "generator.keras", 2)
+    path, difference = formats.export(generator, seams["format"], tmp_path, np.ones((2, 4), "f"))
+    assert path.is_dir()
+    assert difference < 1e-6
+
+
+def test_generator_of_readme_generates(tmp_path, monkeypatch):
+    """README's lines load a generator with Keras alone, and generate faces."""
+    import keras
+
+    monkeypatch.chdir(tmp_path)
+    [source] = examples(ROOT / "README.md").values()
+    path = tmp_path / "output" / Config().name / "generator.keras"
+    path.parent.mkdir(parents=True)
+    layers = [keras.Input((8,)), keras.layers.Dense(12, "tanh"), keras.layers.Reshape((2, 2, 3))]
+    keras.Sequential(layers).save(path)
+    faces = run(source)["faces"]
+    assert faces.shape == (16, 2, 2, 3)
+    assert 0 <= faces.min() < 127 < faces.max() <= 255
+
+
+def test_correlations_of_the_docs(tmp_path, monkeypatch, capsys):
+    """docs/evaluation.md prints the rank correlations of scores and losses as SciPy has them."""
+    from scipy.stats import spearmanr
+
+    from gan.runs.run_directory import SCORE_COLUMNS, Run
+
+    monkeypatch.chdir(tmp_path)
+    folder, random = Run(Path("output") / Config().name), np.random.default_rng(1)
+    folder.folder.mkdir(parents=True)
+    folder.truncate_tables(0)
+    losses, kid = random.random((60, 2)), random.random(6)
+    rows = [
+        {"iteration": i + 1, "images": i, "seconds": i, "d_loss": d, "g_loss": g, "images_per_second": 1}
+        for i, (d, g) in enumerate(losses)
+    ]
+    folder.append_log(rows)
+    for i, value in enumerate(kid):
+        folder.append_score(
+            dict.fromkeys(SCORE_COLUMNS, 0) | {"iteration": 10 * i + 10, "network": "onet", "kid": value}
+        )
+    run(examples(ROOT / "docs" / "evaluation.md")["What the loss tells"])
+    d_loss, g_loss = losses.reshape(6, 10, 2).mean(axis=1).T
+    pairs = [(kid, g_loss), (kid, d_loss), (kid, np.arange(6)), (np.diff(kid), np.diff(g_loss))]
+    printed = re.findall(r"[+-]\d\.\d\d$", capsys.readouterr().out, re.MULTILINE)
+    assert printed == [f"{spearmanr(*pair).statistic:+.2f}" for pair in pairs]
