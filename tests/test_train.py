@@ -66,7 +66,9 @@ def run(where, *arguments, code=0, script=None):
 def state(where, iteration):
     """All that a checkpoint holds, but for the clock."""
     with np.load(where / f"output/it/checkpoints/{iteration:09d}.npz", allow_pickle=False) as file:
-        return {name: file[name] for name in file.files if name not in ("seconds", "waited", "scoring", "picture")}
+        return {
+            name: file[name] for name in file.files if name not in ("seconds", "data_seconds", "validation", "grid_due")
+        }
 
 
 def log(where):
@@ -101,9 +103,9 @@ def whole(faces, cache, tmp_path_factory):
     where = tmp_path_factory.mktemp("whole")
     printed = run(where, *command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED))
     rows, held = data.load(str(faces), 16, cache_dir=cache).split(0.4)
-    wanted = f"12 iterations of 7 = 84 images = {84 / len(rows):.1f} passes over {len(rows)} faces"
+    wanted = f"12 iterations of 7 = 84 images = {84 / len(rows):.1f} passes over {len(rows)} images"
     assert f"{wanted}, {len(held)} more held out for scores" in printed and len(rows) + len(held) == 60
-    assert "Best of 4 scores: kid-onet, centred" in printed
+    assert "Best of 4 scores: kid-onet, centered" in printed
     return where
 
 
@@ -116,18 +118,19 @@ def six(faces, cache, tmp_path_factory):
 
 
 def test_a_run_leaves_all_it_promises(whole):
-    """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and ailments."""
+    """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and failure modes."""
     folder = whole / "output/it"
     assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
-    assert images.read_png(folder / "loss.png").shape == (1000, 800, 3)  # losses, and the scores below
+    assert images.read_png(folder / "loss.png").shape == (1600, 800, 3)  # losses, scores, variety, and two other scalars
     assert json.loads((folder / "config.json").read_text())["width"] == 4
     data = json.loads((folder / "data.json").read_text())
     assert data["used"] == 60 and 0 < data["held_out"] < 60
     assert sorted(p.name for p in (folder / "checkpoints").iterdir()) == ["000000009.npz", "000000012.npz"]
     rows = log(whole)
     assert rows[0][:2] == ["iteration", "images"] and rows[-1][:2] == ["12", "84"]
-    assert all(np.isfinite(float(value)) for row in rows[1:] for value in row)
-    assert table(whole, "metrics.csv")[0][0] == "iteration" and (folder / "health.csv").exists()
+    assert all(np.isfinite(float(value)) for row in rows[1:] for value in row if value)
+    assert [row[rows[0].index("penalty")] != "" for row in rows[1:]] == [i % 3 == 0 for i in range(12)]
+    assert table(whole, "metrics.csv")[0][0] == "iteration" and (folder / "diagnostics.csv").exists()
 
 
 def test_the_best_generator_is_kept(whole):
@@ -136,7 +139,7 @@ def test_the_best_generator_is_kept(whole):
     assert [(row["iteration"], row["samples"]) for row in scores] == [(3, 64), (6, 64), (9, 64), (12, 64)]
     told = json.loads((whole / "output/it/best.json").read_text())
     protocol = told.pop("protocol")
-    best = select_best([row["kid"] for row in scores], [row["error"] for row in scores])
+    best = select_best([row["kid"] for row in scores], [row["kid_stderr"] for row in scores])
     assert told == scores[best] and told["face_rate"] is not None
     assert list(protocol["network"]) == ["onet"] and 2 <= protocol["reference"]["faces"] < 45
     assert Run(whole / "output/it").find_generator() == (whole / "output/it/best.keras", told["iteration"])
@@ -196,7 +199,7 @@ KILLED_WHILE_SAVING = """
 import io, os, signal, sys
 import numpy as np
 import train
-from gan import checkpoints
+from gan.runs import checkpoints
 whole, saves = np.savez, []
 def half(file, **arrays):
     saves.append(1)
@@ -242,7 +245,7 @@ def test_a_longer_command_goes_on_to_the_bit(whole, stopped, tmp_path):
     """6 iterations, then the same command to 12: the same state, dropout's too, log and scores as 12 at once."""
     assert "Going on after iteration 6" in stopped()
     assert_same(whole, tmp_path, 12)
-    for name, clock in [("metrics.csv", ("seconds", "cost")), ("health.csv", ())]:
+    for name, clock in [("metrics.csv", ("seconds", "eval_seconds")), ("diagnostics.csv", ())]:
         assert table(whole, name, *clock) == table(tmp_path, name, *clock)
     assert Run(whole / "output/it").best_iteration() == Run(tmp_path / "output/it").best_iteration()
 
@@ -277,8 +280,8 @@ def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
     batches = data.batches
 
     def spoilt(*given, **named):
-        for number, real in enumerate(batches(*given, **named), 1):
-            yield real * np.nan if number == 4 else real
+        for number, (real, labels) in enumerate(batches(*given, **named), 1):
+            yield (real * np.nan if number == 4 else real), labels
 
     monkeypatch.setattr(data, "batches", spoilt)
     printed = again(
@@ -289,8 +292,8 @@ def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
     assert [path.stem for path in kept] == ["000000002", "000000003"]
     assert all(np.isfinite(array).all() for path in kept for array in np.load(path).values())
     assert (tmp_path / "output/it/000003.png").exists()
-    iteration, ailment, state, advice = table(tmp_path, "health.csv")[-1]
-    assert (iteration, ailment, state) == ("4", "NaN", "began") and advice in printed
+    iteration, mode, status, advice = table(tmp_path, "diagnostics.csv")[-1]
+    assert (iteration, mode, status) == ("4", "NaN", "started") and advice in printed
 
 
 def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything, monkeypatch, capsys):
@@ -300,7 +303,7 @@ def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything, m
     with open(tmp_path / "output/it/skipped.csv", newline="") as file:
         named = dict(list(csv.reader(file))[1:])
     assert named == reasons
-    assert "passes over 107 faces" in printed and "No score: no face was held out (--holdout)." in printed
+    assert "passes over 107 images" in printed and "No score: no image was held out (--holdout)." in printed
 
 
 def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, capsys):
@@ -317,13 +320,13 @@ def test_faces_held_out_never_train(faces, cache, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     seen = set()
 
-    def play(session):
-        for batch in session.batches(0).take(20).as_numpy_iterator():
+    def iterate(trainer):
+        for batch, _ in trainer.batches(0).take(20).as_numpy_iterator():
             seen.update(face.tobytes() for face in images.to_uint8(np.concatenate([batch, batch[:, :, ::-1]])))
-        assert len(session.judge.held) + len(session.judge.train) == 60
+        assert len(trainer.validator.scorer.held_out) + len(trainer.validator.scorer.training) == 60
         return 0
 
-    monkeypatch.setattr("gan.training.trainer.Session.play", play)
+    monkeypatch.setattr("gan.training.trainer.Trainer.train", iterate)
     assert train.main(command(faces, cache, "--epochs", "12")[2:]) == 0
     loaded = data.load(str(faces), 16, cache_dir=cache)
     rows, held = ({loaded.images[i].tobytes() for i in side} for side in loaded.split(0.4))
@@ -349,7 +352,7 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("more", "said"),
     [
-        (["--holdout", "0"], "--patience 3 never stops this run. No score: no face was held out (--holdout)."),
+        (["--holdout", "0"], "--patience 3 never stops this run. No score: no image was held out (--holdout)."),
         (["--minutes", "1"], "--patience 3 never stops this run. No score: it would take more than 5% of so short"),
         (["--minutes", "1", "--score-every", "9"], ""),
         (["--epochs", "12"], ""),
@@ -358,7 +361,7 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
 def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, more, said):
     """Where nothing is scored there is nothing to be patient about, and that is said at the start."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("gan.training.trainer.Session.play", lambda session: 0)
+    monkeypatch.setattr("gan.training.trainer.Trainer.train", lambda trainer: 0)
     assert train.main(command(faces, cache, "--patience", "3", *more)[2:]) == 0
     printed = capsys.readouterr().out
     assert said in printed and ("--patience" in printed) is bool(said)
@@ -410,5 +413,5 @@ def test_real_faces(tmp_path, monkeypatch, capsys, celeba):
     monkeypatch.chdir(tmp_path)
     line = ["--data", str(celeba), "--limit", "64", "--epochs", "2", "--width", "4", "--cache-dir", str(tmp_path)]
     assert train.main([*line, "--run", "real"]) == 0
-    assert "64 faces" in capsys.readouterr().out
+    assert "64 images" in capsys.readouterr().out
     assert images.read_png(tmp_path / "output/real/000002.png").std() > 1

@@ -207,7 +207,7 @@ class Run:
         active = {}
         for _, name, status, advice in self._read_table(self.diagnostics)[1]:
             active.pop(name, None)
-            if legacy.translate_status(status) == "started":
+            if status == "started":
                 active[name] = advice
         return active
 
@@ -227,7 +227,12 @@ class Run:
             first = ""
         header = first.split(",") if first else []
         rows = read_csv(path, len(header)) if header and not header_only else []
-        return legacy.translate_columns(header), rows
+        header = legacy.translate_columns(header)
+        if header == DIAGNOSTIC_COLUMNS:
+            rows = [
+                [iteration, mode, legacy.translate_status(status), advice] for iteration, mode, status, advice in rows
+            ]
+        return header, rows
 
     # Generators
 

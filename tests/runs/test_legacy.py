@@ -1,0 +1,96 @@
+"""A run of before the names changed, with its comparison: every tool opens it, and it can be continued."""
+
+import json
+import tarfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+from gan.runs import legacy
+from gan.runs.run_directory import Run
+from tools import compare, evaluate, export, gallery, generate, interpolate
+
+ARCHIVE = Path(__file__).parents[1] / "old_run.tar.gz"
+
+
+@pytest.fixture
+def old_run(tmp_path, monkeypatch):
+    """The run in output/ of the current folder; beside it faces.npz, which it was trained on, and results/old.json."""
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(tmp_path, filter="data")
+    monkeypatch.chdir(tmp_path)
+    return next(Path("output").iterdir())
+
+
+def test_it_is_read_by_the_present_names(old_run):
+    """Settings, log, scores, failure modes and evaluations."""
+    run = Run(old_run)
+    config = run.load_config()
+    assert (config.generator, config.augmentation, config.ema_half_life) == ("self-modulated", "flip", 20_000.0)
+    assert {"real_score", "fake_score"} <= set(run.read_log()) and run.active_failures() == {}
+    assert run.read_scores()[0]["eval_seconds"] > 0 and run.read_evaluations()[0]["scores"]["memorization"]["summary"]
+    assert legacy.find(old_run, "sessions.json").name == "sittings.json"
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "result"),
+    [
+        (generate, ["--count", "4"], "faces.png"),
+        (interpolate, ["--frames", "4"], "walk.gif"),
+        (export, ["--to", "keras"], "export/generator.keras"),
+        (evaluate, ["--network", "onet", "--samples", "64", "--cache-dir", "cache"], "nearest.png"),
+    ],
+)
+def test_tools_open_it(old_run, capsys, tool, arguments, result):
+    """Each leaves its file, without a complaint."""
+    (old_run / "nearest.png").unlink()
+    assert tool.main([str(old_run), *arguments]) == 0, capsys.readouterr().err
+    assert (old_run / result).stat().st_size > 100
+
+
+def test_its_generator_is_rebuilt_from_its_checkpoint(old_run, capsys):
+    """Without its .keras files, the last samples are those of the generator in its newest checkpoint."""
+    for name in ("best.keras", "generator.keras"):
+        (old_run / name).unlink()
+    assert generate.main([str(old_run), "--count", "4"]) == 0, capsys.readouterr().err
+    assert "000000375.npz" in capsys.readouterr().out
+
+
+def test_the_gallery_shows_it(old_run, capsys):
+    """The run is on the page, with no note of a file that could not be read."""
+    assert gallery.main(["output"]) == 0
+    printed = capsys.readouterr()
+    assert printed.out.endswith(": 1 runs\n") and printed.err == ""
+
+
+def test_its_comparison_is_a_table(old_run, capsys):
+    """results/old.json gives its table again."""
+    assert compare.main(["--name", "old", "--table"]) == 0, capsys.readouterr().err
+    assert "kid-onet" in capsys.readouterr().out
+
+
+def test_it_is_continued(old_run, capsys):
+    """Its own settings go on after its last iteration, in tables of the present names."""
+    saved = json.loads((old_run / "config.json").read_text())
+    line = ["--data", "faces.npz", "--image-size", "16", "--width", "4", "--noise-size", "8", "--sample-every", "100"]
+    line += [
+        "--generator-learning-rate",
+        "0.05",
+        "--score-every",
+        "50",
+        "--precision",
+        "float32",
+        "--cache-dir",
+        "cache",
+    ]
+    assert train.main([*line, "--epochs", "380", "--run", saved["run"]]) == 0, capsys.readouterr().err
+    run = Run(old_run)
+    log = run.read_log()
+    assert (
+        log["iteration"][-1] == 380 and np.isfinite(log["real_score"]).all() and (old_run / "diagnostics.csv").exists()
+    )
+    assert not (old_run / "health.csv").exists()
+    lines = (old_run / "diagnostics.csv").read_text().splitlines()
+    assert lines[1].startswith("50,saturation,started,") and lines[2] == "150,saturation,ended,"
