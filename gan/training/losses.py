@@ -63,6 +63,21 @@ def least_squares_g(real_logits, fake_logits):
     return tf.reduce_mean((fake_logits - 1.0) ** 2)
 
 
+def hinge_d(real_logits, fake_logits):
+    """mean max(0, 1 - D(x)) + mean max(0, 1 + D(G(z))). arXiv:1705.02894, section 3; arXiv:1802.05957, eq. 16."""
+    return tf.reduce_mean(tf.nn.relu(1.0 - real_logits)) + tf.reduce_mean(tf.nn.relu(1.0 + fake_logits))
+
+
+def hinge_g(real_logits, fake_logits):
+    """-mean D(G(z)). arXiv:1705.02894, section 3."""
+    return -tf.reduce_mean(fake_logits)
+
+
+def margin_scores(real_logits, fake_logits):
+    """Logits from -1 to 1, the margins of the hinge, as 0 to 1; beyond them a discriminator gains nothing."""
+    return (tf.clip_by_value(logits, -1.0, 1.0) / 2 + 0.5 for logits in (real_logits, fake_logits))
+
+
 def sigmoid_scores(real_logits, fake_logits):
     """The probabilities of being real: sigmoid of each logit."""
     return tf.nn.sigmoid(real_logits), tf.nn.sigmoid(fake_logits)
@@ -76,4 +91,5 @@ def plain_scores(real_logits, fake_logits):
 LOSSES = {
     "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, smoothable=True),
     "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
+    "hinge": Loss(hinge_d, hinge_g, margin_scores),
 }

@@ -32,6 +32,7 @@ def logits(*values):
         ("least-squares", [2], [-1], 0.0, 2.0),  # (2 - 1)^2 + (-1)^2
         ("least-squares", [2], [-1], 0.1, 2.21),  # (2 - 0.9)^2 + (-1)^2
         ("least-squares", [2, 0], [-1, 3], 0.0, 6.0),  # (1 + 1) / 2 + (1 + 9) / 2
+        ("hinge", [2, 0.5], [-3, 1], 0.0, 1.25),  # (0 + 0.5) / 2 + (0 + 2) / 2
     ],
 )
 def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
@@ -48,6 +49,7 @@ def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
         ("cross-entropy", [2, 1], (AT_MINUS_2 + AT_MINUS_1) / 2),
         ("least-squares", [-1], 4.0),  # (-1 - 1)^2
         ("least-squares", [2, 1], 0.5),  # (1 + 0) / 2
+        ("hinge", [2, -3], 0.5),  # -(2 - 3) / 2
     ],
 )
 def test_generator_loss_by_hand(name, fake, expected):
@@ -109,6 +111,9 @@ def test_scores_are_on_one_scale():
     real, fake = LOSSES["least-squares"].scores(logits(0, 2), logits(-1))
     np.testing.assert_array_equal(real, [[0], [2]])
     np.testing.assert_array_equal(fake, [[-1]])
+    real, fake = LOSSES["hinge"].scores(logits(3, 0), logits(-1.5, -0.5))
+    np.testing.assert_array_equal(real, [[1], [0.5]])
+    np.testing.assert_array_equal(fake, [[0], [0.25]])
 
 
 def test_smoothing_needs_targets():
