@@ -122,7 +122,7 @@ def test_the_end_is_saved(tmp_path, monkeypatch, tick):
 )
 def test_a_stop_is_saved(tmp_path, monkeypatch, capsys, tick, number):
     """Ctrl-C or SIGTERM in a step: that step is finished and saved, however slow it is, and the exit code says why."""
-    gan = FakeGAN(at=4, do=lambda: os.kill(os.getpid(), number))
+    gan = FakeGAN(at=4, do=lambda: signal.raise_signal(number))
     code, run = train(tmp_path, gan, 100, monkeypatch=monkeypatch, tick=tick)
     assert code == 128 + number and iterations(run) == [1, 2, 3, 4]
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000004.npz"
@@ -137,7 +137,7 @@ def test_a_stop_before_the_first_step(tmp_path, capsys):
         config,
         FakeGAN(),
         run,
-        lambda start: (os.kill(os.getpid(), signal.SIGTERM), iter([]))[1],
+        lambda start: (signal.raise_signal(signal.SIGTERM), iter([]))[1],
         RunLength(10),
         no_validation(),
     )
@@ -196,7 +196,7 @@ def test_minutes(tmp_path, monkeypatch, capsys, tick):
 def test_minutes_go_on(tmp_path, monkeypatch):
     """After a stop, the seconds of before count; a larger --minutes goes on; the marks are those of one sitting."""
     options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
-    stopped = FakeGAN(at=15, do=lambda: os.kill(os.getpid(), signal.SIGTERM))
+    stopped = FakeGAN(at=15, do=lambda: signal.raise_signal(signal.SIGTERM))
     assert train(tmp_path, stopped, 1, minutes=1.0, **options)[0] == 128 + signal.SIGTERM
     before = float(table(tmp_path / "run" / "log.csv")[-1]["seconds"])
     assert 15 < before < 45
@@ -302,7 +302,7 @@ def test_a_stop_while_scoring(tmp_path, quick_extractors):
     gan = Drifting()
     validator = gan.validator()
     generate = validator.scorer.generate
-    validator.scorer.generate = lambda count: (os.kill(os.getpid(), signal.SIGTERM), generate(count))[1]
+    validator.scorer.generate = lambda count: (signal.raise_signal(signal.SIGTERM), generate(count))[1]
     code, run = train(tmp_path, gan, 9, sample_every=50, score_every=3, validator=validator)
     assert code == 128 + signal.SIGTERM and iterations(run) == [1, 2, 3] and best(run)[0] == 3
     drifted(tmp_path, 0, total=9)
@@ -391,12 +391,13 @@ def test_a_scorer_that_fails_costs_nothing(tmp_path, capsys, quick_extractors):
     assert "No score: division by zero." in capsys.readouterr().out
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGHUP")
 @pytest.mark.parametrize("ignored", [True, False])
 def test_nohup(tmp_path, ignored):
     """A terminal that closes ends a run, after it was saved; one that was started by nohup does not hear of it."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
     try:
-        code, run = train(tmp_path, FakeGAN(at=2, do=lambda: os.kill(os.getpid(), signal.SIGHUP)), 4)
+        code, run = train(tmp_path, FakeGAN(at=2, do=lambda: signal.raise_signal(signal.SIGHUP)), 4)
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (code, iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
@@ -430,7 +431,7 @@ def stopping(gan, stop):
 
     def train_step(batch):
         if int(gan.iteration) == stop - 1:
-            os.kill(os.getpid(), signal.SIGTERM)
+            signal.raise_signal(signal.SIGTERM)
         return step(batch)
 
     gan.train_step = train_step
