@@ -534,3 +534,15 @@ def test_augmentation_is_of_all_that_the_discriminator_sees():
     eagerly(gan, faces(0))
     eagerly(gan, faces(1))
     assert seeds == [(5, 0), (5, 1), (5, 1), (5, 2), (5, 3), (5, 3)]  # real, fake, and fake for the generator
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_every_loss_trains_both_networks(name):
+    """Three steps move every weight by finite gradients; scores are those of the discriminator's update."""
+    gan = build(loss=LOSSES[name], penalty_weight=0.1)
+    weights = [*gan.generator.trainable_variables, *gan.discriminator.trainable_variables]
+    before = arrays(weights)
+    for number in range(3):
+        assert np.isfinite(eagerly(gan, faces(number))).all()
+    still = {weight.path for weight, same in zip(weights, equal(before, weights), strict=True) if same}
+    assert still <= {gan.generator.layers[0].bias.path, gan.discriminator.layers[-1].bias.path}  # which pairs cancel

@@ -73,6 +73,21 @@ def hinge_g(real_logits, fake_logits):
     return -tf.reduce_mean(fake_logits)
 
 
+def relativistic_d(real_logits, fake_logits):
+    """mean softplus(-(D(x) - D(G(z)))), a pair at a time. arXiv:1807.00734; arXiv:2501.05441, eq. 2."""
+    return tf.reduce_mean(tf.nn.softplus(fake_logits - real_logits))
+
+
+def relativistic_g(real_logits, fake_logits):
+    """mean softplus(-(D(G(z)) - D(x))), the discriminator's loss with the pair exchanged. arXiv:2501.05441, eq. 2."""
+    return tf.reduce_mean(tf.nn.softplus(real_logits - fake_logits))
+
+
+def pair_scores(real_logits, fake_logits):
+    """The probabilities that the one of a pair is the more realistic: a logit alone means nothing to this loss."""
+    return tf.nn.sigmoid(real_logits - fake_logits), tf.nn.sigmoid(fake_logits - real_logits)
+
+
 def margin_scores(real_logits, fake_logits):
     """Logits from -1 to 1, the margins of the hinge, as 0 to 1; beyond them a discriminator gains nothing."""
     return (tf.clip_by_value(logits, -1.0, 1.0) / 2 + 0.5 for logits in (real_logits, fake_logits))
@@ -92,4 +107,5 @@ LOSSES = {
     "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, smoothable=True),
     "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
     "hinge": Loss(hinge_d, hinge_g, margin_scores),
+    "relativistic": Loss(relativistic_d, relativistic_g, pair_scores, generator_uses_real=True),
 }

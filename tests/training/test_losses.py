@@ -10,6 +10,7 @@ from gan.training.losses import LOSSES
 # softplus(x) = log(1 + e^x) at the logits used below, each from a table of logarithms:
 AT_MINUS_2 = 0.126928  # log(1 + 0.135335)
 AT_MINUS_1 = 0.313262  # log(1 + 0.367879)
+AT_2 = 2.126928  # the first + 2
 AT_1 = 1.313262  # the same + 1, as log(1 + e) = 1 + log(1 + 1/e)
 
 
@@ -32,6 +33,7 @@ def logits(*values):
         ("least-squares", [2], [-1], 0.0, 2.0),  # (2 - 1)^2 + (-1)^2
         ("least-squares", [2], [-1], 0.1, 2.21),  # (2 - 0.9)^2 + (-1)^2
         ("least-squares", [2, 0], [-1, 3], 0.0, 6.0),  # (1 + 1) / 2 + (1 + 9) / 2
+        ("relativistic", [2, 1], [1, 3], 0.0, (AT_MINUS_1 + AT_2) / 2),  # (softplus(1 - 2) + softplus(3 - 1)) / 2
         ("hinge", [2, 0.5], [-3, 1], 0.0, 1.25),  # (0 + 0.5) / 2 + (0 + 2) / 2
     ],
 )
@@ -58,6 +60,13 @@ def test_generator_loss_by_hand(name, fake, expected):
 
 
 SMOOTHABLE = [name for name, loss in LOSSES.items() if loss.smoothable]
+
+
+def test_relativistic_generator_by_hand():
+    """(softplus(2 - 1) + softplus(1 - 3)) / 2: it falls as real logits fall, too, which no other loss looks at."""
+    loss = LOSSES["relativistic"]
+    assert float(loss.generator(logits(2, 1), logits(1, 3))) == pytest.approx((AT_1 + AT_MINUS_2) / 2, abs=2e-6)
+    assert [name for name, one in LOSSES.items() if one.generator_uses_real] == ["relativistic"]
 
 
 @pytest.mark.parametrize("name", SMOOTHABLE)
@@ -111,6 +120,9 @@ def test_scores_are_on_one_scale():
     real, fake = LOSSES["least-squares"].scores(logits(0, 2), logits(-1))
     np.testing.assert_array_equal(real, [[0], [2]])
     np.testing.assert_array_equal(fake, [[-1]])
+    real, fake = LOSSES["relativistic"].scores(logits(3, 0), logits(1, 0))
+    np.testing.assert_allclose(real, [[0.880797], [0.5]], rtol=1e-5)
+    np.testing.assert_allclose(fake, [[1 - 0.880797], [0.5]], rtol=1e-5)
     real, fake = LOSSES["hinge"].scores(logits(3, 0), logits(-1.5, -0.5))
     np.testing.assert_array_equal(real, [[1], [0.5]])
     np.testing.assert_array_equal(fake, [[0], [0.25]])
