@@ -38,7 +38,22 @@ def adam(learning_rate: float, betas: tuple[float, float]):
     return FusedAdam(learning_rate, *betas, epsilon=1e-8)
 
 
-OPTIMIZERS = {"adam": adam}
+def adamw(learning_rate: float, betas: tuple[float, float]):
+    """Adam with decoupled weight decay of 0.004, Keras's default. arXiv:1711.05101."""
+    return keras.optimizers.AdamW(learning_rate, beta_1=betas[0], beta_2=betas[1], epsilon=1e-8)
+
+
+def rmsprop(learning_rate: float, betas: tuple[float, float]):
+    """RMSprop with momentum betas[0], and betas[1] as the decay rate of squared gradients."""
+    return keras.optimizers.RMSprop(learning_rate, rho=betas[1], momentum=betas[0])
+
+
+def sgd(learning_rate: float, betas: tuple[float, float]):
+    """Gradient descent with momentum betas[0]; betas[1] is not used."""
+    return keras.optimizers.SGD(learning_rate, momentum=betas[0])
+
+
+OPTIMIZERS = {"adam": adam, "adamw": adamw, "rmsprop": rmsprop, "sgd": sgd}
 
 
 def build_optimizer(name: str, learning_rate: float, betas: tuple[float, float], *, scale_loss: bool = False):

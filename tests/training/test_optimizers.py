@@ -109,3 +109,30 @@ def test_fused_adam_in_a_graph():
 def test_config_names_the_optimizers():
     """What --help offers is what there is."""
     assert tuple(OPTIMIZERS) == config.OPTIMIZERS
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("adamw", [1 - 0.1 - 0.1 * 0.004, 2 + 0.1 - 0.1 * 0.004 * 2]),  # a step against the sign, and the decay
+        ("rmsprop", [1 - 0.1 / np.sqrt(1 - 0.9), 2 + 0.1 / np.sqrt(1 - 0.9)]),  # g / sqrt(0.1 g^2)
+        ("sgd", [1 - 0.1 * 4, 2 + 0.1 * 3]),
+    ],
+)
+def test_first_steps_by_hand(name, expected):
+    """From weights 1 and 2 down gradients 4 and -3, at learning rate 0.1 and betas 0.5 and 0.9."""
+    weight = keras.Variable([1.0, 2.0])
+    optimizer = OPTIMIZERS[name](0.1, (0.5, 0.9))
+    optimizer.build([weight])
+    optimizer.apply([tf.constant([4.0, -3.0])], [weight])
+    np.testing.assert_allclose(weight.numpy(), expected, rtol=1e-4)
+
+
+def test_momentum_is_the_first_beta():
+    """Two steps of SGD down a gradient of 1: 0.1, then 0.1 * (1 + 0.5)."""
+    weight = keras.Variable([1.0])
+    optimizer = OPTIMIZERS["sgd"](0.1, (0.5, 0.9))
+    optimizer.build([weight])
+    for _ in range(2):
+        optimizer.apply([tf.constant([1.0])], [weight])
+    np.testing.assert_allclose(weight.numpy(), [1 - 0.1 - 0.15], rtol=1e-6)
