@@ -136,6 +136,15 @@ def test_links_lead_somewhere(page):
         assert not heading or heading in heading_ids(there), target
 
 
+def test_architecture_says_where_things_are():
+    """A function that docs/architecture.md places in a file is defined in that file."""
+    text = read(ROOT / "docs" / "architecture.md")
+    places = re.findall(r"`(?:\w+\.)*(\w+)` in \[([\w/.]+\.py)\]", text)
+    assert len(places) >= 3
+    for name, path in places:
+        assert re.search(rf"^ *(def|class) {name}\b", (ROOT / path).read_text("utf-8"), re.MULTILINE), name
+
+
 def table(text, title):
     """The rows of the first table whose header begins with a title, as lists of cells."""
     lines = iter(text.splitlines())
