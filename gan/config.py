@@ -29,7 +29,7 @@ AUGMENTATIONS = ("none", "flip")
 LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
-SCHEDULES = ("constant",)
+SCHEDULES = ("constant", "linear", "cosine")
 LOGGERS = ("none",)  # beside the console and the CSV tables
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 

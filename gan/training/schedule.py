@@ -6,6 +6,8 @@ if due.reached(iteration, seconds): ...
 rate = learning_rate * SCHEDULES["cosine"](length.progress(iteration, seconds))
 """
 
+import math
+
 MILESTONES = 20  # how often in a run something is due, unless asked otherwise
 
 
@@ -41,4 +43,18 @@ def constant(progress: float) -> float:
     return 1.0
 
 
-SCHEDULES = {"constant": constant}  # the share of the run that is done, 0 to 1 -> factor of the learning rate
+def linear(progress: float) -> float:
+    """From 1 down to 0 in a straight line."""
+    return 1.0 - progress
+
+
+def cosine(progress: float) -> float:
+    """From 1 down to 0 along half a cosine. arXiv:1608.03983, eq. 5, without restarts."""
+    return 0.5 + 0.5 * math.cos(math.pi * progress)
+
+
+SCHEDULES = {
+    "constant": constant,
+    "linear": linear,
+    "cosine": cosine,
+}  # the share of the run that is done, 0 to 1 -> factor of the learning rate

@@ -163,7 +163,7 @@ class Trainer:
             seconds = self.seconds + (time.perf_counter() - self.logged_at)
             progress = min(1.0, self.length.progress(self.iteration, seconds))
             for optimizer, rate in self.rates:
-                optimizer.learning_rate.assign(rate * SCHEDULES[self.config.learning_rate_schedule](progress))
+                optimizer.learning_rate = rate * SCHEDULES[self.config.learning_rate_schedule](progress)
 
     def write_log(self) -> None:
         """Logs the steps since the last call. Raises RunError at the first scalar that is not finite."""

@@ -48,3 +48,12 @@ def test_milestones_go_on(length, stop):
 def test_config_names_the_schedules():
     """What --help offers is what there is."""
     assert tuple(SCHEDULES) == config.SCHEDULES
+
+
+@pytest.mark.parametrize(
+    ("name", "factors"),
+    [("constant", [1, 1, 1, 1]), ("linear", [1, 0.75, 0.5, 0]), ("cosine", [1, 0.5 + 0.5 * 2**-0.5, 0.5, 0])],
+)
+def test_schedules_by_hand(name, factors):
+    """The factors at the start, after a quarter, at half and at the end of a run."""
+    assert [SCHEDULES[name](progress) for progress in (0, 0.25, 0.5, 1)] == pytest.approx(factors)

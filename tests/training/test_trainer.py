@@ -470,3 +470,35 @@ def test_no_gallery_ends_no_run(tmp_path):
         warnings.simplefilter("always")
         code, _ = train(tmp_path, FakeGAN(), 5)
     assert code == 0 and sum("index.html is not up to date" in str(one.message) for one in told) == 1
+
+
+class Scheduled(FakeGAN):
+    """A GAN that remembers the generator's learning rate at each step."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.rates = []
+
+    def train_step(self, batch):
+        self.rates.append(float(self.g_optimizer.learning_rate))
+        return super().train_step(batch)
+
+
+@pytest.mark.parametrize("tick", [None, 0.5])
+def test_learning_rates_fall_with_the_run(tmp_path, monkeypatch, tick):
+    """Linearly from 0.01 to about 0 at the end, in iterations or in minutes; a stop changes nothing of it."""
+    options = {"learning_rate_schedule": "linear", "monkeypatch": monkeypatch, "tick": tick}
+    options |= {"minutes": 1.0, "sample_every": 0} if tick else {}
+    whole = Scheduled()
+    train(tmp_path / "whole", whole, 12, **options)
+    halves = [Scheduled(at=5, do=lambda: os.kill(os.getpid(), signal.SIGTERM)), Scheduled()]
+    for half in halves:
+        train(tmp_path / "halves", half, 12, **options)
+    rates = halves[0].rates + halves[1].rates
+    assert all(a > b for a, b in zip(rates, rates[1:], strict=False)) and whole.rates[0] == pytest.approx(
+        0.01, rel=0.02
+    )
+    if tick:
+        assert len(rates) > 12 and rates[4] - rates[5] < 0.001 and rates[-1] < 0.001
+    else:
+        assert rates == whole.rates == pytest.approx([0.01 * (1 - i / 12) for i in range(12)])
