@@ -13,6 +13,16 @@ def r1(discriminate, real, fake):
     return half_squared_slope(discriminate, real)
 
 
+def r2(discriminate, real, fake):
+    """mean |grad D(G(z))|^2 / 2 at fakes. arXiv:1801.04406, eq. 10, without its weight."""
+    return half_squared_slope(discriminate, fake)
+
+
+def r1_and_r2(discriminate, real, fake):
+    """The sum of both, which the relativistic loss needs to converge. arXiv:2501.05441, section 2.2."""
+    return r1(discriminate, real, fake) + r2(discriminate, real, fake)
+
+
 def half_squared_slope(discriminate, images):
     """mean |grad D|^2 / 2 at images (n, h, w, c)."""
     with tf.GradientTape() as tape:
@@ -22,4 +32,4 @@ def half_squared_slope(discriminate, images):
     return tf.reduce_mean(tf.reduce_sum(slope**2, axis=[1, 2, 3])) / 2
 
 
-REGULARIZERS = {"none": None, "r1": r1}
+REGULARIZERS = {"none": None, "r1": r1, "r2": r2, "r1+r2": r1_and_r2}

@@ -116,6 +116,15 @@ def test_r1_through_fused_batch_norm():
         np.testing.assert_allclose(fused, written, rtol=1e-3, atol=1e-4 * np.abs(written).max())
 
 
+def test_r2_is_r1_of_the_fakes():
+    """D(x) = |x|^2 / 2 has slope x: R2 is the mean over the fakes of |x|^2 / 2, and r1+r2 is the sum of both."""
+    real, fake = faces(3, 2, 2, 3), faces(5, 2, 2, 3, seed=1)
+    discriminate = lambda x: tf.reduce_sum(x**2, axis=[1, 2, 3])[:, None] / 2  # noqa: E731
+    r1_value, r2_value = (float((images.numpy() ** 2).sum() / len(images) / 2) for images in (real, fake))
+    assert float(REGULARIZERS["r2"](discriminate, real, fake)) == pytest.approx(r2_value, rel=1e-6)
+    assert float(REGULARIZERS["r1+r2"](discriminate, real, fake)) == pytest.approx(r1_value + r2_value, rel=1e-6)
+
+
 def test_config_names_the_regularizers():
     """What --help offers is what there is; none is no function."""
     assert tuple(REGULARIZERS) == config.REGULARIZERS and REGULARIZERS["none"] is None
