@@ -39,6 +39,17 @@ def append_labels(x, labels):
     return tf.concat([x, tf.broadcast_to(labels, [*tf.unstack(tf.shape(x))[:-1], labels.shape[-1]])], axis=-1)
 
 
+def gradient_norm(gradients, optimizer):
+    """The Euclidean norm of all gradients together, without the scale of a `LossScaleOptimizer`.
+
+    0 where that optimizer skips the step, as a gradient has overflowed float16.
+    """
+    norm = tf.linalg.global_norm(gradients)
+    if not isinstance(optimizer, keras.optimizers.LossScaleOptimizer):
+        return norm
+    return tf.where(tf.math.is_finite(norm), norm / tf.cast(optimizer.dynamic_scale, norm.dtype), 0.0)
+
+
 class DCGAN:
     """A generator and a discriminator, their optimizers, and one step of training them against each other.
 
@@ -107,8 +118,8 @@ class DCGAN:
 
         Returns:
             float32 scalars: d_loss (without the penalty), g_loss, real_score and fake_score (see
-            `gan.training.losses.Loss.scores`), both of the discriminator's update, and in iterations that have
-            one, penalty (weighted).
+            `gan.training.losses.Loss.scores`), both of the discriminator's update, grad_norm_d and grad_norm_g, and
+            in iterations that have one, penalty (weighted).
         """
         # Decided in Python, so that each case is a graph of its own: a penalty within `tf.cond` meets a fault of
         # TensorFlow's graph optimizer from 64 x 64 on (ArithmeticOptimizer: "tmp_var already exists").
@@ -154,7 +165,8 @@ class DCGAN:
             gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels)
         self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
         real_score, fake_score = map(tf.reduce_mean, self.loss.scores(real_logits, fake_logits))
-        return {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, **penalty}
+        norm = gradient_norm(gradients, self.d_optimizer)
+        return {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, "grad_norm_d": norm, **penalty}
 
     def update_generator(self, real, fake, labels, tape):
         """Minimizes L_G(D(x), D(G(z))) in G's weights, and returns scalars.
@@ -168,10 +180,10 @@ class DCGAN:
             scaled = self.g_optimizer.scale_loss(loss)
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
-        return {"g_loss": loss}
+        return {"g_loss": loss, "grad_norm_g": gradient_norm(gradients, self.g_optimizer)}
 
     def add_penalty(self, gradients, real, fake, labels=None):
-        """Adds the penalty's gradient to D's gradients, `penalty_every` times; returns both and the weighted penalty."""
+        """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
             value = self.regularizer(lambda images: self.discriminate(images, labels), real, fake)

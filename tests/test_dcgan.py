@@ -546,3 +546,24 @@ def test_every_loss_trains_both_networks(name):
         assert np.isfinite(eagerly(gan, faces(number))).all()
     still = {weight.path for weight, same in zip(weights, equal(before, weights), strict=True) if same}
     assert still <= {gan.generator.layers[0].bias.path, gan.discriminator.layers[-1].bias.path}  # which pairs cancel
+
+
+def test_gradient_norms_by_hand():
+    """Of D(x) = w . x under the loss D(x) - D(G(z)) the gradient is the mean difference of pixels."""
+    difference = Loss(
+        discriminator=lambda real, fake: tf.reduce_mean(real) - tf.reduce_mean(fake),
+        generator=lambda real, fake: 0 * tf.reduce_sum(fake),
+        scores=lambda real, fake: (real, fake),
+    )
+    real = tf.constant(np.random.default_rng(1).normal(size=(4, 1, 1, 3)), tf.float32)
+    for scaled in (False, True):
+        sgd = keras.optimizers.SGD(0.0)
+        optimizer = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=1024.0) if scaled else sgd
+        gan = build(
+            pixel_generator(), linear([1.0, -2.0, 4.0]), loss=difference, regularizer=None, d_optimizer=optimizer,
+            g_optimizer=keras.optimizers.SGD(0.0),
+        )  # fmt: skip
+        fake = gan.generator(gan.sample_noise(real, 0), training=True)
+        scalars = gan.train_step((real, no_labels(real)))
+        expected = np.linalg.norm(np.mean(real - fake, axis=(0, 1, 2)))
+        assert float(scalars["grad_norm_d"]) == pytest.approx(expected, rel=1e-5) and scalars["grad_norm_g"] == 0
