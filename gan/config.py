@@ -30,7 +30,7 @@ LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
-LOGGERS = ("none",)  # beside the console and the CSV tables
+LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 

@@ -76,4 +76,49 @@ class CSVLogger(Logger):
         self.run.append_score(score)
 
 
-LOGGERS = {"console": ConsoleLogger, "csv": CSVLogger}
+class TensorBoardLogger(Logger):
+    """Event files for TensorBoard, in the run's folder tensorboard/: scalars, scores and grids by iteration.
+
+    They are written by `tf.summary.write`, with the metadata of TensorBoard's plugins `scalars` and `images`, as
+    TensorFlow's own functions for the two need TensorBoard itself.
+    """
+
+    def __init__(self, run: Run, length: RunLength, start: float):
+        import tensorflow as tf
+
+        super().__init__(run, length, start)
+        self.tf = tf
+        self.writer = tf.summary.create_file_writer(str(run.folder / "tensorboard"))
+
+    def log(self, rows: list[dict[str, float]], failures: dict[str, str]) -> None:
+        for row in rows:
+            self.write_scalars("training", row)
+
+    def log_score(self, score: dict) -> None:
+        self.write_scalars("scores", score)
+
+    def log_grid(self, iteration: int, image: np.ndarray) -> None:
+        height, width, _ = image.shape
+        content = [str(width), str(height), self.tf.io.encode_png(image)]
+        self.write("samples", self.tf.stack(content), iteration, "images")
+        self.writer.flush()
+
+    def write_scalars(self, group: str, values: dict) -> None:
+        """Writes the numbers among `values`, under their names, at its iteration."""
+        for name, value in values.items():
+            if isinstance(value, int | float) and name not in ("iteration", "images", "seconds"):
+                self.write(f"{group}/{name}", self.tf.constant(value, self.tf.float32), values["iteration"], "scalars")
+        self.writer.flush()
+
+    def write(self, tag: str, tensor, step: int, plugin: str) -> None:
+        """Writes one value for one of TensorBoard's plugins."""
+        metadata = self.tf.compat.v1.SummaryMetadata()
+        metadata.plugin_data.plugin_name = plugin
+        with self.writer.as_default():
+            self.tf.summary.write(tag, tensor, step=step, metadata=metadata)
+
+    def close(self) -> None:
+        self.writer.close()
+
+
+LOGGERS = {"console": ConsoleLogger, "csv": CSVLogger, "tensorboard": TensorBoardLogger}

@@ -57,6 +57,7 @@ class Trainer:
         self.pending = []  # (iteration, scalars) of steps that are not logged yet
         self.recent = {name: deque(maxlen=diagnostics.WINDOW) for name in diagnostics.SCALARS}
         self.failures = {}  # present failure modes
+        self.loggers = []
         self.seconds = 0.0  # of training, up to the last log entry
         self.data_seconds = 0.0  # of that, spent waiting for data
         self.step_seconds = 0.0  # that an iteration takes at present
@@ -70,8 +71,9 @@ class Trainer:
         self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.resume(saved)
         self.calibrate_ema()
-        self.write_outputs(*self.pending_outputs(saved))
+        outputs = self.pending_outputs(saved)
         if self.is_done():
+            self.write_outputs(*outputs)
             self.run.save_samples(self.config.image_size, SAMPLES)
             print(f"Done already: {self.iteration:,} iterations. {self.describe_how_to_continue()}")
             return 0
@@ -82,6 +84,7 @@ class Trainer:
         names = dict.fromkeys(["console", "csv", self.config.log])
         self.loggers = [LOGGERS[name](self.run, self.length, start) for name in names if name != "none"]
         try:
+            self.write_outputs(*outputs)
             self.loop()
         except tf.errors.OpError as error:
             raise self.step_failure(error) from error
@@ -272,7 +275,7 @@ class Trainer:
         """Writes the chart and the generator, and where they are due the grid, the best generator and the gallery."""
         if grid and not self.run.grid_path(self.iteration).exists():
             picture = self.run.save_grid(self.iteration, self.generate_samples())
-            for logger in getattr(self, "loggers", []):
+            for logger in self.loggers:
                 logger.log_grid(self.iteration, picture)
         if self.iteration:
             self.exported.set_weights(self.gan.calibrated_ema.get_weights())
