@@ -54,6 +54,9 @@ class Config:
     discriminator: str = option("self-modulated", "network that tells real from fake", choices=DISCRIMINATORS)
     width: int = option(32, "channels of the narrowest layers, which all others are multiples of", least=2)
     discriminator_width: int = option(0, "the same for the discriminator (0: as --width)", least=0)
+    dropout: float = option(
+        0.0, "dropout rate in the discriminator (0: none, but 0.25 in upsample, as published)", least=0.0, most=0.9
+    )
     # training
     loss: str = option("cross-entropy", "adversarial loss", choices=LOSSES)
     label_smoothing: float = option(0.0, "lowers the targets of real images from 1 by X", least=0.0, most=0.5)

@@ -74,7 +74,7 @@ def build_gan(config: Config):
     scaled = config.precision == "mixed_float16"
     return DCGAN(
         GENERATORS[config.generator](noise_shape, image_shape, config.width),
-        DISCRIMINATORS[config.discriminator](image_shape, config.discriminator_width or config.width),
+        DISCRIMINATORS[config.discriminator](image_shape, config.discriminator_width or config.width, config.dropout),
         g_optimizer=build_optimizer(
             config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
         ),

@@ -11,7 +11,7 @@ paper's first and last layers are convolutions. PyTorch's batch-norm momentum 0.
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, count_doublings, flatten_noise, normal
+from models.layers import BatchNormalization, count_doublings, dropout, flatten_noise, normal
 
 
 def up(filters: int) -> list:
@@ -23,12 +23,13 @@ def up(filters: int) -> list:
     ]
 
 
-def down(filters: int) -> list:
+def down(filters: int, rate: float) -> list:
     """Returns layers (n, h, w, c) -> (n, h/2, w/2, filters)."""
     return [
         layers.Conv2D(filters, 4, 2, "same", use_bias=False, kernel_initializer=normal()),
         BatchNormalization(momentum=0.9, epsilon=1e-5),
         layers.LeakyReLU(0.2),
+        *dropout(rate),
     ]
 
 
@@ -79,8 +80,8 @@ def generator_from_2x2(noise_shape, image_shape, width=64):
     )
 
 
-def discriminator(image_shape, width=64):
-    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+def discriminator(image_shape, width=64, rate=0.0):
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     It has 160 w^2 + 124 w + 1 trainable weights at 32 x 32 x 3.
     """
@@ -90,7 +91,8 @@ def discriminator(image_shape, width=64):
             keras.Input(image_shape),  # 32 x 32 x 3
             layers.Conv2D(width, 4, 2, "same", use_bias=False, kernel_initializer=normal()),  # 16 x 16 x w
             layers.LeakyReLU(0.2),
-            *(layer for i in range(1, count) for layer in down(width * 2**i)),  # 8 x 8 x 2w, 4 x 4 x 4w
+            *dropout(rate),
+            *(layer for i in range(1, count) for layer in down(width * 2**i, rate)),  # 8 x 8 x 2w, 4 x 4 x 4w
             layers.Flatten(),
             layers.Dense(1, kernel_initializer=normal(), dtype="float32"),
         ],

@@ -47,8 +47,8 @@ def generator(noise_shape, image_shape, width=64):
     )
 
 
-def discriminator(image_shape, width=64):
-    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+def discriminator(image_shape, width=64, rate=0.0):
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate` in the head.
 
     It has 25,899,585 weights for 28 x 28 x 3.
     """
@@ -58,7 +58,7 @@ def discriminator(image_shape, width=64):
             layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
             layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
             layers.Flatten(),  # 50,176
-            *classifier_head(width),  # 512, 256, 1
+            *classifier_head(width, rate),  # 512, 256, 1
         ],
         name="discriminator",
     )

@@ -12,7 +12,7 @@ import math
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization
+from models.layers import BatchNormalization, dropout
 
 
 def hidden(units: int) -> list:
@@ -20,13 +20,15 @@ def hidden(units: int) -> list:
     return [layers.Dense(units), layers.LeakyReLU(0.2), BatchNormalization(momentum=0.8)]
 
 
-def classifier_head(width: int) -> list:
+def classifier_head(width: int, rate: float) -> list:
     """Returns layers (n, inputs) -> logits (n, 1)."""
     return [
         layers.Dense(8 * width),  # 512
         layers.LeakyReLU(0.2),
+        *dropout(rate),
         layers.Dense(4 * width),  # 256
         layers.LeakyReLU(0.2),
+        *dropout(rate),
         layers.Dense(1, dtype="float32"),
     ]
 
@@ -50,8 +52,8 @@ def generator(noise_shape, image_shape, width=64):
     )
 
 
-def discriminator(image_shape, width=64):
-    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+def discriminator(image_shape, width=64, rate=0.0):
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     It has 1,336,321 weights for 28 x 28 x 3.
     """
@@ -59,7 +61,7 @@ def discriminator(image_shape, width=64):
         [
             keras.Input(image_shape),
             layers.Flatten(),  # 2352
-            *classifier_head(width),  # 512, 256, 1
+            *classifier_head(width, rate),  # 512, 256, 1
         ],
         name="discriminator",
     )

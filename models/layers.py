@@ -17,6 +17,11 @@ def normal() -> keras.initializers.Initializer:
     return keras.initializers.RandomNormal(0.0, 0.02)
 
 
+def dropout(rate: float) -> list:
+    """Returns a dropout layer, or no layer where the rate is 0."""
+    return [layers.Dropout(rate)] if rate else []
+
+
 def count_doublings(size: int, smallest: int = 4) -> tuple[int, int]:
     """Splits the side of an image into a generator's first side and its number of doublings: 28 -> (7, 2).
 

@@ -14,7 +14,7 @@ the R1 penalty (arXiv:1801.04406) requires. In comments, w is `width`.
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, flatten_noise, normal
+from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, dropout, flatten_noise, normal
 
 
 def self_modulated_batch_norm(x, z, width: int):
@@ -59,12 +59,14 @@ def generator(noise_shape, image_shape, width=32):
     return keras.Model(noise, layers.Activation("tanh", dtype="float32")(image), name="generator")
 
 
-def discriminator(image_shape, width=32):
-    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real."""
+def discriminator(image_shape, width=32, rate=0.0):
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`."""
     _, count = count_doublings(image_shape[0])
     x = images = keras.Input(image_shape)  # 32 x 32 x 3
     for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
         x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
+        for layer in dropout(rate):
+            x = layer(x)
     x = layers.Flatten()(x)
     hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(x))
     logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(layers.Concatenate()([x, hidden]))

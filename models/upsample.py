@@ -39,8 +39,8 @@ def generator(noise_shape, image_shape, width=64):
     )
 
 
-def discriminator(image_shape, width=32):
-    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+def discriminator(image_shape, width=32, rate=0.0):
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`, or 0.25.
 
     It has 393,281 weights for 28 x 28 x 3.
     """
@@ -49,19 +49,19 @@ def discriminator(image_shape, width=32):
             keras.Input(image_shape),  # 28 x 28 x 3
             layers.Conv2D(width, 3, 2, "same"),  # 14 x 14 x w
             layers.LeakyReLU(0.2),
-            layers.Dropout(0.25),
+            layers.Dropout(rate or 0.25),
             layers.Conv2D(2 * width, 3, 2, "same"),  # 7 x 7 x 2w
             layers.ZeroPadding2D(((0, 1), (0, 1))),  # 8 x 8 x 2w
             layers.LeakyReLU(0.2),
-            layers.Dropout(0.25),
+            layers.Dropout(rate or 0.25),
             BatchNormalization(momentum=0.8),
             layers.Conv2D(4 * width, 3, 2, "same"),  # 4 x 4 x 4w
             layers.LeakyReLU(0.2),
-            layers.Dropout(0.25),
+            layers.Dropout(rate or 0.25),
             BatchNormalization(momentum=0.8),
             layers.Conv2D(8 * width, 3, 1, "same"),  # 4 x 4 x 8w
             layers.LeakyReLU(0.2),
-            layers.Dropout(0.25),
+            layers.Dropout(rate or 0.25),
             layers.Flatten(),
             layers.Dense(1, dtype="float32"),
         ],

@@ -286,3 +286,14 @@ def test_order_of_layers(name, size, generator, discriminator):
     noise = (size, size, 3) if name == "conv-dense" else (5,)
     assert spell(GENERATORS[name](noise, (size, size, 3), 2)) == generator.replace(" ", "")
     assert spell(DISCRIMINATORS[name]((size, size, 3), 2)) == discriminator.replace(" ", "")
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_dropout_of_discriminators(name):
+    """A rate reaches every dropout layer; without one there is none, but in upsample, which is published so."""
+    rates = {
+        rate: [layer.rate for layer in DISCRIMINATORS[name]((28, 28, 3), 2, rate).layers if hasattr(layer, "rate")]
+        for rate in (0.0, 0.5)
+    }
+    assert set(rates[0.0]) == ({0.25} if name == "upsample" else set())
+    assert set(rates[0.5]) == {0.5} and len(rates[0.5]) >= 2
