@@ -1,5 +1,6 @@
 """The documents: commands, flags, links and figures that they name exist, and their code runs."""
 
+import dataclasses
 import importlib
 import json
 import re
@@ -173,6 +174,17 @@ def test_scores_are_those_of_the_comparison(page, column):
     measured = {row[0]: row[3:5] for row in table((ROOT / "results" / "celeba.md").read_text("utf-8"), "recipe")}
     rows = table((ROOT / page).read_text("utf-8"), "recipe")
     assert {row[0].strip("*").split()[0]: row[column : column + 2] for row in rows} == measured
+
+
+def test_choices_are_listed():
+    """docs/recipes.md lists the choices of a flag as --help does."""
+    listed = {
+        flag: re.findall(r"`([^`]+)`", choices) for flag, choices, _ in table(read(ROOT / "docs/recipes.md"), "flag")
+    }
+    fields = {f"--{field.name.replace('_', '-')}": field.metadata["choices"] for field in dataclasses.fields(Config)}
+    for flags, choices in listed.items():
+        for flag in re.findall(r"`([^`]+)`", flags):
+            assert choices == list(fields[flag]), flag
 
 
 def test_citation_is_whole():
