@@ -19,7 +19,7 @@ import data
 import train
 from gan import images
 from gan.datasets import avatars
-from gan.metrics.distances import select_best
+from gan.metrics.evaluation import select_best
 from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).parent.parent
@@ -121,7 +121,11 @@ def test_a_run_leaves_all_it_promises(whole):
     """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and failure modes."""
     folder = whole / "output/it"
     assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
-    assert images.read_png(folder / "loss.png").shape == (1600, 800, 3)  # losses, scores, variety, and two other scalars
+    assert images.read_png(folder / "loss.png").shape == (
+        1600,
+        800,
+        3,
+    )  # losses, scores, variety, and two other scalars
     assert json.loads((folder / "config.json").read_text())["width"] == 4
     data = json.loads((folder / "data.json").read_text())
     assert data["used"] == 60 and 0 < data["held_out"] < 60
