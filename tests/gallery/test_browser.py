@@ -39,7 +39,7 @@ def folder(tmp_path_factory):
     a_run(folder, "slow", grids=(0, 5, 10), rows=10, batch_size=16, epochs=20, scores=(50.0,))
     nasty = a_run(folder, NASTY, recipe="udacity-64", data="<b>faces</b>")
     (nasty.folder / "scores.json").write_text(json.dumps([result()]))
-    shutil.copy(nasty.grid(0), nasty.folder / "nearest.png")
+    shutil.copy(nasty.grid_path(0), nasty.folder / "nearest.png")
     a_run(folder, "blank", grids=(), scores=())
     (a_run(folder, "hurt").folder / "config.json").write_text("{")
     Page(folder).write()
@@ -78,7 +78,7 @@ def test_cards(page):
     """All runs, with what is known of each; what is left out is named; a name stays text."""
     assert sorted(names(page)) == sorted(["long", "slow", NASTY, "blank"])
     assert page.locator(".count").inner_text() == "4, and 1 left out (below)"
-    assert "hurt config.json does not tell what run this is" in page.locator(".left").inner_text()
+    assert "hurt config.json does not describe a run" in page.locator(".left").inner_text()
     card = page.locator(".card", has_text="udacity-64").inner_text().split("\n")
     pairs = dict(itertools.pairwise(card))
     assert (pairs["iterations"], pairs["images seen"], pairs["time"]) == ("4", "32", "0:08")
@@ -133,7 +133,7 @@ def test_the_slider_moves_picture_and_marker(page):
     page.locator(".card").first.wait_for()
 
 
-def test_a_run_is_told(page):
+def test_a_run_is_described(page):
     """Command, scores with their protocol, nearest faces, settings; a run without a picture says so."""
     page.get_by_role("link", name=NASTY).click()
     text = page.locator(".run").inner_text()
@@ -141,8 +141,8 @@ def test_a_run_is_told(page):
     assert "--data '<b>faces</b>'" in text and "2,000 samples (averaged weights)" in text and "12.5" in text
     assert page.locator(".nearest").get_attribute("src").endswith("/nearest.png")
     page.get_by_role("button", name="Copy").click()
-    page.locator("#told:not(:empty)").wait_for()
-    assert page.locator("#told").inner_text() in ("Copied", "Selected: press Ctrl-C to copy")
+    page.locator("#status:not(:empty)").wait_for()
+    assert page.locator("#status").inner_text() in ("Copied", "Selected: press Ctrl-C to copy")
     page.get_by_text("All other settings").click()
     assert "sample-every" in page.locator("details").inner_text()
     page.evaluate("location.hash = '#run=blank'")
@@ -191,8 +191,8 @@ def hundred(tmp_path_factory):
     faces = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
     one.save_grid(0, faces)
     for step in steps[1:]:
-        one.grid(step).unlink()
-        one.grid(step).hardlink_to(one.grid(0))
+        one.grid_path(step).unlink()
+        one.grid_path(step).hardlink_to(one.grid_path(0))
     for i in range(1, 100):
         shutil.copytree(one.folder, folder / f"run {i}", copy_function=os.link)
     return folder

@@ -1,4 +1,4 @@
-"""The page as a file: what is on it, what is not, and that names are only ever text. In a browser: test_page.py."""
+"""The page as a file: what is on it, what is not, and that names are only ever text; test_browser.py opens it."""
 
 import base64
 import hashlib
@@ -8,14 +8,15 @@ import re
 import pytest
 from sample_runs import NASTY, a_run
 
-from gan.gallery import page
 from gan.gallery.page import Page
 from tools.gallery import main
 
 
 def data(path):
     """What the page holds."""
-    return json.loads(page.HELD.search(path.read_text())[1])
+    return json.loads(
+        re.search(r'<script type="application/json" id="runs">(.*?)</script>', path.read_text(), re.DOTALL)[1]
+    )
 
 
 def test_all_runs_and_nothing_else(tmp_path, capsys):
@@ -32,15 +33,15 @@ def test_all_runs_and_nothing_else(tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out == f"{tmp_path / 'index.html'}: 3 runs, 1 left out\n"
     left, note = printed.err.splitlines()
-    assert left.startswith("gallery: left out 'hurt': config.json does not tell what run this is: ")
+    assert left.startswith("gallery: left out 'hurt': config.json does not describe a run: ")
     assert note.startswith("gallery: 'torn': scores.json is damaged: ")
     found = data(tmp_path / "index.html")
     assert {run["name"] for run in found["runs"]} == {"one", "two", "torn"}
-    assert [name for name, _ in found["leftOut"]] == ["hurt"]
+    assert [name for name, _ in found["skipped"]] == ["hurt"]
 
 
 def test_mistakes_are_answered(tmp_path, capsys):
-    """Exit code 2 and one line: no folder, one without runs, a run itself, a page that is somebody else's."""
+    """Exit code 2 and one line: no folder, one without runs, a run itself, a page that is not a gallery."""
     run = a_run(tmp_path, "one")
     (tmp_path / "photos").mkdir()
     (tmp_path / "index.html").write_text("<h1>My own page</h1>")

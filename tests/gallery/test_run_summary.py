@@ -1,4 +1,4 @@
-"""What the gallery tells of runs, in all the states that a run can be in."""
+"""Summaries of runs for the gallery, in all the states that a run can be in."""
 
 import dataclasses
 import json
@@ -13,17 +13,17 @@ from gan.config import Config
 from gan.errors import UsageError
 from gan.gallery import run_summary
 from gan.runs import checkpoints
-from gan.runs.run_directory import LOG_COLUMNS, Run, write_csv, write_json
+from gan.runs.run_directory import Run, write_csv, write_json
 
 
-def told(run):
+def summarize(run):
     """A run's summary."""
-    return run_summary.summarise(run.folder, run_summary.look(run.folder)[1])
+    return run_summary.summarize(run.folder)
 
 
 def test_a_run(tmp_path):
     """Every figure, worked by hand."""
-    found = told(a_run(tmp_path, "one", recipe="udacity-64", width=7, discriminator="conv"))
+    found = summarize(a_run(tmp_path, "one", recipe="udacity-64", width=7, discriminator="conv"))
     assert (found["name"], found["path"], found["size"], found["per"]) == ("one", "one", 32, 8)
     assert (found["iterations"], found["images"], found["seconds"]) == (4, 32, 8.0)
     assert found["asked"] == {"iterations": 4} and found["grids"] == [0, 2, 4]
@@ -43,7 +43,7 @@ def test_a_run(tmp_path):
 
 def test_curves_are_short(tmp_path):
     """Of 1,000 rows, 100 means of ten neighbours, as numbers of four digits."""
-    curve = told(a_run(tmp_path, "long", rows=1000))["curve"]
+    curve = summarize(a_run(tmp_path, "long", rows=1000))["curve"]
     assert all(len(column) == run_summary.POINTS for column in curve.values())
     assert curve["g_loss"][:2] == [5.5, 15.5] and curve["iteration"][:2] == [6, 16]  # 5.5, to the even
     assert curve["d_loss"][0] == pytest.approx(sum(1 / i for i in range(1, 11)) / 10, rel=1e-3)
@@ -53,12 +53,12 @@ def test_curves_are_short(tmp_path):
 def test_a_large_log_is_read_in_places(tmp_path, monkeypatch):
     """Its means are those of the whole, nearly; its last row is exact."""
     run = a_run(tmp_path, "long", rows=20_000)
-    whole = told(run)
+    whole = summarize(run)
     monkeypatch.setattr(run_summary, "WHOLE", 1000)
     monkeypatch.setattr(run_summary, "BLOCK", 1000)
-    names, lines = run_summary.table(run.log)
-    assert names == LOG_COLUMNS and len(lines) < 5000
-    parts = told(run)
+    names, lines = run_summary.read_lines(run.log)
+    assert names[:3] == ["iteration", "images", "seconds"] and len(lines) < 5000
+    parts = summarize(run)
     assert (parts["iterations"], parts["seconds"]) == (20_000, 40_000.0)
     there = np.interp(whole["curve"]["iteration"], parts["curve"]["iteration"], parts["curve"]["g_loss"])
     assert np.abs(there - whole["curve"]["g_loss"]).max() < 200  # of 20,000
@@ -67,8 +67,8 @@ def test_a_large_log_is_read_in_places(tmp_path, monkeypatch):
 def test_what_is_not_finite_is_a_gap(tmp_path):
     """A loss of NaN or infinity neither spoils its neighbours nor gets into JSON, which has none."""
     run = a_run(tmp_path, "lost", rows=2)
-    run.append_rows(run.log, [(3, 24, "6.0", "nan", "inf", 0, 0, 4)])
-    found = told(run)
+    run.append_rows(run.log, [(3, 24, "6.0", "nan", "inf", 4)])
+    found = summarize(run)
     assert found["curve"]["d_loss"] == [1.0, 0.5, None] and found["curve"]["g_loss"] == [1.0, 2.0, None]
     assert json.dumps(found, allow_nan=False)
 
@@ -77,7 +77,7 @@ def test_many_scores_are_thinned(tmp_path):
     """The one that is kept as best.keras and the last stay."""
     kids = [500.0 + i for i in range(1001)]
     kids[333:335] = 1.0, 1.05  # within its error of 0.1
-    found = told(a_run(tmp_path, "scored", scores=kids))["scores"]
+    found = summarize(a_run(tmp_path, "scored", scores=kids))["scores"]
     assert len(found["kid"]) < 110 and min(found["kid"]) == 1.05 and found["iteration"][-1] == 2002
 
 
@@ -85,10 +85,10 @@ def test_young_and_old_runs(tmp_path):
     """One that was just claimed; one with a checkpoint only; one of an older version, without later settings."""
     young = Run(tmp_path / "young")
     write_json(young.folder / "config.json", dataclasses.asdict(Config(run="young")))
-    found = told(young)
+    found = summarize(young)
     assert (found["iterations"], found["grids"], found["notes"]) == (0, [], []) and "weights" not in found
     checkpoints.save(young.checkpoints, 30, {"generator/000": np.zeros(4, np.float32)})
-    assert (told(young)["iterations"], told(young)["images"]) == (30, 30 * 64)
+    assert (summarize(young)["iterations"], summarize(young)["images"]) == (30, 30 * 64)
     old = a_run(tmp_path, "old")
     saved = json.loads((old.folder / "config.json").read_text())
     for name in ("holdout", "reuse_fakes", "patience", "faces", "run"):
@@ -96,7 +96,7 @@ def test_young_and_old_runs(tmp_path):
     write_json(old.folder / "config.json", saved)
     for name in ("metrics.csv", "best.json"):
         (old.folder / name).unlink()
-    found = told(old)
+    found = summarize(old)
     assert found["settings"]["holdout"] == 0.0 and "--holdout 0.0 --run old" in found["command"].replace(
         " --batch-size 8 --epochs 4", ""
     )
@@ -105,14 +105,14 @@ def test_young_and_old_runs(tmp_path):
 
 def test_how_long_a_run_is_to_be(tmp_path):
     """In seconds where it has minutes; a number of passes is so many of its faces, less those held out."""
-    assert told(a_run(tmp_path, "timed", minutes=1.5))["asked"] == {"seconds": 90.0}
+    assert summarize(a_run(tmp_path, "timed", minutes=1.5))["asked"] == {"seconds": 90.0}
     run = a_run(tmp_path, "passes", steps_per_epoch="all", epochs=3, batch_size=10, holdout=0.1)
     write_json(run.folder / "data.json", {"used": 100})
-    assert told(run)["asked"] == {"iterations": 27}  # 3 x 90 faces, 10 at a time
+    assert summarize(run)["asked"] == {"iterations": 27}  # 3 x 90 faces, 10 at a time
     write_json(run.folder / "data.json", {"used": 100, "held_out": 0})  # too few to hold any out
-    assert told(run)["asked"] == {"iterations": 30}
+    assert summarize(run)["asked"] == {"iterations": 30}
     (run.folder / "data.json").unlink()
-    assert "asked" not in told(run) and told(run)["notes"] == []
+    assert "asked" not in summarize(run) and summarize(run)["notes"] == []
 
 
 def test_a_torn_row_is_passed_over(tmp_path):
@@ -120,16 +120,16 @@ def test_a_torn_row_is_passed_over(tmp_path):
     run = a_run(tmp_path, "torn")
     with open(run.log, "a") as file:
         file.write("5,40,10.0,0.2")
-    assert told(run)["iterations"] == 4
+    assert summarize(run)["iterations"] == 4
 
 
-@pytest.mark.parametrize("name", ["log.csv", "metrics.csv", "best.json", "scores.json", "sittings.json"])
+@pytest.mark.parametrize("name", ["log.csv", "metrics.csv", "best.json", "scores.json", "sessions.json"])
 def test_a_damaged_file_is_noted(tmp_path, name):
     """The rest of the run is told, and that this file is damaged."""
     run = a_run(tmp_path, "hurt")
     header = (run.folder / name).read_text().splitlines()[0] if name.endswith(".csv") else "{"
     (run.folder / name).write_text(f"{header}\n1{',x' * header.count(',')}\n")
-    found = told(run)
+    found = summarize(run)
     assert [note.split(" is damaged: ")[0] for note in found["notes"]] == [name]
     assert found["grids"] == [0, 2, 4]
 
@@ -137,12 +137,12 @@ def test_a_damaged_file_is_noted(tmp_path, name):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("{", "config.json does not tell what run this is: it is damaged"),
-        ("[1]", "config.json does not tell what run this is: it is damaged"),
-        ('{"vocab_size": 3}', "config.json does not tell what run this is: it has none of a run's settings"),
-        ('{"width": "wide"}', "config.json does not tell what run this is: width is 'wide'"),
-        ('{"data": 5}', "config.json does not tell what run this is: data is 5"),
-        ("[" * 100_000, "config.json does not tell what run this is: it is damaged"),
+        ("{", "config.json does not describe a run: it is damaged"),
+        ("[1]", "config.json does not describe a run: it is damaged"),
+        ('{"vocab_size": 3}', "config.json does not describe a run: it has none of a run's settings"),
+        ('{"width": "wide"}', "config.json does not describe a run: width is 'wide'"),
+        ('{"data": 5}', "config.json does not describe a run: data is 5"),
+        ("[" * 100_000, "config.json does not describe a run: it is damaged"),
     ],
 )
 def test_a_damaged_config(tmp_path, content, reason):
@@ -150,50 +150,60 @@ def test_a_damaged_config(tmp_path, content, reason):
     run = a_run(tmp_path, "hurt")
     (run.folder / "config.json").write_text(content)
     with pytest.raises(UsageError, match=re.escape(reason)):
-        told(run)
+        summarize(run)
 
 
 def test_an_evaluated_run(tmp_path):
-    """Its scores as tools.evaluate prints them, in whose place the best on the way does not stand any more."""
+    """Its scores as tools.evaluate prints them, which replace the best score during training."""
     run = a_run(tmp_path, "scored")
     (run.folder / "scores.json").write_text(json.dumps([result()]))
     (run.folder / "nearest.png").touch()
-    found = told(run)
-    assert found["evaluated"][0]["rows"] == [["fd-onet", "12.5"], ["kid-onet", "3.25"]]
-    assert "2,000 samples (averaged weights) against 500 held-out faces" in found["evaluated"][0]["told"][0]
+    found = summarize(run)
+    assert found["evaluations"][0]["rows"] == [["fd-onet", "12.5"], ["kid-onet", "3.25"]]
+    assert "2,000 samples (averaged weights) against 500 held-out faces" in found["evaluations"][0]["sentences"][0]
     assert (found["best"]["name"], found["best"]["value"]) == ("kid-onet", 3.25)
     assert found["best"]["measured"] == "kid-onet of 2,000 samples against 500 held-out faces"
     assert found["nearest"]
 
 
-def test_a_compared_run_and_an_ailing_one(tmp_path):
-    """What its sittings and its health were."""
+def test_sessions_and_failures(tmp_path):
+    """The training sessions of a comparison, and the failure modes that have not ended."""
     run = a_run(tmp_path, "compared")
-    (run.folder / "sittings.json").write_text(json.dumps([{"machine": {}, "minutes": 10.0, "code": 0, "shared": True}]))
-    write_csv(run.health, [("iteration", "ailment", "state", "advice"), (2, "collapse", "began", "Try R1")])
-    found = told(run)
-    assert found["sittings"] == [{"minutes": 10.0, "shared": True}] and found["ailing"] == {"collapse": "Try R1"}
+    session = {"machine": {}, "minutes": 10.0, "exit_code": 0, "shared": True}
+    (run.folder / "sessions.json").write_text(json.dumps([session]))
+    columns = ("iteration", "failure_mode", "status", "advice")
+    write_csv(run.diagnostics, [columns, (2, "mode collapse", "started", "Try R1")])
+    found = summarize(run)
+    assert found["sessions"] == [{"minutes": 10.0, "shared": True}] and found["failures"] == {"mode collapse": "Try R1"}
+
+
+def test_every_scalar_has_a_curve(tmp_path):
+    """A scalar that is new, and one that most iterations lack, is on the curve by its name; gaps are None."""
+    run = a_run(tmp_path, "new")
+    run.append_log([
+        {"iteration": i, "images": 8 * i, "seconds": 2.0 * i, "d_loss": 1.0, "g_loss": 1.0, "images_per_second": 4}
+        | ({"penalty": 0.5} if i == 6 else {})
+        for i in (5, 6)
+    ])  # fmt: skip
+    found = summarize(run)
+    assert found["scalars"] == ["d_loss", "g_loss", "penalty"]
+    assert found["curve"]["penalty"] == [None] * 5 + [0.5] and found["curve"]["iteration"] == [1, 2, 3, 4, 5, 6]
 
 
 def test_a_renamed_folder_has_a_command_that_finds_it(tmp_path):
     """Its command names the folder, and what is no UTF-8 in a name is shown as a question mark."""
-    assert told(a_run(tmp_path, "there", run="here"))["command"].endswith("--run there")
+    assert summarize(a_run(tmp_path, "there", run="here"))["command"].endswith("--run there")
     name = os.fsdecode(b"caf\xe9 100%")
-    found = told(a_run(tmp_path, name))
+    found = summarize(a_run(tmp_path, name))
     assert (found["name"], found["path"]) == ("caf? 100%", "caf%E9%20100%25")
     assert json.dumps(found).encode()
 
 
-def test_look(tmp_path):
-    """Only pictures by iteration count as such, and whatever changes there changes the fingerprint."""
+def test_grids(tmp_path):
+    """Only pictures by iteration are grids."""
     run = a_run(tmp_path, "seen")
     for name in ("loss.png", "12.png", "0000004.png", "²²²²²².png", "000007.png.part", "<b>.png"):
         (run.folder / name).touch()
-    first, grids = run_summary.look(run.folder)
-    assert grids == [0, 2, 4] and run_summary.look(run.folder)[0] == first
-    run.append_rows(run.log, [(5, 40, 10.0, 1, 1, 1, 1, 1)])
-    second = run_summary.look(run.folder)[0]
+    assert summarize(run)["grids"] == [0, 2, 4]
     run.grid_path(1_000_000).touch()
-    assert (
-        len({first, second, run_summary.look(run.folder)[0]}) == 3 and run_summary.look(run.folder)[1][-1] == 1_000_000
-    )
+    assert summarize(run)["grids"] == [0, 2, 4, 1_000_000]
