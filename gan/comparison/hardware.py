@@ -1,16 +1,46 @@
-"""What a measurement was made on, and how much else went on there; as far as the standard library tells.
+"""The machine that a measurement was made on, and how busy it was; as far as the system tells.
 
-start = busy(); time.sleep(1); print(f"{busy() - start:.1f} cores at work")
+machine = describe_machine(device="CPU (2 cores)", precision="float32")
+start = busy_seconds(); time.sleep(1); print(f"{busy_seconds() - start:.1f} cores at work")
 """
 
 import os
+import platform
+import re
 from pathlib import Path
 
-FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # those that decide how fast an Intel or AMD CPU trains
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # that decide how fast an Intel or AMD CPU trains
 
 
-def flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
-    """Which of `FLAGS` the CPU has; none where the system does not tell."""
+def describe_machine(device: str, precision: str) -> dict:
+    """The processor, the memory and the versions that figures hold for; `device` and `precision` as given."""
+    import keras
+    import tensorflow as tf
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return {
+        "cpu": cpu_model(),
+        "cores": cores,
+        "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores,  # 0: one a core
+        "device": device,
+        "precision": precision,
+        "python": platform.python_version(),
+        "tensorflow": tf.__version__,
+        "keras": keras.__version__,
+        "flags": cpu_flags(),
+        "memory_gb": memory_gb(),
+    }
+
+
+def cpu_model(cpuinfo: str = "/proc/cpuinfo") -> str:
+    """The name of the processor."""
+    path = Path(cpuinfo)
+    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
+    return found[1] if found else platform.processor() or platform.machine()
+
+
+def cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
+    """Those of `FLAGS` that the processor has; none where the system does not tell."""
     try:
         known = set(Path(cpuinfo).read_text().split())
     except OSError:
@@ -18,16 +48,16 @@ def flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
     return [flag for flag in FLAGS if flag in known]
 
 
-def memory() -> int | None:
-    """How much memory there is, in whole GB."""
+def memory_gb() -> int | None:
+    """The memory in whole GB, or None."""
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9)
     except (AttributeError, ValueError, OSError):
         return None
 
 
-def busy(stat: str = "/proc/stat") -> float | None:
-    """Seconds that all cores together have worked since the machine started, for us, for others, for its host."""
+def busy_seconds(stat: str = "/proc/stat") -> float | None:
+    """Seconds that all cores together have worked since the machine started, or None."""
     try:
         times = Path(stat).read_text().split("\n", 1)[0].split()[1:9]
     except OSError:

@@ -1,6 +1,7 @@
-"""A run trained by a process of its own, in one sitting or several, with a note of where and beside what other work.
+"""Runner of a comparison: trains and scores one run, each in a process of its own, and records where and when.
 
-code = sit(["python", "train.py", ...], run, machine, minutes)  # adds to output/RUN/sittings.json
+exit_code = train_session(["python", "-m", "train", ...], run, machine, minutes)  # adds to sessions.json
+row = collect_row(run) | find_scores(run, samples, networks)
 """
 
 import os
@@ -9,38 +10,38 @@ import subprocess
 import sys
 import time
 
-from gan.comparison import hardware as machines
+from gan.comparison import hardware
 from gan.errors import UsageError
 from gan.files import read_json, write_json
 from gan.metrics.evaluation import HELD_OUT
-from gan.runs import checkpoints
+from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-BUSY = 0.7  # cores that others keep at work, from which on equal time is not equal work
+BUSY = 0.7  # cores at others' work, from which equal time is not equal work
 
 
 class Stopped(Exception):
-    """Somebody wants it all to end, with this exit code; what was done is kept."""
+    """A signal ended the comparison, with this exit code; what was done is kept."""
 
 
 def run_process(command: list[str]) -> int:
-    """Runs a command, which shows what it prints, and returns its exit code, negative where a signal ended it.
+    """Runs a command, whose output is shown, and returns its exit code; a negative one is a signal's.
 
-    Raises Stopped where it, or we meanwhile, were told to end: it is told too, once for every time, and waited for.
-    What we ignore (SIGHUP, under nohup) it ignores as well.
+    Signals are passed on to it and waited for; what this process ignores (SIGHUP, under nohup) it ignores as well.
+    Raises Stopped where it, or this process meanwhile, received one.
     """
-    told, early, process = [], [], None
+    received, early, process = [], [], None
 
-    def hand_on(number, frame):
-        told.append(number)
+    def pass_on(number, frame):
+        received.append(number)
         if process is None:
             early.append(number)
-        elif os.name == "posix":  # Windows tells it by itself
+        elif os.name == "posix":  # Windows passes it on by itself
             process.send_signal(number)
 
     heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    handlers = {number: signal.signal(number, hand_on) for number in heard}
+    handlers = {number: signal.signal(number, pass_on) for number in heard}
     try:
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
@@ -50,138 +51,100 @@ def run_process(command: list[str]) -> int:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-    if told or code - 128 in SIGNALS:
-        raise Stopped(128 + told[0] if told else code)
+    if received or code - 128 in SIGNALS:
+        raise Stopped(128 + received[0] if received else code)
     return code
 
 
 def read_sessions(run: Run) -> list[dict]:
-    """A run's sittings so far; the last one has no exit code where it was killed, this process with it."""
-    path = run.folder / "sittings.json"
-    return read_json(path, list, {"machine", "minutes", "code"}) if path.exists() else []
+    """The training sessions of a run so far; the last has no exit code where this process was killed with it."""
+    path = legacy.find(run.folder, "sessions.json")
+    return legacy.translate_sessions(read_json(path, list)) if path.exists() else []
 
 
 def is_trained(run: Run, minutes: float) -> bool:
-    """Whether a run has had all its time."""
-    return any(sitting["code"] == 0 and sitting["minutes"] >= minutes for sitting in read_sessions(run))
+    """Whether a run has been trained for that long."""
+    return any(one["exit_code"] == 0 and one["minutes"] >= minutes for one in read_sessions(run))
 
 
 def train_session(command: list[str], run: Run, machine: dict, minutes: float) -> int:
-    """Trains for one sitting, and keeps an account of it. Returns the exit code; raises Stopped as `call` does."""
-    others = busy_cores(1.0)
-    if others is not None and others > BUSY:
-        print(
-            f"compare: warning: other work keeps this machine busy ({others:.1f} cores), so that equal time is not"
-            " equal work. Stop it, or compare later.",
-            file=sys.stderr,
-        )
-    account = {
-        "machine": machine, "minutes": minutes, "others": [others, None], "shared": False, "wall_seconds": None,
-        "code": None,
-    }  # fmt: skip
-    before = read_sessions(run)
-    write_json(run.folder / "sittings.json", [*before, account])
-    start, busy, ours = time.monotonic(), machines.busy(), child_cpu_seconds()
+    """Trains for one session and records it in sessions.json. Returns the exit code; raises Stopped."""
+    session = {"machine": machine, "minutes": minutes, "other_cores": None, "shared": False, "wall_seconds": None}
+    earlier = read_sessions(run)
+    start, busy, ours = time.monotonic(), hardware.busy_seconds(), child_cpu_seconds()
+    code = None
+    write_json(run.folder / "sessions.json", [*earlier, session | {"exit_code": None}])
     try:
-        account["code"] = run_process(command)
+        code = run_process(command)
     except Stopped as stopped:
-        account["code"] = stopped.args[0]
+        code = stopped.args[0]
         raise
     finally:
         wall = time.monotonic() - start
-        account["wall_seconds"] = round(wall, 1)
+        session["wall_seconds"] = round(wall, 1)
         if busy is not None:
-            meanwhile = round(max(0.0, machines.busy() - busy - (child_cpu_seconds() - ours)) / wall, 2)
-            account |= {"others": [others, meanwhile], "shared": meanwhile > BUSY}
-        write_json(run.folder / "sittings.json", [*before, account])
-    return account["code"]
-
-
-def busy_cores(seconds: float) -> float | None:
-    """How many cores are at work while we wait, None where the system does not tell."""
-    before = machines.busy()
-    if before is None:
-        return None
-    time.sleep(seconds)
-    return round((machines.busy() - before) / seconds, 2)
+            others = round(max(0.0, hardware.busy_seconds() - busy - (child_cpu_seconds() - ours)) / wall, 2)
+            session |= {"other_cores": others, "shared": others > BUSY}
+        if session["shared"]:
+            print(
+                f"compare: warning: other work kept {others:.1f} cores busy, so that equal time was not equal work.",
+                file=sys.stderr,
+            )
+        write_json(run.folder / "sessions.json", [*earlier, session | {"exit_code": code}])
+    return code
 
 
 def child_cpu_seconds() -> float:
-    """Seconds of a core that the processes we started, and saw end, have used."""
+    """Core seconds of the processes that this one started and that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
-def find_scores(run: Run, samples: int, networks: list[str], weights: str) -> dict | None:
-    """The newest scores of a run's best or last generator, where there are some that were measured so.
-
-    Raises UsageError where there are none and the best generator, which would be scored, was removed.
-    """
-    path, best = run.folder / "scores.json", run.folder / "best.json"
-    if weights == "best" and best.exists():  # whatever became of the file that was scored
-        name, iteration = "best.keras", read_json(best, names={"iteration"})["iteration"]
-    else:
-        file, iteration = run.find_generator(best=False)
-        name = file.name
-    found = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
-    for score in reversed(found):  # a measurement is added at the end
-        alike = matches_protocol(score["protocol"], samples, networks)
-        if alike and score["generator"] == {"file": name, "iteration": iteration}:
-            return score
-    if name == "best.keras" and not (run.folder / name).exists():
-        raise UsageError(
-            f"{run.folder} has no best.keras any more, and no scores of it that were measured so. --weights last"
-            " scores last generators."
-        )
+def find_scores(run: Run, samples: int, networks: list[str]) -> dict | None:
+    """The newest evaluation of a run's best generator with so many samples, by these networks; None without one."""
+    path, iteration = run.find_generator()
+    for result in reversed(run.read_evaluations()):
+        protocol = result["protocol"]
+        measured = (protocol["samples"], protocol["seed"], set(protocol["networks"]), protocol["reference"].get("data"))
+        if measured == (samples, 0, set(networks), HELD_OUT) and result["generator"] == {
+            "file": path.name,
+            "iteration": iteration,
+        }:
+            return result
     return None
 
 
-def matches_protocol(protocol: dict, samples: int, networks: list[str]) -> bool:
-    """Whether a score is of so many samples, by these networks, against the faces that the run held out."""
-    found = (protocol["samples"], protocol["seed"], set(protocol["networks"]), protocol["reference"].get("data"))
-    return found == (samples, 0, set(networks), HELD_OUT)
-
-
-def require_accepted(code: int, what: str, run: Run) -> None:
-    """Raises UsageError where a process ended as after a usage mistake, which it has named."""
+def require_accepted(code: int, work: str, run: Run) -> None:
+    """Raises UsageError where a process ended as after a usage mistake, which all others would make too."""
     if code == UsageError.exit_code:
         raise UsageError(
-            f"the {what} of {run.folder.name} was refused, as told above; so nothing more is tried. What was done is"
-            " kept: put right, the same command goes on."
+            f"the {work} of {run.folder.name} was refused, for the reason above; so nothing more is tried. What was"
+            " done is kept: put right, the same command goes on."
         )
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, in words."""
+    """How a process ended, as the end of a sentence."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
-def collect_facts(run: Run) -> dict:
-    """What a run did in its time, and what it took; raises UsageError where what tells that was removed."""
-    if gone := missing_files(run):
+def collect_row(run: Run) -> dict:
+    """What a run did in its time, and what it took. Raises UsageError where its log or its checkpoints were removed."""
+    log, paths, scores = run.read_log(), checkpoints.list_paths(run.checkpoints), run.read_scores()
+    if not log or not paths:
         raise UsageError(
-            f"{run.folder} has no {' and no '.join(gone)} any more, and so nothing tells what was trained there."
-            " Put that back, or remove the folder: the same command trains it again."
+            f"{run.folder} has no log.csv or no checkpoints any more. Put them back, or remove the folder: the same"
+            " command trains it again."
         )
-    iterations, images, seconds = map(float, run.read_log(1)[-1, :3])
-    scores, had = run.read_scores(), read_sessions(run)
+    seconds, sessions = float(log["seconds"][-1]), read_sessions(run)
     return {
         "config": {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")},
-        "weights": checkpoints.count_weights(checkpoints.list_paths(run.checkpoints)[-1]),
+        "weights": checkpoints.count_weights(paths[-1]),
         "seconds": seconds,
-        "iterations": int(iterations),
-        "images": int(images),
-        "images_per_second": images / seconds,
-        "scoring_share": scores[-1]["cost"] / seconds if scores else 0.0,
-        "wall_seconds": sum(sitting["wall_seconds"] or 0 for sitting in had),
-        "machine": had[-1]["machine"],
-        "sittings": had,
+        "iterations": int(log["iteration"][-1]),
+        "images": int(log["images"][-1]),
+        "images_per_second": float(log["images"][-1]) / seconds,
+        "scoring_share": scores[-1]["eval_seconds"] / seconds if scores else 0.0,
+        "wall_seconds": sum(one["wall_seconds"] or 0 for one in sessions),
+        "sessions": sessions,
     }
-
-
-def missing_files(run: Run) -> list[str]:
-    """What `facts` needs and is not there."""
-    return [
-        *([] if len(run.read_log(1)) else ["log.csv"]),
-        *([] if checkpoints.list_paths(run.checkpoints) else ["checkpoints"]),
-    ]

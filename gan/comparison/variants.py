@@ -1,6 +1,6 @@
-"""What a comparison compares: recipes, or recipes with settings of their own, each with one seed or several.
+"""Variants: what a comparison compares, recipes with or without settings that override them.
 
-plan = read(["default:3", "default,noise_size=16"], seeds=1)  # {Variant("default"): 3, Variant(...): 1}
+plan = parse_variants(["default:3", "default,noise_size=16"], seeds=1)  # {Variant("default"): 3, Variant(...): 1}
 """
 
 import dataclasses
@@ -11,7 +11,7 @@ from gan.errors import UsageError
 from gan.recipes import RECIPES
 
 FIELDS = {field.name: field.metadata["kind"] for field in dataclasses.fields(Config)}
-# What must be the same in all runs of a comparison, or is the comparison's own business.
+# Settings that are the same in all runs of a comparison, or that the comparison itself sets.
 SHARED = {
     "data", "limit", "crop", "allow_bad", "cache_dir", "holdout", "patience", "epochs", "steps_per_epoch", "minutes",
     "seed", "recipe", "run",
@@ -20,19 +20,19 @@ SHARED = {
 
 @dataclass(frozen=True)
 class Variant:
-    """A recipe, and the settings, (name, text), in which it is not followed."""
+    """A recipe, and the settings, (name, text), that override it."""
 
     recipe: str
     overrides: tuple[tuple[str, str], ...] = ()
 
     @property
     def label(self) -> str:
-        """As it is typed."""
+        """The variant as it is typed."""
         return ",".join([self.recipe, *(f"{name}={text}" for name, text in self.overrides)])
 
     @property
     def flags(self) -> list[str]:
-        """As train.py takes it."""
+        """The variant as flags of train.py."""
         typed = ["--recipe", self.recipe]
         for name, text in self.overrides:
             flag = name.replace("_", "-")
@@ -44,7 +44,7 @@ class Variant:
 
 
 def parse_variants(items: list[str], seeds: int) -> dict[Variant, int]:
-    """The variants that were typed, and how many seeds each has; raises UsageError where one is none."""
+    """The variants that were typed, and the number of seeds of each. Raises UsageError where one is none."""
     found = {}
     for item in items:
         text, colon, count = item.rpartition(":")
@@ -57,7 +57,7 @@ def parse_variants(items: list[str], seeds: int) -> dict[Variant, int]:
 
 
 def parse_variant(text: str) -> Variant:
-    """The variant that a label names."""
+    """The variant that a label names, such as default,noise_size=16. Raises UsageError."""
     recipe, *settings = text.split(",")
     if recipe not in RECIPES:
         raise UsageError(f"--recipes {text}: there is no recipe {recipe!r}. There are: all, {', '.join(RECIPES)}")
