@@ -1,11 +1,11 @@
-"""How fast one recipe trains here: its step alone, its data alone, both together, and PyTorch's step beside them.
+"""Measure how fast a recipe trains on this machine: its step, its data, both, and PyTorch's step beside them.
 
     python -m benchmarks.speed --recipe udacity-64
     python -m benchmarks.speed --recipe udacity-64 --against torch    # after: pip install torch
 
-Takes every flag of train.py. All that is compared runs in turns, round by round, so that whatever else the machine
-does meets all alike; a figure is the median of the rounds, with the lowest and the highest. The last line of the
-output is one JSON document.
+Takes every flag of train.py. What is compared runs in turns, round by round, so that other work on the machine affects
+all alike; a figure is the median of the rounds, with the lowest and the highest. The last line of the output is one
+JSON document.
 """
 
 import argparse
@@ -14,19 +14,16 @@ import importlib.util
 import itertools
 import json
 import os
-import platform
-import re
-import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from statistics import median
 
-from gan import cli, experiment
-from gan import config as configuration
-from gan.cli import parse_arguments
-from gan.errors import RunError, UsageError
+from gan import experiment
+from gan.cli import in_range, parse_arguments, run_command
+from gan.comparison import hardware
+from gan.config import Config
+from gan.errors import UsageError
 
 AHEAD = 4  # batches that data.batches may have made while others had their turn
 DRAWS = 16  # batches drawn for every step, as drawing is the faster
@@ -40,14 +37,7 @@ ROWS = {  # the table's, in order: title and digits
 }
 
 
-def positive(text: str) -> int:
-    """The type of a count."""
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1")
-    return int(text)
-
-
-def parse(argv: list[str] | None) -> tuple[argparse.Namespace, configuration.Config]:
+def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
     """Our own flags, and the run that the others, train.py's, describe."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed",
@@ -56,37 +46,39 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, configuration.Con
         allow_abbrev=False,
     )
     steps = "steps in a round (4), rounded up to whole turns of --penalty-every where there is a penalty"
-    parser.add_argument("--rounds", type=positive, default=15, metavar="N", help="measured rounds (15)")
-    parser.add_argument("--steps", type=positive, default=4, metavar="N", help=steps)
+    parser.add_argument("--rounds", type=in_range(int, 1), default=15, metavar="N", help="measured rounds (15)")
+    parser.add_argument("--steps", type=in_range(int, 1), default=4, metavar="N", help=steps)
     parser.add_argument("--against", choices=("torch",), help="measure the same step in PyTorch too")
     flags, rest = parser.parse_known_args(argv)
     config, flags.dry_run = parse_arguments(rest)
     return flags, config
 
 
-def play(batches: Iterator, step: Callable, count: int) -> tuple[float, float]:
-    """The loop of train.py. Returns images a second, and the percentage of the time spent waiting for batches."""
+def time_steps(batches: Iterator, step: Callable, count: int) -> tuple[float, float]:
+    """The loop of a training. Returns images a second, and the percentage of the time spent waiting for batches."""
     waited, start = 0.0, time.perf_counter()
     for _ in range(count):
         before = time.perf_counter()
-        real = next(batches)
+        batch = next(batches)
         waited += time.perf_counter() - before
-        row = step(real)
-    row.numpy()  # waits for a GPU
+        result = step(batch)
+    for scalar in result.values() if isinstance(result, dict) else ():
+        float(scalar)  # waits for a GPU
     elapsed = time.perf_counter() - start
-    return count * len(real) / elapsed, 100 * waited / elapsed
+    return count * len(batch[0]) / elapsed, 100 * waited / elapsed
 
 
-def play_round(contenders: dict[str, tuple[Callable, object]], batches: Iterator, steps: int) -> dict[str, float]:
-    """One turn each; `contenders` are (step, its fixed batch), ours the one called "step"."""
+def time_round(contenders: dict[str, tuple[Callable, tuple]], batches: Iterator, steps: int) -> dict[str, float]:
+    """One turn each; `contenders` are (step, its fixed batch), this project's is called "step"."""
     figures = {}
-    for name, (step, real) in contenders.items():
-        figures[f"{name}_images_per_second"], _ = play(itertools.repeat(real), step, steps)
+    for name, (step, batch) in contenders.items():
+        figures[f"{name}_images_per_second"], _ = time_steps(itertools.repeat(batch), step, steps)
     if "torch" in contenders:
         figures["ours_over_torch"] = figures["step_images_per_second"] / figures["torch_images_per_second"]
-    play(batches, lambda real: real, AHEAD)
-    figures["data_images_per_second"], _ = play(batches, lambda real: real, steps * DRAWS)
-    figures["together_images_per_second"], figures["waiting_percent"] = play(batches, contenders["step"][0], steps)
+    time_steps(batches, lambda batch: None, AHEAD)
+    figures["data_images_per_second"], _ = time_steps(batches, lambda batch: None, steps * DRAWS)
+    together = time_steps(batches, contenders["step"][0], steps)
+    figures["together_images_per_second"], figures["waiting_percent"] = together
     return figures
 
 
@@ -94,11 +86,11 @@ def measure(contenders: dict, batches: Iterator, *, steps: int, rounds: int) -> 
     """The median, lowest and highest of every figure, over rounds that follow one that only warms up."""
     from gan import progress
 
-    play_round(contenders, batches, steps)
+    time_round(contenders, batches, steps)
     measured = []
     with progress.show_progress(rounds, 0) as show:
         for number in range(1, rounds + 1):
-            measured.append(play_round(contenders, batches, steps))
+            measured.append(time_round(contenders, batches, steps))
             show(number, "rounds")
     columns = {name: [figures[name] for figures in measured] for name in ROWS if name in measured[0]}
     return {
@@ -117,32 +109,6 @@ def peak_memory() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
-def cpu_model(cpuinfo: str = "/proc/cpuinfo") -> str:
-    """The processor's name, as far as the system tells it."""
-    path = Path(cpuinfo)
-    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
-    return found[1] if found else platform.processor() or platform.machine()
-
-
-def describe_machine(device: str, precision: str, load: float | None) -> dict:
-    """What the figures hold for."""
-    import keras
-    import tensorflow as tf
-
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return {
-        "cpu": cpu_model(),
-        "cores": cores,
-        "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores,  # 0: one a core
-        "load": load,
-        "device": device,
-        "precision": precision,
-        "python": platform.python_version(),
-        "tensorflow": tf.__version__,
-        "keras": keras.__version__,
-    }
-
-
 def require_comparable(device: str, precision: str) -> None:
     """Raises UsageError where the twin in PyTorch would not do the same work."""
     if not device.startswith("CPU") or precision == "mixed_float16":
@@ -152,25 +118,24 @@ def require_comparable(device: str, precision: str) -> None:
         )
 
 
-def add_torch(contenders: dict, machine: dict, game, config: configuration.Config) -> None:
-    """The game's twin in PyTorch, with as many threads, on the same batch."""
+def add_torch(contenders: dict, machine: dict, gan, config: Config) -> None:
+    """Adds the GAN's twin in PyTorch, with as many threads, on the same batch."""
     import torch
 
-    from benchmarks.torch_networks import images
-    from benchmarks.torch_twin import Twin
+    from benchmarks.torch_twin import TorchTwin, to_torch
 
     torch.set_num_threads(machine["threads"])
-    twin = Twin(game, loss=config.loss, noise=config.noise_distribution, precision=config.precision)
-    contenders["torch"] = twin.train_step, images(contenders["step"][1])
+    twin = TorchTwin(gan, config)
+    contenders["torch"] = lambda batch: twin.train_step(batch[0]), (to_torch(contenders["step"][1][0]),)
     machine["torch"] = torch.__version__
 
 
-def header(config: configuration.Config, game, machine: dict) -> list[str]:
+def header(config: Config, gan, machine: dict) -> list[str]:
     """What is about to be measured, and on what."""
     libraries = ", ".join(f"{name} {machine[name]}" for name in ("tensorflow", "keras", "torch") if name in machine)
     lines = [
-        f"{config.recipe}: {config.generator} generator of {game.generator.count_params():,} weights,"
-        f" {config.discriminator} discriminator of {game.discriminator.count_params():,},"
+        f"{config.recipe}: {config.generator} generator of {gan.generator.count_params():,} weights,"
+        f" {config.discriminator} discriminator of {gan.discriminator.count_params():,},"
         f" {config.images_per_iteration} images a step",
         f"{machine['device']}, {machine['cpu']}, {machine['precision']}; {libraries}",
     ]
@@ -195,51 +160,44 @@ def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: d
     print(json.dumps({**figures, **memories, "machine": machine, **circumstances}))
 
 
-def benchmark(flags: argparse.Namespace, config: configuration.Config) -> None:
+def benchmark(flags: argparse.Namespace, config: Config) -> None:
     """Builds what train.py would, measures it, and prints the figures."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
     if flags.against and importlib.util.find_spec("torch") is None:
         raise UsageError("--against torch needs PyTorch: pip install torch")
 
-    from gan import devices
+    from gan.devices import setup_devices
 
-    device, precision = devices.setup_devices(config.precision)
+    device, precision = setup_devices(config.precision)
     if flags.against:
         require_comparable(device, precision)
 
     import data
+    from gan.training.augmentation import AUGMENTATIONS
 
     config = dataclasses.replace(config, precision=precision)
     faces = experiment.load_data(config)
-    game = experiment.build_gan(config)
-    batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, flip=config.flip))
-    contenders = {"step": (game.train_step, next(batches))}
-    machine = describe_machine(device, precision, load)
+    gan = experiment.build_gan(config)
+    augment = AUGMENTATIONS[config.augmentation].pipeline
+    batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, augment=augment))
+    contenders = {"step": (gan.train_step, next(batches))}
+    machine = hardware.describe_machine(device, precision) | {"load": load}
     if flags.against:
-        add_torch(contenders, machine, game, config)
-    print(*header(config, game, machine), sep="\n")
+        add_torch(contenders, machine, gan, config)
+    print(*header(config, gan, machine), sep="\n")
     if flags.dry_run:
         return
     # A penalty comes only now and then: whole turns of it, so that every round has its share.
-    every = config.penalty_every if game.penalty_weight else 1
+    every = config.penalty_every if gan.regularizer else 1
     steps = -(-flags.steps // every) * every
     figures = measure(contenders, batches, steps=steps, rounds=flags.rounds)
     report(figures, machine, {"rounds": flags.rounds, "steps": steps, "config": dataclasses.asdict(config)})
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Parses, measures, and turns errors into one message and an exit code."""
-    cli.allow_undecodable_names()
+    """Measures. Returns the exit code."""
     flags, config = parse(argv)
-    try:
-        benchmark(flags, config)
-    except (UsageError, RunError) as error:
-        print(f"benchmark: {error}", file=sys.stderr)
-        return error.exit_code
-    except KeyboardInterrupt:
-        print("benchmark: stopped", file=sys.stderr)
-        return 128 + signal.SIGINT
-    return 0
+    return run_command("benchmark", lambda: benchmark(flags, config))
 
 
 if __name__ == "__main__":

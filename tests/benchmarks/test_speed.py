@@ -1,10 +1,8 @@
-"""The benchmark's figures and mistakes, and that its twin in PyTorch does the same work as the game."""
+"""The benchmark's figures and mistakes, and that its twin in PyTorch does the same work as the GAN."""
 
 import importlib.util
 import json
-from types import SimpleNamespace
 
-import keras
 import numpy as np
 import pytest
 
@@ -14,95 +12,60 @@ from gan.cli import parse_arguments
 from gan.errors import UsageError
 
 TINY = ["--precision", "float32", "--batch-size", "8", "--width", "8", "--image-size", "16"]
-R1 = ["--penalty-weight", "100", "--penalty-every", "1"]
-PAIRS = {
-    "conv": ["--recipe", "udacity-64"],
-    "compact": ["--ema-half-life", "1", "--discriminator-steps", "2", *R1],
-    "upsample": ["--generator", "upsample", "--noise", "image", "--loss", "least-squares", "--penalty", "none"],
-}
 
 
 @pytest.fixture
-def torch_twin():
-    """The two modules, where PyTorch is installed."""
+def twin_module():
+    """The twin's module, where PyTorch is installed."""
     pytest.importorskip("torch", reason="PyTorch is an option: pip install torch")
-    from benchmarks import torch_networks, torch_twin
+    from benchmarks import torch_twin
 
-    return SimpleNamespace(Twin=torch_twin.Twin, images=torch_networks.images, translate=torch_networks.translate)
+    return torch_twin
 
 
-def twins(torch_twin, flags):
-    """A game, its twin, which gets the game's noise, and a batch of real faces."""
-    config, _ = parse_arguments([*TINY, *flags])
-    game = experiment.build_gan(config)
-    for network in (game.generator, game.discriminator):  # or so narrow, gradients are of the size of rounding
+def build_pair(twin_module):
+    """A GAN, its twin, which gets the GAN's noise, and a batch of images."""
+    config, _ = parse_arguments(["--recipe", "udacity-64", *TINY])
+    gan = experiment.build_gan(config)
+    for network in (gan.generator, gan.discriminator):  # in networks so narrow, gradients are of the size of rounding
         network.set_weights([w if w.ndim == 1 else 5 * w for w in network.get_weights()])
-    game.averaged.set_weights(game.generator.get_weights())
-    twin = torch_twin.Twin(game, loss=config.loss, noise=config.noise_distribution, precision=config.precision)
-    real = np.random.default_rng(0).uniform(-1, 1, (config.images_per_iteration, 16, 16, 3)).astype(np.float32)
-    noises = iter([torch_twin.images(game.draw(real[:8], part)) for part in range(3)])
-    twin.draw = lambda count: next(noises)
-    return game, twin, real
+    twin = twin_module.TorchTwin(gan, config)
+    images = np.random.default_rng(0).uniform(-1, 1, (8, 16, 16, 3)).astype(np.float32)
+    import torch
+
+    noises = iter([torch.from_numpy(gan.sample_noise(images, step).numpy()) for step in range(2)])
+    twin.sample_noise = lambda count: next(noises)
+    return gan, twin, images
 
 
-def floats(state):
-    """The weights and batch statistics of a PyTorch network, without its counters."""
-    return {name: tensor.clone() for name, tensor in state.items() if tensor.is_floating_point()}
-
-
-@pytest.mark.parametrize("pair", PAIRS)
-def test_the_twin_gives_the_same_faces_and_logits(torch_twin, pair):
-    """The translated networks with the copied weights compute what ours do."""
-    game, twin, real = twins(torch_twin, PAIRS[pair])
-    noise = game.draw(real[:8], 0)
-    faces = twin.generator(torch_twin.images(noise)).detach().permute(0, 2, 3, 1)
-    np.testing.assert_allclose(faces, game.generator(noise, training=True), atol=1e-4)
-    expected = game.judge(real).numpy()
-    logits = twin.discriminator(torch_twin.images(real)).detach()
+def test_the_twin_has_the_same_networks(twin_module):
+    """With the copied weights they give the same samples and logits."""
+    gan, twin, images = build_pair(twin_module)
+    noise = twin.sample_noise(8)
+    fake = twin.generator(noise).detach().permute(0, 2, 3, 1)
+    np.testing.assert_allclose(fake, gan.generator(noise.numpy(), training=True), atol=1e-4)
+    expected = gan.discriminate(images).numpy()
+    logits = twin.discriminator(twin_module.to_torch(images)).detach()
     np.testing.assert_allclose(logits, expected, atol=1e-5 * np.abs(expected).max())
 
 
-@pytest.mark.parametrize("pair", PAIRS)
-def test_the_twin_takes_the_same_step(torch_twin, pair):
-    """Same losses and opinions; afterwards same weights, batch statistics and average, to a tenth of the way they went.
-
-    Adam's first step has the gradient's sign and hardly its size: where a gradient is nearly 0, rounding decides,
-    and so does epsilon, which PyTorch adds after the bias correction and Keras before it.
-    """
-    game, twin, real = twins(torch_twin, PAIRS[pair])
-    starts = [floats(twin.generator.state_dict()), floats(twin.discriminator.state_dict())]
-    expected = game.train_step(real)
-    np.testing.assert_allclose(twin.train_step(torch_twin.images(real)), expected, rtol=1e-4, atol=1e-5)
-    ours = [floats(torch_twin.translate(network).state_dict()) for network in (game.generator, game.discriminator)]
-    theirs = [floats(twin.generator.state_dict()), floats(twin.discriminator.state_dict())]
-    for network, start, wanted, values in zip([twin.generator, twin.discriminator], starts, ours, theirs, strict=True):
-        frozen = {name for name, weight in network.named_parameters() if not weight.requires_grad}
-        for name in start:
-            way = (wanted[name] - start[name]).abs().mean()
-            assert (way > 0) == (name not in frozen), name
-            assert (values[name] - wanted[name]).abs().mean() <= 0.1 * way, name
-    assert bool(twin.averages) == bool(game.ema_half_life)
-    averages = list(floats(torch_twin.translate(game.averaged).state_dict()).values())[: len(twin.averages)]
-    for average, wanted, start in zip(twin.averages, averages, starts[0].values(), strict=False):
-        assert (average - wanted).abs().mean() <= 0.1 * (wanted - start).abs().mean()
+def test_the_twin_takes_the_same_step(twin_module):
+    """Same losses and scores; afterwards the same weights, to a tenth of the way that they went."""
+    gan, twin, images = build_pair(twin_module)
+    before = gan.discriminator.layers[0].kernel.numpy()
+    scalars = gan.train_step((images, np.zeros((8, 0), np.float32)))
+    expected = [scalars[name] for name in ("d_loss", "g_loss", "real_score", "fake_score")]
+    np.testing.assert_allclose(twin.train_step(twin_module.to_torch(images)), expected, rtol=1e-4, atol=1e-5)
+    after = gan.discriminator.layers[0].kernel.numpy()
+    theirs = twin.discriminator.blocks[0].weight.detach().numpy().transpose(2, 3, 1, 0)
+    assert np.abs(theirs - after).mean() <= 0.1 * np.abs(after - before).mean()
 
 
-def test_the_twin_in_mixed_precision(torch_twin, float32_afterwards):
-    """Where Keras puts casts between layers, too, its networks are translated: the same faces, but for rounding."""
-    game, twin, real = twins(torch_twin, ["--precision", "mixed_bfloat16"])
-    noise = game.draw(real[:8], 0)
-    faces = twin.generator(torch_twin.images(noise)).detach().permute(0, 2, 3, 1).numpy()
-    expected = game.generator(noise, training=True).numpy()
-    assert np.abs(faces - expected).mean() < 0.1 * expected.std()
-    step = twin.train_step(torch_twin.images(real))
-    np.testing.assert_allclose(step, game.train_step(real), rtol=0.1)
-
-
-def test_a_layer_without_a_counterpart_is_named(torch_twin):
-    """What cannot be translated is an error that says which layer it is."""
-    network = keras.Sequential([keras.Input((4,)), keras.layers.LayerNormalization(name="odd")])
-    with pytest.raises(UsageError, match=r"odd \(LayerNormalization\)"):
-        torch_twin.translate(network)
+@pytest.mark.parametrize("flags", [[], ["--recipe", "udacity-64", "--penalty", "r1"]])
+def test_what_the_twin_does_not_cover_is_refused(twin_module, flags):
+    """The message names the flag, and a recipe that is covered."""
+    with pytest.raises(UsageError, match=r"udacity-64, not .*--penalty"):
+        twin_module.require_covered(parse_arguments(flags)[0])
 
 
 def test_the_last_line_is_one_json_document(tmp_path, capsys):

@@ -1,0 +1,95 @@
+"""Processes of a comparison: signals, exit codes, and the record of each training session."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+
+import pytest
+
+from gan.comparison import hardware, runner
+from gan.runs.run_directory import Run
+
+
+def test_ctrl_c_is_passed_on_once_and_waited_for(tmp_path):
+    """SIGINT is passed on; the process ends as it likes, and its exit code is the comparison's."""
+    done = tmp_path / "received"
+    script = (
+        "import pathlib, signal, sys, time\n"
+        "times = []\n"
+        "signal.signal(signal.SIGINT, lambda *_: times.append(1))\n"
+        "pathlib.Path(sys.argv[1]).with_suffix('.up').touch()\n"
+        "end = time.time() + 30\n"
+        "while not times and time.time() < end: time.sleep(0.01)\n"
+        "time.sleep(0.3)\n"
+        "pathlib.Path(sys.argv[1]).write_text(str(len(times)))\n"
+        "sys.exit(130)\n"
+    )
+
+    def interrupt():
+        while not done.with_suffix(".up").exists():
+            threading.Event().wait(0.01)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
+    with pytest.raises(runner.Stopped) as stopped:
+        runner.run_process([sys.executable, "-c", script, str(done)])
+    thread.join()
+    assert stopped.value.args == (130,) and done.read_text() == "1"
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert runner.run_process([sys.executable, "-c", "raise SystemExit(3)"]) == 3
+    with pytest.raises(runner.Stopped, match="143"):  # a signal to that process alone
+        runner.run_process([sys.executable, "-c", "raise SystemExit(143)"])
+
+
+def test_a_signal_during_the_start_is_passed_on(monkeypatch):
+    """Ctrl-C before the process exists is passed on as soon as it does."""
+    start = subprocess.Popen
+
+    def slowly(*given, **more):
+        os.kill(os.getpid(), signal.SIGINT)
+        return start(*given, **more)
+
+    monkeypatch.setattr(subprocess, "Popen", slowly)
+    with pytest.raises(runner.Stopped, match="130"):
+        runner.run_process([sys.executable, "-c", "import time; time.sleep(30)"])
+
+
+def test_what_is_ignored_stays_ignored():
+    """Under nohup a hang-up ends neither the comparison nor the process, which ignores it as well."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    script = "import os, signal\nfor who in (os.getppid(), os.getpid()): os.kill(who, signal.SIGHUP)"
+    try:
+        assert runner.run_process([sys.executable, "-c", script]) == 0
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.parametrize(("busy", "others", "shared"), [((100.0, 106.0), 2.5, True), ((100.0, 103.0), 1.0, False)])
+def test_the_cores_at_others_work(tmp_path, monkeypatch, capsys, busy, others, shared):
+    """In 2 seconds all cores worked for 6, or 3, of which our process had 1: others had 2.5 cores, or 1."""
+    times, used, clock = iter(busy), iter([10.0, 11.0]), iter([50.0, 52.0])
+    monkeypatch.setattr(hardware, "busy_seconds", lambda: next(times))
+    monkeypatch.setattr(runner, "child_cpu_seconds", lambda: next(used))
+    monkeypatch.setattr(runner.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(runner, "run_process", lambda command: 0)
+    monkeypatch.setattr(runner, "BUSY", 1.5)
+    run = Run(tmp_path)
+    assert runner.train_session(["x"], run, {"cpu": "Xeon"}, 5.0) == 0
+    [session] = json.loads((tmp_path / "sessions.json").read_text())
+    assert (session["other_cores"], session["shared"], session["wall_seconds"]) == (others, shared, 2.0)
+    assert ("cores busy" in capsys.readouterr().err) is shared and runner.is_trained(run, 5.0)
+
+
+def test_where_the_system_does_not_tell(tmp_path, monkeypatch):
+    """Nothing is recorded of other work, and nothing is said."""
+    monkeypatch.setattr(hardware, "busy_seconds", lambda: None)
+    monkeypatch.setattr(runner, "run_process", lambda command: 1)
+    assert runner.train_session(["x"], Run(tmp_path), {}, 5.0) == 1
+    [session] = runner.read_sessions(Run(tmp_path))
+    assert (session["other_cores"], session["shared"], session["exit_code"]) == (None, False, 1)
+    assert not runner.is_trained(Run(tmp_path), 5.0)
