@@ -1,7 +1,8 @@
 """Evaluation: all scores of a set of samples against held-out images, and the protocol that makes them comparable.
 
 scores = compute_metrics(extractor, fake, held_out, training, cache_folder)
-copying, pairs = find_copies(fake, held_out, training, flip=True)
+result, nearest = find_copies(fake, held_out, training, flip=True)
+protocol, scores = detect_content(fake, held_out, avatars=False, cache, progress.track_task)
 """
 
 import contextlib
@@ -17,15 +18,14 @@ import numpy as np
 from gan import files
 from gan.metrics import distances, memorization
 
-MAX_HELD_OUT = 5000  # held-out images that are used
-DETECTED = 1000  # samples that the face detector sees, at a hundred a second; half as many real images
-HELD_OUT = "held out"  # the name of a run's own held-out images
-SUBSETS, SUBSET = 100, 1000  # of KID: how many, and of how many images each, if there are so many
-MANIFOLD, BALLS = 3, 5  # which nearest neighbor, for precision and recall, and for density and coverage
-PROTOCOL = {
-    "kid": {"subsets": SUBSETS, "of at most": SUBSET, "times": 1000},
-    "neighbours": {"precision, recall": MANIFOLD, "density, coverage": BALLS},
-}  # of `compute_metrics`
+HELD_OUT = "held out"  # the name of a run's own held-out images, in protocols
+MAX_DETECTED = 1000  # samples that the face detector gets, at a hundred a second; half as many real images
+KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # a subset is smaller where there are fewer images
+MANIFOLD_K, COVERAGE_K = 3, 5  # which nearest neighbor, for precision and recall, and for density and coverage
+PROTOCOL = {  # of `compute_metrics`
+    "kid": {"subsets": KID_SUBSETS, "of at most": KID_SUBSET_SIZE, "times": 1000},
+    "neighbours": {"precision, recall": MANIFOLD_K, "density, coverage": COVERAGE_K},
+}
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,9 @@ class ImageSubset:
     """Some of a set of images.
 
     Arguments:
-        images: uint8 (n, h, w, 3), perhaps on disk.
-        rows: the numbers of the images that belong to the subset.
-        name: of the data, for protocols.
+        images: uint8 (n, h, w, 3), perhaps mapped from disk.
+        rows: the numbers of the images in the subset, (m,).
+        name: the name of the data, for protocols.
     """
 
     images: np.ndarray
@@ -46,18 +46,18 @@ class ImageSubset:
         return len(self.rows)
 
     def subsample(self, count: int, seed: int = 0) -> "ImageSubset":
-        """At most `count` of them, chosen by `seed`, in order."""
+        """Chooses at most `count` of the images by `seed`, in order."""
         if count >= len(self):
             return self
         chosen = np.random.default_rng([seed, 3]).choice(self.rows, count, replace=False)
         return dataclasses.replace(self, rows=np.sort(chosen))
 
     def load(self) -> np.ndarray:
-        """The images in memory, uint8 (n, h, w, 3)."""
+        """Reads the images into memory, uint8 (m, h, w, 3)."""
         return np.asarray(self.images[self.rows])
 
     def digest(self) -> str:
-        """16 hexadecimal digits of the pixels."""
+        """Computes the digest of the pixels, 16 hexadecimal digits."""
         found = hashlib.blake2b(str(self.images.shape[1:]).encode(), digest_size=8)
         for i in range(0, len(self), 1000):
             found.update(np.ascontiguousarray(self.images[self.rows[i : i + 1000]]))
@@ -65,31 +65,31 @@ class ImageSubset:
 
     @property
     def protocol(self) -> dict:
-        """Which images these are, for the protocol of a score."""
+        """The name, number and digest of the images, for the protocol of a score."""
         return {"data": self.name, "faces": len(self), "digest": self.digest()}
 
 
-def cached_features(network, real: ImageSubset, folder: Path) -> np.ndarray:
-    """The features of real images, float32 (n, d), computed once and kept in `folder`."""
-    how = hashlib.blake2b(json.dumps([network.digest, network.protocol]).encode(), digest_size=8).hexdigest()
-    path = folder / f"{network.name}-{how}-{real.digest()}.npy"
+def load_features(extractor, real: ImageSubset, folder: Path) -> np.ndarray:
+    """Loads the features of real images, float32 (n, d), from `folder`; computes and stores them there if need be."""
+    how = hashlib.blake2b(json.dumps([extractor.digest, extractor.protocol]).encode(), digest_size=8).hexdigest()
+    path = folder / f"{extractor.name}-{how}-{real.digest()}.npy"
     with contextlib.suppress(OSError, ValueError, EOFError):
         found = np.load(path, allow_pickle=False)
         if len(found) == len(real):
             return found
-    found = network.embed(real.images, real.rows)
+    found = extractor.embed(real.images, real.rows)
     with files.atomic_write(path) as file:
         np.save(file, found)
     return found
 
 
 def feature_std(real: np.ndarray) -> np.ndarray:
-    """The standard deviation of each feature over real images, (d,); infinite where it is next to nothing.
+    """Computes the standard deviation of each feature of real images (n, d) -> (d,); infinite where it is nearly 0.
 
-    A feature that real images hardly ever have would otherwise count for more than all the others together.
+    A feature that hardly any real image has would otherwise count for more than all the others together.
     """
-    found = real.std(axis=0, dtype=np.float64)
-    return np.where(found > 0.01 * np.median(found), found, np.inf)
+    std = real.std(axis=0, dtype=np.float64)
+    return np.where(std > 0.01 * np.median(std), std, np.inf)
 
 
 def compute_metrics(
@@ -99,42 +99,53 @@ def compute_metrics(
 
     Arguments:
         extractor: a `gan.metrics.feature_extractors.FeatureExtractor`.
-        fake: samples uint8 (n, h, w, 3).
-        held_out: images to score against.
-        training: images whose score is the floor: as many of them as there are samples, if there are so many.
-        folder: where features of real images are kept.
+        fake: samples, uint8 (n, h, w, 3).
+        held_out: the images to score against.
+        training: the images whose score is the floor: as many as there are samples, or all where there are fewer.
+        folder: where features of real images are stored.
+        seed: of KID's subsets, and of the choice of training images.
 
     Returns:
-        fd, kid, kid_spread (both kid x 1000), precision, recall, density, coverage, diversity (1: the real images', or
-        those are all one); floor_fd, floor_kid.
+        fd; kid and kid_spread, its standard deviation over subsets, both x 1000; precision, recall, density, coverage;
+        diversity, 1 if equal to that of the real images, or if these are all the same; floor_fd, floor_kid.
     """
-    real = cached_features(extractor, held_out, folder)
+    real = load_features(extractor, held_out, folder)
     scale = feature_std(real) if extractor.scaled else 1.0
     real, features = real / scale, extractor.embed(fake) / scale
-    trained = cached_features(extractor, training.subsample(len(fake), seed), folder) / scale
-    mean, spread = distances.kid(real, features, SUBSETS, SUBSET, seed)
-    precision, recall = distances.precision_recall(real, features, MANIFOLD)
-    density, coverage = distances.density_coverage(real, features, BALLS)
+    trained = load_features(extractor, training.subsample(len(fake), seed), folder) / scale
+    kid, kid_std = distances.kid(real, features, KID_SUBSETS, KID_SUBSET_SIZE, seed)
+    precision, recall = distances.precision_recall(real, features, MANIFOLD_K)
+    density, coverage = distances.density_coverage(real, features, COVERAGE_K)
     real_diversity = distances.diversity(real)
     return {
         "fd": distances.frechet_distance(real, features),
-        "kid": 1000 * mean,
-        "kid_spread": 1000 * spread,
+        "kid": 1000 * kid,
+        "kid_spread": 1000 * kid_std,
         "precision": precision,
         "recall": recall,
         "density": density,
         "coverage": coverage,
         "diversity": distances.diversity(features) / real_diversity if real_diversity else 1.0,
         "floor_fd": distances.frechet_distance(real, trained),
-        "floor_kid": 1000 * distances.kid(real, trained, SUBSETS, SUBSET, seed)[0],
+        "floor_kid": 1000 * distances.kid(real, trained, KID_SUBSETS, KID_SUBSET_SIZE, seed)[0],
     }
 
 
-def find_copies(fake: np.ndarray, held_out: ImageSubset, training: ImageSubset, flip: bool, seed: int = 0):
-    """Measures how near samples are to training images, and finds the ten nearest pairs.
+def find_copies(
+    fake: np.ndarray, held_out: ImageSubset, training: ImageSubset, flip: bool, seed: int = 0
+) -> tuple[memorization.MemorizationResult, np.ndarray]:
+    """Measures how near samples are to training images, and finds the ten samples that are nearest.
 
-    With `flip`, mirrored copies are copies too. Returns a `memorization.MemorizationResult`, and for each pair the
-    numbers of the sample, its nearest training image and its nearest held-out image, (10, 3), the closest first.
+    Arguments:
+        fake: samples, uint8 (n, h, w, 3).
+        held_out: images that did not train, for comparison.
+        training: images that did.
+        flip: whether mirrored copies are copies too.
+        seed: of the resamples for the interval.
+
+    Returns:
+        The result, and the numbers of the ten samples, of the nearest training image and of the nearest held-out image
+        of each, int (10, 3), the nearest first.
     """
     samples = memorization.thumbnails(fake)
     real = memorization.thumbnails(held_out.images, held_out.rows)
@@ -150,32 +161,43 @@ def find_copies(fake: np.ndarray, held_out: ImageSubset, training: ImageSubset, 
 
 
 def detect_content(
-    fake: np.ndarray, unseen: ImageSubset, avatars: bool, cache: Path, progress: Callable
+    fake: np.ndarray, real: ImageSubset, avatars: bool, cache: Path, progress: Callable
 ) -> tuple[dict, dict]:
     """Recognizes what is in samples: by a face detector or, of avatars, by the classifier of their attributes.
 
-    `progress(title)` is as for `avatar_classifier.load_classifier`, which trains the classifier if `cache` has none.
-    Returns the protocol, and the scores.
+    Arguments:
+        fake: samples, uint8 (n, h, w, 3).
+        real: the images to compare with.
+        avatars: whether the images are avatars, which the face detector does not know.
+        cache: the folder of the classifier, which is trained where there is none.
+        progress: as `avatar_classifier.load_classifier` takes it.
+
+    Returns:
+        The protocol, and the scores: face_rate and face_rate_real; of avatars also mode_coverage, modes_missing,
+        attribute_distances and attribute_shares.
     """
     from gan.metrics import avatar_classifier, feature_extractors  # both bring TensorFlow
 
     if not avatars:
-        detect, fake = feature_extractors.load_face_detector(), fake[:DETECTED]
-        real = unseen.subsample(DETECTED // 2).load()
+        detect, fake = feature_extractors.load_face_detector(), fake[:MAX_DETECTED]
+        photographs = real.subsample(MAX_DETECTED // 2).load()
         protocol = {
             "detector": "mtcnn 1.0.0",
             "size": feature_extractors.DETECTION_SIZE,
             "surer than": feature_extractors.MIN_CONFIDENCE,
             "samples": len(fake),
         }
-        return protocol, {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(real).mean())}
+        return protocol, {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(photographs).mean())}
     classifier = avatar_classifier.load_classifier(fake.shape[1], cache, progress)
-    predicted, real = classifier.predict(fake), classifier.predict(unseen.load())
-    shares = {"samples": avatar_classifier.histograms(predicted), "data": avatar_classifier.histograms(real)}
+    predicted, predicted_real = classifier.predict(fake), classifier.predict(real.load())
+    shares = {
+        "samples": avatar_classifier.compute_histograms(predicted),
+        "data": avatar_classifier.compute_histograms(predicted_real),
+    }
     comparison = avatar_classifier.compare_histograms(shares["samples"], shares["data"])
     return {"classifier": classifier.digest}, {
         "face_rate": classifier.face_rate(predicted),
-        "face_rate_real": classifier.face_rate(real),
+        "face_rate_real": classifier.face_rate(predicted_real),
         "mode_coverage": comparison.coverage,
         "modes_missing": comparison.missing,
         "attribute_distances": comparison.distances,
@@ -184,14 +206,14 @@ def detect_content(
 
 
 def protocol_differences(one: dict, other: dict, path: str = "") -> list[str]:
-    """The differences of two protocols, a line each."""
+    """Lists the differences of two protocols, a line each; `path` precedes the names."""
     lines = []
     for name in {**one, **other}:
-        here, there = one.get(name), other.get(name)
-        if isinstance(here, dict) and isinstance(there, dict):
-            lines += protocol_differences(here, there, f"{path}{name} ")
-        elif here != there:
-            lines.append(f"{path}{name}: {here} and {there}")
+        value, other_value = one.get(name), other.get(name)
+        if isinstance(value, dict) and isinstance(other_value, dict):
+            lines += protocol_differences(value, other_value, f"{path}{name} ")
+        elif value != other_value:
+            lines.append(f"{path}{name}: {value} and {other_value}")
     return lines
 
 

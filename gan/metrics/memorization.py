@@ -1,10 +1,16 @@
-"""Whether samples copy the training set: their distances to it, beside those of faces that it never held.
+"""Memorization: whether samples copy the training set, by their distances to it beside those of held-out images.
 
-found = memorisation(near(fake, train), near(fake, held), near(held, train), near(held, held, skip_self=True))
+    fake, training, held_out = map(thumbnails, (samples, training_images, held_out_images))
+    distances, indices = nearest_thumbnails(fake, training)
+    result = measure_memorization(
+        distances, nearest_thumbnails(fake, held_out)[0],
+        nearest_thumbnails(held_out, training)[0], nearest_thumbnails(held_out, held_out, skip_self=True)[0],
+    )
+    result.ratio, result.copying  # 1.01, False
 
-The distance is one of thumbnails: the networks that come with packages know what a face is better than which one it is.
-It tells copies that are lighter, noisier or mirrored; of photographs also those that are smoother or moved by a pixel,
-but not of drawn faces, many of which are the same but for a mouth.
+The distance is one of thumbnails, as the feature extractors hardly tell one face from another. It finds copies that are
+lighter, noisier or mirrored, and of photographs also copies that are smoother or moved by a pixel. It does not find
+such copies of avatars, many of which differ in a mouth alone.
 """
 
 from typing import NamedTuple
@@ -14,17 +20,21 @@ import numpy as np
 from gan.metrics.distances import nearest_neighbors
 
 SIDE = 8  # of a thumbnail
-RARE = 0.01  # the share of unseen faces, twins apart, that lie nearer to a training face than the threshold
-TOLERATED = 0.03  # a share of samples below the threshold that is no cause for alarm
+RARE = 0.01  # the share of held-out images, twins apart, that are nearer to a training image than the threshold
+TOLERATED = 0.03  # a share of samples below the threshold that is no sign of copying
 LARGEST = 1e9  # stands for x / 0
 RESAMPLES = 1000
 Z = 1.959964  # of a two-sided 95% interval
 
 
 def thumbnails(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """uint8 (n, h, h, 3), or those numbered in `rows` -> float32 (n, 192): 8 x 8 means of each colour.
+    """Computes thumbnails, float32 (n, 192): 8 x 8 means of each color, less the image's mean.
 
-    Less each image's mean, so that a copy that is a little lighter is a copy.
+    Without the mean, a copy that is a little lighter is a copy.
+
+    Arguments:
+        images: uint8 (n, h, h, 3).
+        rows: the numbers of the images that are used; None: all.
     """
     rows, size = np.arange(len(images)) if rows is None else rows, images.shape[1]
     edges = np.linspace(0, size, SIDE + 1)
@@ -42,26 +52,28 @@ def thumbnails(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray
 def nearest_thumbnails(
     thumbs: np.ndarray, others: np.ndarray, *, flip: bool = True, skip_self: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Distances of thumbnails (n, 192) to the nearest of others, and which that is; of mirrored ones too if `flip`."""
+    """Finds the nearest of `others` (m, 192) for each thumbnail (n, 192) and, with `flip`, for its mirror image.
+
+    Returns:
+        The distances, float64 (n,), the smaller of the two with `flip`, and the numbers of the nearest, int (n,).
+    """
     distances, indices = nearest_neighbors(thumbs, others, skip_self)
     if flip:
         mirrored = thumbs.reshape(-1, SIDE, SIDE, 3)[:, :, ::-1].reshape(thumbs.shape)
         mirrored_distances, mirrored_indices = nearest_neighbors(mirrored, others, skip_self)
         nearer = mirrored_distances < distances
-        distances, indices = (
-            np.where(nearer, mirrored_distances, distances),
-            np.where(nearer, mirrored_indices, indices),
-        )
+        distances = np.where(nearer, mirrored_distances, distances)
+        indices = np.where(nearer, mirrored_indices, indices)
     return distances, indices
 
 
 class MemorizationResult(NamedTuple):
-    """A distance ratio and a share of samples, each with its 95% interval, and what follows from the share."""
+    """A ratio of distances and a share of samples, each with its 95% interval, and whether samples are copies."""
 
-    ratio: float  # 1: as near to the training faces as unseen real faces are; 0: copies
+    ratio: float  # 1: samples are as near to training images as held-out images are; 0: copies
     low: float
     high: float
-    share: float  # of samples nearer to a training face than 1 - expected of unseen faces are
+    share: float  # of samples that are nearer to a training image than 1 - expected of the held-out images are
     share_low: float
     share_high: float
     expected: float  # that share where nothing is copied
@@ -76,61 +88,59 @@ def measure_memorization(
     seed: int = 0,
     resamples: int = RESAMPLES,
 ) -> MemorizationResult:
-    """Nearest distances of samples to training and held-out faces, and of held-out faces to training and other
-    held-out ones, (n,), (n,), (m,), (m,) -> Memorisation. Held-out faces that lie in the training set too (distance 0)
-    do not decide how near is too near, but such twins are to be expected among samples as well.
+    """Measures whether samples copy the training set.
 
-    A face's ratio is its distance to the training set over that to the held-out set. The ratio of samples is their
-    median over that of held-out faces, which takes out that the training set is the larger and so the nearer. Its
-    interval is of so many `resamples`; of none there is none, NaN.
+    The ratio of an image is its distance to the training set over that to the held-out set. The ratio of all samples
+    is their median over that of held-out images, so that it does not depend on how much larger the training set is.
+    A held-out image that is in the training set too (distance 0) does not count for the threshold of what is too near,
+    but such twins are expected among samples as well.
+
+    Arguments:
+        sample_train: distances of samples to the nearest training image, (n,).
+        sample_held: distances of samples to the nearest held-out image, (n,).
+        held_train: distances of held-out images to the nearest training image, (m,).
+        held_held: distances of held-out images to the nearest other held-out image, (m,).
+        seed: of the resamples.
+        resamples: how many resamples the interval of the ratio comes from; 0: it is NaN.
     """
     twins = held_train == 0 if (held_train > 0).any() else np.zeros(len(held_train), bool)
-    samples, unseen = _quotient(sample_train, sample_held), _quotient(held_train[~twins], held_held[~twins])
+    samples, held_out = _quotient(sample_train, sample_held), _quotient(held_train[~twins], held_held[~twins])
     generator = np.random.default_rng(seed)
-    medians = [  # both sides are samples: few held-out faces make the ratio as uncertain as few made ones
-        [np.median(generator.choice(side, len(side))) for side in (samples, unseen)] for _ in range(resamples)
+    medians = [  # of both sides: few held-out images make the ratio as uncertain as few samples
+        [np.median(generator.choice(side, len(side))) for side in (samples, held_out)] for _ in range(resamples)
     ]
     low, high = np.quantile(_quotient(*np.transpose(medians)), [0.025, 0.975]) if medians else (np.nan, np.nan)
 
-    # Fewer than 99 faces have no quantile of 1%: the nearest of m is passed by 1 / (m + 1) of faces like it. This
-    # definition of a quantile is the one that new faces fall below exactly as often as it says.
-    rare = max(RARE, 1 / (len(unseen) + 1))
-    threshold = np.quantile(unseen, rare, method="weibull")
+    # Fewer than 99 images have no quantile of 1%: of further images, 1 / (m + 1) are below the lowest of m. Weibull's
+    # quantile is the definition below which exactly the stated share of further images is expected.
+    rare = max(RARE, 1 / (len(held_out) + 1))
+    threshold = np.quantile(held_out, rare, method="weibull")
     expected = float(twins.mean() + (1 - twins.mean()) * rare)
     share = float(np.mean(samples < threshold))
     share_low, share_high = wilson_interval(share, len(samples))
-    # The threshold itself is uncertain: with fewer than 300 held-out faces, more than 3% may pass it by chance.
-    alarm = max(TOLERATED, wilson_interval(expected, len(twins))[1])
+    # The threshold itself is uncertain: with fewer than 300 held-out images, more than 3% may be below it by chance.
+    tolerated = max(TOLERATED, wilson_interval(expected, len(twins))[1])
     return MemorizationResult(
-        ratio=float(_quotient(np.median(samples), np.median(unseen))),
+        ratio=float(_quotient(np.median(samples), np.median(held_out))),
         low=float(low),
         high=float(high),
         share=share,
         share_low=share_low,
         share_high=share_high,
         expected=expected,
-        copying=share_low > alarm,
-    )
-
-
-def describe(result: MemorizationResult) -> str:
-    """What was found, for a person."""
-    finding = "copying" if result.copying else "no sign of copying"
-    return (
-        f"{finding}: {result.share:.1%} of samples are closer to a training face than "
-        f"{1 - result.expected:.0%} of unseen faces are ({result.expected:.0%} expected)"
+        copying=share_low > tolerated,
     )
 
 
 def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Wilson's 95% interval of a share seen in n trials; sound for shares of 0 and 1 too. JASA 22 (1927), p. 209."""
-    centre = share + Z**2 / (2 * n)
+    """Computes Wilson's 95% interval of a share of n trials, valid for 0 and 1 too. JASA 22 (1927), p. 209."""
+    center = share + Z**2 / (2 * n)
     half = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
     scale = 1 + Z**2 / n
-    return max(float((centre - half) / scale), 0.0), min(float((centre + half) / scale), 1.0)
+    return max(float((center - half) / scale), 0.0), min(float((center + half) / scale), 1.0)
 
 
 def _quotient(a, b) -> np.ndarray:
-    """a / b of distances, at most 1e9; 0 / 0 is 1, as both are equally near."""
+    """Divides distances; at most 1e9, and 0 / 0 is 1, as both are equally near."""
     a, b = np.broadcast_arrays(np.asarray(a, np.float64), np.asarray(b, np.float64))
     return np.divide(a, b, out=np.where(a > 0, LARGEST, 1.0), where=b > a / LARGEST)

@@ -1,18 +1,19 @@
-"""Scores as text: every format in which a person reads them.
+"""Report: every format in which a person reads scores.
 
-print_scores({"output/RUN": result, ...}, anyway=False)  # results as tools.evaluate keeps them in scores.json
+print_scores({"output/RUN": result, ...}, anyway=False)  # results as in scores.json
 format_number(1234.5)                                    # "1,234"
 """
 
 from gan.errors import UsageError
 from gan.metrics.evaluation import HELD_OUT, protocol_differences
+from gan.metrics.memorization import MemorizationResult
 from gan.runs.run_directory import format_iteration
 
-LEGEND = "kid, its spread and its floor are x 1000. A floor is the score of training images in place of samples."
+LEGEND = "kid, kid_spread and floor_kid are x 1000. A floor is the score of training images in place of samples."
 
 
 def format_number(value: float | None) -> str:
-    """A score, or a count, in about three digits; "-" for None."""
+    """Formats a score in about three digits, or a count in all of them; "-" for None."""
     if value is None:
         return "-"
     formats = [(1e9, ".2e"), (100, ",.0f"), (10, ".1f"), (1, ".2f")]
@@ -22,29 +23,29 @@ def format_number(value: float | None) -> str:
 def print_scores(results: dict[str, dict], anyway: bool) -> None:
     """Prints one table of the results of all runs, by their names.
 
-    Where they were measured differently, each run has a table of its own, and UsageError is raised, unless `anyway`.
+    Where they were measured differently, it prints a table for each run and raises UsageError, unless `anyway`.
     """
-    different = list_differences(results)
-    if not different or anyway:
-        print(*different, *format_table(results), sep="\n")
+    differences = list_differences(results)
+    if not differences or anyway:
+        print(*differences, *format_table(results), sep="\n")
         return
     for run, result in results.items():
         print(*format_table({run: result}), "", sep="\n")
-    raise UsageError("\n".join([*different, "So each run's scores are shown alone. --anyway shows them side by side."]))
+    raise UsageError("\n".join([*differences, "So each run has a table of its own. --anyway prints one table."]))
 
 
 def list_differences(results: dict[str, dict]) -> list[str]:
-    """How the protocols of runs differ from the first one's, a line each under the names of the two."""
+    """Lists how the protocols of runs differ from the first one's, a line each under the names of the two."""
     first, *others = results
     lines = []
     for other in others:
-        if different := protocol_differences(results[first]["protocol"], results[other]["protocol"]):
-            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in different)]
+        if differences := protocol_differences(results[first]["protocol"], results[other]["protocol"]):
+            lines += [f"{first} and {other} were measured differently:", *(f"  {line}" for line in differences)]
     return lines
 
 
 def format_table(results: dict[str, dict]) -> list[str]:
-    """The lines of a table with a row for each score, followed by sentences about each run."""
+    """Formats a table with a row for each score and a column for each run, followed by sentences about each run."""
     names = list(dict.fromkeys(name for result in results.values() for name in result["scores"]))
     width = max(12, *(len(run) + 2 for run in results))
     lines = [f"{'':24}" + "".join(f"{run:>{width}}" for run in results)]
@@ -59,14 +60,14 @@ def format_table(results: dict[str, dict]) -> list[str]:
 
 
 def describe_scores(run: str, result: dict) -> list[str]:
-    """What was scored and against what; whether samples copy training images; of avatars, which modes are missing."""
+    """Says what was scored against what, whether samples copy training images and, of avatars, what is missing."""
     generator, protocol, scores = result["generator"], result["protocol"], result["scores"]
     reference, copies = protocol["reference"], scores["memorization"]
     lines = [
         f"{run}: {generator['file']} of iteration {format_iteration(generator['iteration'])},"
         f" {protocol['samples']:,} samples ({protocol['weights']} weights) against {describe_reference(reference)}",
         f"  {copies['summary']}",
-        f"  distance to the nearest training image / to the nearest held-out image {copies['ratio']:.2f}"
+        f"  distance to the nearest training image / to the nearest held-out image: {copies['ratio']:.2f}"
         f" [{copies['low']:.2f}, {copies['high']:.2f}]; held-out images have 1",
     ]
     if "mode_coverage" in scores:
@@ -74,12 +75,21 @@ def describe_scores(run: str, result: dict) -> list[str]:
         far = (f"{name} {distance:.2f}" for name, distance in scores["attribute_distances"].items())
         lines += [
             f"  mode coverage {scores['mode_coverage']:.1%}, missing: {'; '.join(missing) or 'nothing'}",
-            f"  distances of the shares of values from the data's, 0 to 1: {', '.join(far)}",
+            f"  distances of attributes' distributions from the data's, 0 to 1: {', '.join(far)}",
         ]
     return lines
 
 
 def describe_reference(reference: dict) -> str:
-    """Which images a run was scored against; older scores, all against held-out ones, do not say so."""
+    """Says which images a run was scored against; older scores, all against held-out ones, do not name them."""
     data = reference.get("data", HELD_OUT)
     return f"{reference['faces']:,} " + ("held-out faces" if data == HELD_OUT else f"faces of {data}")
+
+
+def describe_memorization(result: MemorizationResult) -> str:
+    """Says whether samples copy training images, and what share of them is near one."""
+    finding = "copying" if result.copying else "no sign of copying"
+    return (
+        f"{finding}: {result.share:.1%} of samples are closer to a training image than "
+        f"{1 - result.expected:.0%} of held-out images are ({result.expected:.0%} expected)"
+    )
