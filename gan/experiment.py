@@ -30,10 +30,10 @@ def load_data(config: Config):
 
 def reload_data(run, cache_dir: Path | str = ""):
     """The images that a run was trained on. Raises UsageError, with what to type, where they are gone or others."""
-    from gan.datasets import BUILT_IN
+    from gan.datasets import built_in_names
 
     config = run.load_config()
-    if config.data not in BUILT_IN and not Path(config.data).expanduser().exists():
+    if config.data not in built_in_names() and not Path(config.data).expanduser().exists():
         raise UsageError(
             f"{run.folder} was trained on {config.data}, which is not there."
             f" Put it back, or tell the run where it is now: {run.resume_command(data='WHERE')}"

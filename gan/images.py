@@ -1,7 +1,9 @@
-"""The contract for images: inside the program float32 (n, h, w, c) in [-1, 1], at its edges uint8.
+"""Images: float32 (n, h, w, c) in [-1, 1] inside the program, uint8 at its edges; reading, cropping, grids.
 
-`to_unit` and `to_uint8` are the only two doors between them. The rest reads the files that people have, cuts
-a face out of them, and lays images out in one picture: `write_png("faces.png", grid(to_uint8(fake)))`.
+    images = to_float(uint8_images)
+    write_png("samples.png", make_grid(to_uint8(fake)))
+
+`to_float` and `to_uint8` are the only two conversions between the two forms.
 """
 
 import io
@@ -27,18 +29,18 @@ warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class UnreadableImage(Exception):
-    """An image cannot be used; the message is the reason, in a few plain words."""
+    """An image cannot be used; the message is the reason, in a few words."""
 
 
 class ImageInfo(NamedTuple):
-    """How an image was stored: Pillow's name of its mode, and (width, height) as a viewer shows it."""
+    """How an image was stored: the name of its mode in Pillow, and (width, height) as a viewer shows it."""
 
     mode: str
     size: tuple[int, int]
 
 
 def to_float(images):
-    """0..255 -> [-1, 1]: plain arithmetic, for arrays and for float tensors alike."""
+    """0..255 -> [-1, 1], for float arrays and tensors alike."""
     return images / 127.5 - 1
 
 
@@ -69,7 +71,7 @@ def from_array(pixels: np.ndarray) -> Image.Image:
 
 
 def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
-    """The centre `crop` x `crop` of an image. 0 is the largest square, or the face of a CelebA photograph.
+    """The center `crop` x `crop` of an image. 0 is the largest square, or the face of a CelebA photograph.
 
     Raises `Unreadable` when the image is smaller than `crop`.
     """
@@ -84,8 +86,8 @@ def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
 def describe_crop(crop: int, sizes: Container[str]) -> str:
     """What `square` cuts out of images of these sizes ("178x218"), for a person."""
     if crop:
-        return f"centre {crop}x{crop}"
-    return "centre square (108x108 of 178x218)" if "178x218" in sizes else "centre square"
+        return f"center {crop}x{crop}"
+    return "center square (108x108 of 178x218)" if "178x218" in sizes else "center square"
 
 
 def resize_image(image: Image.Image, size: int) -> Image.Image:
@@ -94,7 +96,7 @@ def resize_image(image: Image.Image, size: int) -> Image.Image:
 
 
 def resize_for_network(images: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (n, h, w, 3) -> float32 (n, size, size, 3) in 0..255, not rounded: for the networks that judge images.
+    """uint8 (n, h, w, 3) -> float32 (n, size, size, 3) in 0..255, not rounded: for feature extractors.
 
     Bicubic over the whole area that a pixel covers, each channel apart as floats. arXiv:2104.11222, "clean".
     """

@@ -238,7 +238,7 @@ def test_describe_celeba(celeba, load):
     assert data.describe(load(str(celeba), 32, limit=100)) == [
         "30,021 images found in processed-celeba-small.zip, 0 unreadable, 4 other files passed over",
         "100 of them used, the first in order of name",
-        "64x64 RGB, centre square, resized to 32x32",
+        "64x64 RGB, center square, resized to 32x32",
     ]
 
 
@@ -255,7 +255,7 @@ def test_describe_mixture(tmp_path, load):
     assert lines == [
         "42 images found in two.zip, 1 unreadable, 0 other files passed over",
         "unreadable: zero.png (empty file)",
-        "16x16 (40), 178x218 (1) RGB (40), L (1), centre square (108x108 of 178x218), resized to 16x16",
+        "16x16 (40), 178x218 (1) RGB (40), L (1), center square (108x108 of 178x218), resized to 16x16",
     ]
 
 

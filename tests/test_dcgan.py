@@ -233,23 +233,23 @@ def test_pictures_are_the_averages():
     assert all(equal(before, gan.ema_generator.weights))
 
 
-def test_pictures_are_settled():
+def test_samples_are_calibrated():
     """What is drawn with is settled, on noise of its own; the average itself is not, so that it goes on as it was."""
     gan = build(ema_half_life=8.0)
     before, noises = arrays(gan.ema_generator.weights), []
 
-    def settle(network, noise):
+    def calibrate(network, noise):
         noises.extend(noise(i).numpy() for i in range(3))
         network.weights[0].assign(network.weights[0] + 1)
 
     for _ in range(2):  # from the average, each time
-        gan.calibrate_ema(settle)
+        gan.calibrate_ema(calibrate)
         np.testing.assert_allclose(gan.calibrated_ema.weights[0], before[0] + 1, rtol=1e-6)
     assert all(equal(before, gan.ema_generator.weights)) and all(equal(before, gan.generator.weights))
     assert len({noise.tobytes() for noise in [*noises, gan.fixed_noise(100).numpy()]}) == 4
     assert noises[0].shape == (100, 3)
     without = build()
-    without.calibrate_ema(settle)  # is not called
+    without.calibrate_ema(calibrate)  # is not called
     assert len(noises) == 6 and without.calibrated_ema is without.generator
 
 

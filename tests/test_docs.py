@@ -217,7 +217,7 @@ def seams(monkeypatch):
     tables = {
         "loss": losses.LOSSES, "optimizer": optimizers.OPTIMIZERS, "regularizer": regularizers.REGULARIZERS,
         "augmentation": augmentation.AUGMENTATIONS, "logger": loggers.LOGGERS, "generator": models.GENERATORS,
-        "discriminator": models.DISCRIMINATORS, "built-in": datasets.BUILT_IN, "source": datasets.SOURCES,
+        "discriminator": models.DISCRIMINATORS, "source": datasets.SOURCES,
         "format": formats.FORMATS,
     }  # fmt: skip
     before = {title: dict(rows) for title, rows in tables.items()}

@@ -13,13 +13,14 @@ SETTINGS = {"average_half_life": "ema_half_life"}
 NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discriminator
 # Settings that older runs did not have, where the behavior of that time differs from today's default.
 DEFAULTS = {"holdout": 0.0, "reuse_fakes": False}
-FILES = {"skipped.csv": "skipped.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
+FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
 COLUMNS = {
     "d_real": "real_score", "d_fake": "fake_score",  # log.csv
     "error": "kid_stderr", "memorisation": "memorization", "cost": "eval_seconds",  # metrics.csv, best.json
     "ailment": "failure_mode", "state": "status",  # diagnostics.csv
 }  # fmt: skip
 STATUSES = {"began": "started", "over": "ended"}
+RESULT = {"sittings": "sessions"}  # rows of results/NAME.json
 SESSION = {"code": "exit_code", "others": "other_cores"}
 ARRAYS = {"spread": "pixel_variance", "scoring": "validation", "waited": "data_seconds", "picture": "grid_due"}
 REPORT = {"left_out": "skipped"}
@@ -59,12 +60,13 @@ def translate_scores(results: list[dict]) -> list[dict]:
 
 def translate_sessions(sessions: list[dict]) -> list[dict]:
     """The training sessions of a sessions.json."""
-    return [{SESSION.get(name, name): value for name, value in session.items()} for session in sessions]
+    return [_translate_session(session) for session in sessions]
 
 
 def translate_report(report: dict) -> dict:
     """The data report of a data.json."""
-    return {REPORT.get(name, name): value for name, value in report.items()}
+    translated = {REPORT.get(name, name): value for name, value in report.items()}
+    return translated | ({"crop": translated["crop"].replace("centre", "center")} if "crop" in translated else {})
 
 
 def translate_arrays(arrays: dict) -> dict:
@@ -79,11 +81,19 @@ def find(folder: Path, name: str) -> Path:
     return former if former.exists() and not path.exists() else path
 
 
+def _translate_session(session: dict) -> dict:
+    session = {SESSION.get(name, name): value for name, value in session.items()}
+    others = session.get("other_cores")  # once a pair: before the training, and during it
+    return {**session, "other_cores": others[1]} if isinstance(others, list) else session
+
+
 def _translate_result(result: dict) -> dict:
     protocol, scores = dict(result.get("protocol", {})), dict(result.get("scores", {}))
     for part in (protocol, scores):
         if "memorisation" in part:
             part["memorization"] = part.pop("memorisation")
+    if isinstance(protocol.get("crop"), str):
+        protocol["crop"] = protocol["crop"].replace("centre", "center")
     memorization = scores.get("memorization")
     if isinstance(memorization, dict) and "in_words" in memorization:
         scores["memorization"] = {("summary" if k == "in_words" else k): v for k, v in memorization.items()}

@@ -1,4 +1,4 @@
-"""What can go wrong with a game: each ailment in a real one whose network was made to fail in that way."""
+"""Failure modes of training: each in a GAN of which one network was built to fail in that way."""
 
 import dataclasses
 import re
