@@ -82,7 +82,13 @@ def compare(arguments: argparse.Namespace) -> None:
         "name": arguments.name, "data": arguments.data, "minutes": arguments.minutes, "samples": arguments.samples,
         "networks": arguments.network,
     })  # fmt: skip
-    results.require_same_machine(document, machine)
+    rows = {(row["label"], row["seed"]): row for row in document["rows"]}
+    for row in document["rows"]:
+        runner.require_same_machine(row["run"], row["sessions"], machine)
+    for (variant, seed), config in configs.items():
+        run = Run(experiment.OUTPUT / config.name)
+        runner.require_same_machine(config.name, runner.read_sessions(run), machine)
+        runner.require_same_settings(run, rows.get((variant.label, seed), {}), config, arguments.minutes)
     for variant, count in seeds.items():
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
     for number, (variant, seed) in enumerate(plan, 1):
@@ -92,6 +98,8 @@ def compare(arguments: argparse.Namespace) -> None:
         print(f"compare: {number} of {len(plan)}: {variant.label}, seed {seed}", flush=True)
         require_data(document, configs[variant, seed])
         row = run_variant(arguments, variant, seed, machine)
+        if not row["failed"]:
+            results.require_same_protocol(document, row)
         document["rows"] = [*(other for other in document["rows"] if not is_this(other)), row]
         results.write(document)
         if row["failed"]:
@@ -188,7 +196,10 @@ def require_data(document: dict, config: Config) -> None:
     """Raises UsageError where there are too few images to score against, or others than those trained on before."""
     from data import FEWEST_HELD
 
-    faces = experiment.load_data(config)
+    faces, run = experiment.load_data(config), Run(experiment.OUTPUT / config.name)
+    if run.log.exists() and (known := run.trained_on()) and faces.digest not in known:
+        raise UsageError(f"{run.folder} was trained on {known}; --data {config.data} is {faces.title} now."
+                         " Give --name another name, which trains all runs anew.")  # fmt: skip
     held_out = len(faces.split(config.holdout)[1])
     if held_out < FEWEST_HELD:
         raise UsageError(

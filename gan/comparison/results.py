@@ -28,12 +28,8 @@ def read(name: str) -> dict:
 
 def translate_row(row: dict) -> dict:
     """A row of an older version, by the present names."""
-    row = {("sessions" if name == "sittings" else name): value for name, value in row.items()}
-    sessions = []
-    for session in legacy.translate_sessions(row.get("sessions", [])):
-        others = session.get("other_cores")  # older ones have two numbers, before and during the training
-        sessions.append({**session, "other_cores": others[1] if isinstance(others, list) else others})
-    row["sessions"] = sessions
+    row = {legacy.RESULT.get(name, name): value for name, value in row.items()}
+    row["sessions"] = legacy.translate_sessions(row.get("sessions", []))
     if "config" in row:
         row["config"] = legacy.translate_config(row["config"])
     return legacy.translate_scores([row])[0] if "scores" in row else row
@@ -48,25 +44,14 @@ def open_document(asked: dict) -> dict:
     if not path.exists():
         return {**asked, "recipes": {}, "rows": []}
     document = read(asked["name"])
-    if different := protocol_differences({name: document[name] for name in asked}, asked):
+    there = {**{name: document[name] for name in asked}, "weights": document.get("weights", "best")}
+    if different := protocol_differences(there, {**asked, "weights": "best"}):  # older versions had --weights last
         raise UsageError(
             f"{path} is another comparison (there and here):\n  "
             + "\n  ".join(different)
             + "\nGive --name another name."
         )
     return document
-
-
-def require_same_machine(document: dict, machine: dict) -> None:
-    """Raises UsageError where runs of the comparison were trained on another machine."""
-    for row in document["rows"]:
-        for session in row["sessions"]:
-            if different := protocol_differences(session["machine"], machine):
-                raise UsageError(
-                    f"{row['run']} was trained on another machine (there and here):\n  "
-                    + "\n  ".join(different)
-                    + "\nEqual times are not equal work then. Give --name another name, which trains all runs anew."
-                )
 
 
 def require_same_data(document: dict, seed: int, title: str) -> None:
@@ -81,6 +66,19 @@ def require_same_data(document: dict, seed: int, title: str) -> None:
                 f"{row['run']} was trained on {known}; {document['data']} is {title} now, and scores against other"
                 " images do not compare. Give --name another name, which trains all runs anew."
             )
+
+
+def require_same_protocol(document: dict, row: dict) -> None:
+    """Raises UsageError where a new row was measured with other networks than the first of the comparison."""
+    first = next((other for other in document["rows"] if not other["failed"]), row)
+    measured = [{name: one["protocol"].get(name) for name in ("networks", "kid")} for one in (first, row)]
+    if different := protocol_differences(*measured):
+        raise UsageError(
+            f"{first['run']} and {row['run']} were measured differently, so their scores do not compare:\n  "
+            + "\n  ".join(different)
+            + "\nScore the second again, with python -m tools.evaluate and what measured the first, or give --name"
+            " another name, which trains all runs anew."
+        )
 
 
 def write(document: dict) -> None:

@@ -4,16 +4,19 @@ exit_code = train_session(["python", "-m", "train", ...], run, machine, minutes)
 row = collect_row(run) | find_scores(run, samples, networks)
 """
 
+import dataclasses
+import json
 import os
 import signal
 import subprocess
 import sys
 import time
 
+from gan import config as configs
 from gan.comparison import hardware
 from gan.errors import UsageError
 from gan.files import read_json, write_json
-from gan.metrics.evaluation import HELD_OUT
+from gan.metrics.evaluation import HELD_OUT, protocol_differences
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 
@@ -65,6 +68,35 @@ def read_sessions(run: Run) -> list[dict]:
 def is_trained(run: Run, minutes: float) -> bool:
     """Whether a run has been trained for that long."""
     return any(one["exit_code"] == 0 and one["minutes"] >= minutes for one in read_sessions(run))
+
+
+def require_same_machine(name: str, sessions: list[dict], machine: dict) -> None:
+    """Raises UsageError where the run of that name was trained on another machine, completely or in part."""
+    for session in sessions:
+        if different := protocol_differences(session["machine"], machine):
+            raise UsageError(
+                f"{name} was trained on another machine (there and here):\n  "
+                + "\n  ".join(different)
+                + "\nEqual times are not equal work then. Give --name another name, which trains all runs anew."
+            )
+
+
+def require_same_settings(run: Run, row: dict, config: configs.Config, minutes: float) -> None:
+    """Raises UsageError where a run that is there, or its row, has other settings or was trained for longer."""
+    different = [f"{one['minutes']:g} minutes there, {minutes:g} here" for one in read_sessions(run)
+                 if one["minutes"] > minutes]  # fmt: skip
+    for saved in [row.get("config"), run.read_config() if run.log.exists() else None]:
+        if saved:
+            wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
+            if config.precision == "auto":
+                wanted["precision"] = saved.get("precision")
+            different += configs.differences(saved, wanted)
+    if different:
+        raise UsageError(
+            f"{run.folder} is there, but not as asked for:\n  "
+            + "\n  ".join(dict.fromkeys(different))
+            + "\nGive --name another name, which trains all runs anew."
+        )
 
 
 def train_session(command: list[str], run: Run, machine: dict, minutes: float) -> int:

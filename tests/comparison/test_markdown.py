@@ -44,6 +44,24 @@ def test_page():
     )
 
 
+def test_sizes_and_failures():
+    """Floors of each size and a warning; what the system did not tell is a dash; a failed run has a line."""
+    unknown = {"file": "generator.keras", "iteration": None}
+    session = {"machine": {"cpu": "Xeon"}, "other_cores": None, "shared": False}
+    small = row("udacity-32", 0, 20.0, 8.5, generator=unknown, protocol={"size": 28, "weights": "raw"})
+    small["sessions"] = [session]
+    failed = {"label": "conv-dense", "seed": 0, "run": "x", "failed": "the training ended with exit code 1"}
+    recipes = {"udacity-64": 1, "udacity-32": 1, "conv-dense": 1}
+    rows = [row("udacity-64", 0, 12.0, 10.5), small, {**failed, "sessions": []}]
+    lines = format_page({**DOCUMENT, "recipes": recipes, "rows": rows}).splitlines()
+    assert sum(line.startswith(("- 28 x 28: fd-onet 2.00", "- 32 x 32: fd-onet 2.00")) for line in lines) == 2
+    assert sum("different sizes" in line for line in lines) == 1
+    assert sum(line.endswith("| - | float32 | generator.keras of unknown, raw |") for line in lines) == 1
+    assert "Failed: conv-dense (seed 0): the training ended with exit code 1." in lines
+    # (12 - 2) / (20 - 2) and (10.5 - 0.5) / (8.5 - 0.5), each the only other one
+    assert "- udacity-64: fd-onet 0.56 of udacity-32, kid-onet 1.25 of udacity-32" in lines
+
+
 def test_a_recipe_at_the_floor_leaves_no_share():
     """Nothing is divided by an excess of 0."""
     entries = [Entry("default", [row("default", 0, 4.0, 1.5)]), Entry("udacity-64", [row("udacity-64", 0, 2.0, 0.5)])]

@@ -8,8 +8,10 @@ import sys
 import threading
 
 import pytest
+from sample_runs import a_run, result
 
 from gan.comparison import hardware, runner
+from gan.files import write_json
 from gan.runs.run_directory import Run
 
 
@@ -93,3 +95,23 @@ def test_where_the_system_does_not_tell(tmp_path, monkeypatch):
     [session] = runner.read_sessions(Run(tmp_path))
     assert (session["other_cores"], session["shared"], session["exit_code"]) == (None, False, 1)
     assert not runner.is_trained(Run(tmp_path), 5.0)
+
+
+def test_the_newest_scores_of_that_protocol_are_found(tmp_path):
+    """Not those of other samples, seeds, networks or generators, nor those against a --reference."""
+    run = a_run(tmp_path, "run")
+    (run.folder / "generator.keras").touch()
+    generator = {"file": "generator.keras", "iteration": 4}
+    protocol = {**result()["protocol"], "samples": 64, "seed": 0}
+    wanted = result(generator=generator, protocol=protocol)
+    newest = {**wanted, "scores": {**wanted["scores"], "kid-onet": 77.0}}
+    changes = [
+        {"samples": 128}, {"seed": 1}, {"networks": {"onet": {}, "vgg": {}}},
+        {"reference": {"data": "orl", "faces": 500, "digest": "d"}}, {"reference": {"faces": 500, "digest": "d"}},
+    ]  # fmt: skip
+    others = [{**wanted, "protocol": {**protocol, **change}} for change in changes]
+    others.append({**wanted, "generator": {**generator, "iteration": 3}})
+    write_json(run.folder / "scores.json", [wanted, newest, *others])
+    assert runner.find_scores(run, 64, ["onet"]) == newest
+    write_json(run.folder / "scores.json", others)
+    assert runner.find_scores(run, 64, ["onet"]) is None

@@ -4,6 +4,7 @@ import dataclasses
 import json
 import os
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -208,12 +209,53 @@ def test_another_comparison_of_that_name_is_refused(processes, capsys, change):
     assert "--name" in capsys.readouterr().err and len(processes.trained) == 1
 
 
-def test_another_machine_is_refused(processes, monkeypatch, capsys):
-    """Equal times on two machines are not equal work."""
-    assert compare.main(typed("default")) == 0
+@pytest.mark.parametrize("code", [0, 130])
+def test_another_machine_is_refused(processes, monkeypatch, capsys, code):
+    """Equal times on two machines are not equal work, nor is a run that was begun on the other one."""
+    processes.code["compare-it-default-0"] = code
+    assert compare.main(typed("default")) == code
     monkeypatch.setattr(compare, "describe_environment", lambda: ({**HERE, "cpu": "EPYC"}, ["onet"]))
     assert compare.main(typed("default", "udacity-64")) == 2
     assert "cpu: Xeon and EPYC" in capsys.readouterr().err and len(processes.trained) == 1
+
+
+@pytest.mark.parametrize("results", [True, False])
+def test_runs_that_are_not_as_asked_for_are_refused(processes, monkeypatch, capsys, results):
+    """A recipe that has changed since, with results or without: exit code 2, the setting, nothing trained."""
+    assert compare.main(typed("default")) == 0
+    Path("results/it.json").unlink() if not results else None
+    monkeypatch.setitem(RECIPES, "default", {"width": 40})
+    assert compare.main(typed("default", "udacity-64")) == 2
+    assert "width: 32 there, 40 here" in capsys.readouterr().err and len(processes.trained) == 1
+
+
+def test_a_longer_training_is_refused(processes, capsys):
+    """Where the results were removed and fewer minutes are asked for than its run has: exit code 2."""
+    assert compare.main(typed("default")) == 0
+    Path("results/it.json").unlink()
+    assert compare.main(typed("default", more=["--minutes", "1"])) == 2
+    assert "2 minutes there, 1 here" in capsys.readouterr().err
+
+
+def test_a_run_of_other_data_is_refused(processes, capsys):
+    """Where the results were removed and --data holds other images now: exit code 2, both titles, no results."""
+    assert compare.main(typed("default")) == 0
+    Path("results/it.json").unlink()
+    processes.pictures += 1
+    assert compare.main(typed("default")) == 2 and not Path("results/it.json").exists()
+    printed = capsys.readouterr().err
+    assert "300 of faces (" in printed and "301 of faces (" in printed and len(processes.trained) == 1
+
+
+def test_other_networks_are_refused(processes, capsys):
+    """Scores by another version of a network do not join the table; scored again by the same one, they do."""
+    processes.detail["compare-it-udacity-64-0"] = {"networks": {"onet": {"weights": "beef"}}}
+    assert compare.main(typed("default", "udacity-64")) == 2
+    assert "networks onet weights: f00d and beef" in capsys.readouterr().err
+    assert [row["label"] for row in document()["rows"]] == ["default"]
+    processes.detail.clear()
+    processes.evaluate(["output/compare-it-udacity-64-0", "--samples", "64", "--network", "onet"])
+    assert compare.main(typed("default", "udacity-64")) == 0 and len(processes.trained) == 2
 
 
 def test_other_data_are_refused(processes, capsys):
@@ -284,10 +326,65 @@ def test_damage_is_named(processes, capsys, name):
     assert f"{Path(name)} is damaged" in capsys.readouterr().err
 
 
-def test_grids(processes):
-    """--grids copies the grid of the scored generator, or the last one there is."""
+def test_what_cannot_be_written_is_a_line(processes, capsys):
+    """A file where results/ should be: exit code 1, no traceback; the run is not trained again."""
+    Path("results").write_text("")
+    assert compare.main(typed("default")) == 1
+    error = capsys.readouterr().err
+    assert error.count("\n") == 1 and "results" in error
+    Path("results").unlink()
+    assert compare.main(typed("default")) == 0 and len(processes.trained) == 1
+
+
+@pytest.mark.parametrize("name", ["checkpoints", "log.csv"])
+def test_what_was_removed_of_a_run(processes, capsys, name):
+    """Its row stands; where the results are gone too, the folder is named and nothing is trained over it."""
+    assert compare.main(typed("default")) == 0
+    path = Path("output/compare-it-default-0") / name
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+    assert compare.main(typed("default")) == 0
+    Path("results/it.json").unlink()
+    assert compare.main(typed("default")) == 2
+    assert "output/compare-it-default-0 has no" in capsys.readouterr().err and len(processes.trained) == 1
+
+
+def test_a_run_of_an_older_version_is_not_trained_again(processes):
+    """Its sessions have their former name and keys, and two numbers of cores: before the training, and during it."""
+    assert compare.main(typed("default")) == 0
+    folder = Path("output/compare-it-default-0")
+    [session] = json.loads((folder / "sessions.json").read_text())
+    session["code"], session["others"] = session.pop("exit_code"), [session.pop("other_cores"), 0.25]
+    write_json(folder / "sittings.json", [session])
+    (folder / "sessions.json").unlink()
+    Path("results/it.json").unlink()
+    assert compare.main(typed("default")) == 0 and len(processes.trained) == 1
+    assert document()["rows"][0]["sessions"] == [
+        {"machine": HERE, "minutes": 2.0, "shared": False, "wall_seconds": session["wall_seconds"],
+         "exit_code": 0, "other_cores": 0.25}
+    ]  # fmt: skip
+
+
+def test_last_generators_are_not_mixed_with_best_ones(processes, capsys):
+    """The results of an older version that scored last generators keep their table, and get no new rows."""
+    assert compare.main(typed("default")) == 0
+    write_json(Path("results/it.json"), {**document(), "weights": "last", "mixed": False})
+    assert compare.main(["--name", "it", "--table"]) == 0
+    assert compare.main(typed("default", "udacity-64")) == 2
+    assert "weights: last and best" in capsys.readouterr().err and len(processes.trained) == 1
+
+
+def test_grids(processes, capsys):
+    """--grids copies the grid of the scored generator, or the last one there is, or none, which is printed."""
     assert compare.main(typed("default:2", more=["--grids"])) == 0
     assert {path.name for path in Path("results").glob("*.png")} == {"it-default.png", "it-default-1.png"}
+    run = Run("output/compare-it-default-0")
+    run.grid_path(100).unlink()
+    run.grid_path(90).write_bytes(b"another picture")
+    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert Path("results/it-default.png").read_bytes() == b"another picture"
+    run.grid_path(90).unlink()
+    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert "output/compare-it-default-0 has no grids" in capsys.readouterr().out
 
 
 def test_the_table_again(processes, capsys):
