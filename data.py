@@ -1,7 +1,8 @@
-"""The road of the real faces: found once, decoded once into a cache, then gathered into batches for ever.
+"""Input pipeline: finds images, decodes them once into a cache, yields shuffled batches.
 
-faces = load("photos.zip", 64)
-for real in batches(faces.images, 128, seed=1): ...
+faces = load("photos.zip", image_size=64)
+training, held_out = faces.split(holdout=0.1)
+for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 """
 
 import functools
@@ -20,17 +21,21 @@ from gan.datasets import Request, cache, open_source
 from gan.errors import RunError, UsageError
 
 SIZES = range(16, 129, 4)
-MOST_UNREADABLE = 0.05
-FEWEST_HELD = 20  # unseen faces that a score can be taken against
-PIECE = 32  # rows gathered before their pages are handed back
+MOST_UNREADABLE = 0.05  # share of the images
+FEWEST_HELD = 20  # held-out images that a score needs
+PIECE = 32  # rows copied before the pages that they came from are released
 
 
 @dataclass(frozen=True)
 class Faces:
-    """Decoded faces, uint8 (n, h, w, 3) on disk, and what became of the rest.
+    """Decoded images, and what became of the other files.
 
-    `skipped` is (name, reason): first the unreadable, then the files passed over. `attributes` tells of the
-    drawn avatars what is in each, and of other faces nothing. `digests` uint64 (n,) are of each file's content.
+    Arguments:
+        images: uint8 (n, h, w, 3), on disk.
+        report: counts of found, used and skipped files, sizes, modes and crop, for data.json.
+        skipped: (name, reason), first of the unreadable images, then of the files that were passed over.
+        attributes: of avatars, the value of each attribute for each image; of other images nothing.
+        digests: uint64 (n,), of the content of each file.
     """
 
     images: np.ndarray
@@ -41,20 +46,23 @@ class Faces:
 
     @property
     def digest(self) -> str:
-        """16 hexadecimal digits of what is in the files, in their order, wherever they lie and whenever they came."""
+        """16 hexadecimal digits of the content of all files, in order, wherever they are."""
         return hashlib.blake2b(self.digests.tobytes(), digest_size=8).hexdigest()
 
     @property
     def title(self) -> str:
-        """How many they are, of what, and their digest: what a run remembers that it was trained on."""
+        """Their number, source and digest, which a run records as what it was trained on."""
         return f"{self.report['used']:,} of {self.report['source']} ({self.digest})"
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
-        """Numbers of the faces to train on, and of the `holdout` share that never trains; each in order.
+        """Splits the images into those to train on and those held out.
 
-        A face's own content decides, so a face is on the same side on every machine, whatever lies beside it, and
-        so are its copies. Where fewer than `FEWEST_HELD` are to be expected, none is held out; nor where nearly all
-        are copies of one, so that one side would have none.
+        The content of an image decides, so an image is on the same side on every machine and in every folder, and so
+        are its copies. None is held out where fewer than `FEWEST_HELD` are to be expected, or where nearly all images
+        are copies of one.
+
+        Returns:
+            The numbers of the images to train on, and of the share `holdout` that is held out, each in order.
         """
         share = holdout if holdout * len(self.images) >= FEWEST_HELD else 0.0
         held = self.digests < np.uint64(int(share * 2**64)) if share else np.zeros(len(self.images), bool)
@@ -73,10 +81,20 @@ def load(
     cache_dir: str | os.PathLike | None = None,
     allow_bad: bool = False,
 ) -> Faces:
-    """Opens `source` (see gan/datasets/sources.py) and decodes its faces to `image_size`, once: then from the cache.
+    """Opens a data source and decodes its images, once: after that they come from the cache.
 
-    `limit` is how many images to use, 0 = all (of the drawn avatars: 10,000); `crop` as in `images.square`.
-    Raises `UsageError`, and `RunError` when more than 5% cannot be read, unless `allow_bad`.
+    Arguments:
+        source: as for --data (see gan/datasets).
+        image_size: the side of the decoded images in pixels, a multiple of 4 from 16 to 128.
+        limit: how many images to use; 0: all, or 10,000 avatars.
+        crop: as for `gan.images.crop_square`.
+        seed: of the avatars.
+        cache_dir: the folder of the cache; None: the user's cache folder.
+        allow_bad: whether more than 5% of the images may be unreadable.
+
+    Raises:
+        UsageError: where the source or a setting is not allowed.
+        RunError: where more than 5% of the images cannot be read, unless `allow_bad`.
     """
     if image_size not in SIZES:
         raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
@@ -97,7 +115,7 @@ def load(
 
 
 def describe(faces: Faces) -> list[str]:
-    """What a person should know of the data before training, in a few plain lines."""
+    """Lines that describe the data, for a person."""
     report, skipped = faces.report, faces.report["skipped"]
     found, used, size = report["found"], report["used"], report["size"]
     lines = [
@@ -114,7 +132,7 @@ def describe(faces: Faces) -> list[str]:
 
 
 def _several(counts: dict[str, int], distinct: int) -> str:
-    """The one value that all have, or the commonest with how many have them."""
+    """The one value that all images have, or the most frequent ones with their counts."""
     if distinct == 1:
         return next(iter(counts))
     words = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:3])
@@ -122,10 +140,10 @@ def _several(counts: dict[str, int], distinct: int) -> str:
 
 
 def order(seed: int, start: int, count: int, n: int) -> np.ndarray:
-    """Which of `n` images are the samples number start .. start + count, int64 (count,).
+    """The numbers of the images, among `n`, that are drawn as number start .. start + count: int64 (count,).
 
-    Samples are an endless row of passes, each its own permutation of all images, so a batch may cross from
-    one pass to the next and none is ever dropped.
+    They are drawn in an endless sequence of passes, each its own permutation of all images, so a batch may cross from
+    one pass to the next, and no image is ever dropped.
     """
     samples = np.arange(start, start + count)
     passes = range(start // n, (start + count - 1) // n + 1)
@@ -187,19 +205,19 @@ def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) ->
 
     It leaves no pages of the cache in memory.
 
-    A page of a mapped file counts as this program's memory, and one row may bring two megabytes of its
-    neighbours with it; handed back, they stay in the system's file cache and cost a microsecond to see again.
+    A page of a mapped file counts as this program's memory, and one row may bring two megabytes of its neighbors
+    with it. Released pages stay in the system's file cache, and cost a microsecond to map again.
     """
     pixels, mapping = np.asarray(real), getattr(real, "_mmap", None)
-    hand_back = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None  # not on Windows
+    release = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None  # not on Windows
 
     def gather(i: int) -> tuple[np.ndarray, np.ndarray]:
         batch = np.empty((batch_size, *pixels.shape[1:]), np.uint8)
         numbers = rows[order(seed, i * batch_size, batch_size, len(rows))]
         for piece in range(0, batch_size, PIECE):
             batch[piece : piece + PIECE] = pixels[numbers[piece : piece + PIECE]]
-            if hand_back:
-                hand_back(mmap.MADV_DONTNEED)
+            if release:
+                release(mmap.MADV_DONTNEED)
         return batch, numbers
 
     return gather
