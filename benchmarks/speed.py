@@ -35,6 +35,12 @@ ROWS = {  # the table's, in order: title and digits
     "torch_images_per_second": ("step in PyTorch, images/s", 1),
     "ours_over_torch": ("ours / PyTorch", 2),
 }
+# What the recipes udacity-* have in common, and the twin in PyTorch covers.
+COVERED = {
+    "generator": "conv", "discriminator": "conv", "noise": "vector", "loss": "cross-entropy", "label_smoothing": 0.0,
+    "penalty": "none", "augmentation": "none", "dropout": 0.0, "discriminator_steps": 1, "reuse_fakes": False,
+    "ema_half_life": 0.0, "generator_optimizer": "adam", "discriminator_optimizer": "adam",
+}  # fmt: skip
 
 
 def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
@@ -62,7 +68,7 @@ def time_steps(batches: Iterator, step: Callable, count: int) -> tuple[float, fl
         batch = next(batches)
         waited += time.perf_counter() - before
         result = step(batch)
-    for scalar in result.values() if isinstance(result, dict) else ():
+    for scalar in result.values():
         float(scalar)  # waits for a GPU
     elapsed = time.perf_counter() - start
     return count * len(batch[0]) / elapsed, 100 * waited / elapsed
@@ -75,8 +81,8 @@ def time_round(contenders: dict[str, tuple[Callable, tuple]], batches: Iterator,
         figures[f"{name}_images_per_second"], _ = time_steps(itertools.repeat(batch), step, steps)
     if "torch" in contenders:
         figures["ours_over_torch"] = figures["step_images_per_second"] / figures["torch_images_per_second"]
-    time_steps(batches, lambda batch: None, AHEAD)
-    figures["data_images_per_second"], _ = time_steps(batches, lambda batch: None, steps * DRAWS)
+    time_steps(batches, lambda batch: {}, AHEAD)
+    figures["data_images_per_second"], _ = time_steps(batches, lambda batch: {}, steps * DRAWS)
     together = time_steps(batches, contenders["step"][0], steps)
     figures["together_images_per_second"], figures["waiting_percent"] = together
     return figures
@@ -109,8 +115,15 @@ def peak_memory() -> float | None:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 1e6
 
 
+def require_covered(config: Config) -> None:
+    """Raises UsageError where a configuration does what the twin in PyTorch does not."""
+    if other := [name for name, value in COVERED.items() if getattr(config, name) != value]:
+        flags = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in other)
+        raise UsageError(f"--against torch covers the conv pair alone, not {flags}: give --recipe udacity-64.")
+
+
 def require_comparable(device: str, precision: str) -> None:
-    """Raises UsageError where the twin in PyTorch would not do the same work."""
+    """Raises UsageError where the twin in PyTorch would not do the same work on the same device."""
     if not device.startswith("CPU") or precision == "mixed_float16":
         raise UsageError(
             f"--against torch compares on a CPU, in float32 or mixed_bfloat16; here it is {device}, {precision}."
@@ -163,8 +176,10 @@ def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: d
 def benchmark(flags: argparse.Namespace, config: Config) -> None:
     """Builds what train.py would, measures it, and prints the figures."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    if flags.against and importlib.util.find_spec("torch") is None:
-        raise UsageError("--against torch needs PyTorch: pip install torch")
+    if flags.against:
+        require_covered(config)
+        if importlib.util.find_spec("torch") is None:
+            raise UsageError("--against torch needs PyTorch: pip install torch")
 
     from gan.devices import setup_devices
 
