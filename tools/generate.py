@@ -1,9 +1,9 @@
-"""New faces from a run's generator: one picture of many, or a file each. A face has a number, and keeps it.
+"""Generate images with the generator of a run: one grid, a file each, or an array. A seed always gives the same image.
 
-python -m tools.generate output/RUN                          # 64 faces, number 0 to 63, in faces.png
+python -m tools.generate output/RUN                            # seeds 0 to 63 in one grid, faces.png
 python -m tools.generate output/RUN --seed 7 --count 1 --scale 8 --smooth
-python -m tools.generate output/RUN --count 10000 --separate # a folder of PNGs
-python -m tools.generate output/RUN --count 10000 --npz      # one array
+python -m tools.generate output/RUN --count 10000 --separate   # a folder of PNG files
+python -m tools.generate output/RUN --count 10000 --npz        # one array
 """
 
 import argparse
@@ -16,95 +16,85 @@ from PIL import Image
 from gan import cli, experiment, images
 from gan.errors import UsageError
 from gan.files import atomic_write
-from gan.generation import noise
 from gan.generation.animation import enlarge
-from gan.generation.generator import BATCH_SIZE, Generator
+from gan.generation.generator import NOISE_BATCH, Generator
+from gan.generation.noise import SEEDS
 from gan.runs.run_directory import Run
 
-SEEDS = 2**32  # how many faces there are
-BATCH, PIXELS = 10 * BATCH_SIZE, 200_000_000  # faces drawn at once; of a picture, 600 MB
+MAX_PIXELS = 200_000_000  # of a grid, which are 600 MB
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Draws the faces. Returns the exit code."""
-    arguments = parse(argv)
+    """Runs the command and returns its exit code."""
+    arguments = parse_arguments(argv)
     return cli.run_command("generate", lambda: generate(arguments))
 
 
-def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
     parser = cli.run_parser("generate", __doc__, "faces.png, faces.npz or faces/")
-    parser.add_argument("--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first face (0)")
-    parser.add_argument("--count", type=cli.in_range(int, 1, 1_000_000), default=64, metavar="N", help="faces (64)")
-    parser.add_argument("--columns", type=cli.in_range(int, 1, 1000), metavar="N", help="of the picture (square)")
+    parser.add_argument("--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first seed (0)")
+    parser.add_argument("--count", type=cli.in_range(int, 1, 1_000_000), default=64, metavar="N", help="images (64)")
+    parser.add_argument("--columns", type=cli.in_range(int, 1, 1000), metavar="N", help="columns of the grid (square)")
     parser.add_argument("--scale", type=cli.in_range(int, 1, 64), metavar="N", help="enlargement (to 48 pixels)")
-    parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not to squares")
+    parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not each pixel to a square")
     parser.add_argument(
         "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
-        help="pull noise towards its mean: 1 not at all, 0 to the one face there (1)",
+        help="factor of the noise; less gives more ordinary images, 0 always the same one (1)",
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
-    form.add_argument("--separate", action="store_true", help="a PNG each, in a folder, at its own size")
-    form.add_argument("--npz", action="store_true", help="an array: images (n, h, w, 3) uint8, seeds (n,)")
+    form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")
+    form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,)")
     arguments = parser.parse_args(argv)
     if arguments.seed + arguments.count > SEEDS:
-        parser.error(f"argument --seed: with {arguments.count:,} faces it is {SEEDS - arguments.count:,} at most")
+        parser.error(f"argument --seed: with --count {arguments.count:,}, {SEEDS - arguments.count:,} is the largest")
     if arguments.npz and (arguments.scale or arguments.smooth):
-        parser.error("argument --npz: an array is of faces as they are drawn: without --scale and --smooth")
+        parser.error("argument --npz: arrays are not enlarged; leave out --scale and --smooth")
     if arguments.columns and (arguments.npz or arguments.separate):
-        parser.error("argument --columns: only one picture of all faces has columns")
+        parser.error("argument --columns: only a grid has columns; leave out --npz and --separate")
     return arguments
 
 
 def generate(arguments: argparse.Namespace) -> None:
-    """Draws faces number `seed` to `seed + count - 1`, and says what with and where they are."""
-    ending = ".npz" if arguments.npz else "" if arguments.separate else ".png"
-    run, path = Run(arguments.run), cli.output_path(arguments, f"faces{ending}")
+    """Generates the images of seeds `seed` to `seed + count - 1`, and prints where they are."""
+    suffix = ".npz" if arguments.npz else "" if arguments.separate else ".png"
+    run, path = Run(arguments.run), cli.output_path(arguments, f"faces{suffix}")
     generator = experiment.load_generator(run, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
-    beside = 0
+    note = ""
     if arguments.separate:
-        beside = len({*path.glob("face-*.png")} - {path / name(seed) for seed in seeds})
-        for part in batches(seeds):
-            faces = draw(generator, part, arguments.truncation)
-            write_each(path, part, enlarge(faces, arguments.scale or 1, arguments.smooth))
+        earlier = len({*path.glob("face-*.png")} - {path / file_name(seed) for seed in seeds})
+        note = f", beside {earlier:,} of earlier calls" if earlier else ""
+        for i in range(0, len(seeds), NOISE_BATCH):
+            write_separately(path, generator, seeds[i : i + NOISE_BATCH], arguments)
     elif arguments.npz:
-        faces = draw(generator, seeds, arguments.truncation)
+        samples = generator.generate_seeds(seeds, arguments.truncation)
         with atomic_write(path) as file:
-            np.savez_compressed(file, images=faces, seeds=seeds)
+            np.savez_compressed(file, images=samples, seeds=seeds)
     else:
-        scale = arguments.scale or images.display_scale(generator.size)
-        if len(seeds) * (scale * generator.size) ** 2 > PIXELS:
-            raise UsageError(f"{len(seeds):,} faces are too many for one picture so large: --scale 1, or --separate")
-        faces = enlarge(draw(generator, seeds, arguments.truncation), scale, arguments.smooth)
-        images.write_png(path, images.make_grid(faces, arguments.columns and min(arguments.columns, len(faces))))
-    others = f", beside {beside:,} of earlier calls" if beside else ""
-    print(f"{generator.description} drew faces {seeds[0]:,} to {seeds[-1]:,}: {path}{others}")
+        write_grid(path, generator, seeds, arguments)
+    print(f"Faces {seeds[0]:,} to {seeds[-1]:,} by {generator.description}: {path}{note}")
 
 
-def batches(seeds: np.ndarray) -> list[np.ndarray]:
-    """Seeds, so many at a time that their noise needs little memory."""
-    return [seeds[i : i + BATCH] for i in range(0, len(seeds), BATCH)]
+def write_grid(path: Path, generator: Generator, seeds: np.ndarray, arguments: argparse.Namespace) -> None:
+    """Writes one picture of all images. Raises UsageError where it would have more than `MAX_PIXELS`."""
+    scale = arguments.scale or images.display_scale(generator.size)
+    if len(seeds) * (scale * generator.size) ** 2 > MAX_PIXELS:
+        raise UsageError(f"{len(seeds):,} faces are too many for one grid at --scale {scale}: --scale 1 or --separate")
+    samples = enlarge(generator.generate_seeds(seeds, arguments.truncation), scale, arguments.smooth)
+    images.write_png(path, images.make_grid(samples, arguments.columns and min(arguments.columns, len(samples))))
 
 
-def draw(generator: Generator, seeds: np.ndarray, truncation: float) -> np.ndarray:
-    """The faces with these numbers, uint8 (n, size, size, 3)."""
-    parts = (
-        noise.sample_noise(part, generator.noise_shape, generator.noise_distribution, truncation)
-        for part in batches(seeds)
-    )
-    return np.concatenate([generator(part) for part in parts])
-
-
-def write_each(folder: Path, seeds: np.ndarray, faces: np.ndarray) -> None:
-    """A PNG each, by number, unlike a run's pictures; not each forced to the disk, which takes most of the time."""
+def write_separately(folder: Path, generator: Generator, seeds: np.ndarray, arguments: argparse.Namespace) -> None:
+    """Writes a PNG file for each seed; not atomically, as forcing each file to the disk takes most of the time."""
     folder.mkdir(parents=True, exist_ok=True)
-    for seed, face in zip(seeds, faces, strict=True):
-        Image.fromarray(face).save(folder / name(seed))
+    samples = generator.generate_seeds(seeds, arguments.truncation)
+    for seed, sample in zip(seeds, enlarge(samples, arguments.scale or 1, arguments.smooth), strict=True):
+        Image.fromarray(sample).save(folder / file_name(seed))
 
 
-def name(seed: int) -> str:
-    """The file of a face that has one to itself."""
+def file_name(seed: int) -> str:
+    """The file name of one image, unlike those of a run's grids."""
     return f"face-{seed:06d}.png"
 
 

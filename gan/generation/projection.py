@@ -1,10 +1,10 @@
-"""The noise whose face is nearest to a photograph: the best of many faces, then downhill through the generator.
+"""Projection: searches for the noise whose image is nearest to a photograph, by gradient descent through the generator.
 
-found = project(generator, network, photo)  # uint8 (size, size, 3)
-found.noise, found.faces                    # (1, *noise_shape), and the nearest face at each of `STEPS`
+    found = project(generator, load_extractor("onet"), photo)    # uint8 (size, size, 3)
+    found.noise, found.images                                    # the noise, and the nearest image at each of STEPS
 
-How far a face is from the photograph is told in pixels and in a network's features, each over what faces at random
-have, so that 1 is chance. Image2StyleGAN, arXiv:1904.03189, does so with VGG16's features.
+The distance between two images is that of their pixels and that of their features, each divided by its mean over
+random samples, so that 1 is chance. Image2StyleGAN, arXiv:1904.03189, combines pixels and VGG16 features likewise.
 """
 
 from collections.abc import Callable
@@ -14,87 +14,100 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from gan.generation import noise
 from gan.generation.generator import Generator
+from gan.generation.noise import SEEDS
 from gan.images import to_float
 from gan.metrics.feature_extractors import FeatureExtractor
 
-CANDIDATES, STARTS = 1000, 8  # faces to choose from, and how many of them go downhill side by side
-STEPS = (0, 10, 30, 100, 300)  # at which the nearest face is kept
-RATE = 0.05  # Adam's, falling to 0 along a half cosine
-FAITH = 0.1  # weight of the noise being such as training had
+CANDIDATES, STARTS = 1000, 8  # random samples to choose from; how many of the nearest are optimized side by side
+CANDIDATE_BATCH = 50  # candidates whose distance is computed at once
+REFERENCE_SAMPLES = 100  # samples whose mean distance counts as 1
+STEPS = (0, 10, 30, 100, 300)  # optimizer steps after which the nearest image is recorded
+LEARNING_RATE = 0.05  # Adam's, decayed to 0 along a half cosine
+PENALTY_WEIGHT = 0.1  # weight of `noise_penalty`
 
 
 class Projection(NamedTuple):
-    """The noise of the nearest face, (1, *noise_shape); the faces at each of `STEPS`, uint8, and how far they are."""
+    """Result of a search.
+
+    `noise` (1, *noise_shape) is that of the last image; `images`, uint8 (len(STEPS), size, size, 3), are the nearest at
+    each of `STEPS`; `distances` (len(STEPS),) are theirs from the photograph.
+    """
 
     noise: np.ndarray
-    faces: np.ndarray
+    images: np.ndarray
     distances: np.ndarray
 
 
-def project(generator: Generator, network: FeatureExtractor, photo: np.ndarray, seed: int = 0) -> Projection:
-    """Looks for the noise of a face like `photo`, uint8 (size, size, 3); `seed` is the first face to choose from."""
-    candidates = noise.sample_noise(
-        (seed + np.arange(CANDIDATES)) % 2**32, generator.noise_shape, generator.noise_distribution
-    )
-    distance = build_distance(generator, network, photo, candidates[:100])
-    apart = np.concatenate([distance(candidates[i : i + 50]) for i in range(0, CANDIDATES, 50)])
-    z = tf.Variable(candidates[np.argsort(apart)[:STARTS]])
-    step, shots = build_step(z, distance, generator.noise_distribution), []
+def project(generator: Generator, extractor: FeatureExtractor, photo: np.ndarray, seed: int = 0) -> Projection:
+    """Searches for the noise of an image like `photo`, uint8 (size, size, 3); `seed` is that of the first candidate."""
+    candidates = generator.sample_noise((seed + np.arange(CANDIDATES)) % SEEDS)
+    distance = build_distance(generator, extractor, photo, candidates[:REFERENCE_SAMPLES])
+    batches = (candidates[i : i + CANDIDATE_BATCH] for i in range(0, CANDIDATES, CANDIDATE_BATCH))
+    nearest = np.argsort(np.concatenate([distance(batch) for batch in batches]))[:STARTS]
+    z = tf.Variable(candidates[nearest])
+    step, found, distances = build_step(z, distance, generator.noise_distribution), [], []
     for i in range(STEPS[-1] + 1):
         if i in STEPS:
-            apart = distance(z).numpy()
-            best = int(np.argmin(apart))
-            shots.append((z.numpy()[best], apart[best]))
+            current = distance(z).numpy()
+            best = int(np.argmin(current))
+            found.append(z.numpy()[best])
+            distances.append(current[best])
         step()
-    found = np.stack([shot for shot, _ in shots])
-    return Projection(found[-1:], generator(found), np.array([far for _, far in shots]))
+    noise = np.stack(found)
+    return Projection(noise[-1:], generator(noise), np.array(distances))
 
 
-def build_distance(generator: Generator, network: FeatureExtractor, photo: np.ndarray, samples: np.ndarray) -> Callable:
-    """A function from noise (n, ...) to how far each face is from the photograph, (n,); of `samples` it is 1."""
+def build_distance(generator: Generator, extractor: FeatureExtractor, photo: np.ndarray, samples) -> Callable:
+    """Returns a function that computes distances from a photograph: noise (n, *noise_shape) -> (n,).
+
+    Over the noise `samples` its mean is 1.
+    """
     target = to_float(photo[None].astype(np.float32))
-    seen = extract_features(network, target)
+    target_features = extract_features(extractor, target)
 
-    def apart(z) -> tuple[tf.Tensor, tf.Tensor]:
-        faces = generator.generate(z)
-        pixels = tf.reduce_mean(tf.square(faces - target), axis=(1, 2, 3))
-        return pixels, tf.reduce_mean(tf.square(extract_features(network, faces) - seen), axis=1)
+    def parts(z) -> tuple[tf.Tensor, tf.Tensor]:
+        images = generator.generate(z)
+        pixels = tf.reduce_mean(tf.square(images - target), axis=(1, 2, 3))
+        return pixels, tf.reduce_mean(tf.square(extract_features(extractor, images) - target_features), axis=1)
 
-    chance = [tf.reduce_mean(part) for part in apart(samples)]
+    means = [tf.reduce_mean(part) for part in parts(samples)]
 
     @tf.function(autograph=False, reduce_retracing=True)
     def distance(z):
-        return sum(part / mean for part, mean in zip(apart(z), chance, strict=True)) / 2
+        return sum(part / mean for part, mean in zip(parts(z), means, strict=True)) / 2
 
     return distance
 
 
-def extract_features(network: FeatureExtractor, faces):
-    """float32 faces in [-1, 1] -> features, with a gradient: so the resizing is TensorFlow's, not Pillow's."""
-    resized = tf.image.resize(faces, (network.size, network.size), "bicubic", antialias=True)
-    return network.forward(127.5 * (resized + 1))
+def extract_features(extractor: FeatureExtractor, images):
+    """Computes features of float32 images in [-1, 1] with a gradient: resized by TensorFlow, not by Pillow."""
+    resized = tf.image.resize(images, (extractor.size, extractor.size), "bicubic", antialias=True)
+    return extractor.forward(127.5 * (resized + 1))
 
 
-def build_step(z: tf.Variable, distance: Callable, law: str) -> Callable:
-    """A function that moves `z` one step downhill, each of its rows alone."""
-    optimizer = keras.optimizers.Adam(keras.optimizers.schedules.CosineDecay(RATE, STEPS[-1]), beta_2=0.99)
+def build_step(z: tf.Variable, distance: Callable, distribution: str) -> Callable:
+    """Returns a function that updates each row of the noise `z` by one step of gradient descent."""
+    schedule = keras.optimizers.schedules.CosineDecay(LEARNING_RATE, STEPS[-1])
+    optimizer = keras.optimizers.Adam(schedule, beta_2=0.99)
     optimizer.build([z])
 
     @tf.function(autograph=False)
     def step():
         with tf.GradientTape() as tape:
-            loss = tf.reduce_sum(distance(z) + FAITH * noise_penalty(z, law))
+            loss = tf.reduce_sum(distance(z) + PENALTY_WEIGHT * noise_penalty(z, distribution))
         optimizer.apply([tape.gradient(loss, z)], [z])
-        if law == "uniform":
+        if distribution == "uniform":
             z.assign(tf.clip_by_value(z, -1.0, 1.0))
 
     return step
 
 
-def noise_penalty(z, law: str):
-    """How unlike training's noise each row is, (n,): normal noise of many numbers has a mean square of about 1."""
-    if law == "uniform":
+def noise_penalty(z, distribution: str):
+    """Computes how unlikely each row of noise is, (n,): the square of its mean square less 1, which normal noise has.
+
+    Uniform noise has no penalty; it is clipped to its cube.
+    """
+    if distribution == "uniform":
         return tf.zeros(z.shape[0])
     return tf.square(tf.reduce_mean(tf.square(z), axis=list(range(1, z.shape.rank))) - 1)

@@ -1,4 +1,4 @@
-"""Animations as Pillow reads them back."""
+"""Animations, read back by Pillow and by PyAV."""
 
 import importlib.util
 
@@ -9,14 +9,14 @@ from PIL import Image
 from gan.errors import UsageError
 from gan.generation import animation
 
-# Twelve frames of one colour each, so that no encoder takes two for one.
+# Twelve frames of one color each, so that no encoder merges two.
 FRAMES = np.repeat(np.linspace(0, 255, 12).astype(np.uint8), 32 * 48 * 3).reshape(12, 32, 48, 3)
 
 
-@pytest.mark.parametrize("kind", [".gif", ".webp"])
-def test_pillow_reads_it(tmp_path, kind):
-    """All frames, their size, their time and that it never ends; colours up to the format's loss."""
-    path = tmp_path / f"walk{kind}"
+@pytest.mark.parametrize("suffix", [".gif", ".webp"])
+def test_pillow_reads_it(tmp_path, suffix):
+    """All frames are there, with size, duration, an endless loop, and colors up to the format's loss."""
+    path = tmp_path / f"walk{suffix}"
     animation.save(path, FRAMES, 0.05)
     with Image.open(path) as image:
         assert (image.n_frames, image.size, image.info["loop"]) == (12, (48, 32), 0)
@@ -27,8 +27,8 @@ def test_pillow_reads_it(tmp_path, kind):
             assert np.abs(np.asarray(image.convert("RGB")).astype(int) - FRAMES[i]).max() <= 6
 
 
-def test_a_gif_keeps_its_pace(tmp_path):
-    """A GIF counts in hundredths: 12 frames at 40 a second take 0.3 s, each 0.02 or 0.03."""
+def test_gif_has_the_right_total_duration(tmp_path):
+    """GIF counts hundredths of seconds: 12 frames at 40 a second take 0.3 s, each 0.02 or 0.03."""
     animation.save(tmp_path / "walk.gif", FRAMES, 1 / 40)
     with Image.open(tmp_path / "walk.gif") as image:
         times = []
@@ -40,7 +40,7 @@ def test_a_gif_keeps_its_pace(tmp_path):
 
 @pytest.mark.skipif(not importlib.util.find_spec("av"), reason="needs PyAV: pip install av")
 def test_mp4(tmp_path):
-    """Even an odd size; read back by the library that wrote it."""
+    """An odd size is cut to an even one, which the codec needs; PyAV reads the frames back."""
     import imageio.v3 as iio
 
     animation.save(tmp_path / "walk.mp4", np.pad(FRAMES, ((0, 0), (0, 1), (0, 1), (0, 0))), 0.1)
@@ -48,26 +48,26 @@ def test_mp4(tmp_path):
     assert found.shape == FRAMES.shape and np.abs(found[::5].astype(int) - FRAMES[::5]).max() < 12
 
 
-def test_what_cannot_be_written(tmp_path, monkeypatch):
-    """Another ending, or MP4 without its package: before anything is drawn."""
-    with pytest.raises(UsageError, match=r"walk.avi: its name must end in .gif, .webp or .mp4"):
-        animation.require(tmp_path / "walk.avi")
+def test_unsupported_suffixes(tmp_path, monkeypatch):
+    """The error of another suffix names those allowed; that of MP4 without PyAV, what to install."""
+    with pytest.raises(UsageError, match=r"walk\.avi.*\.gif, \.webp or \.mp4"):
+        animation.check_suffix(tmp_path / "walk.avi")
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(UsageError, match=r"MP4 needs PyAV: pip install av"):
-        animation.require(tmp_path / "walk.MP4")
-    animation.require(tmp_path / "walk.GIF")
+    with pytest.raises(UsageError, match=r"pip install av"):
+        animation.check_suffix(tmp_path / "walk.MP4")
+    animation.check_suffix(tmp_path / "walk.GIF")
 
 
 def test_caption():
-    """Black letters on white below the picture, which is as it was."""
-    found = animation.add_caption(FRAMES[3], "7")
-    assert found.shape == (32 + animation.STRIP, 48, 3)
-    np.testing.assert_array_equal(found[:32], FRAMES[3])
-    assert found[32:].max() == 255 and found[32:].min() < 60
+    """Black letters on white appear below the image, which is unchanged."""
+    captioned = animation.add_caption(FRAMES[3], "7")
+    assert captioned.shape == (32 + animation.CAPTION_HEIGHT, 48, 3)
+    np.testing.assert_array_equal(captioned[:32], FRAMES[3])
+    assert captioned[32:].max() == 255 and captioned[32:].min() < 60
 
 
-def test_enlarged():
-    """To squares: exactly; smoothly: no new extremes to speak of, and no hard edge."""
+def test_enlarge():
+    """Pixels become squares exactly; smoothly, there are values between, and nothing happens at scale 1."""
     image = np.zeros((1, 4, 4, 3), np.uint8)
     image[:, :, 2:] = 200
     squares, smooth = (animation.enlarge(image, 3, smooth) for smooth in (False, True))

@@ -1,4 +1,4 @@
-"""The noise behind a face, on a generator of one layer, where it can be found."""
+"""Projection with a generator of one layer, in which the noise of an image can be found."""
 
 from types import SimpleNamespace
 
@@ -6,61 +6,59 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan.generation import noise, projection
-from gan.images import to_uint8
+from gan.generation import projection
+from gan.generation.generator import Generator
+
+EXTRACTOR = SimpleNamespace(size=4, forward=lambda images: tf.reshape(images, (tf.shape(images)[0], 48)) / 127.5 - 1)
 
 
 class Layer:
-    """Noise (n, 6) -> faces of 8 x 8."""
+    """A network, noise (n, 6) -> images of 8 x 8."""
 
-    size, noise_shape = 8, (6,)
+    input_shape, output_shape = (None, 6), (None, 8, 8, 3)
     weights = np.random.default_rng(1).normal(0, 0.4, (6, 192)).astype(np.float32)
 
-    def __init__(self, law):
-        self.law = law
-
-    def draw(self, z):
-        return tf.reshape(tf.tanh(tf.convert_to_tensor(z) @ self.weights), (-1, 8, 8, 3))
-
-    def __call__(self, z):
-        return to_uint8(self.draw(z).numpy())
+    def __call__(self, noise, training):
+        return tf.reshape(tf.tanh(tf.convert_to_tensor(noise) @ self.weights), (-1, 8, 8, 3))
 
 
-NETWORK = SimpleNamespace(size=4, forward=lambda images: tf.reshape(images, (tf.shape(images)[0], 48)) / 127.5 - 1)
+def build_generator(distribution):
+    """A generator of that network."""
+    return Generator(Layer(), SimpleNamespace(noise_distribution=distribution), None, 1)
 
 
 @pytest.fixture(autouse=True)
-def short(monkeypatch):
-    """Fewer candidates and steps."""
+def shorter_search(monkeypatch):
+    """A search with fewer candidates and steps."""
     for name, value in {"CANDIDATES": 100, "STARTS": 4, "STEPS": (0, 20, 120)}.items():
         monkeypatch.setattr(projection, name, value)
 
 
-@pytest.mark.parametrize("law", ["normal", "uniform"])
-def test_finds_its_own_face(law):
-    """From the best of a hundred, a third of chance or so, down to next to nothing; the same again the second time."""
-    generator = Layer(law)
-    [photo] = generator(noise.sample_noise([5000], (6,), law))
-    found = projection.project(generator, NETWORK, photo)
-    assert found.noise.shape == (1, 6) and found.faces.shape == (3, 8, 8, 3)
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_finds_a_generated_image(distribution):
+    """The distance falls from that of the best candidate to nearly 0, and the search is reproducible."""
+    generator = build_generator(distribution)
+    [photo] = generator.generate_seeds([5000])
+    found = projection.project(generator, EXTRACTOR, photo)
+    assert found.noise.shape == (1, 6) and found.images.shape == (3, 8, 8, 3)
     assert 1 > found.distances[0] > found.distances[1] > found.distances[2] and found.distances[2] < 0.01
-    assert np.abs(found.faces[-1].astype(int) - photo).max() < 16
-    np.testing.assert_array_equal(generator(found.noise)[0], found.faces[-1])
-    if law == "uniform":
+    assert np.abs(found.images[-1].astype(int) - photo).max() < 16
+    np.testing.assert_array_equal(generator(found.noise)[0], found.images[-1])
+    if distribution == "uniform":
         assert np.abs(found.noise).max() <= 1
-    np.testing.assert_array_equal(projection.project(generator, NETWORK, photo).noise, found.noise)
+    np.testing.assert_array_equal(projection.project(generator, EXTRACTOR, photo).noise, found.noise)
 
 
-def test_chance_is_one():
-    """Faces at random are as far from a photograph as faces at random are."""
-    generator = Layer("normal")
-    samples = noise.sample_noise(range(100), (6,), "normal")
-    distance = projection.build_distance(generator, NETWORK, np.zeros((8, 8, 3), np.uint8), samples)
+def test_mean_distance_of_random_samples_is_1():
+    """So a distance says how much nearer than chance an image is."""
+    generator = build_generator("normal")
+    samples = generator.sample_noise(range(100))
+    distance = projection.build_distance(generator, EXTRACTOR, np.zeros((8, 8, 3), np.uint8), samples)
     assert distance(samples).numpy().mean() == pytest.approx(1, rel=1e-5)
 
 
-def test_strangeness():
-    """None for a mean square of 1; (4 - 1) squared for twice the noise; uniform noise cannot be strange."""
+def test_noise_penalty():
+    """It is 0 at a mean square of 1, and (4 - 1) squared at 4; uniform noise has none."""
     z = tf.constant([[1.0, -1.0], [2.0, -2.0]])
     np.testing.assert_allclose(projection.noise_penalty(z, "normal"), [0, 9])
     np.testing.assert_allclose(projection.noise_penalty(z, "uniform"), [0, 0])

@@ -1,6 +1,6 @@
-// Noise by number, and ways between noise: the same numbers as gan/noise.py, which says where they come from.
+// Noise of a seed, and interpolation: the same numbers as gan/generation/noise.py, which names the sources.
 
-function mixed(x) {
+function hashUint32(x) {
   x ^= x >>> 16;
   x = Math.imul(x, 0x7feb352d);
   x ^= x >>> 15;
@@ -8,29 +8,30 @@ function mixed(x) {
   return (x ^ (x >>> 16)) >>> 0;
 }
 
-function chances(seed, count, stream) {
-  const start = mixed((mixed(seed >>> 0) + stream) >>> 0);
-  return Float64Array.from({ length: count }, (_, i) => (mixed(start ^ mixed(Math.imul(i + 1, 0x9e3779b9) >>> 0)) + 0.5) / 2 ** 32);
+function uniform(seed, count, stream) {
+  const start = hashUint32((hashUint32(seed >>> 0) + stream) >>> 0);
+  const hashOf = (i) => hashUint32(start ^ hashUint32(Math.imul(i + 1, 0x9e3779b9) >>> 0));
+  return Float64Array.from({ length: count }, (_, i) => (hashOf(i) + 0.5) / 2 ** 32);
 }
 
-export function drawn(seed, count, law) {
-  const one = chances(seed, count, 1);
-  if (law === "uniform") return Float32Array.from(one, (u) => 2 * u - 1);
-  const other = chances(seed, count, 2);
-  return Float32Array.from(one, (u, i) => Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * other[i]));
+export function sampleNoise(seed, count, distribution) {
+  const first = uniform(seed, count, 1);
+  if (distribution === "uniform") return Float32Array.from(first, (u) => 2 * u - 1);
+  const second = uniform(seed, count, 2);
+  return Float32Array.from(first, (u, i) => Math.sqrt(-2 * Math.log(u)) * Math.cos(2 * Math.PI * second[i]));
 }
 
-const length = (z) => Math.sqrt(z.reduce((sum, x) => sum + x * x, 0));
+const norm = (z) => Math.sqrt(z.reduce((sum, x) => sum + x * x, 0));
+const lerp = (start, end, fraction) => start.map((x, i) => (1 - fraction) * x + fraction * end[i]);
 
-export function between(one, other, share, law) {
-  const straight = () => one.map((x, i) => (1 - share) * x + share * other[i]);
-  const lengths = [length(one), length(other)];
-  if (law === "uniform" || !lengths[0] || !lengths[1]) return straight();
-  const cosine = one.reduce((sum, x, i) => sum + (x / lengths[0]) * (other[i] / lengths[1]), 0);
+export function interpolate(start, end, fraction, distribution) {
+  const lengths = [norm(start), norm(end)];
+  if (distribution === "uniform" || !lengths[0] || !lengths[1]) return lerp(start, end, fraction);
+  const cosine = start.reduce((sum, x, i) => sum + (x / lengths[0]) * (end[i] / lengths[1]), 0);
   const angle = Math.acos(Math.min(1, Math.max(-1, cosine)));
-  if (Math.sin(angle) < 1e-6) return straight();
-  const scale = lengths[0] ** (1 - share) * lengths[1] ** share / Math.sin(angle);
-  const here = (Math.sin((1 - share) * angle) * scale) / lengths[0];
-  const there = (Math.sin(share * angle) * scale) / lengths[1];
-  return one.map((x, i) => here * x + there * other[i]);
+  if (Math.sin(angle) < 1e-6) return lerp(start, end, fraction);
+  const scale = lengths[0] ** (1 - fraction) * lengths[1] ** fraction / Math.sin(angle);
+  const a = (Math.sin((1 - fraction) * angle) * scale) / lengths[0];
+  const b = (Math.sin(fraction * angle) * scale) / lengths[1];
+  return start.map((x, i) => a * x + b * end[i]);
 }
