@@ -25,8 +25,8 @@ from gan.comparison import hardware
 from gan.config import Config
 from gan.errors import UsageError
 
-AHEAD = 4  # batches that data.batches may have made while others had their turn
-DRAWS = 16  # batches drawn for every step, as drawing is the faster
+AHEAD = 4  # batches that may have been prefetched during the other turns
+LOADS = 16  # batches that the data alone is timed with, for each step: loading is faster than training
 ROWS = {  # the table's, in order: title and digits
     "step_images_per_second": ("step alone, images/s", 1),
     "data_images_per_second": ("data alone, images/s", 1),
@@ -44,7 +44,7 @@ COVERED = {
 
 
 def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
-    """Our own flags, and the run that the others, train.py's, describe."""
+    """Parses the flags of this command, and those of train.py, which describe the run."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed",
         usage="%(prog)s [--rounds N] [--steps N] [--against torch] [any flag of train.py]",
@@ -61,7 +61,7 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
 
 
 def time_steps(batches: Iterator, step: Callable, count: int) -> tuple[float, float]:
-    """The loop of a training. Returns images a second, and the percentage of the time spent waiting for batches."""
+    """Trains for `count` steps; returns images a second, and the percentage of the time spent waiting for batches."""
     waited, start = 0.0, time.perf_counter()
     for _ in range(count):
         before = time.perf_counter()
@@ -75,21 +75,21 @@ def time_steps(batches: Iterator, step: Callable, count: int) -> tuple[float, fl
 
 
 def time_round(contenders: dict[str, tuple[Callable, tuple]], batches: Iterator, steps: int) -> dict[str, float]:
-    """One turn each; `contenders` are (step, its fixed batch), this project's is called "step"."""
+    """Measures every figure once. `contenders` are (step, its fixed batch) by name; this project's is "step"."""
     figures = {}
     for name, (step, batch) in contenders.items():
         figures[f"{name}_images_per_second"], _ = time_steps(itertools.repeat(batch), step, steps)
     if "torch" in contenders:
         figures["ours_over_torch"] = figures["step_images_per_second"] / figures["torch_images_per_second"]
     time_steps(batches, lambda batch: {}, AHEAD)
-    figures["data_images_per_second"], _ = time_steps(batches, lambda batch: {}, steps * DRAWS)
+    figures["data_images_per_second"], _ = time_steps(batches, lambda batch: {}, steps * LOADS)
     together = time_steps(batches, contenders["step"][0], steps)
     figures["together_images_per_second"], figures["waiting_percent"] = together
     return figures
 
 
 def measure(contenders: dict, batches: Iterator, *, steps: int, rounds: int) -> dict[str, dict[str, float]]:
-    """The median, lowest and highest of every figure, over rounds that follow one that only warms up."""
+    """Measures in `rounds` rounds, after one to warm up; returns the median, lowest and highest of every figure."""
     from gan import progress
 
     time_round(contenders, batches, steps)
@@ -105,8 +105,8 @@ def measure(contenders: dict, batches: Iterator, *, steps: int, rounds: int) -> 
     }
 
 
-def peak_memory() -> float | None:
-    """The most memory that this process has held so far, in MB; Windows does not tell."""
+def read_peak_memory() -> float | None:
+    """Reads the most memory that this process has held so far, in MB; None on Windows."""
     try:
         import resource
     except ImportError:
@@ -144,7 +144,7 @@ def add_torch(contenders: dict, machine: dict, gan, config: Config) -> None:
 
 
 def header(config: Config, gan, machine: dict) -> list[str]:
-    """What is about to be measured, and on what."""
+    """Formats lines that say what is measured, and on what."""
     libraries = ", ".join(f"{name} {machine[name]}" for name in ("tensorflow", "keras", "torch") if name in machine)
     lines = [
         f"{config.recipe}: {config.generator} generator of {gan.generator.count_params():,} weights,"
@@ -161,8 +161,8 @@ def header(config: Config, gan, machine: dict) -> list[str]:
 
 
 def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: dict) -> None:
-    """The table, the memory, and the line for programs."""
-    memory, torch_too = peak_memory(), "torch" in machine
+    """Prints the table, the memory and, as the last line, a JSON document."""
+    memory, torch_too = read_peak_memory(), "torch" in machine
     print(f"{'':28}{'median':>10}{'lowest':>10}{'highest':>10}")
     for name, values in figures.items():
         title, digits = ROWS[name]
@@ -202,7 +202,7 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
     print(*header(config, gan, machine), sep="\n")
     if flags.dry_run:
         return
-    # A penalty comes only now and then: whole turns of it, so that every round has its share.
+    # The penalty comes once in `every` steps: rounds of whole multiples of that have equal shares of it.
     every = config.penalty_every if gan.regularizer else 1
     steps = -(-flags.steps // every) * every
     figures = measure(contenders, batches, steps=steps, rounds=flags.rounds)
@@ -210,7 +210,7 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Measures. Returns the exit code."""
+    """Runs the command and returns its exit code."""
     flags, config = parse(argv)
     return run_command("benchmark", lambda: benchmark(flags, config))
 

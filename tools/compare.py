@@ -6,7 +6,7 @@
     python -m tools.compare --name noise --table       # the table again, from results/noise.json
 
 Each run is output/compare-NAME-RECIPE-SEED, trained and scored in a process of its own. Ctrl-C saves and stops; the
-same command goes on, and does nothing twice. A comparison belongs to one machine, and wants it for itself.
+same command continues, and repeats nothing. A comparison belongs to one machine and needs it to itself.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from gan.runs.run_directory import Run
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Compares. Returns the exit code."""
+    """Runs the command and returns its exit code."""
     arguments = parse(argv)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is removed
     try:
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
-    """The command line."""
+    """Parses the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -120,7 +120,7 @@ def run_variant(arguments: argparse.Namespace, variant: Variant, seed: int, mach
     row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
     row |= {"run": run.folder.name, "minutes": arguments.minutes}
     if not runner.is_trained(run, arguments.minutes):
-        command = training_command(arguments, variant, seed)
+        command = build_training_command(arguments, variant, seed)
         code = runner.train_session(command, run, machine, arguments.minutes)
         runner.require_accepted(code, "training", run)
         if code:
@@ -128,7 +128,7 @@ def run_variant(arguments: argparse.Namespace, variant: Variant, seed: int, mach
             return {**row, "failed": f"the training {runner.describe_exit(code)}", "sessions": sessions}
     score = runner.find_scores(run, arguments.samples, arguments.network)
     if not score:
-        code = runner.run_process(evaluation_command(arguments, run))
+        code = runner.run_process(build_evaluation_command(arguments, run))
         runner.require_accepted(code, "evaluation", run)
         score = runner.find_scores(run, arguments.samples, arguments.network)
         if code or not score:
@@ -138,12 +138,12 @@ def run_variant(arguments: argparse.Namespace, variant: Variant, seed: int, mach
 
 
 def run_name(arguments: argparse.Namespace, variant: Variant, seed: int) -> str:
-    """The folder of a run in output/."""
+    """Returns the name of a run's folder in output/."""
     return f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"
 
 
-def training_command(arguments: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
-    """The command that trains a run."""
+def build_training_command(arguments: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
+    """Builds the command that trains a run."""
     return [
         *(sys.executable, "-m", "train", "--minutes", f"{arguments.minutes:g}", *variant.flags, "--seed", f"{seed}"),
         *("--data", arguments.data, "--holdout", "0.1", "--run", run_name(arguments, variant, seed)),
@@ -151,8 +151,8 @@ def training_command(arguments: argparse.Namespace, variant: Variant, seed: int)
     ]
 
 
-def evaluation_command(arguments: argparse.Namespace, run: Run) -> list[str]:
-    """The command that scores a run."""
+def build_evaluation_command(arguments: argparse.Namespace, run: Run) -> list[str]:
+    """Builds the command that scores a run."""
     return [
         *(sys.executable, "-m", "tools.evaluate", str(run.folder), "--samples", f"{arguments.samples}"),
         *("--network", *arguments.network, *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
@@ -160,16 +160,16 @@ def evaluation_command(arguments: argparse.Namespace, run: Run) -> list[str]:
 
 
 def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -> Config:
-    """The configuration of a run; exits with code 2, as train.py would, where one of its flags is a mistake."""
+    """Parses the configuration of a run. Exits with code 2, as train.py does, where a flag is wrong."""
     try:
-        return parse_arguments(training_command(arguments, variant, seed)[3:])[0]
+        return parse_arguments(build_training_command(arguments, variant, seed)[3:])[0]
     except SystemExit:
-        print(f"compare: that was about --recipes {variant.label}", file=sys.stderr)
+        print(f"compare: the mistake is in --recipes {variant.label}", file=sys.stderr)
         raise
 
 
 def describe_environment() -> tuple[dict, list[str]]:
-    """The machine, and the installed feature extractors; found by another process, so that this one stays small."""
+    """Describes the machine and lists installed feature extractors, in another process: this one stays small."""
     with multiprocessing.get_context("spawn").Pool(1) as pool:
         return pool.apply(_describe_environment)
 

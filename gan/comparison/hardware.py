@@ -1,7 +1,7 @@
-"""The machine that a measurement was made on, and how busy it was; as far as the system tells.
+"""Hardware: describes the machine that measures, and reads how busy it is.
 
 machine = describe_machine(device="CPU (2 cores)", precision="float32")
-start = busy_seconds(); time.sleep(1); print(f"{busy_seconds() - start:.1f} cores at work")
+start = read_busy_seconds(); time.sleep(1); print(f"{read_busy_seconds() - start:.1f} cores at work")
 """
 
 import os
@@ -9,17 +9,17 @@ import platform
 import re
 from pathlib import Path
 
-FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # that decide how fast an Intel or AMD CPU trains
+FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # of Intel and AMD processors, that decide how fast they train
 
 
 def describe_machine(device: str, precision: str) -> dict:
-    """The processor, the memory and the versions that figures hold for; `device` and `precision` as given."""
+    """Describes the processor, the memory and the versions; `device` and `precision` are recorded as given."""
     import keras
     import tensorflow as tf
 
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return {
-        "cpu": cpu_model(),
+        "cpu": read_cpu_model(),
         "cores": cores,
         "threads": tf.config.threading.get_intra_op_parallelism_threads() or cores,  # 0: one a core
         "device": device,
@@ -27,20 +27,20 @@ def describe_machine(device: str, precision: str) -> dict:
         "python": platform.python_version(),
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
-        "flags": cpu_flags(),
-        "memory_gb": memory_gb(),
+        "flags": read_cpu_flags(),
+        "memory_gb": read_memory_gb(),
     }
 
 
-def cpu_model(cpuinfo: str = "/proc/cpuinfo") -> str:
-    """The name of the processor."""
+def read_cpu_model(cpuinfo: str = "/proc/cpuinfo") -> str:
+    """Reads the name of the processor."""
     path = Path(cpuinfo)
     found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
 
 
-def cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
-    """Those of `FLAGS` that the processor has; none where the system does not tell."""
+def read_cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
+    """Reads which of `FLAGS` the processor has; none where the system does not say (macOS, Windows)."""
     try:
         known = set(Path(cpuinfo).read_text().split())
     except OSError:
@@ -48,16 +48,16 @@ def cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
     return [flag for flag in FLAGS if flag in known]
 
 
-def memory_gb() -> int | None:
-    """The memory in whole GB, or None."""
+def read_memory_gb() -> int | None:
+    """Reads the size of the memory in whole GB; None where the system does not say."""
     try:
         return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9)
     except (AttributeError, ValueError, OSError):
         return None
 
 
-def busy_seconds(stat: str = "/proc/stat") -> float | None:
-    """Seconds that all cores together have worked since the machine started, or None."""
+def read_busy_seconds(stat: str = "/proc/stat") -> float | None:
+    """Reads the seconds that all cores together have worked since the start; None where the system does not say."""
     try:
         times = Path(stat).read_text().split("\n", 1)[0].split()[1:9]
     except OSError:

@@ -1,8 +1,9 @@
-"""The page of a comparison in Markdown: scores, what they took, and how far above the floor each recipe is.
+"""Markdown page of a comparison: scores, their distance from the floor, and the work behind them.
 
 text = format_page(document)  # the document that tools.compare keeps in results/NAME.json
 """
 
+import operator
 import shlex
 from dataclasses import dataclass
 from statistics import fmean
@@ -31,31 +32,31 @@ class Entry:
         """Whether this is a published recipe without overrides."""
         return self.rows[0]["recipe"] != "default" and not self.rows[0]["overrides"]
 
-    def excess(self, name: str) -> float:
-        """The mean of a score minus its floor, the score of real images."""
+    def mean_excess(self, name: str) -> float:
+        """Computes the mean of a score minus its floor, the score of real images."""
         return fmean(row["scores"][name] - row["scores"][floor_name(name)] for row in self.rows)
 
-    def cell(self, value) -> str:
-        """The mean of `value(row)`, and its range over seeds."""
+    def format_cell(self, value) -> str:
+        """Formats the mean of `value(row)`, and its range over seeds."""
         values = [value(row) for row in self.rows]
         if any(value is None for value in values):
             return "-"
         limits = f" ({format_number(min(values))} to {format_number(max(values))})" if len(values) > 1 else ""
         return format_number(fmean(values)) + limits
 
-    def score(self, name: str) -> str:
-        """The cell of one of the scores."""
-        return self.cell(lambda row: row["scores"].get(name))
+    def format_score(self, name: str) -> str:
+        """Formats one of the scores."""
+        return self.format_cell(lambda row: row["scores"].get(name))
 
-    def memorization(self) -> str:
-        """The ratio, and the widest of the intervals."""
+    def format_memorization(self) -> str:
+        """Formats the memorization ratio, and the widest of its intervals."""
         found = [row["scores"]["memorization"] for row in self.rows]
         low, high = min(one["low"] for one in found), max(one["high"] for one in found)
         return f"{fmean(one['ratio'] for one in found):.2f} [{low:.2f}, {high:.2f}]"
 
 
 def format_page(document: dict) -> str:
-    """The whole page; its last line is the command that made it."""
+    """Formats the whole page; its last line is the command that makes it again."""
     scored = [row for row in document["rows"] if not row["failed"]]
     labels = dict.fromkeys(row["label"] for row in scored)
     entries = [Entry(label, [row for row in scored if row["label"] == label]) for label in labels]
@@ -64,10 +65,16 @@ def format_page(document: dict) -> str:
         names = next(
             names for names in DISTANCES.values() if all(name in row["scores"] for row in scored for name in names)
         )
-        entries.sort(key=lambda entry: entry.excess(names[0]))
-        lines += [*score_table(entries, names), "", *floor_lines(scored, names), "", *excess_lines(entries, names)]
-        lines += [*work_table(entries), "", *machine_lines(scored), ""]
-    return "\n".join([*lines, *open_lines(document), f"    {format_command(document)}", ""])
+        entries.sort(key=lambda entry: entry.mean_excess(names[0]))
+        lines += [
+            *format_score_table(entries, names),
+            "",
+            *format_floors(scored, names),
+            "",
+            *format_shares(entries, names),
+        ]
+        lines += [*format_work_table(entries), "", *format_machines(scored), ""]
+    return "\n".join([*lines, *format_open_runs(document), f"    {format_command(document)}", ""])
 
 
 def floor_name(name: str) -> str:
@@ -75,8 +82,8 @@ def floor_name(name: str) -> str:
     return f"floor_{'fd' if name == 'fid' else name}"
 
 
-def score_table(entries: list[Entry], names: tuple[str, str]) -> list[str]:
-    """The table of scores."""
+def format_score_table(entries: list[Entry], names: tuple[str, str]) -> list[str]:
+    """Formats the table of scores."""
     suffix = names[1].removeprefix("kid")
     others = ["face_rate", *(f"{name}{suffix}" for name in ("precision", "recall", "diversity"))]
     titles = [
@@ -84,25 +91,28 @@ def score_table(entries: list[Entry], names: tuple[str, str]) -> list[str]:
         "distance to training / to held-out images, 1: no copies [95%]",
     ]
     return format_table(titles, [
-        [entry.label, f"{entry.size}", f"{len(entry.rows)}", *map(entry.score, [*names, *others]), entry.memorization()]
+        [
+            entry.label, f"{entry.size}", f"{len(entry.rows)}", *map(entry.format_score, [*names, *others]),
+            entry.format_memorization(),
+        ]
         for entry in entries
     ])  # fmt: skip
 
 
-def work_table(entries: list[Entry]) -> list[str]:
-    """The table of what the scores took."""
+def format_work_table(entries: list[Entry]) -> list[str]:
+    """Formats the table of sizes, speed and time."""
     titles = [
         *("recipe", "weights G + D", "images/s", "images", "iterations", "scoring, % of training"),
-        *("minutes in all", "cores at others' work", "precision", "scored generator"),
+        *("minutes in all", "cores busy with other work", "precision", "scored generator"),
     ]
     return format_table(titles, [
         [
             entry.label,
             " + ".join(f"{entry.rows[0]['weights'][part]:,}" for part in ("generator", "discriminator")),
-            *(entry.cell(lambda row, name=name: row[name]) for name in ("images_per_second", "images", "iterations")),
-            entry.cell(lambda row: 100 * row["scoring_share"]),
-            entry.cell(lambda row: row["wall_seconds"] / 60),
-            entry.cell(other_cores),
+            *(entry.format_cell(operator.itemgetter(name)) for name in ("images_per_second", "images", "iterations")),
+            entry.format_cell(lambda row: 100 * row["scoring_share"]),
+            entry.format_cell(lambda row: row["wall_seconds"] / 60),
+            entry.format_cell(find_other_cores),
             ", ".join(dict.fromkeys(row["config"]["precision"] for row in entry.rows)),
             "; ".join(f"{row['generator']['file']} of {format_iteration(row['generator']['iteration'])}"
                       for row in entry.rows) + f", {entry.rows[0]['protocol']['weights']}",
@@ -112,13 +122,13 @@ def work_table(entries: list[Entry]) -> list[str]:
 
 
 def format_table(titles: list[str], rows: list[list[str]]) -> list[str]:
-    """The lines of a Markdown table; all but the first column are aligned to the right."""
+    """Formats the lines of a Markdown table; all columns but the first are aligned to the right."""
     rule = ["---", *["---:"] * (len(titles) - 1)]
     return [f"| {' | '.join(cells)} |" for cells in [titles, rule, *rows]]
 
 
-def floor_lines(rows: list[dict], names: tuple[str, str]) -> list[str]:
-    """The scores of real images, for each size."""
+def format_floors(rows: list[dict], names: tuple[str, str]) -> list[str]:
+    """Formats the scores of real images, for each image size."""
     sizes = sorted({row["protocol"]["size"] for row in rows})
     lines = ["Floors: the scores of training images against held-out images (kid is x 1000):"]
     for size in sizes:
@@ -135,33 +145,34 @@ def floor_lines(rows: list[dict], names: tuple[str, str]) -> list[str]:
     return lines
 
 
-def excess_lines(entries: list[Entry], names: tuple[str, str]) -> list[str]:
-    """How much of the best published recipe's distance above the floor each variant has."""
+def format_shares(entries: list[Entry], names: tuple[str, str]) -> list[str]:
+    """Formats each variant's distance above the floor as a share of the best other published recipe's."""
     lines = ["Distances above the floor, as a share of the best other published recipe's:"]
     for entry in entries:
         others = [other for other in entries if other.is_published and other is not entry]
         if others:
-            best = [min(others, key=lambda other, name=name: other.excess(name)) for name in names]
+            best = [min(others, key=lambda other, name=name: other.mean_excess(name)) for name in names]
             found = [
-                f"{name} {share(entry, other, name)} of {other.label}" for name, other in zip(names, best, strict=True)
+                f"{name} {format_share(entry, other, name)} of {other.label}"
+                for name, other in zip(names, best, strict=True)
             ]
             lines.append(f"- {entry.label}: {', '.join(found)}")
     return [*lines, ""] if len(lines) > 1 else []
 
 
-def share(entry: Entry, other: Entry, name: str) -> str:
-    """One excess over another; unknown where the other is at the floor."""
-    return f"{entry.excess(name) / other.excess(name):.2f}" if other.excess(name) > 0 else "unknown"
+def format_share(entry: Entry, other: Entry, name: str) -> str:
+    """Formats one excess over another; unknown where the other is at the floor."""
+    return f"{entry.mean_excess(name) / other.mean_excess(name):.2f}" if other.mean_excess(name) > 0 else "unknown"
 
 
-def other_cores(row: dict) -> float | None:
-    """The cores at others' work beside a run, in its worst session; None where the system does not tell."""
+def find_other_cores(row: dict) -> float | None:
+    """Finds how many cores other work kept busy in the worst session of a run; None where the system does not say."""
     known = [session["other_cores"] for session in row["sessions"] if session["other_cores"] is not None]
     return max(known, default=None)
 
 
-def machine_lines(rows: list[dict]) -> list[str]:
-    """The machine, and the runs that shared it with other work."""
+def format_machines(rows: list[dict]) -> list[str]:
+    """Formats the machine, and the runs that shared it with other work."""
     lines, machines = [], [session["machine"] for row in rows for session in row["sessions"]]
     for i, machine in enumerate(machines):
         if machine not in machines[:i]:
@@ -175,8 +186,8 @@ def machine_lines(rows: list[dict]) -> list[str]:
     return lines
 
 
-def open_lines(document: dict) -> list[str]:
-    """The runs that failed, and those that are still to be done."""
+def format_open_runs(document: dict) -> list[str]:
+    """Formats the runs that failed, and those that are still to be done."""
     done = {(row["label"], row["seed"]) for row in document["rows"]}
     lines = [
         f"Failed: {row['label']} (seed {row['seed']}): {row['failed']}." for row in document["rows"] if row["failed"]
@@ -188,7 +199,7 @@ def open_lines(document: dict) -> list[str]:
 
 
 def format_command(document: dict) -> str:
-    """The command that makes the comparison again."""
+    """Formats the command that makes the comparison again."""
     recipes = [label + (f":{count}" if count > 1 else "") for label, count in document["recipes"].items()]
     return shlex.join([
         *("python", "-m", "tools.compare", "--recipes", *recipes, "--data", document["data"]),

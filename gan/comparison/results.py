@@ -18,7 +18,7 @@ NAMES = {"name", "data", "minutes", "samples", "networks", "recipes", "rows"}
 
 
 def read(name: str) -> dict:
-    """The document of a comparison, by the present names. Raises UsageError where there is none, or it is damaged."""
+    """Reads the document of a comparison. Raises UsageError where there is none, or it is damaged."""
     path = FOLDER / f"{name}.json"
     if not path.exists():
         raise UsageError(f"There is no {path}: compare first.")
@@ -27,7 +27,7 @@ def read(name: str) -> dict:
 
 
 def translate_row(row: dict) -> dict:
-    """A row of an older version, by the present names."""
+    """Translates a row of an older version to the present names."""
     row = {legacy.RESULT.get(name, name): value for name, value in row.items()}
     row["sessions"] = legacy.translate_sessions(row.get("sessions", []))
     if "config" in row:
@@ -36,7 +36,7 @@ def translate_row(row: dict) -> dict:
 
 
 def open_document(asked: dict) -> dict:
-    """The document of a comparison: what is there, or a new one.
+    """Opens the document of a comparison: the one that is there, or a new one.
 
     Raises UsageError where another comparison has that name: other data, minutes, samples or networks.
     """
@@ -57,7 +57,7 @@ def open_document(asked: dict) -> dict:
 def require_same_data(document: dict, seed: int, title: str) -> None:
     """Raises UsageError where the data are not those that runs of the comparison were trained on.
 
-    Every seed draws avatars of its own, so that of avatars only runs of one seed have the same data.
+    Avatars depend on the seed, so only runs of one seed are compared.
     """
     for row in document["rows"]:
         comparable = not row["failed"] and (document["data"] != "avatars" or row["seed"] == seed)

@@ -21,7 +21,7 @@ from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-BUSY = 0.7  # cores at others' work, from which equal time is not equal work
+BUSY = 0.7  # cores that other work may keep busy before equal time is no longer equal work
 
 
 class Stopped(Exception):
@@ -29,10 +29,10 @@ class Stopped(Exception):
 
 
 def run_process(command: list[str]) -> int:
-    """Runs a command, whose output is shown, and returns its exit code; a negative one is a signal's.
+    """Runs a command and returns its exit code, negative if a signal killed it. Its output goes to the terminal.
 
-    Signals are passed on to it and waited for; what this process ignores (SIGHUP, under nohup) it ignores as well.
-    Raises Stopped where it, or this process meanwhile, received one.
+    Signals that this process receives are passed on to the command, which is waited for. Signals that this process
+    ignores (SIGHUP, under nohup) the command ignores as well. Raises Stopped if either received one.
     """
     received, early, process = [], [], None
 
@@ -43,8 +43,8 @@ def run_process(command: list[str]) -> int:
         elif os.name == "posix":  # Windows passes it on by itself
             process.send_signal(number)
 
-    heard = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    handlers = {number: signal.signal(number, pass_on) for number in heard}
+    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    handlers = {number: signal.signal(number, pass_on) for number in handled}
     try:
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
@@ -60,7 +60,7 @@ def run_process(command: list[str]) -> int:
 
 
 def read_sessions(run: Run) -> list[dict]:
-    """The training sessions of a run so far; the last has no exit code where this process was killed with it."""
+    """Reads the training sessions of a run so far. The last has no exit code if this process was killed as well."""
     path = legacy.find(run.folder, "sessions.json")
     return legacy.translate_sessions(read_json(path, list)) if path.exists() else []
 
@@ -100,10 +100,13 @@ def require_same_settings(run: Run, row: dict, config: configs.Config, minutes: 
 
 
 def train_session(command: list[str], run: Run, machine: dict, minutes: float) -> int:
-    """Trains for one session and records it in sessions.json. Returns the exit code; raises Stopped."""
+    """Trains for one session, adds it to sessions.json and returns the exit code. Raises Stopped.
+
+    Warns of other work that kept more than `BUSY` cores busy meanwhile.
+    """
     session = {"machine": machine, "minutes": minutes, "other_cores": None, "shared": False, "wall_seconds": None}
     earlier = read_sessions(run)
-    start, busy, ours = time.monotonic(), hardware.busy_seconds(), child_cpu_seconds()
+    start, busy, ours = time.monotonic(), hardware.read_busy_seconds(), read_child_seconds()
     code = None
     write_json(run.folder / "sessions.json", [*earlier, session | {"exit_code": None}])
     try:
@@ -115,7 +118,7 @@ def train_session(command: list[str], run: Run, machine: dict, minutes: float) -
         wall = time.monotonic() - start
         session["wall_seconds"] = round(wall, 1)
         if busy is not None:
-            others = round(max(0.0, hardware.busy_seconds() - busy - (child_cpu_seconds() - ours)) / wall, 2)
+            others = round(max(0.0, hardware.read_busy_seconds() - busy - (read_child_seconds() - ours)) / wall, 2)
             session |= {"other_cores": others, "shared": others > BUSY}
         if session["shared"]:
             print(
@@ -126,14 +129,14 @@ def train_session(command: list[str], run: Run, machine: dict, minutes: float) -
     return code
 
 
-def child_cpu_seconds() -> float:
-    """Core seconds of the processes that this one started and that have ended."""
+def read_child_seconds() -> float:
+    """Reads the core seconds of the processes that this one started and that have ended."""
     times = os.times()
     return times.children_user + times.children_system
 
 
 def find_scores(run: Run, samples: int, networks: list[str]) -> dict | None:
-    """The newest evaluation of a run's best generator with so many samples, by these networks; None without one."""
+    """Finds the newest evaluation of a run's best generator with that many samples and these networks, or None."""
     path, iteration = run.find_generator()
     for result in reversed(run.read_evaluations()):
         protocol = result["protocol"]
@@ -147,7 +150,7 @@ def find_scores(run: Run, samples: int, networks: list[str]) -> dict | None:
 
 
 def require_accepted(code: int, work: str, run: Run) -> None:
-    """Raises UsageError where a process ended as after a usage mistake, which all others would make too."""
+    """Raises UsageError where a process ended with the exit code of a usage mistake, as all others would."""
     if code == UsageError.exit_code:
         raise UsageError(
             f"the {work} of {run.folder.name} was refused, for the reason above; so nothing more is tried. What was"
@@ -156,12 +159,12 @@ def require_accepted(code: int, work: str, run: Run) -> None:
 
 
 def describe_exit(code: int) -> str:
-    """How a process ended, as the end of a sentence."""
+    """Describes how a process ended, as the end of a sentence."""
     return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
 
 
 def collect_row(run: Run) -> dict:
-    """What a run did in its time, and what it took. Raises UsageError where its log or its checkpoints were removed."""
+    """Collects settings, sizes, speed and sessions of a run. Raises UsageError without a log or checkpoints."""
     log, paths, scores = run.read_log(), checkpoints.list_paths(run.checkpoints), run.read_scores()
     if not log or not paths:
         raise UsageError(

@@ -44,7 +44,7 @@ class Variant:
 
 
 def parse_variants(items: list[str], seeds: int) -> dict[Variant, int]:
-    """The variants that were typed, and the number of seeds of each. Raises UsageError where one is none."""
+    """Parses variants, and the number of seeds of each. Raises UsageError where one is not a variant."""
     found = {}
     for item in items:
         text, colon, count = item.rpartition(":")
@@ -57,7 +57,7 @@ def parse_variants(items: list[str], seeds: int) -> dict[Variant, int]:
 
 
 def parse_variant(text: str) -> Variant:
-    """The variant that a label names, such as default,noise_size=16. Raises UsageError."""
+    """Parses one variant, such as default,noise_size=16. Raises UsageError."""
     recipe, *settings = text.split(",")
     if recipe not in RECIPES:
         raise UsageError(f"--recipes {text}: there is no recipe {recipe!r}. There are: all, {', '.join(RECIPES)}")

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gan.comparison.markdown import Entry, excess_lines, floor_name, format_page
+from gan.comparison.markdown import Entry, floor_name, format_page, format_shares
 
 
 def row(label, seed, fd, kid, floor=2.0, **more):
@@ -65,7 +65,7 @@ def test_sizes_and_failures():
 def test_a_recipe_at_the_floor_leaves_no_share():
     """Nothing is divided by an excess of 0."""
     entries = [Entry("default", [row("default", 0, 4.0, 1.5)]), Entry("udacity-64", [row("udacity-64", 0, 2.0, 0.5)])]
-    assert "fd-onet unknown of udacity-64" in "\n".join(excess_lines(entries, ("fd-onet", "kid-onet")))
+    assert "fd-onet unknown of udacity-64" in "\n".join(format_shares(entries, ("fd-onet", "kid-onet")))
 
 
 @pytest.mark.parametrize(("name", "floor"), [("fid", "floor_fd"), ("kid", "floor_kid"), ("fd-vgg", "floor_fd-vgg")])

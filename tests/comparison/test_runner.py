@@ -75,8 +75,8 @@ def test_what_is_ignored_stays_ignored():
 def test_the_cores_at_others_work(tmp_path, monkeypatch, capsys, busy, others, shared):
     """In 2 seconds all cores worked for 6, or 3, of which our process had 1: others had 2.5 cores, or 1."""
     times, used, clock = iter(busy), iter([10.0, 11.0]), iter([50.0, 52.0])
-    monkeypatch.setattr(hardware, "busy_seconds", lambda: next(times))
-    monkeypatch.setattr(runner, "child_cpu_seconds", lambda: next(used))
+    monkeypatch.setattr(hardware, "read_busy_seconds", lambda: next(times))
+    monkeypatch.setattr(runner, "read_child_seconds", lambda: next(used))
     monkeypatch.setattr(runner.time, "monotonic", lambda: next(clock))
     monkeypatch.setattr(runner, "run_process", lambda command: 0)
     monkeypatch.setattr(runner, "BUSY", 1.5)
@@ -89,7 +89,7 @@ def test_the_cores_at_others_work(tmp_path, monkeypatch, capsys, busy, others, s
 
 def test_where_the_system_does_not_tell(tmp_path, monkeypatch):
     """Nothing is recorded of other work, and nothing is said."""
-    monkeypatch.setattr(hardware, "busy_seconds", lambda: None)
+    monkeypatch.setattr(hardware, "read_busy_seconds", lambda: None)
     monkeypatch.setattr(runner, "run_process", lambda command: 1)
     assert runner.train_session(["x"], Run(tmp_path), {}, 5.0) == 1
     [session] = runner.read_sessions(Run(tmp_path))

