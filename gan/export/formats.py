@@ -1,12 +1,12 @@
-"""A generator in the forms that other programs read, each opened again by its own runtime and held to Keras's faces.
+"""Export formats: how each is written, and opened again by its own runtime.
 
-path, difference = export(generator, "onnx", Path("output/RUN/export"), noise)
+    FORMATS["onnx"].save(generator, Path("generator.onnx"))
+    generate = FORMATS["onnx"].load(Path("generator.onnx"))    # noise (n, *noise_shape) -> images (n, h, w, 3)
+
+To add a format, add its two functions and a row in `FORMATS`. `gan.export.exporter` compares what a file generates with
+what Keras does.
 """
 
-import importlib.util
-import os
-import shutil
-import tempfile
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -14,67 +14,31 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.errors import RunError, UsageError
 from gan.export import web_demo
 from gan.generation.generator import Generator
 
-MAX_DIFFERENCE = 1e-4  # difference of a colour, of 2 from black to white
-
 
 class Format(NamedTuple):
-    """What a form's file is called, which modules it needs (and what to install), how it is written and read."""
+    """An export format.
 
-    name: str
-    needs: dict[str, str]
-    write: Callable
-    open: Callable
-
-
-def export(generator: Generator, form: str, folder: Path, noise: np.ndarray) -> tuple[Path, float]:
-    """Writes a generator in one of `FORMATS` into a folder; returns where, and how far its faces are from Keras's.
-
-    Both draw the same noise, (n, *noise_shape), at once and one by one, so its batch is seen to be free. Raises
-    RunError where the faces differ by more than `MOST`; then nothing is left.
+    `file` is the name of its file or folder. `packages` maps the modules that it needs to their packages on PyPI.
+    `save(generator, path)` writes it; `load(path)` returns a function from noise (n, *noise_shape) to images
+    (n, h, w, 3), both float32 arrays.
     """
-    there = FORMATS[form]
-    expected = generator.generate(noise).numpy()  # first: Keras exports no network that has never drawn
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as part:
-        path = Path(part) / there.name
-        there.write(generator, path)
-        draw = there.open(path)
-        found = [draw(noise), np.concatenate([draw(one[None]) for one in noise])]
-        difference = max(float(np.abs(faces - expected).max()) for faces in found)
-        if not difference <= MAX_DIFFERENCE:
-            raise RunError(f"its faces differ from Keras's by {difference:.1e}, of {MAX_DIFFERENCE:.0e} at most")
-        return move_into_place(path, folder / there.name), difference
 
-
-def missing_packages(form: str) -> list[str]:
-    """What is to be installed before a form can be written."""
-    return [package for module, package in FORMATS[form].needs.items() if importlib.util.find_spec(module) is None]
-
-
-def require_packages(form: str) -> None:
-    """Raises UsageError where something is to be installed."""
-    if lacking := missing_packages(form):
-        raise UsageError(f"{form} needs {' and '.join(lacking)}: pip install {' '.join(lacking)}")
-
-
-def move_into_place(path: Path, target: Path) -> Path:
-    """Puts a finished file or folder where it belongs, in place of an older one."""
-    if target.is_dir():
-        shutil.rmtree(target)
-    os.replace(path, target)
-    return target
+    file: str
+    packages: dict[str, str]
+    save: Callable
+    load: Callable
 
 
 def save_keras(generator: Generator, path: Path) -> None:
-    """Keras's own file."""
+    """Writes a .keras file."""
     generator.network.save(path)
 
 
-def open_keras(path: Path) -> Callable:
-    """A function from noise to faces."""
+def load_keras(path: Path) -> Callable:
+    """Loads a .keras file."""
     import keras
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
@@ -82,88 +46,88 @@ def open_keras(path: Path) -> Callable:
 
 
 def save_savedmodel(generator: Generator, path: Path) -> None:
-    """TensorFlow's folder, with a function `serve`."""
+    """Writes TensorFlow's SavedModel, a folder, with a function `serve`."""
     generator.network.export(path, format="tf_saved_model", verbose=False)
 
 
-def open_savedmodel(path: Path) -> Callable:
-    """A function from noise to faces."""
+def load_savedmodel(path: Path) -> Callable:
+    """Loads a SavedModel."""
     import tensorflow as tf
 
-    loaded = tf.saved_model.load(str(path))  # kept: its function dies with it
+    loaded = tf.saved_model.load(str(path))  # referenced below, because its functions do not outlive it
     return lambda noise: loaded.serve(noise).numpy()
 
 
 def save_onnx(generator: Generator, path: Path) -> None:
-    """For ONNX Runtime and what else reads ONNX."""
+    """Writes an .onnx file, for ONNX Runtime and others."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # of np.object, by which Keras looks how old NumPy is
+        warnings.simplefilter("ignore", FutureWarning)  # of np.object, by which Keras finds the version of NumPy
         generator.network.export(path, format="onnx", verbose=False)
 
 
-def open_onnx(path: Path) -> Callable:
-    """A function from noise to faces."""
+def load_onnx(path: Path) -> Callable:
+    """Loads an .onnx file with ONNX Runtime."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    [name] = [one.name for one in session.get_inputs()]
+    [name] = [node.name for node in session.get_inputs()]
     return lambda noise: session.run(None, {name: noise})[0]
 
 
 def save_litert(generator: Generator, path: Path) -> None:
-    """For LiteRT (formerly TensorFlow Lite), on phones and small devices."""
+    """Writes a .tflite file for LiteRT (formerly TensorFlow Lite), on phones and small devices."""
     import tensorflow as tf
 
     network = generator.network
-    # As constants: LiteRT's variables would have to be filled before use.
-    moved = [variable.numpy() for variable in network.trainable_variables]
-    fixed = [variable.numpy() for variable in network.non_trainable_variables]
+    # Weights become constants: variables of LiteRT would have to be initialized before use.
+    trainable = [variable.numpy() for variable in network.trainable_variables]
+    non_trainable = [variable.numpy() for variable in network.non_trainable_variables]
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
     def serve(noise):
-        faces, _ = network.stateless_call(moved, fixed, noise)
-        return faces
+        images, _ = network.stateless_call(trainable, non_trainable, noise)
+        return images
 
-    # Not by Keras's export, which makes TensorFlow's own operations of what it cannot convert.
-    # That it is given `serve` as well changes nothing, but without it, it warns that it should be.
+    # Keras's own export would keep TensorFlow operations that LiteRT lacks. The second argument changes nothing, but
+    # without it the converter warns.
     converter = tf.lite.TFLiteConverter.from_concrete_functions([serve.get_concrete_function()], serve)
     path.write_bytes(converter.convert())
 
 
-def open_litert(path: Path) -> Callable:
-    """A function from noise to faces."""
+def load_litert(path: Path) -> Callable:
+    """Loads a .tflite file with LiteRT."""
     from ai_edge_litert.interpreter import Interpreter
 
     interpreter = Interpreter(model_path=str(path))
 
-    def draw(noise: np.ndarray) -> np.ndarray:
-        [given], [made] = interpreter.get_input_details(), interpreter.get_output_details()
-        interpreter.resize_tensor_input(given["index"], noise.shape)
+    def generate(noise: np.ndarray) -> np.ndarray:
+        [inputs], [outputs] = interpreter.get_input_details(), interpreter.get_output_details()
+        interpreter.resize_tensor_input(inputs["index"], noise.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(given["index"], noise)
+        interpreter.set_tensor(inputs["index"], noise)
         interpreter.invoke()
-        return interpreter.get_tensor(made["index"])
+        return interpreter.get_tensor(outputs["index"])
 
-    return draw
+    return generate
 
 
 def save_web(generator: Generator, path: Path) -> None:
-    """A page that draws faces, in a folder for any web server."""
+    """Writes the web demo, a folder for any web server."""
     path.mkdir()
     save_onnx(generator, path / web_demo.MODEL)
     web_demo.write_demo(generator, path)
 
 
-def open_web(path: Path) -> Callable:
-    """A function from noise to faces: what the page draws with."""
-    return open_onnx(path / web_demo.MODEL)
+def load_web(path: Path) -> Callable:
+    """Loads the model of a web demo."""
+    return load_onnx(path / web_demo.MODEL)
 
 
 ONNX = {"onnx": "onnx", "tf2onnx": "tf2onnx", "onnxruntime": "onnxruntime"}
 FORMATS = {
-    "keras": Format("generator.keras", {}, save_keras, open_keras),
-    "savedmodel": Format("savedmodel", {}, save_savedmodel, open_savedmodel),
-    "onnx": Format("generator.onnx", ONNX, save_onnx, open_onnx),
-    "litert": Format("generator.tflite", {"ai_edge_litert": "ai-edge-litert"}, save_litert, open_litert),
-    "web": Format("web", ONNX, save_web, open_web),
+    "keras": Format("generator.keras", {}, save_keras, load_keras),
+    "savedmodel": Format("savedmodel", {}, save_savedmodel, load_savedmodel),
+    "onnx": Format("generator.onnx", ONNX, save_onnx, load_onnx),
+    "litert": Format("generator.tflite", {"ai_edge_litert": "ai-edge-litert"}, save_litert, load_litert),
+    "web": Format("web", ONNX, save_web, load_web),
 }

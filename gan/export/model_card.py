@@ -1,6 +1,8 @@
-"""A model card: what a generator is, what it learnt from, how good it is, and what may be done with it.
+"""Model card: what a generator is, what it was trained on, how good it is, and what it may be used for.
 
-text = card(run, generator, {"generator.onnx": weights(generator)})  # Markdown; Mitchell et al., arXiv:1810.03993
+text = format_card(run, generator, {"generator.onnx": digest_weights(generator)})
+
+Markdown; Mitchell et al., arXiv:1810.03993.
 """
 
 import hashlib
@@ -8,114 +10,119 @@ import json
 import re
 from pathlib import Path
 
+from gan.config import Config
 from gan.files import read_json
 from gan.generation.generator import Generator
 from gan.metrics.evaluation import HELD_OUT
 from gan.metrics.report import format_number
 from gan.runs.run_directory import Run, format_iteration
 
-NAME = "README.md"
-RECORD = "<!-- Every export writes this file anew. It made:"
-SHOWN = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
-CELEBA = """CelebA may be used for non-commercial research only, and may not be passed on (see the agreement at
-http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html); a generator trained on it falls under the same care. Its people are
-celebrities, mostly young, mostly white, mostly smiling, photographed for the press. The generator has learnt that, and
-draws others worse: what it draws says nothing about what people look like."""
-AVATARS = """The faces it learnt from are Pablo Stanley's Avataaars, free for personal and commercial use, drawn by
-DiceBear: a few hundred parts, with skin and hair colours in equal shares. Nobody is portrayed."""
-ORL = """The faces are 400 photographs of 40 people, mostly men, taken at AT&T Laboratories Cambridge, to be credited
-for them. There is no formal licence. With so few people it draws, and may copy, these."""
-UNKNOWN = """What may be done with the generator hangs on what may be done with these pictures: whoever passes it on
-should know their licence, and whether the people in them agreed. Whom the pictures show seldom or never, it draws worse
-or never."""
+FILE, SAMPLES = "README.md", "samples.png"
+# The start of the last line, which lists the files of all exports to a folder. Cards of older versions have it too.
+FILE_LIST = "<!-- Every export writes this file anew. It made:"
+SCORES = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
+CELEBA = """CelebA may be used for non-commercial research only and must not be redistributed (see the agreement at
+http://mmlab.ie.cuhk.edu.hk/projects/CelebA.html); treat a generator trained on it with the same care. Its people are
+celebrities, mostly young, mostly white, mostly smiling, photographed for the press. The generator has learned that, and
+generates others worse: its images say nothing about what people look like."""
+AVATARS = """The training images are Pablo Stanley's Avataaars, free for personal and commercial use, drawn by
+DiceBear: a few hundred parts, with skin and hair colors in equal shares. They portray nobody."""
+ORL = """The training images are 400 photographs of 40 people, mostly men, taken at AT&T Laboratories Cambridge, which
+is to be credited. There is no formal license. With so few people, the generator produces, and may copy, these."""
+UNKNOWN = """What may be done with the generator depends on the license of its training images and on the consent of the
+people in them: know both before you redistribute it. It generates people who are rare in these images worse, or not at
+all."""
 
 
-def render_card(run: Run, generator: Generator, made: dict[str, str]) -> str:
-    """The whole card, of a folder in which the files' and folders' names are `made`, each of which `weights`."""
-    config, own = generator.config, weights_digest(generator)
-    files = [f"`{name}`" for name, which in made.items() if which == own]
-    others = [f"`{name}`" for name, which in made.items() if which != own]
-    noise = " x ".join(map(str, generator.noise_shape))
+def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
+    """Formats the card of a folder with exported `files`, name -> the digest of the weights in each."""
+    config, digest = generator.config, digest_weights(generator)
+    current = [f"`{name}`" for name, of in files.items() if of == digest]
+    others = [f"`{name}`" for name, of in files.items() if of != digest]
+    noise_shape = ", ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")}
     settings |= {"data": base_name(config.data)}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
-        "![Samples](samples.png)",
-        f"Drawn from noise alone, faces number 0 to 63 of {generator.source.name}.",
-        "## What it is",
-        f"A `{config.generator}` network of {generator.network.count_params():,} weights, one of two players of a GAN,"
-        f" trained by the recipe `{config.recipe}` for {format_iteration(generator.iteration)} iterations. It takes noise, float32"
-        f" (n, {noise}), each number {describe_noise(config.noise_distribution)}, and gives faces, float32 (n, {generator.size},"
-        f" {generator.size}, 3) from -1 to 1. Files: {', '.join(files)}."
+        f"![Samples]({SAMPLES})",
+        f"Generated from the noise of seeds 0 to 63 by {generator.source.name}.",
+        "## Model",
+        f"The generator of a GAN, a `{config.generator}` network of {generator.network.count_params():,} weights,"
+        f" trained by the recipe `{config.recipe}` for {format_iteration(generator.iteration)} iterations."
+        f" Input: noise, float32 (n, {noise_shape}), {describe_noise(config.noise_distribution)}."
+        f" Output: images, float32 (n, {generator.size}, {generator.size}, 3) in [-1, 1]. Files: {', '.join(current)}."
         + (f" Of another generator, exported earlier: {', '.join(others)}." if others else ""),
-        "## What it learnt from",
+        "## Training data",
         describe_data(run, config),
-        "## How good it is",
+        "## Evaluation",
         describe_scores(run, generator),
-        "## What it is for, and what not",
-        f"For learning, play and research on generative networks. {describe_terms(config.data)} It is no likeness of"
-        " anybody in particular, and must not be passed off as one.",
-        "## How it was made",
+        "## Intended use",
+        f"Learning about and research on generative networks. {describe_terms(config.data)} Its images portray nobody"
+        " in particular and must not be passed off as portraits.",
+        "## Settings",
         "```json\n" + json.dumps(settings, indent=2) + "\n```",
-        f"{RECORD} {', '.join(f'{name} {which}' for name, which in made.items())} -->",
+        f"{FILE_LIST} {', '.join(f'{name} {of}' for name, of in files.items())} -->",
     ]
     return "\n\n".join(parts) + "\n"
 
 
-def read_record(folder: Path) -> dict[str, str]:
-    """What exports made in a folder, and of which `weights`, as its card's last line records; none without a card."""
-    path = folder / NAME
+def read_files(folder: Path) -> dict[str, str]:
+    """Reads which files the card in a folder lists, name -> the digest of their weights; none without a card."""
+    path = folder / FILE
     text = path.read_text("utf-8", "replace") if path.exists() else ""
-    return dict(re.findall(r"(\S+) ([0-9a-f]{16})\b", text.rpartition(RECORD)[2])) if RECORD in text else {}
+    return dict(re.findall(r"(\S+) ([0-9a-f]{16})\b", text.rpartition(FILE_LIST)[2])) if FILE_LIST in text else {}
 
 
-def weights_digest(generator: Generator) -> str:
-    """16 hexadecimal digits of a generator's weights, by which they are told from others."""
+def digest_weights(generator: Generator) -> str:
+    """Computes 16 hexadecimal digits that identify the weights of a generator."""
     content = b"".join(weight.tobytes() for weight in generator.network.get_weights())
     return hashlib.blake2b(content, digest_size=8).hexdigest()
 
 
 def describe_noise(distribution: str) -> str:
-    """A distribution in words."""
-    return {"normal": "from N(0, 1)", "uniform": "uniform from -1 to 1"}[distribution]
+    """Describes a distribution of noise in a few words."""
+    return {"normal": "from N(0, 1)", "uniform": "uniform in [-1, 1]"}[distribution]
 
 
-def describe_data(run: Run, config) -> str:
-    """The data, as far as the run tells."""
+def describe_data(run: Run, config: Config) -> str:
+    """Describes the training data, as far as the run's folder does."""
     path = run.folder / "data.json"
     if not path.exists():
         return f"`{base_name(config.data)}`."
     report = read_json(path, names={"used", "source", "crop"})
-    count = report.get("held_out", round(config.holdout * report["used"]))  # which older runs do not tell
-    held = f" {count:,} of them never trained, for scores to be against." if count else ""
-    flipped = ", half of them mirrored" if config.augmentation == "flip" else ""
+    count = report.get("held_out", round(config.holdout * report["used"]))  # older runs do not record it
+    held_out = f" {count:,} of them were held out of training, to score against." if count else ""
+    augmentation = {"none": "", "flip": ", half of them mirrored"}.get(
+        config.augmentation, f", augmented by {config.augmentation}"
+    )
     return (
         f"{report['used']:,} images of `{report['source']}`: {report['crop']},"
-        f" {config.image_size} x {config.image_size}{flipped}.{held}"
+        f" {config.image_size} x {config.image_size}{augmentation}.{held_out}"
     )
 
 
 def describe_terms(data: str) -> str:
-    """What is known of the data's licence and bias."""
+    """Describes license and bias of the data, where they are known."""
     known = {"avatars": AVATARS, "orl": ORL}
     return known.get(data, CELEBA if "celeb" in data.lower() else UNKNOWN)
 
 
 def describe_scores(run: Run, generator: Generator) -> str:
-    """What tools/evaluate.py found last of this generator, and how it was measured."""
-    source, name = {"file": generator.source.name, "iteration": generator.iteration}, run.folder.name
-    kept = [one for one in run.read_evaluations() if one["generator"] == source]
-    if not kept:
-        return f"Not evaluated: `python -m tools.evaluate output/{name}` does that, and the next card tells of it."
-    found, how = kept[-1]["scores"], kept[-1]["protocol"]
-    rows = [f"| {name} | {format_number(found[name])} |" for name in SHOWN if name in found]
-    data = how["reference"].get("data", HELD_OUT)  # older ones were never against others
-    whose, against = f"{how['samples']:,} samples", f"{how['reference']['faces']:,} faces ({base_name(data)})"
-    told = found.get("memorization", {}).get("summary", "").replace(data, base_name(data))  # which older ones lack
-    told = f" {told[0].upper()}{told[1:]}." if told else ""
-    return "\n".join(["| score | |", "| --- | ---: |", *rows, "", f"Of {whose}, against {against}.{told}"])
+    """Formats the last evaluation of this generator by tools.evaluate, and how it was measured."""
+    source = {"file": generator.source.name, "iteration": generator.iteration}
+    evaluations = [result for result in run.read_evaluations() if result["generator"] == source]
+    if not evaluations:
+        return f"Not evaluated yet: run `python -m tools.evaluate output/{run.folder.name}`, then export again."
+    scores, protocol = evaluations[-1]["scores"], evaluations[-1]["protocol"]
+    rows = [f"| {name} | {format_number(scores[name])} |" for name in SCORES if name in scores]
+    data = protocol["reference"].get("data", HELD_OUT)  # older evaluations were against no other data
+    samples, images = f"{protocol['samples']:,} samples", f"{protocol['reference']['faces']:,} images"
+    summary = scores.get("memorization", {}).get("summary", "").replace(data, base_name(data))  # older ones lack it
+    summary = f" {summary[0].upper()}{summary[1:]}." if summary else ""
+    table = ["| score | |", "| --- | ---: |", *rows]
+    return "\n".join([*table, "", f"Of {samples}, against {images} ({base_name(data)}).{summary}"])
 
 
 def base_name(data: str) -> str:
-    """A path's last name, as where a person keeps things is nobody's business; all of what is no path."""
+    """Returns the last part of a path, because a card should not reveal where its writer keeps files."""
     return Path(data).name or data

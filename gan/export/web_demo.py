@@ -1,6 +1,6 @@
-"""The face machine: a page that draws faces in the browser, with ONNX Runtime Web, beside an exported generator.
+"""Web demo: a page that generates faces in the browser, with ONNX Runtime Web and an exported generator.
 
-write(generator, Path("output/RUN/export/web"))  # index.html and what it needs; generator.onnx is there already
+write_demo(generator, Path("output/RUN/export/web"))  # index.html and what it needs; generator.onnx is there already
 """
 
 import base64
@@ -17,63 +17,68 @@ from gan.errors import RunError
 from gan.generation.generator import Generator
 
 MODEL = "generator.onnx"
-PAGE = Path(__file__).parent / "assets"
-FILES = ("machine.html", "machine.css", "machine.js", "noise.js")
+ASSETS = Path(__file__).parent / "assets"
+FILES = {"demo.html": "index.html", "demo.css": "demo.css", "demo.js": "demo.js", "noise.js": "noise.js"}
 
-# The part of ONNX Runtime Web (MIT) that computes on the CPU, and what SHA-384 its files have: the page takes no other.
+# The files of ONNX Runtime Web (MIT) that compute on the CPU, and their SHA-384: the page accepts no others.
 RUNTIME = "onnxruntime-web@1.30.0"
 CDN = f"https://cdn.jsdelivr.net/npm/{RUNTIME}/dist/"
 HASHES = {
     "ort.wasm.bundle.min.mjs": "sha384-PLWz+nHEVHpjwBsO0YVdvQj6n5814Iv8E3b8FG0Rp/uIAtjFMCKOpP66iPzedrIG",
     "ort-wasm-simd-threaded.wasm": "sha384-vjBJ1z7qrhkTyYsNqKeF6c7N+nOJSU94czEo+tvZcu8G75JparGq9kB+kTnEUNVM",
 }
-PATIENCE = 120  # seconds that npm is given; it tries again by itself
+NPM_TIMEOUT = 120  # seconds; npm retries by itself
 
 
 def write_demo(generator: Generator, folder: Path) -> None:
-    """Writes the page into a folder that has the model; the runtime too where npm can get it, else a link to it."""
-    for name in FILES:
-        shutil.copyfile(PAGE / name, folder / ("index.html" if name == "machine.html" else name))
-    shape = generator.noise_shape
+    """Writes the page into a folder with the model, and the runtime where npm can get it; else the page links to it.
+
+    Raises RunError where npm brings another runtime than the known one.
+    """
+    for source, target in FILES.items():
+        shutil.copyfile(ASSETS / source, folder / target)
     about = {
         "model": MODEL,
-        "runtime": "runtime/" if vendor_runtime(folder / "runtime") else CDN,
+        "runtime": "runtime/" if fetch_runtime(folder / "runtime") else CDN,
         "hashes": HASHES,
-        "noise": {"shape": shape, "law": generator.noise_distribution},
+        "noise": {"shape": generator.noise_shape, "distribution": generator.noise_distribution},
         "size": generator.size,
         "iteration": generator.iteration,
         "recipe": generator.config.recipe,
     }
-    (folder / "machine.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
+    (folder / "demo.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
 
-def vendor_runtime(folder: Path) -> bool:
-    """Puts the runtime's files into a folder by npm; False, and a warning, where there is no npm or it fails."""
+def fetch_runtime(folder: Path) -> bool:
+    """Puts the runtime's files into a new folder by npm; returns False, with a warning, where npm is missing or fails.
+
+    Raises RunError where a file has another hash than in `HASHES`.
+    """
     npm = shutil.which("npm")
     if not npm:
-        warnings.warn(f"there is no npm, so the page will load {RUNTIME} from {CDN}", stacklevel=2)
+        warnings.warn(f"npm is not installed, so the page will load {RUNTIME} from {CDN}", stacklevel=2)
         return False
-    with tempfile.TemporaryDirectory() as part:
-        command = [npm, "pack", RUNTIME, "--loglevel", "error", "--ignore-scripts", "--pack-destination", part]
+    with tempfile.TemporaryDirectory() as temporary:
+        command = [npm, "pack", RUNTIME, "--loglevel", "error", "--ignore-scripts", "--pack-destination", temporary]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
+            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=NPM_TIMEOUT)
             failed, reason = done.returncode, " ".join(done.stderr.split())[:200]
         except subprocess.TimeoutExpired:
-            failed, reason = True, f"no answer in {PATIENCE} seconds"
-        packed = [*Path(part).glob("*.tgz")]
-        if failed or not packed:
+            failed, reason = True, f"no answer in {NPM_TIMEOUT} seconds"
+        packages = [*Path(temporary).glob("*.tgz")]
+        if failed or not packages:
             warnings.warn(f"npm could not get {RUNTIME} ({reason}), so the page will load it from {CDN}", stacklevel=2)
             return False
         folder.mkdir()
-        with tarfile.open(packed[0]) as archive:
-            for name, known in HASHES.items():
+        with tarfile.open(packages[0]) as archive:
+            for name, expected in HASHES.items():
                 content = archive.extractfile(f"package/dist/{name}").read()
-                if (found := integrity(content)) != known:
-                    raise RunError(f"{name} of {RUNTIME} is not the file that it was: {found}, not {known}")
+                if (actual := compute_integrity(content)) != expected:
+                    raise RunError(f"{name} of {RUNTIME} has an unexpected hash: {actual}, not {expected}")
                 (folder / name).write_bytes(content)
     return True
 
 
-def integrity(content: bytes) -> str:
-    """As browsers check it: sha384- and the hash in base 64."""
+def compute_integrity(content: bytes) -> str:
+    """Computes a hash in the form that browsers check: "sha384-" and the SHA-384 in base 64."""
     return "sha384-" + base64.b64encode(hashlib.sha384(content).digest()).decode()

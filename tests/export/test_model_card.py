@@ -1,0 +1,116 @@
+"""Model cards of exports."""
+
+import json
+import shutil
+from pathlib import Path
+from types import SimpleNamespace
+
+import keras
+import pytest
+
+from gan.export import model_card
+from gan.runs.run_directory import Run
+from tools import export
+
+RESULT = {
+    "protocol": {"samples": 64, "reference": {"data": "/home/alice/B.zip", "faces": 30}},
+    "generator": {"file": "generator.keras", "iteration": 4},
+    "scores": {"kid-onet": 1234.5, "memorization": {"summary": "no sign of /home/alice/B.zip in it"}},
+}
+OTHER = {**RESULT, "generator": {"file": "best.keras", "iteration": 2}}  # of another generator
+GENERATOR = SimpleNamespace(source=Path("generator.keras"), iteration=4)
+
+
+def export_card(tiny):
+    """Exports to the folder `there` and returns the card."""
+    assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 0
+    return Path("there/README.md").read_text()
+
+
+def change_config(run, **settings):
+    """Changes settings of a run."""
+    path = run / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), **settings}))
+
+
+def test_card(tiny):
+    """It has data, terms and settings, and says how to evaluate."""
+    card = export_card(tiny)
+    assert card.startswith("# tiny: a generator of 16 x 16 faces\n\n![Samples](samples.png)")
+    assert "60 images of `avatars`" in card and "Pablo Stanley" in card and "held out" not in card
+    assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
+
+
+def test_card_reveals_no_folders(tiny):
+    """Scores and settings name data without the folders in which they are."""
+    (tiny / "scores.json").write_text(json.dumps([RESULT, OTHER]))
+    change_config(tiny, data="/home/alice/CelebA.zip")
+    card = export_card(tiny)
+    assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
+    assert "Of 64 samples, against 30 images (B.zip). No sign of B.zip in it." in card
+    assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
+
+
+@pytest.mark.parametrize(
+    "scores",
+    [{"kid-onet": 1.0}, {"kid-onet": 1.0, "memorisation": {"in_words": "no sign of it"}}],
+    ids=["without memorization", "with former keys"],
+)
+def test_scores_of_older_versions(tiny, scores):
+    """Scores without memorization, or with its former keys, are read."""
+    (tiny / "scores.json").write_text(json.dumps([{**RESULT, "scores": scores}]))
+    text = model_card.describe_scores(Run(tiny), GENERATOR)
+    summary = " No sign of it." if "memorisation" in scores else ""
+    assert text.endswith(f"\n\nOf 64 samples, against 30 images (B.zip).{summary}")
+
+
+def test_no_scores(tiny):
+    """The command to evaluate has the run's path in output/, even if the run is given by another."""
+    assert "evaluate output/tiny`" in model_card.describe_scores(Run(tiny.resolve()), GENERATOR)
+
+
+@pytest.mark.parametrize(("augmentation", "text"), [("flip", ", half of them mirrored."), ("none", "16 x 16.")])
+def test_data(tiny, augmentation, text):
+    """Images, held-out images and augmentation come from data.json and the settings; without it, the name is left."""
+    change_config(tiny, augmentation=augmentation)
+    report = json.loads((tiny / "data.json").read_text())
+    (tiny / "data.json").write_text(json.dumps({**report, "held_out": 7}))
+    run = Run(tiny)
+    described = model_card.describe_data(run, run.load_config())
+    assert text in described and "7 of them were held out" in described
+    (tiny / "data.json").unlink()
+    assert model_card.describe_data(run, run.load_config()) == "`avatars`."
+
+
+def test_card_lists_files_of_earlier_exports(tiny):
+    """They are listed for as long as they are there, those of another generator apart."""
+    card = tiny / "export" / "README.md"
+    for name, files in [("keras", "`generator.keras`"), ("savedmodel", "`generator.keras`, `savedmodel`")]:
+        assert export.main([str(tiny), "--to", name]) == 0
+        assert f"Files: {files}.\n" in card.read_text()
+    model = keras.saving.load_model(tiny / "generator.keras", compile=False)
+    model.set_weights([weight / 2 for weight in model.get_weights()])
+    model.save(tiny / "generator.keras")
+    assert export.main([str(tiny), "--to", "savedmodel"]) == 0
+    assert "Files: `savedmodel`. Of another generator, exported earlier: `generator.keras`.\n" in card.read_text()
+    shutil.rmtree(tiny / "export" / "savedmodel")
+    assert export.main([str(tiny), "--to", "keras"]) == 0
+    assert "Files: `generator.keras`.\n" in card.read_text()
+
+
+def test_cards_of_older_versions_are_recognized(tmp_path):
+    """The last line of their cards lists the files, as it does now."""
+    line = (
+        "<!-- Every export writes this file anew. It made: generator.keras 0123456789abcdef, web fedcba9876543210 -->"
+    )
+    (tmp_path / "README.md").write_text(f"# tiny\n\n{line}\n")
+    files = {"generator.keras": "0123456789abcdef", "web": "fedcba9876543210"}
+    assert model_card.read_files(tmp_path) == files
+
+
+def test_terms():
+    """License and bias are known for the built-in data and CelebA; for others, the card says to find out."""
+    assert model_card.describe_terms("avatars") == model_card.AVATARS
+    assert model_card.describe_terms("orl") == model_card.ORL
+    assert model_card.describe_terms("/a/CelebA/faces") == model_card.CELEBA
+    assert model_card.describe_terms("~/faces") == model_card.UNKNOWN
