@@ -13,6 +13,7 @@ import argparse
 import multiprocessing
 import signal
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 from gan import experiment
@@ -50,7 +51,6 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
     parser.add_argument("--data", help="images, as for train.py")
     parser.add_argument("--minutes", type=in_range(float, 0.01), metavar="M", help="how long each run trains")
-    parser.add_argument("--seeds", type=in_range(int, 1), default=1, metavar="N", help="seeds of each, from 0 (1)")
     parser.add_argument("--name", default="", help="name of the comparison (data and minutes)")
     parser.add_argument("--samples", type=in_range(int, 64), default=2000, metavar="N", help="samples scored (2000)")
     parser.add_argument("--network", nargs="+", choices=tuple(DISTANCES), help="feature extractors (all installed)")
@@ -69,93 +69,62 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def compare(arguments: argparse.Namespace) -> None:
     """Trains and scores whatever is not done yet, and prints the table. Raises RunError where something failed."""
     if arguments.table:
-        results.write(results.read(arguments.name))
-        print((results.FOLDER / f"{arguments.name}.md").read_text("utf-8"))
+        print(results.write(results.read(arguments.name)))
         return
-    seeds = variants.parse_variants(arguments.recipes, arguments.seeds)
-    plan = [(variant, seed) for seed in range(max(seeds.values())) for variant in seeds if seed < seeds[variant]]
+    counts = variants.parse_variants(arguments.recipes)
+    plan = [(variant, seed) for seed in range(max(counts.values())) for variant in counts if seed < counts[variant]]
     configs = {item: parse_training(arguments, *item) for item in plan}
     machine, installed = describe_environment()
     require_installed(arguments.network or [], installed)
-    arguments.network = sorted(set(arguments.network or installed))
     document = results.open_document({
         "name": arguments.name, "data": arguments.data, "minutes": arguments.minutes, "samples": arguments.samples,
-        "networks": arguments.network,
+        "networks": sorted(set(arguments.network or installed)),
     })  # fmt: skip
-    rows = {(row["label"], row["seed"]): row for row in document["rows"]}
-    for row in document["rows"]:
-        runner.require_same_machine(row["run"], row["sessions"], machine)
-    for (variant, seed), config in configs.items():
-        run = Run(experiment.OUTPUT / config.name)
-        runner.require_same_machine(config.name, runner.read_sessions(run), machine)
-        runner.require_same_settings(run, rows.get((variant.label, seed), {}), config, arguments.minutes)
-    for variant, count in seeds.items():
+    require_comparable(document, configs.values(), machine)
+    for variant, count in counts.items():
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
+    failed = []
     for number, (variant, seed) in enumerate(plan, 1):
-        is_this = lambda row: (row["label"], row["seed"]) == (variant.label, seed)  # noqa: B023, E731
-        if any(is_this(row) and not row["failed"] for row in document["rows"]):
+        run = Run(experiment.OUTPUT / configs[variant, seed].name)
+        if any(row["run"] == run.folder.name for row in document["rows"]):
             continue
         print(f"compare: {number} of {len(plan)}: {variant.label}, seed {seed}", flush=True)
-        require_data(document, configs[variant, seed])
-        row = run_variant(arguments, variant, seed, machine)
-        if not row["failed"]:
-            results.require_same_protocol(document, row)
-        document["rows"] = [*(other for other in document["rows"] if not is_this(other)), row]
+        commands = build_training_command(arguments, variant, seed), build_evaluation_command(document, arguments, run)
+        row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
+        try:
+            row |= {"run": run.folder.name, "minutes": arguments.minutes} | runner.train_and_score(
+                run, commands, machine, arguments.minutes, arguments.samples, document["networks"]
+            )
+        except RunError as error:
+            print(f"compare: {error}", file=sys.stderr)
+            failed.append(run.folder.name)
+            continue
+        results.add_row(document, row)
         results.write(document)
-        if row["failed"]:
-            print(f"compare: {row['run']}: {row['failed']}", file=sys.stderr)
-    results.write(document)
-    rows = [row for row in document["rows"] if any((row["label"], row["seed"]) == (v.label, s) for v, s in plan)]
-    for row in rows if arguments.grids else []:
-        if not row["failed"]:
+    print(results.write(document))
+    done = {config.name for config in configs.values()}
+    for row in document["rows"] if arguments.grids else []:
+        if row["run"] in done:
             results.keep_grid(row, arguments.name, experiment.OUTPUT)
-    print((results.FOLDER / f"{arguments.name}.md").read_text("utf-8"))
-    if failed := [row["run"] for row in rows if row["failed"]]:
+    if failed:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
-
-
-def run_variant(arguments: argparse.Namespace, variant: Variant, seed: int, machine: dict) -> dict:
-    """Trains and scores one run, as far as that is still to be done. Returns its row."""
-    run = Run(experiment.OUTPUT / run_name(arguments, variant, seed))
-    row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
-    row |= {"run": run.folder.name, "minutes": arguments.minutes}
-    if not runner.is_trained(run, arguments.minutes):
-        command = build_training_command(arguments, variant, seed)
-        code = runner.train_session(command, run, machine, arguments.minutes)
-        runner.require_accepted(code, "training", run)
-        if code:
-            sessions = runner.read_sessions(run)
-            return {**row, "failed": f"the training {runner.describe_exit(code)}", "sessions": sessions}
-    score = runner.find_scores(run, arguments.samples, arguments.network)
-    if not score:
-        code = runner.run_process(build_evaluation_command(arguments, run))
-        runner.require_accepted(code, "evaluation", run)
-        score = runner.find_scores(run, arguments.samples, arguments.network)
-        if code or not score:
-            sessions = runner.read_sessions(run)
-            return {**row, "failed": f"the evaluation {runner.describe_exit(code)}", "sessions": sessions}
-    return {**row, "failed": "", **runner.collect_row(run), **score}
-
-
-def run_name(arguments: argparse.Namespace, variant: Variant, seed: int) -> str:
-    """Returns the name of a run's folder in output/."""
-    return f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"
 
 
 def build_training_command(arguments: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
     """Builds the command that trains a run."""
     return [
         *(sys.executable, "-m", "train", "--minutes", f"{arguments.minutes:g}", *variant.flags, "--seed", f"{seed}"),
-        *("--data", arguments.data, "--holdout", "0.1", "--run", run_name(arguments, variant, seed)),
+        *("--data", arguments.data, "--holdout", "0.1"),
+        *("--run", f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"),
         *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else []),
     ]
 
 
-def build_evaluation_command(arguments: argparse.Namespace, run: Run) -> list[str]:
+def build_evaluation_command(document: dict, arguments: argparse.Namespace, run: Run) -> list[str]:
     """Builds the command that scores a run."""
     return [
         *(sys.executable, "-m", "tools.evaluate", str(run.folder), "--samples", f"{arguments.samples}"),
-        *("--network", *arguments.network, *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
+        *("--network", *document["networks"], *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
     ]
 
 
@@ -184,7 +153,7 @@ def _describe_environment() -> tuple[dict, list[str]]:
 
 
 def require_installed(networks: list[str], installed: list[str]) -> None:
-    """Raises UsageError where a network is not installed, or the face detector, which comes with ONet."""
+    """Raises UsageError where a network is not installed, or the face detector, which comes with onet."""
     if missing := sorted({*networks, "onet"} - {*installed, "inception"}):  # which is downloaded
         from gan.metrics.feature_extractors import PACKAGES
 
@@ -192,21 +161,21 @@ def require_installed(networks: list[str], installed: list[str]) -> None:
         raise UsageError(f"--network {' '.join(missing)} is not installed. To install it: pip install {packages}")
 
 
-def require_data(document: dict, config: Config) -> None:
-    """Raises UsageError where there are too few images to score against, or others than those trained on before."""
+def require_comparable(document: dict, configs: Iterable[Config], machine: dict) -> None:
+    """Raises UsageError where there are too few images to score against, or runs that would not compare."""
     from data import FEWEST_HELD
 
-    faces, run = experiment.load_data(config), Run(experiment.OUTPUT / config.name)
-    if run.log.exists() and (known := run.trained_on()) and faces.digest not in known:
-        raise UsageError(f"{run.folder} was trained on {known}; --data {config.data} is {faces.title} now."
-                         " Give --name another name, which trains all runs anew.")  # fmt: skip
-    held_out = len(faces.split(config.holdout)[1])
-    if held_out < FEWEST_HELD:
-        raise UsageError(
-            f"--data {config.data} has {len(faces.images):,} images, of which {held_out} would be held out; a score"
-            f" needs {FEWEST_HELD} or more. Give more: 300 are enough."
-        )
-    results.require_same_data(document, config.seed, faces.title)
+    conflicts = []
+    for config in configs:
+        faces = experiment.load_data(config)
+        if (held_out := len(faces.split(config.holdout)[1])) < FEWEST_HELD:
+            raise UsageError(
+                f"--data {config.data} has {len(faces.images):,} images, of which {held_out} would be held out; a"
+                f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
+            )
+        run = Run(experiment.OUTPUT / config.name)
+        conflicts += runner.find_conflicts(run, config, faces.title, machine, document["rows"])
+    results.refuse("Runs are there that would not compare", conflicts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Results of a comparison: results/NAME.json, and the Markdown page made from it.
 
 document = open_document({"name": "celeba", "data": "celeba", "minutes": 10.0, "samples": 2000, "networks": ["vgg"]})
-write(document)
+page = write(document)
 """
 
 from pathlib import Path
@@ -15,6 +15,16 @@ from gan.runs.run_directory import Run
 
 FOLDER = Path("results")
 NAMES = {"name", "data", "minutes", "samples", "networks", "recipes", "rows"}
+FORMER = {"failed", "machine"}  # of rows of older versions, which kept runs that failed
+
+
+def refuse(reason: str, differences: list[str]) -> None:
+    """Raises UsageError where there are differences from what a comparison already has."""
+    if differences:
+        raise UsageError(
+            "\n  ".join([f"{reason} (there and here):", *dict.fromkeys(differences)])
+            + "\nGive --name another name, which trains all runs anew."
+        )
 
 
 def read(name: str) -> dict:
@@ -23,16 +33,14 @@ def read(name: str) -> dict:
     if not path.exists():
         raise UsageError(f"There is no {path}: compare first.")
     document = read_json(path, names=NAMES)
-    return {**document, "rows": [translate_row(row) for row in document["rows"]]}
+    return {**document, "rows": [translate_row(row) for row in document["rows"] if not row.get("failed")]}
 
 
 def translate_row(row: dict) -> dict:
     """Translates a row of an older version to the present names."""
-    row = {legacy.RESULT.get(name, name): value for name, value in row.items()}
-    row["sessions"] = legacy.translate_sessions(row.get("sessions", []))
-    if "config" in row:
-        row["config"] = legacy.translate_config(row["config"])
-    return legacy.translate_scores([row])[0] if "scores" in row else row
+    row = {legacy.RESULT.get(name, name): value for name, value in row.items() if name not in FORMER}
+    row["sessions"], row["config"] = legacy.translate_sessions(row["sessions"]), legacy.translate_config(row["config"])
+    return legacy.translate_scores([row])[0]
 
 
 def open_document(asked: dict) -> dict:
@@ -45,47 +53,26 @@ def open_document(asked: dict) -> dict:
         return {**asked, "recipes": {}, "rows": []}
     document = read(asked["name"])
     there = {**{name: document[name] for name in asked}, "weights": document.get("weights", "best")}
-    if different := protocol_differences(there, {**asked, "weights": "best"}):  # older versions had --weights last
-        raise UsageError(
-            f"{path} is another comparison (there and here):\n  "
-            + "\n  ".join(different)
-            + "\nGive --name another name."
-        )
+    wanted = {**asked, "weights": "best"}  # older versions could score last generators
+    refuse(f"{path} is another comparison", protocol_differences(there, wanted))
     return document
 
 
-def require_same_data(document: dict, seed: int, title: str) -> None:
-    """Raises UsageError where the data are not those that runs of the comparison were trained on.
-
-    Avatars depend on the seed, so only runs of one seed are compared.
-    """
-    for row in document["rows"]:
-        comparable = not row["failed"] and (document["data"] != "avatars" or row["seed"] == seed)
-        if comparable and (known := row["config"].get("faces")) != title:
-            raise UsageError(
-                f"{row['run']} was trained on {known}; {document['data']} is {title} now, and scores against other"
-                " images do not compare. Give --name another name, which trains all runs anew."
-            )
-
-
-def require_same_protocol(document: dict, row: dict) -> None:
-    """Raises UsageError where a new row was measured with other networks than the first of the comparison."""
-    first = next((other for other in document["rows"] if not other["failed"]), row)
+def add_row(document: dict, row: dict) -> None:
+    """Adds a row. Raises UsageError where it was measured by other networks than the first of the comparison."""
+    first = (document["rows"] or [row])[0]
     measured = [{name: one["protocol"].get(name) for name in ("networks", "kid")} for one in (first, row)]
-    if different := protocol_differences(*measured):
-        raise UsageError(
-            f"{first['run']} and {row['run']} were measured differently, so their scores do not compare:\n  "
-            + "\n  ".join(different)
-            + "\nScore the second again, with python -m tools.evaluate and what measured the first, or give --name"
-            " another name, which trains all runs anew."
-        )
+    refuse(f"{first['run']} and {row['run']} were measured differently", protocol_differences(*measured))
+    document["rows"].append(row)
 
 
-def write(document: dict) -> None:
-    """Writes results/NAME.json and results/NAME.md."""
+def write(document: dict) -> str:
+    """Writes results/NAME.json and results/NAME.md, and returns the page."""
+    page = markdown.format_page(document)
     write_json(FOLDER / f"{document['name']}.json", document)
     with atomic_write(FOLDER / f"{document['name']}.md") as file:
-        file.write(markdown.format_page(document).encode("utf-8", "replace"))  # a name may be no valid text
+        file.write(page.encode("utf-8", "replace"))  # a name may be no valid text
+    return page
 
 
 def keep_grid(row: dict, name: str, output: Path) -> None:

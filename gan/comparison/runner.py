@@ -1,7 +1,7 @@
 """Runner of a comparison: trains and scores one run, each in a process of its own, and records where and when.
 
 exit_code = train_session(["python", "-m", "train", ...], run, machine, minutes)  # adds to sessions.json
-row = collect_row(run) | find_scores(run, samples, networks)
+row = train_and_score(run, commands, machine, minutes, samples, networks)
 """
 
 import dataclasses
@@ -14,7 +14,7 @@ import time
 
 from gan import config as configs
 from gan.comparison import hardware
-from gan.errors import UsageError
+from gan.errors import RunError, UsageError
 from gan.files import read_json, write_json
 from gan.metrics.evaluation import HELD_OUT, protocol_differences
 from gan.runs import checkpoints, legacy
@@ -70,33 +70,47 @@ def is_trained(run: Run, minutes: float) -> bool:
     return any(one["exit_code"] == 0 and one["minutes"] >= minutes for one in read_sessions(run))
 
 
-def require_same_machine(name: str, sessions: list[dict], machine: dict) -> None:
-    """Raises UsageError where the run of that name was trained on another machine, completely or in part."""
-    for session in sessions:
-        if different := protocol_differences(session["machine"], machine):
-            raise UsageError(
-                f"{name} was trained on another machine (there and here):\n  "
-                + "\n  ".join(different)
-                + "\nEqual times are not equal work then. Give --name another name, which trains all runs anew."
-            )
+def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, rows: list[dict]) -> list[str]:
+    """Lists why a new row would not compare with the rows that are there, or with what is in its run's folder.
+
+    Those are other settings or a longer training of that run, other data, and another machine, whose equal times are
+    not equal work. `title` is that of the data. Avatars depend on the seed, so only runs of one seed have the same.
+    """
+    if run.log.exists():
+        rows = [*rows, {"run": config.name, "config": run.read_config(), "sessions": read_sessions(run)}]
+    wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": title}
+    wanted["precision"] = machine["precision"] if config.precision == "auto" else config.precision
+    lines = []
+    for row in rows:
+        saved, name = row["config"], f"{row['run']}: "
+        for session in row["sessions"]:
+            lines += protocol_differences(session["machine"], machine, name)
+        if row["run"] == config.name:
+            lines += [name + line for line in configs.differences(saved, wanted)]
+            if saved["minutes"] > config.minutes:
+                lines.append(f"{name}minutes: {saved['minutes']:g} there, {config.minutes:g} here")
+        elif config.data != "avatars" or saved["seed"] == config.seed:
+            lines += [name + line for line in configs.differences({"faces": saved.get("faces")}, {"faces": title})]
+    return lines
 
 
-def require_same_settings(run: Run, row: dict, config: configs.Config, minutes: float) -> None:
-    """Raises UsageError where a run that is there, or its row, has other settings or was trained for longer."""
-    different = [f"{one['minutes']:g} minutes there, {minutes:g} here" for one in read_sessions(run)
-                 if one["minutes"] > minutes]  # fmt: skip
-    for saved in [row.get("config"), run.read_config() if run.log.exists() else None]:
-        if saved:
-            wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": saved.get("faces")}
-            if config.precision == "auto":
-                wanted["precision"] = saved.get("precision")
-            different += configs.differences(saved, wanted)
-    if different:
-        raise UsageError(
-            f"{run.folder} is there, but not as asked for:\n  "
-            + "\n  ".join(dict.fromkeys(different))
-            + "\nGive --name another name, which trains all runs anew."
-        )
+def train_and_score(
+    run: Run, commands: tuple[list[str], list[str]], machine: dict, minutes: float, samples: int, networks: list[str]
+) -> dict:
+    """Trains and scores a run by two commands, as far as that is not done yet. Returns its row of the results.
+
+    Raises Stopped, and RunError or UsageError where a command fails.
+    """
+    train, evaluate = commands
+    if not is_trained(run, minutes):
+        require_success(train_session(train, run, machine, minutes), "training", run)
+    result = find_scores(run, samples, networks)
+    if not result:
+        require_success(run_process(evaluate), "evaluation", run)
+        result = find_scores(run, samples, networks)
+    if not result:
+        raise RunError(f"{run.folder.name}: the evaluation left no scores")
+    return collect_row(run) | result
 
 
 def train_session(command: list[str], run: Run, machine: dict, minutes: float) -> int:
@@ -138,29 +152,25 @@ def read_child_seconds() -> float:
 def find_scores(run: Run, samples: int, networks: list[str]) -> dict | None:
     """Finds the newest evaluation of a run's best generator with that many samples and these networks, or None."""
     path, iteration = run.find_generator()
+    wanted = {"file": path.name, "iteration": iteration}, samples, 0, set(networks), HELD_OUT
     for result in reversed(run.read_evaluations()):
-        protocol = result["protocol"]
-        measured = (protocol["samples"], protocol["seed"], set(protocol["networks"]), protocol["reference"].get("data"))
-        if measured == (samples, 0, set(networks), HELD_OUT) and result["generator"] == {
-            "file": path.name,
-            "iteration": iteration,
-        }:
+        how = result["protocol"]
+        found = how["samples"], how["seed"], set(how["networks"]), how["reference"].get("data")
+        if (result["generator"], *found) == wanted:
             return result
     return None
 
 
-def require_accepted(code: int, work: str, run: Run) -> None:
-    """Raises UsageError where a process ended with the exit code of a usage mistake, as all others would."""
+def require_success(code: int, work: str, run: Run) -> None:
+    """Raises RunError where a process failed, and UsageError where it was refused, as all others would be."""
     if code == UsageError.exit_code:
         raise UsageError(
             f"the {work} of {run.folder.name} was refused, for the reason above; so nothing more is tried. What was"
-            " done is kept: put right, the same command goes on."
+            " done is kept: once that is put right, the same command continues."
         )
-
-
-def describe_exit(code: int) -> str:
-    """Describes how a process ended, as the end of a sentence."""
-    return f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    if code:
+        end = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        raise RunError(f"{run.folder.name}: the {work} {end}")
 
 
 def collect_row(run: Run) -> dict:

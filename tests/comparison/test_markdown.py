@@ -10,7 +10,7 @@ def row(label, seed, fd, kid, floor=2.0, **more):
     scores = {"fd-onet": fd, "kid-onet": kid, "floor_fd-onet": floor, "floor_kid-onet": 0.5, "face_rate": 0.5}
     scores |= {"precision-onet": 0.5, "recall-onet": 0.25, "diversity-onet": 1.0, "face_rate_real": 0.75}
     return {
-        "label": label, "recipe": label, "overrides": {}, "seed": seed, "run": f"{label}-{seed}", "failed": "",
+        "label": label, "recipe": label, "overrides": {}, "seed": seed, "run": f"{label}-{seed}",
         "scores": scores | {"memorization": {"ratio": 1.0 + seed, "low": 0.9, "high": 1.1 + seed}},
         "protocol": {"size": 32, "weights": "averaged"}, "generator": {"file": "best.keras", "iteration": 1200},
         "weights": {"generator": 10, "discriminator": 5}, "images_per_second": 100.0, "images": 6000,
@@ -44,20 +44,19 @@ def test_page():
     )
 
 
-def test_sizes_and_failures():
-    """Floors of each size and a warning; what the system did not tell is a dash; a failed run has a line."""
+def test_sizes_and_unknown_values():
+    """Floors of each size and a warning; what the system does not say is a dash; a missing run is named."""
     unknown = {"file": "generator.keras", "iteration": None}
     session = {"machine": {"cpu": "Xeon"}, "other_cores": None, "shared": False}
     small = row("udacity-32", 0, 20.0, 8.5, generator=unknown, protocol={"size": 28, "weights": "raw"})
     small["sessions"] = [session]
-    failed = {"label": "conv-dense", "seed": 0, "run": "x", "failed": "the training ended with exit code 1"}
     recipes = {"udacity-64": 1, "udacity-32": 1, "conv-dense": 1}
-    rows = [row("udacity-64", 0, 12.0, 10.5), small, {**failed, "sessions": []}]
+    rows = [row("udacity-64", 0, 12.0, 10.5), small]
     lines = format_page({**DOCUMENT, "recipes": recipes, "rows": rows}).splitlines()
     assert sum(line.startswith(("- 28 x 28: fd-onet 2.00", "- 32 x 32: fd-onet 2.00")) for line in lines) == 2
     assert sum("different sizes" in line for line in lines) == 1
     assert sum(line.endswith("| - | float32 | generator.keras of unknown, raw |") for line in lines) == 1
-    assert "Failed: conv-dense (seed 0): the training ended with exit code 1." in lines
+    assert "Not done yet: conv-dense (seed 0)." in lines
     # (12 - 2) / (20 - 2) and (10.5 - 0.5) / (8.5 - 0.5), each the only other one
     assert "- udacity-64: fd-onet 0.56 of udacity-32, kid-onet 1.25 of udacity-32" in lines
 

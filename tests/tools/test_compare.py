@@ -138,11 +138,13 @@ def test_all_recipes_are_trained_alike(processes):
 
 
 def test_seeds(processes):
-    """NAME:3 is seeds 0, 1, 2; --seeds is for the others; the first seed of all comes before a second."""
-    assert compare.main(command_line("default:3", "udacity-64", more=["--seeds", "2"])) == 0
+    """NAME:3 is seeds 0, 1, 2; the first seed of all comes before a second; all:2 is two of every recipe."""
+    assert compare.main(command_line("default:3", "udacity-64:2")) == 0
     expected = [("default", 0), ("udacity-64", 0), ("default", 1), ("udacity-64", 1), ("default", 2)]
     assert processes.trained == [f"compare-it-{recipe}-{seed}" for recipe, seed in expected]
     assert Run("output/compare-it-default-2").load_config().seed == 2
+    counts = {variant.label: count for variant, count in variants.parse_variants(["all:2", "default:3"]).items()}
+    assert counts == dict.fromkeys(RECIPES, 2) | {"default": 3}
 
 
 def test_settings_override_a_recipe(processes):
@@ -159,9 +161,11 @@ def test_settings_override_a_recipe(processes):
     [
         ("defualt", "no recipe 'defualt'"),
         ("default:0", "'0' is not a number of seeds"),
-        ("default,noise_size", "'noise_size' is not a setting and its value"),
-        ("default,minutes=3", "minutes is the same for all runs"),
-        ("default,reuse_fakes=maybe", "yes or no"),
+        ("all:no", "'no' is not a number of seeds"),
+        ("default,nois_size=16", "'nois_size=16' is not a setting"),
+        ("default,noise_size", "'noise_size' is not a setting that may differ and its value"),
+        ("default,minutes=3", "'minutes=3' is not a setting that may differ"),
+        ("default,reuse_fakes=maybe", "reuse_fakes=no"),
     ],
 )
 def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
@@ -171,7 +175,7 @@ def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--samples", "3"], ["--minutes", "0"], ["--seeds", "0"], ["--network", "vgg19"]]
+    "arguments", [["--samples", "3"], ["--minutes", "0"], ["--name", "a/b"], ["--network", "vgg19"]]
 )
 def test_a_mistyped_flag_is_refused(processes, arguments):
     """By argparse, with exit code 2; so is a value that train.py would refuse."""
@@ -185,7 +189,7 @@ def test_a_row(processes):
     """Training, sessions, networks' sizes and scores of a run, by hand."""
     assert compare.main(command_line("default")) == 0
     [row] = document()["rows"]
-    assert (row["run"], row["failed"], row["seconds"], row["images"]) == ("compare-it-default-0", "", 120.0, 6400)
+    assert (row["run"], row["seconds"], row["images"]) == ("compare-it-default-0", 120.0, 6400)
     assert row["images_per_second"] == pytest.approx(6400 / 120) and row["scoring_share"] == pytest.approx(1 / 20)
     assert row["weights"] == {"generator": 12, "discriminator": 5} and row["scores"]["fd-onet"] == 5.0
     [session] = row["sessions"]
@@ -234,7 +238,7 @@ def test_a_longer_training_is_refused(processes, capsys):
     assert compare.main(command_line("default")) == 0
     Path("results/it.json").unlink()
     assert compare.main(command_line("default", more=["--minutes", "1"])) == 2
-    assert "2 minutes there, 1 here" in capsys.readouterr().err
+    assert "minutes: 2 there, 1 here" in capsys.readouterr().err
 
 
 def test_a_run_of_other_data_is_refused(processes, capsys):
@@ -263,7 +267,9 @@ def test_other_data_are_refused(processes, capsys):
     assert compare.main(command_line("default")) == 0
     processes.pictures = 301
     assert compare.main(command_line("default", "udacity-64")) == 2
-    assert "scores against other images" in capsys.readouterr().err
+    printed = capsys.readouterr().err
+    assert "compare-it-default-0: faces: 300 of faces (" in printed and "301 of faces (" in printed
+    assert len(processes.trained) == 1
     avatars_line = ["--recipes", "default:2", "--data", "avatars", "--minutes", "2", "--name", "avatars"]
     assert compare.main(avatars_line) == 0
 
@@ -282,19 +288,18 @@ def test_a_network_that_is_not_installed(processes, capsys):
 
 
 def test_a_failure_is_named_and_stops_nothing(processes, capsys):
-    """Exit code 1 at the end; the others are done; the same command tries that one again."""
+    """Exit code 1 at the end; the others are done, and the page names the rest; the same command tries again."""
     processes.code["compare-it-default-0"] = 1
     processes.unscored["compare-it-udacity-64-0"] = -9
     assert compare.main(command_line("default", "udacity-64", "udacity-32")) == 1
-    failed = {row["run"]: row["failed"] for row in document()["rows"] if row["failed"]}
-    assert failed == {
-        "compare-it-default-0": "the training ended with exit code 1",
-        "compare-it-udacity-64-0": "the evaluation was killed by signal 9",
-    }
-    assert "Failed: default (seed 0)" in Path("results/it.md").read_text()
+    printed = capsys.readouterr().err
+    assert "compare-it-default-0: the training ended with exit code 1" in printed
+    assert "compare-it-udacity-64-0: the evaluation was killed by signal 9" in printed
+    assert [row["label"] for row in document()["rows"]] == ["udacity-32"]
+    assert "Not done yet: default (seed 0), udacity-64 (seed 0)." in Path("results/it.md").read_text()
     processes.code.clear(), processes.unscored.clear()
     assert compare.main(command_line("default", "udacity-64", "udacity-32")) == 0
-    assert processes.trained.count("compare-it-udacity-64-0") == 1 and not any(r["failed"] for r in document()["rows"])
+    assert processes.trained.count("compare-it-udacity-64-0") == 1 and len(document()["rows"]) == 3
 
 
 @pytest.mark.parametrize("what", ["code", "unscored"])
@@ -367,8 +372,14 @@ def test_a_run_of_an_older_version_is_not_trained_again(processes):
 def test_last_generators_are_not_mixed_with_best_ones(processes, capsys):
     """The results of an older version that scored last generators keep their table, and get no new rows."""
     assert compare.main(command_line("default")) == 0
-    write_json(Path("results/it.json"), {**document(), "weights": "last", "mixed": False})
-    assert compare.main(["--name", "it", "--table"]) == 0
+    [row] = document()["rows"]
+    [sessions] = legacy.RESULT  # the former name of that key
+    former = {**row, "failed": "", "machine": MACHINE, sessions: row["sessions"]}
+    del former["sessions"]
+    failed = {"label": "udacity-32", "seed": 0, "run": "x", "failed": "the training ended with exit code 1"}
+    rows = [former, {**failed, sessions: []}]
+    write_json(Path("results/it.json"), {**document(), "rows": rows, "weights": "last", "mixed": False})
+    assert compare.main(["--name", "it", "--table"]) == 0 and document()["rows"] == [row]
     assert compare.main(command_line("default", "udacity-64")) == 2
     assert "weights: last and best" in capsys.readouterr().err and len(processes.trained) == 1
 
@@ -405,7 +416,7 @@ def test_the_docs_have_commands_that_work(processes):
         assert commands
         for line in commands:
             arguments = compare.parse(shlex.split(line)[3:])
-            for variant, count in variants.parse_variants(arguments.recipes, arguments.seeds).items():
+            for variant, count in variants.parse_variants(arguments.recipes).items():
                 assert count >= 1 and compare.parse_training(arguments, variant, 0).recipe == variant.recipe
 
 
