@@ -5,11 +5,13 @@ training, held_out = faces.split(holdout=0.1)
 for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 """
 
+import atexit
 import functools
 import hashlib
 import mmap
 import os
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -165,7 +167,7 @@ def batches(
     start: int = 0,
     augment: Callable | None = None,
 ):
-    """Returns an endless tf.data.Dataset of shuffled batches (images, labels).
+    """Returns endless shuffled batches (images, labels), prepared ahead by tf.data.
 
     Batch number i depends on (seed, i) alone, so `start` continues exactly where an earlier run stopped, at once.
 
@@ -176,7 +178,7 @@ def batches(
         augment: a function (uint8 images, NumPy generator) -> uint8 images, applied to every batch.
 
     Returns:
-        A dataset of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
+        `Batches` of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
@@ -197,7 +199,37 @@ def batches(
         )
 
     numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    return numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+    return Batches(numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+
+
+class Batches:
+    """An endless iterable over a tf.data.Dataset, whose iterators are closed before Python ends.
+
+    Python cannot end while TensorFlow's threads prepare batches ahead by calling Python functions: each waits for the
+    other. So every iterator belongs to a generator, which `close_streams` closes at exit.
+    """
+
+    def __init__(self, dataset):
+        self.dataset = dataset
+
+    def __iter__(self) -> Iterator:
+        if not _streams:
+            atexit.register(close_streams)  # after TensorFlow's own, so that it runs before them
+        stream = self._iterate()
+        _streams.add(stream)
+        return stream
+
+    def _iterate(self) -> Iterator:
+        yield from self.dataset
+
+
+_streams = weakref.WeakSet()  # the generators of all iterators that are in use
+
+
+def close_streams() -> None:
+    """Closes all iterators over batches, which ends their threads."""
+    for stream in list(_streams):
+        stream.close()
 
 
 def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:

@@ -299,7 +299,7 @@ def test_order_from_anywhere(start, count):
 
 def taken(dataset, count):
     """The first batches as one array (count, batch, h, w, c)."""
-    return np.stack([images for images, _ in dataset.take(count).as_numpy_iterator()])
+    return np.stack([images for images, _ in dataset.dataset.take(count).as_numpy_iterator()])
 
 
 @pytest.mark.parametrize("batch_size", [3, 8, 50])
@@ -312,7 +312,7 @@ def test_batches_are_the_images_in_order(eight, batch_size):
 
 def test_batches_have_a_shape(eight):
     """The shape is known before the first batch."""
-    images, labels = data.batches(eight, 5).element_spec
+    images, labels = data.batches(eight, 5).dataset.element_spec
     assert images.shape == (5, 32, 32, 3) and labels.shape == (5, 0)
     assert images.dtype == labels.dtype == "float32"
 
@@ -321,7 +321,7 @@ def test_labels_follow_their_images(eight):
     """Each image comes with its own row of labels, in batches of some rows as of all."""
     labels = np.eye(8, dtype=np.float32)
     for rows in (None, np.array([1, 2, 6])):
-        for batch, chosen in data.batches(eight, 5, rows=rows, labels=labels, seed=3).take(4).as_numpy_iterator():
+        for batch, chosen in data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator():
             np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
 
 
