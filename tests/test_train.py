@@ -394,7 +394,7 @@ def test_a_folder_whose_name_is_no_text(faces, cache, tmp_path):
         return done.stdout
 
     assert b"found in \xff," in printed(*command(os.fsdecode(odd), cache, "--epochs", "1", "--score-every", "0"))
-    assert b"model card" in printed(sys.executable, "-m", "tools.export", "output/it", "--to", "keras")
+    assert b"Model card" in printed(sys.executable, "-m", "tools.export", "output/it", "--to", "keras")
     assert (tmp_path / "output/it/export/README.md").read_text("utf-8")
 
 
