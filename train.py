@@ -40,6 +40,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     device, precision = setup_devices(config.precision)
 
     import data
+    from gan.runs.legacy import find_run
     from gan.runs.run_directory import Run
     from gan.training.schedule import RunLength
 
@@ -47,7 +48,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
     gan = experiment.build_gan(config)
-    run = Run(experiment.OUTPUT / config.name)
+    run = Run(find_run(experiment.OUTPUT, config.name))
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)

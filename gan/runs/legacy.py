@@ -26,6 +26,12 @@ ARRAYS = {"spread": "pixel_variance", "scoring": "validation", "waited": "data_s
 REPORT = {"left_out": "skipped"}
 
 
+def find_run(output: Path, name: str) -> Path:
+    """The folder of a run in `output`, under the default name that it had formerly where only that exists."""
+    former = output / name.replace("-self-modulated-", "-compact-")
+    return former if former.exists() and not (output / name).exists() else output / name
+
+
 def translate_config(saved: dict) -> dict:
     """The settings of a config.json, by their present names and values."""
     config = {SETTINGS.get(name, name): value for name, value in saved.items()}

@@ -71,6 +71,16 @@ def test_its_comparison_is_a_table(old_run, capsys):
     assert "kid-onet" in capsys.readouterr().out
 
 
+def test_the_default_name_of_an_older_run_is_found(tmp_path):
+    """Where only the folder of the former name exists, that is the run's; else the present name is."""
+    former, present = tmp_path / "default-image-compact-32", tmp_path / "default-image-self-modulated-32"
+    assert legacy.find_run(tmp_path, present.name) == present
+    former.mkdir()
+    assert legacy.find_run(tmp_path, present.name) == former
+    present.mkdir()
+    assert legacy.find_run(tmp_path, present.name) == present
+
+
 def test_it_is_continued(old_run, capsys):
     """Its own settings go on after its last iteration, in tables of the present names."""
     saved = json.loads((old_run / "config.json").read_text())
