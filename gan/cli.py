@@ -117,7 +117,7 @@ def in_range(kind: Callable, least: float | None = None, most: float | None = No
 
 
 def run_parser(name: str, text: str, out: str, generates: bool = True) -> argparse.ArgumentParser:
-    """The parser of a tool that takes a run: its folder, --weights if it generates samples, and --out (default: `out`)."""
+    """The parser of a tool that takes a run: its folder, --weights if it generates samples, and --out (`out`)."""
     parser = argparse.ArgumentParser(
         prog=f"python -m tools.{name}", description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -134,7 +134,7 @@ def run_parser(name: str, text: str, out: str, generates: bool = True) -> argpar
 
 
 def output_path(arguments: argparse.Namespace, name: str) -> Path:
-    """The path of a tool's result: --out, or `name` in the run's folder. Raises UsageError where its suffix is another."""
+    """The path of a result: --out, or `name` in the run's folder. Raises UsageError where the suffix is another."""
     path, suffix = Path(arguments.out or Path(arguments.run, name)), Path(name).suffix
     if suffix and path.suffix.lower() != suffix:
         raise UsageError(f"--out {path}: its name must end in {suffix}")

@@ -10,7 +10,7 @@ from gan.recipes import RECIPES
 
 
 def option(default, help, *, choices=None, least=None, most=None, kind=None):
-    """A field of Config: its default, what it means, its choices or limits, and its type where the default has another."""
+    """A field of Config: its default, help, choices or limits, and its type where the default has another."""
     metadata = {"help": help, "choices": choices, "least": least, "most": most, "kind": kind or type(default)}
     return dataclasses.field(default=default, metadata=metadata)
 

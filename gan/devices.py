@@ -1,4 +1,4 @@
-"""What the training runs on: the GPU if there is one, and the precision that pays there."""
+"""Devices: the GPU if there is one, and the precision that is fastest there."""
 
 import contextlib
 import os
@@ -9,10 +9,10 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def silence_tensorflow() -> Iterator[None]:
-    """Keeps TensorFlow's C++ remarks off the screen, from its import on, unless TF_CPP_MIN_LOG_LEVEL is set.
+    """Suppresses TensorFlow's C++ log messages, from its import on, unless TF_CPP_MIN_LOG_LEVEL is set.
 
-    Some are written before its logger reads that setting, so standard error is closed to it meanwhile; Python's
-    own exceptions come through.
+    Some are written before its logger reads that setting, so standard error is redirected meanwhile. Python's
+    exceptions are not affected.
     """
     if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
         yield
@@ -29,9 +29,9 @@ def silence_tensorflow() -> Iterator[None]:
 
 
 def setup_devices(precision: str) -> tuple[str, str]:
-    """Readies the devices; returns what they are, in words, and the precision with `auto` decided.
+    """Sets up the devices; returns their description, and the precision, `auto` being resolved.
 
-    A GPU's memory is taken as it is needed. Must come before any other use of TensorFlow.
+    GPU memory is allocated as it is needed. Must be called before any other use of TensorFlow.
     """
     with silence_tensorflow():
         import tensorflow as tf  # here, since the import is what is noisy

@@ -1,6 +1,6 @@
-"""One large file over HTTP: goes on where the last try ended, and is checked before it has its name.
+"""Download of one large file over HTTP, which resumes where it ended, and is checked before it gets its name.
 
-`fetch("https://example.org/faces.zip", Path("faces.zip"), check=require_zip)`
+fetch("https://example.org/faces.zip", Path("faces.zip"), check=require_images)
 """
 
 import http.client

@@ -1,4 +1,4 @@
-"""Files that matter are whole or absent: written under a temporary name, flushed, renamed; and what is read of them."""
+"""Reading and atomic writing of files: written under a temporary name, flushed, renamed, so whole or absent."""
 
 import contextlib
 import csv
@@ -15,10 +15,10 @@ from gan.errors import UsageError
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Opens a binary file that appears at `path` only if the block ends well.
+    """Opens a binary file that appears at `path` only if the block ends without an exception.
 
-    The bytes reach the disk before the name does (fsync, then rename, then fsync of the folder), so that a
-    crash at any moment leaves the old file, or the new one, and never a part of one. Folders are made.
+    The bytes reach the disk before the name does (fsync, then rename, then fsync of the folder), so a
+    crash at any moment leaves the old file or the new one, never a part. Missing folders are made.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,14 +56,14 @@ def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict 
 
 
 def damaged_file_error(path: Path) -> UsageError:
-    """What to say of a file that is no longer as it was written."""
+    """The error for a file that is not as it was written."""
     return UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
 
 
 def read_csv(path: Path, columns: int) -> list[list[str]]:
     """The rows of a table whose first column is a number; without the header, and without a torn last row.
 
-    Raises UsageError where it is no text.
+    Raises UsageError where it is not valid UTF-8.
     """
     try:
         lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []

@@ -13,7 +13,7 @@ PLAIN_EVERY = 15.0  # seconds from one plain line to the next
 
 @contextlib.contextmanager
 def show_progress(total: float, done: float, unit: str = "") -> Iterator[Callable]:
-    """Yields show(done, text), to be called as often as one likes; `unit` is of `done` and `total`."""
+    """Yields show(done, text), which may be called at any rate; `unit` is that of `done` and `total`."""
     console = Console()
     with terminal(console, total, done, unit) if console.is_terminal else plain(total, done, unit) as show:
         yield show

@@ -321,7 +321,9 @@ def test_labels_follow_their_images(eight):
     """Each image comes with its own row of labels, in batches of some rows as of all."""
     labels = np.eye(8, dtype=np.float32)
     for rows in (None, np.array([1, 2, 6])):
-        for batch, chosen in data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator():
+        for batch, chosen in (
+            data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator()
+        ):
             np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
 
 

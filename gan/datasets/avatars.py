@@ -208,18 +208,18 @@ def _style(part: str):
 
 
 def open_avatars(request: Request) -> Source:
-    """Faces drawn here, as many as `limit`: free of every real person's rights. See `gan/datasets/avatars.py`."""
-    count, drawn, told = request.limit or COUNT, [], []
+    """Drawn faces, as many as `limit` or `COUNT`; no real person has rights in them."""
+    count, pixels, values = request.limit or COUNT, [], []
 
     def prepare() -> dict[str, list[str]]:
         with request.progress("Drawing faces") as tick:
-            pixels, attributes = draw(count, request.size, request.seed, progress=tick)
-        drawn[:], told[:] = pixels, zip(*attributes.values(), strict=True)
+            drawn, attributes = draw(count, request.size, request.seed, progress=tick)
+        pixels[:], values[:] = drawn, zip(*attributes.values(), strict=True)
         return attributes
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
-        image = images.from_array(drawn[i])
-        return image, images.ImageInfo("RGB", image.size), repr(told[i]).encode()  # the same at every size
+        image = images.from_array(pixels[i])
+        return image, images.ImageInfo("RGB", image.size), repr(values[i]).encode()  # the same at every size
 
     identity = digest("avatars", VERSION, count, request.seed, request.size)
     return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare)

@@ -1,6 +1,7 @@
-"""Faces decoded once: <key>.npy, which opens without being read, and beside it <key>.json, which tells of it.
+"""Cache of decoded images: <key>.npy, which is mapped into memory, and beside it <key>.json, the report.
 
-`build(path, opened, 64, ...)` makes the two from a `gan.datasets.sources.Source`, and `read(path)` opens them.
+build(path, source, 64, crop=0, limit=0, progress=track_task)  # from a gan.datasets.source.Source
+images, report, skipped, attributes, digests = read(path)
 """
 
 import contextlib
@@ -26,39 +27,39 @@ CHUNK = 64  # images decoded by one task
 
 
 def key(*parts: object) -> str:
-    """The name of what these parts decide: 24 hexadecimal digits."""
+    """The name of a cache file that depends on these parts: 24 hexadecimal digits."""
     return hashlib.blake2b(json.dumps([VERSION, *parts]).encode(), digest_size=12).hexdigest()
 
 
-def build(path: Path, opened, size: int, *, crop: int, limit: int, progress: Callable) -> None:
-    """Decodes a source to `size` x `size`. The .npy comes last and at once: where it is, the cache is whole.
+def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Callable) -> None:
+    """Decodes a source to `size` x `size`. The .npy is written last and atomically: where it is, the cache is whole.
 
     Raises `RunError` when no image can be read, `UsageError` when the cache cannot be written.
     """
     for part in path.parent.glob(f".{path.name}.*.part"):
         if time.time() - part.stat().st_mtime > 3600:  # of a build that was killed, not of one at work
             part.unlink(missing_ok=True)
-    attributes = opened.prepare()
-    decode = functools.partial(_decode, opened.read, size, crop)
-    names = opened.names[: limit or None]
+    attributes = source.prepare()
+    decode = functools.partial(_decode, source.read, size, crop)
+    names = source.names[: limit or None]
     try:
         with files.atomic_write(path) as file:
-            with progress(f"Decoding {opened.title}") as tick:
+            with progress(f"Decoding {source.title}") as tick:
                 seen, digests, skipped = _decode_all(file, names, decode, tick)
             if not seen:
-                raise RunError(f"No readable image in {opened.title}: {first_few(skipped)}.")
+                raise RunError(f"No readable image in {source.title}: {first_few(skipped)}.")
             _rewind(file, (seen.total(), size, size, 3))
-            report = _report(opened, seen, len(skipped)) | {"size": size, "key": path.stem}
+            report = _report(source, seen, len(skipped)) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])
             with files.atomic_write(path.with_suffix(".json")) as beside:
-                beside.write(json.dumps([report, skipped + opened.passed_over, attributes, digests.hex()]).encode())
+                beside.write(json.dumps([report, skipped + source.passed_over, attributes, digests.hex()]).encode())
     except OSError as error:
         reason = f"{path.parent} cannot be written ({error.strerror or error})"
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
 
 
 def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.ndarray]:
-    """Images uint8 (n, h, w, 3) still on disk, report, (name, reason) of the left out, attributes, digests uint64 (n,).
+    """Images uint8 (n, h, w, 3) on disk, report, (name, reason) of skipped files, attributes, digests uint64 (n,).
 
     Raises `ValueError` when the cache is not whole.
     """
@@ -74,7 +75,7 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
 
 
 def is_whole(path: Path) -> bool:
-    """Whether `read` will do; says so on standard error when it will not because of damage."""
+    """Whether the cache can be read; a damaged one is reported on standard error."""
     if not path.exists():
         return False
     try:
@@ -86,14 +87,14 @@ def is_whole(path: Path) -> bool:
 
 
 def first_few(skipped: list[tuple[str, str]], most: int = 5) -> str:
-    """(name, reason) of some files, in one line for a person."""
+    """The first few of (name, reason), in one line for a person."""
     named = [f"{name} ({reason})" for name, reason in skipped[:most]]
     more = [f"and {len(skipped) - most:,} more"] if len(skipped) > most else []
     return ", ".join(named + more) or "nothing is named like an image"
 
 
 def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, bytes, list]:
-    """Writes the rows of all that can be read; counts their `Info`s, joins their digests, names the rest with why."""
+    """Writes all images that can be read; returns counts of their `ImageInfo`s, their digests, and the skipped ones."""
     seen, digests, skipped = Counter(), bytearray(), []
     _rewind(file, (0, 0, 0, 3))  # holds the place of the header
     with contextlib.closing(_in_order(decode, len(names))) as decoded:
@@ -116,7 +117,7 @@ def _rewind(file: BinaryIO, shape: tuple[int, ...]) -> None:
 
 
 def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None, images.ImageInfo | str, bytes]:
-    """The pixels of image number `i`, how it was stored and its content's digest, or None and why it cannot be read."""
+    """The pixels, `ImageInfo` and digest of image number `i`, or None and the reason why it cannot be read."""
     try:
         image, info, content = read(i)
         digest = hashlib.blake2b(content, digest_size=8).digest()
@@ -141,16 +142,16 @@ def _in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
         pool.shutdown(cancel_futures=True)
 
 
-def _report(opened, seen: Counter, unreadable: int) -> dict:
+def _report(source, seen: Counter, unreadable: int) -> dict:
     modes, sizes = Counter(), Counter()
     for info, count in seen.items():
         modes[info.mode] += count
         sizes["{}x{}".format(*info.size)] += count
     return {
-        "source": opened.title,
-        "found": len(opened.names),
+        "source": source.title,
+        "found": len(source.names),
         "used": seen.total(),
-        "skipped": {"unreadable": unreadable, "passed_over": len(opened.passed_over)},
+        "skipped": {"unreadable": unreadable, "passed_over": len(source.passed_over)},
         "modes": dict(modes.most_common()),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),

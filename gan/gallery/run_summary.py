@@ -27,7 +27,7 @@ FINEST = ("fid", "kid", "kid-vgg", "kid-onet")  # of an evaluation's scores, the
 
 
 def summarize(folder: Path) -> dict:
-    """Everything that the page shows of a run. A damaged file leaves a note, and what it would have told is missing."""
+    """Everything that the page shows of a run. A damaged file leaves a note; its part is missing."""
     run, notes = Run(folder), []
     saved, settings = read_settings(run)
     usual, grids = dataclasses.asdict(Config()), list_grids(folder)
@@ -234,7 +234,7 @@ def summarize_sessions(run: Run, settings: Config, path: Path) -> dict:
     return {"sessions": [{"minutes": one["minutes"], "shared": bool(one.get("shared"))} for one in sessions]}
 
 
-# What each file tells; later ones replace what earlier ones told.
+# The part that each file gives; later parts replace earlier ones.
 PARTS = {
     "config.json": summarize_length, "data.json": summarize_passes, "checkpoints": summarize_networks,
     "log.csv": summarize_log, "metrics.csv": summarize_scores, "best.json": summarize_best,

@@ -1,6 +1,9 @@
-"""Checkpoints: one .npz file each, whole or absent, two kept, so that a damaged one costs little.
+"""Checkpoints: one .npz file each, written atomically; the newest two are kept, so that a damaged one costs little.
 
-A zip archive of plain arrays carries a checksum of each, and nothing in it can run.
+    save(run.checkpoints, iteration, {"generator/000": array, ...})
+    others = restore(run.checkpoints, {"generator/000": variable, ...})
+
+The zip archive has a checksum for each array, and holds nothing that can execute code.
 """
 
 import math
@@ -34,7 +37,7 @@ def list_paths(folder: Path) -> list[Path]:
 
 
 def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
-    """Assigns the newest whole checkpoint to `variables`; returns the arrays that are not of them.
+    """Assigns the newest whole checkpoint to `variables`; returns the other arrays.
 
     Returns {} where there is no checkpoint. Warns of each damaged one that is passed over, and renames it.
     Raises RunError where all are damaged, and UsageError where a run's were removed, before any variable is changed.
@@ -89,7 +92,7 @@ def load(path: Path, variables: dict) -> dict[str, np.ndarray]:
 
 
 def count_weights(path: Path) -> dict[str, int]:
-    """How many weights each network has, told from the headers of a checkpoint: all but states of random generators."""
+    """The number of weights of each network, from the headers of a checkpoint; random states do not count."""
     counts = {"generator": 0, "discriminator": 0}
     with zipfile.ZipFile(path) as file:
         for name in file.namelist():

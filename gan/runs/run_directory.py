@@ -84,7 +84,7 @@ class Run:
         return legacy.translate_config(read_json(self.folder / "config.json"))
 
     def load_config(self) -> configs.Config:
-        """The configuration of the run. Raises UsageError where the folder is not a run's, or config.json is damaged."""
+        """The configuration of the run. Raises UsageError where there is none, or config.json is damaged."""
         path = self.folder / "config.json"
         if not os.path.exists(path):
             around = self.folder if self.folder.is_dir() else self.folder.parent
