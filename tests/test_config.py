@@ -273,7 +273,7 @@ def old(**changes):
 
 
 def test_an_old_run_held_nothing_out():
-    """Config.from_dict an older file trains on all faces, with other fakes for the generator; all else is by default."""
+    """An older file trains on all images, with other fakes for the generator; all else is by default."""
     assert Config.from_dict(old(width=5), legacy.DEFAULTS) == Config(width=5, holdout=0.0, reuse_fakes=False)
 
 

@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).parent.parent
 FILES = sorted(path for folder in ("gan", "models", "tools", "benchmarks") for path in (ROOT / folder).rglob("*.py"))
 FILES += [ROOT / name for name in ("data.py", "dcgan.py", "train.py")]
-# From bottom to top. A module belongs to the longest name that it starts with, and imports its own layer and lower ones.
+# From bottom to top. A module belongs to the longest name that it starts with; it imports its layer and lower ones.
 LAYERS = [
     {"gan.errors", "gan.files", "gan.images", "gan.progress", "gan.download", "gan.devices", "gan"},
     {"gan.recipes", "gan.config", "gan.runs.legacy", "models"},

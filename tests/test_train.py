@@ -121,11 +121,8 @@ def test_a_run_leaves_all_it_promises(whole):
     """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and failure modes."""
     folder = whole / "output/it"
     assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
-    assert images.read_png(folder / "loss.png").shape == (
-        1600,
-        800,
-        3,
-    )  # losses, scores, variety, and two other scalars
+    height, width, _ = images.read_png(folder / "loss.png").shape
+    assert width == 800 and height >= 1000  # losses, scores, variety, and the other scalars
     assert json.loads((folder / "config.json").read_text())["width"] == 4
     data = json.loads((folder / "data.json").read_text())
     assert data["used"] == 60 and 0 < data["held_out"] < 60

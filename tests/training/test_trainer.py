@@ -194,7 +194,7 @@ def test_minutes(tmp_path, monkeypatch, capsys, tick):
 
 
 def test_minutes_go_on(tmp_path, monkeypatch):
-    """After a stop, the seconds of before count; a larger --minutes goes on; the milestones are those of one session."""
+    """After a stop, earlier seconds count; a larger --minutes goes on; the milestones are those of one session."""
     options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
     stopped = FakeGAN(at=15, do=lambda: signal.raise_signal(signal.SIGTERM))
     assert train(tmp_path, stopped, 1, minutes=1.0, **options)[0] == 128 + signal.SIGTERM

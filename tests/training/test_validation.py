@@ -131,7 +131,7 @@ def test_what_is_kept_after_a_loss(quick_extractors):
 
 
 def test_too_short_a_run_is_not_scored(quick_extractors):
-    """Where a twentieth of the run would not even open the network, it is not quick_extractors, unless that is asked for."""
+    """Where a twentieth of the run would not even load the network, it is not loaded, unless that is asked for."""
     one = build(samples=64)
     assert not one.can_evaluate(LIMIT) and one.evaluate(10, LIMIT, 20) is None and not quick_extractors and not one.rows
     assert one.can_evaluate(LIMIT + 1) and one.evaluate(10, LIMIT + 1, 20) and quick_extractors
