@@ -31,11 +31,13 @@ def draw_chart(log: dict[str, np.ndarray], scores: list[dict], path: Path) -> No
 
     if len(log.get("iteration", ())) < 2:
         return
-    groups = group_scalars(log)
+    groups = group_scalars(name for name in log if np.isfinite(log[name]).any())
     losses = groups.pop("loss", [])
     panels = [(draw_scalars, log, "loss", losses)] if losses else []
     panels += [(draw_quality, scores), (draw_variety, scores)] if scores else []
     panels += [(draw_scalars, log, quantity, names) for quantity, names in groups.items()]
+    if not panels:
+        return
     figure = Figure(figsize=(8, 1 + 3 * len(panels)), layout="constrained")
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (draw, *arguments) in zip(all_axes, panels, strict=True):
@@ -53,16 +55,15 @@ def draw_scalars(axes, log: dict[str, np.ndarray], quantity: str, names: list[st
     Iterations without a value are left out: most have no penalty. An axis from 0 ends above 99.5% of the values, so
     that single large ones do not flatten the rest.
     """
-    drawn = []
+    lines = []
     for i, name in enumerate(names):
         finite = np.isfinite(log[name])
         x, y = log["iteration"][finite], log[name][finite]
-        if len(y):
-            axes.plot(x, y, color=f"C{i}", alpha=0.2, linewidth=0.8)
-            axes.plot(*running_mean(x, y), color=f"C{i}", label=LABELS.get(name, name.replace("_", " ")))
-            drawn.append(y)
+        axes.plot(x, y, color=f"C{i}", alpha=0.2, linewidth=0.8)
+        axes.plot(*running_mean(x, y), color=f"C{i}", label=LABELS.get(name, name.replace("_", " ")))
+        lines.append(y)
     axes.set(ylabel=quantity, title="Training losses" if quantity == "loss" else quantity.capitalize())
-    values = np.concatenate([*drawn, [0.0]])
+    values = np.concatenate(lines)
     top = np.percentile(values, 99.5)
     if top > 0 and values.min() >= 0:
         axes.set(ylim=(0, 1.1 * top))

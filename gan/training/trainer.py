@@ -282,7 +282,7 @@ class Trainer:
             self.run.save_generator(self.exported)
             if best:
                 self.run.save_best(self.exported, self.validator.rows[-1], self.validator.protocol())
-            loss_chart.draw_chart(self.run.log, self.validator.rows, self.run.folder / "loss.png")
+            loss_chart.draw_chart(self.run.read_log(), self.validator.rows, self.run.folder / "loss.png")
         if grid:
             self.page.refresh()
 

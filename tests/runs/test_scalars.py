@@ -20,4 +20,9 @@ def test_scalars_of_one_quantity_share_a_group():
 def test_a_new_scalar_has_a_group_without_further_code():
     """A new quantity, a new member of a known one, and a name that consists of subjects alone."""
     groups = group_scalars(["d_loss", "learning_rate", "aux_loss", "loss", "real"])
-    assert groups == {"loss": ["d_loss", "loss"], "learning rate": ["learning_rate"], "aux loss": ["aux_loss"], "real": ["real"]}
+    assert groups == {
+        "loss": ["d_loss", "loss"],
+        "learning rate": ["learning_rate"],
+        "aux loss": ["aux_loss"],
+        "real": ["real"],
+    }
