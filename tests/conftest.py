@@ -57,7 +57,7 @@ def tiny(finished, tmp_path, monkeypatch):
 
 @pytest.fixture
 def quick_extractors(monkeypatch):
-    """Extractors that load at once: features are 48 means of pixels, less 110; a face is every image that is not black."""
+    """Extractors that load at once: features are 48 means of pixels, less 110; a face is any image but black."""
     from gan.metrics.feature_extractors import FeatureExtractor
     from gan.training import validation  # brings TensorFlow, which other tests do without
 

@@ -256,7 +256,7 @@ def test_a_config_is_json_and_frozen():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_config_comes_back_from_its_file(recipe):
-    """Through config.json and Config.from_dict it is the same, lists being tuples again; what it does not know is left out."""
+    """Through config.json and Config.from_dict it is the same, lists being tuples again; unknown names are ignored."""
     config, _ = parse_arguments(
         ["--recipe", recipe, "--holdout", "0.25", "--minutes", "1.5", "--generator-betas", "0.1", "0.2"]
     )

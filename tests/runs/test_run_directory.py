@@ -175,7 +175,7 @@ def test_scores_read_back_the_same(run):
 
 
 def test_all_tables_are_cut(run):
-    """Scores and failure modes after the last checkpoint go with the log's rows, torn ones too; advice keeps its commas."""
+    """Scores and failure modes after the last checkpoint go, torn rows too; advice keeps its commas."""
     run.claim(settings())
     run.truncate_tables(0)
     advice = 'Try --penalty r1, a larger --batch-size, or "another" --seed'
@@ -355,8 +355,10 @@ def test_an_older_run(run):
     """Its tables are read by their present names, and rewritten under those when it is continued."""
     run.claim(settings())
     files = {
-        "log.csv": "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n1,64,0.5,1.25,0.75,0.6,0.4,640.0\n",
-        "metrics.csv": "iteration,images,seconds,network,samples,kid,error,face_rate,diversity,memorisation,copied,copying,cost\n"
+        "log.csv": "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n"
+        "1,64,0.5,1.25,0.75,0.6,0.4,640.0\n",
+        "metrics.csv": "iteration,images,seconds,network,samples,kid,error,face_rate,"
+        "diversity,memorisation,copied,copying,cost\n"
         "1,64,0.5,onet,64,9.0,1.5,,0.9,1.25,0.0,0,3.0\n",
         "health.csv": "iteration,ailment,state,advice\n1,saturation,began,Try\n",
     }  # fmt: skip
