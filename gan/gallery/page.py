@@ -1,8 +1,8 @@
-"""The gallery: all runs of a folder on one page that opens from disk and needs nothing but their grids beside it.
+"""The gallery: one HTML page with all runs of a folder. It opens from disk and loads nothing but their grids beside it.
 
-    runs, skipped = Page(Path("output")).write()  # output/index.html
+    runs, skipped = Page(Path("output")).write()  # writes output/index.html
 
-The page holds the runs' summaries as JSON.
+The page is written anew each time: a hundred runs take about half a second.
 """
 
 import base64
@@ -17,12 +17,12 @@ from pathlib import Path
 from gan.config import Config
 from gan.errors import UsageError
 from gan.files import atomic_write
-from gan.gallery.run_summary import printable, summarize
+from gan.gallery.run_summary import replace_surrogates, summarize
 from gan.metrics.report import LEGEND
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("elements.js", "chart.js", "viewer.js", "details.js", "gallery.js")
-MARK = '<meta name="generator" content="faces-from-noise gallery">'  # by which a page is known as ours
+SCRIPTS = ("elements.js", "format.js", "runs.js", "chart.js", "curves.js", "viewer.js", "details.js", "gallery.js")
+MARKER = '<meta name="generator" content="faces-from-noise gallery">'  # tells our page from somebody else's
 
 
 class Page:
@@ -33,67 +33,71 @@ class Page:
         self.warned = False
 
     def write(self) -> tuple[list[dict], list[tuple[str, str]]]:
-        """Writes the page. Returns the summaries of the runs, and the name and reason of each that is left out.
+        """Writes the page. Returns the summaries of the runs, and the name and reason of each folder that is skipped.
 
-        Raises UsageError where there is a file of that name that is not a gallery.
+        Raises UsageError where the folder has an index.html that is not a gallery page.
         """
-        if self.path.exists() and MARK.encode() not in self.path.read_bytes()[:2000]:
-            raise UsageError(f"{self.path} is not a gallery. Move it away, and the gallery takes its place.")
-        runs, skipped = self.summarize_runs()
+        if self.path.exists() and MARKER.encode() not in self.path.read_bytes()[:2000]:
+            raise UsageError(f"{self.path} is not a gallery page. Move it to another place and repeat the command.")
+        runs, skipped = summarize_runs(self.folder)
         data = {
-            "folder": printable(self.folder.absolute().name),
-            "written": int(time.time()),
+            "folder": replace_surrogates(self.folder.absolute().name),
+            "created": int(time.time()),
             "legend": LEGEND,
             "defaults": dataclasses.asdict(Config()),
             "runs": runs,
             "skipped": skipped,
         }
         with atomic_write(self.path) as file:
-            file.write(assemble(data).encode())
+            file.write(render(data).encode())
         return runs, skipped
 
     def refresh(self) -> None:
-        """Writes the page if it can, and warns the first time that it cannot, so that a training goes on either way."""
+        """Writes the page if possible. The first failure is a warning, later ones are silent: training continues."""
         try:
             self.write()
-        except Exception as error:  # whatever lies in other folders
+        except Exception as error:  # other folders may hold anything
             if not self.warned:
                 warnings.warn(f"{self.path} is not up to date: {error}", stacklevel=2)
             self.warned = True
 
-    def summarize_runs(self) -> tuple[list[dict], list[tuple[str, str]]]:
-        """The summaries of all runs, the last written first, and the name and reason of each that is left out."""
-        runs, skipped = [], []
-        for path in sorted(self.folder.glob("*/config.json")):
-            folder = path.parent
-            try:
-                run = summarize(folder)
-                json.dumps(run, allow_nan=False)  # a browser knows no NaN
-                runs.append(run)
-            except Exception as error:  # a folder may hold anything
-                skipped.append((printable(folder.name), printable(str(error)) or type(error).__name__))
-        return sorted(runs, key=lambda run: -run["written"]), skipped
+
+def summarize_runs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:
+    """Returns the summaries of all runs in a folder, newest first, and the name and reason of each that is skipped."""
+    runs, skipped = [], []
+    for path in sorted(folder.glob("*/config.json")):
+        name = path.parent.name
+        try:
+            run = summarize(path.parent)
+            json.dumps(run, allow_nan=False)  # JSON in a browser has no NaN
+            runs.append(run)
+        except Exception as error:  # a folder may hold anything
+            skipped.append((replace_surrogates(name), replace_surrogates(str(error)) or type(error).__name__))
+    return sorted(runs, key=lambda run: -run["modified"]), skipped
 
 
-def assemble(data: dict) -> str:
-    """The page as one file. A content security policy lets only its own script and style run, by their digests."""
+def render(data: dict) -> str:
+    """Returns the page as one HTML file: template, style, script and data.
+
+    Its content security policy allows this script and this style, by their hashes, and images beside the page.
+    """
     script = "".join((ASSETS / name).read_text("utf-8") for name in SCRIPTS)
     style = (ASSETS / "gallery.css").read_text("utf-8")
     content = json.dumps(data, allow_nan=False, separators=(",", ":"))
-    for sign in "<>&":  # else a run's name could end the element that it is in
-        content = content.replace(sign, f"\\u{ord(sign):04x}")
+    for character in "<>&":  # a run's name must not end the element that holds the data
+        content = content.replace(character, f"\\u{ord(character):04x}")
     parts = {
-        "MARK": MARK,
-        "POLICY": f"default-src 'none'; img-src 'self' file:; script-src '{digest(script)}';"
-        f" style-src '{digest(style)}'; base-uri 'none'; form-action 'none'",
+        "MARKER": MARKER,
+        "POLICY": f"default-src 'none'; img-src 'self' file:; script-src '{hash_source(script)}';"
+        f" style-src '{hash_source(style)}'; base-uri 'none'; form-action 'none'",
         "STYLE": style,
         "SCRIPT": script,
-        "RUNS": content,
+        "DATA": content,
     }
-    page = (ASSETS / "gallery.html").read_text("utf-8")
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], page)
+    template = (ASSETS / "gallery.html").read_text("utf-8")
+    return re.sub(r"\{\{(\w+)\}\}", lambda match: parts[match[1]], template)
 
 
-def digest(text: str) -> str:
-    """The name of an inline script or style in a content security policy."""
+def hash_source(text: str) -> str:
+    """Returns the hash by which a content security policy allows an inline script or style."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -8,7 +8,7 @@ import sys
 import threading
 
 import pytest
-from sample_runs import a_run, result
+from sample_runs import make_evaluation, make_run
 
 from gan.comparison import hardware, runner
 from gan.files import write_json
@@ -99,11 +99,11 @@ def test_where_the_system_does_not_tell(tmp_path, monkeypatch):
 
 def test_the_newest_scores_of_that_protocol_are_found(tmp_path):
     """Not those of other samples, seeds, networks or generators, nor those against a --reference."""
-    run = a_run(tmp_path, "run")
+    run = make_run(tmp_path, "run")
     (run.folder / "generator.keras").touch()
     generator = {"file": "generator.keras", "iteration": 4}
-    protocol = {**result()["protocol"], "samples": 64, "seed": 0}
-    wanted = result(generator=generator, protocol=protocol)
+    protocol = {**make_evaluation()["protocol"], "samples": 64, "seed": 0}
+    wanted = make_evaluation(generator=generator, protocol=protocol)
     newest = {**wanted, "scores": {**wanted["scores"], "kid-onet": 77.0}}
     changes = [
         {"samples": 128}, {"seed": 1}, {"networks": {"onet": {}, "vgg": {}}},

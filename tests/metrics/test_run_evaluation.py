@@ -4,7 +4,7 @@ import json
 
 import numpy as np
 import pytest
-from sample_runs import a_run, result
+from sample_runs import make_evaluation, make_run
 
 from data import Faces
 from gan.errors import UsageError
@@ -30,7 +30,7 @@ def concatenate(one, other):
 @pytest.fixture
 def run(tmp_path):
     """A run that holds out a third of its images."""
-    return a_run(tmp_path, "run", holdout=0.33)
+    return make_run(tmp_path, "run", holdout=0.33)
 
 
 def test_held_out_images(run, tmp_path):
@@ -55,14 +55,14 @@ def test_reference(run, tmp_path):
 
 def test_reference_of_run_without_held_out_images(tmp_path):
     """The search for copies uses the reference where the run has too few held-out images."""
-    run, faces, others = a_run(tmp_path, "run", holdout=0.0), dataset(40), dataset(30, seed=1)
+    run, faces, others = make_run(tmp_path, "run", holdout=0.0), dataset(40), dataset(30, seed=1)
     case = build_case(run, faces, tmp_path, mirrors=False, reference=others, name="others")
     assert case.held_out is case.reference and case.held_out.name == "others" and len(case.training) == 40
 
 
 def test_too_few_images(tmp_path):
     """Fewer than 20 images to compare with are refused, with their number and the flag to use."""
-    run, faces = a_run(tmp_path, "run", holdout=0.0), dataset(40)
+    run, faces = make_run(tmp_path, "run", holdout=0.0), dataset(40)
     with pytest.raises(UsageError, match=r"run held out 0 images.*--reference DATA"):
         build_case(run, faces, tmp_path, mirrors=False)
     others = concatenate(faces, dataset(19, seed=1))
@@ -121,8 +121,8 @@ def test_append_result(run):
     def stored():
         return [(each["protocol"]["samples"], each["generator"]["iteration"]) for each in run.read_evaluations()]
 
-    first = result()
-    other = result(generator={"file": "generator.keras", "iteration": 9})
+    first = make_evaluation()
+    other = make_evaluation(generator={"file": "generator.keras", "iteration": 9})
     for each in (first, other, {**first, "scores": {"fd-onet": 7.0}}):
         run_evaluation.append_result(run, each)
     assert stored() == [(2000, 9), (2000, 4)]
@@ -131,7 +131,7 @@ def test_append_result(run):
 
 def test_append_result_to_older_ones(run):
     """Results of an earlier version are read by their former names, and replaced if they are of the same protocol."""
-    new = result()
+    new = make_evaluation()
     new["protocol"]["memorization"] = {"mirrored too": True}
     old = json.loads(json.dumps(new).replace("memorization", "memorisation").replace('"summary"', '"in_words"'))
     path = run.folder / "scores.json"

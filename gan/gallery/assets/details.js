@@ -1,109 +1,107 @@
-/* The text of a run's page: facts, command, scores, settings, and the differences of two runs. */
+/* The text of a run's view: facts, command, scores and settings; and the differences of two runs. */
 
-/** The facts that a card and the head of a run show. */
-function facts(run, brief) {
-  const networks = weights(run);
+/** Terms and values for a card (`brief`) and for the head of a run's view. */
+function facts(run, brief = false) {
+  const weights = countWeights(run);
   return [
-    ["iterations", whole(run.iterations)],
-    ["images seen", whole(run.images)],
-    ["time", run.seconds == null ? null : clock(run.seconds)],
-    run.best && [run.best.name, few(run.best.value)],
-    ["parameters", networks && networks.map(brief ? short : whole).join(" + ")],
+    ["iterations", formatCount(run.iterations)],
+    ["images seen", formatCount(run.images)],
+    ["time", run.seconds == null ? null : formatDuration(run.seconds)],
+    run.best && [run.best.name, formatScore(run.best.value)],
+    ["parameters", weights && weights.map(brief ? formatShort : formatCount).join(" + ")],
   ];
 }
 
-const sizes = (run) => `${run.size} × ${run.size}`;
-const shortData = (run) => String(setting(run, "data")).replace(/[\\/]+$/, "").split(/[\\/]/).at(-1) || "data";
-const section = (title, ...content) => make("section", {}, make("h2", {}, title), content);
+const section = (title, ...content) => html("section", {}, html("h2", {}, title), content);
+const note = (...content) => html("p", { class: "note" }, content);
 const flagName = (name) => name.replaceAll("_", "-");
-const WORDS = new Map([[true, "yes"], [false, "no"], ["", "–"]]);
-const value = (one) => WORDS.get(one) ?? (Array.isArray(one) ? one.join(", ") : String(one));
 
-/** A command that can be copied. */
+/** The command that trains the run, with a button that copies it. */
 function command(run) {
-  const [first, ...flags] = run.command.split(/ (?=--)/); // each stays on one line if it can
-  const code = make("code", {}, first, flags.map((flag) => [" ", make("span", {}, flag)]));
+  const [first, ...flags] = run.command.split(/ (?=--)/); // no line breaks inside a flag, if it fits
+  const code = html("code", {}, first, flags.map((flag) => [" ", html("span", {}, flag)]));
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(run.command);
       announce("Copied");
     } catch {
-      getSelection().selectAllChildren(code); // where the browser does not let us, one key is left to press
+      getSelection().selectAllChildren(code); // the browser denies access to the clipboard
       announce("Selected: press Ctrl-C to copy");
     }
   };
-  return section("Command", make("div", { class: "command" },
-    make("pre", { tabindex: 0, role: "region", "aria-label": "The run's command line" }, code),
-    make("button", { type: "button", click: copy }, "Copy")));
+  return section("Command", html("div", { class: "command" },
+    html("pre", { tabindex: 0, role: "region", "aria-label": "Command line of the run" }, code),
+    html("button", { type: "button", click: copy }, "Copy")));
 }
 
 /** All settings, those that differ from the recipe first. */
 function configuration(run) {
-  const { changed } = run, rest = Object.keys(DATA.defaults).filter((name) => !changed.includes(name));
-  const list = (names) => terms(names.map((name) => [flagName(name), value(setting(run, name))]), { class: "settings" });
+  const { overrides } = run, others = Object.keys(DATA.defaults).filter((name) => !overrides.includes(name));
+  const list = (names) =>
+    definitions(names.map((name) => [flagName(name), formatSetting(setting(run, name))]), { class: "settings" });
   return section("Configuration",
-    make("p", { class: "note" }, `Recipe ${setting(run, "recipe")}`, run.faces && `, trained on ${run.faces}`,
-      changed.length ? "; other than the recipe:" : "; all as the recipe has it."),
-    changed.length ? list(changed) : null,
-    make("details", {}, make("summary", {}, changed.length ? "All other settings" : "All settings"), list(rest)));
+    note(`Recipe ${setting(run, "recipe")}`, run.trained_on && `, trained on ${run.trained_on}`,
+      overrides.length ? "; settings that differ from the recipe:" : "; all settings are those of the recipe."),
+    overrides.length ? list(overrides) : null,
+    html("details", {}, html("summary", {}, overrides.length ? "All other settings" : "All settings"), list(others)));
 }
 
-/** An evaluation by tools.evaluate. */
-function evaluation(one) {
+/** One evaluation by tools.evaluate. */
+function evaluation({ sentences, networks, rows }) {
   return [
-    one.sentences.map((line) => make("p", { class: "note" }, line.trim())),
-    make("p", { class: "note" }, `Networks: ${one.networks.join(", ")}. ${DATA.legend}`),
-    terms(one.rows.map(([name, number]) => [name, number]), { class: "settings scores" }),
+    sentences.map((line) => note(line.trim())),
+    note(`Feature extractors: ${networks.join(", ")}. ${DATA.legend}`),
+    definitions(rows, { class: "settings scores" }),
   ];
 }
 
-/** Failure modes, and files that could not be read. */
+/** Failure modes that have not ended, and damaged files. */
 function warnings(run) {
   const failures = Object.entries(run.failures ?? {}).map(([name, advice]) =>
-    make("li", {}, make("strong", {}, name), `. ${advice}.`));
-  const notes = run.notes.map((note) => make("li", {}, note));
-  return failures.length + notes.length ? make("ul", { class: "warnings" }, failures, notes) : null;
+    html("li", {}, html("strong", {}, name), `. ${advice}.`));
+  const notes = run.notes.map((text) => html("li", {}, text));
+  return failures.length + notes.length ? html("ul", { class: "warnings" }, failures, notes) : null;
 }
 
-/** The training sessions of a run that was trained for a comparison. */
-function sessions(run) {
-  const had = run.sessions ?? [];
-  if (!had.length) return null;
-  const shared = had.filter((one) => one.shared).length;
-  return `Trained by tools.compare, ${had.at(-1).minutes} minutes${had.length > 1 ? ` in ${had.length} sessions` : ""}`
-    + (shared ? ", beside other work on the machine." : ".");
+/** How tools.compare trained the run; null for other runs. */
+function describeSessions({ sessions = [] }) {
+  if (!sessions.length) return null;
+  return `Trained by tools.compare for ${sessions.at(-1).minutes} minutes`
+    + (sessions.length > 1 ? ` in ${sessions.length} sessions` : "")
+    + (sessions.some((one) => one.shared) ? "; other work shared the machine." : ".");
 }
 
 function details(run) {
   const [latest, ...others] = (run.evaluations ?? []).toReversed();
-  const more = others.length && make("details", {},
-    make("summary", {}, `${others.length} more, measured differently`), others.map(evaluation));
-  const rows = "In each row: a sample, the training image nearest to it, and the nearest of the held-out images.";
-  const alt = "Samples beside the faces nearest to them";
-  return make("div", { class: "details" },
+  const older = others.length ? html("details", {},
+    html("summary", {}, `${others.length} more, measured in other ways`), others.map(evaluation)) : null;
+  const rows = "Each row: a sample, the training image nearest to it, and the held-out image nearest to it.";
+  const alt = "Samples beside the images nearest to them";
+  return html("div", { class: "details" },
     command(run),
-    latest && section("Scores", evaluation(latest), more || null),
-    run.nearest && section("Closest training images", make("p", { class: "note" }, rows),
-      make("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt })),
+    latest && section("Scores", evaluation(latest), older),
+    run.nearest && section("Nearest training images", note(rows),
+      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt })),
     configuration(run));
 }
 
-/** The settings and facts in which two runs differ, and their scores if these are comparable. */
-function differences(one, other) {
-  const both = [one, other], settings = Object.keys(DATA.defaults).filter((name) => name !== "run")
-    .map((name) => [flagName(name), ...both.map((run) => value(setting(run, name)))]).filter(([, a, b]) => a !== b);
-  const known = both.map((run) => new Map(facts(run).filter(Boolean)));
+/** A table of the settings and facts in which two runs differ, and of their scores if these are comparable. */
+function differences(first, second) {
+  const runs = [first, second];
+  const settings = Object.keys(DATA.defaults).filter((name) => name !== "run")
+    .map((name) => [flagName(name), ...runs.map((run) => formatSetting(setting(run, name)))])
+    .filter(([, a, b]) => a !== b);
+  const known = runs.map((run) => new Map(facts(run).filter(Boolean)));
   const names = ["iterations", "images seen", "time", "parameters"];
-  const rows = [...settings, ...names.map((name) => [name, ...known.map((found) => found.get(name))]),
-    ["images a second", ...both.map((run) => run.seconds && whole(run.images / run.seconds))]];
-  const scored = one.best && other.best, comparable = scored && one.best.group === other.best.group;
-  if (comparable) rows.push([one.best.measured, few(one.best.value), few(other.best.value)]);
-  const heads = both.map((run, i) => make("th", { scope: "col", class: `line${i}` }, run.name));
+  const rows = [...settings, ...names.map((name) => [name, ...known.map((values) => values.get(name))]),
+    ["images per second", ...runs.map((run) => run.seconds && formatCount(run.images / run.seconds))]];
+  const scored = first.best && second.best, comparable = scored && first.best.group === second.best.group;
+  if (comparable) rows.push([first.best.protocol, ...runs.map((run) => formatScore(run.best.value))]);
+  const heads = runs.map((run, i) => html("th", { scope: "col", class: `line${i}` }, run.name));
   const row = ([name, ...cells]) =>
-    make("tr", {}, make("th", { scope: "row" }, name), cells.map((cell) => make("td", {}, cell || "–")));
-  const unlike = `Their best scores were measured differently (${one.best?.measured}; ${other.best?.measured}), so they`
-    + " are not shown side by side.";
-  return section("Differences", make("div", { class: "wide" }, make("table", {},
-    make("thead", {}, make("tr", {}, make("td"), heads)), make("tbody", {}, rows.map(row)))),
-    scored && !comparable && make("p", { class: "note" }, unlike));
+    html("tr", {}, html("th", { scope: "row" }, name), cells.map((cell) => html("td", {}, cell || UNKNOWN)));
+  return section("Differences", html("div", { class: "scrollable" }, html("table", {},
+    html("thead", {}, html("tr", {}, html("td"), heads)), html("tbody", {}, rows.map(row)))),
+    scored && !comparable && note("The best scores were measured in different ways, so they are not compared: ",
+      `${first.best.protocol}; ${second.best.protocol}.`));
 }

@@ -1,176 +1,186 @@
-/* The cards, and which of the three views the address asks for: all runs, #run=A, or #run=A&with=B. */
+/* The three views, by address: all runs as cards, one run (#run=A), and the comparison of two (#run=A&with=B). */
 const MAIN = document.getElementById("main");
-const RUNS = new Map(DATA.runs.map((run) => [run.path, run]));
 
-const total = (run) => (weights(run) ?? [0, 0]).reduce((one, other) => one + other);
-const SORTS = {
-  "newest first": (one, other) => other.written - one.written,
-  name: (one, other) => one.name.localeCompare(other.name, "en", { numeric: true }),
-  "best score": (one, other) => one.best.value - other.best.value,
-  "images seen": (one, other) => other.images - one.images,
-  time: (one, other) => (other.seconds ?? 0) - (one.seconds ?? 0),
-  iterations: (one, other) => other.iterations - one.iterations,
-  size: (one, other) => other.size - one.size,
-  parameters: (one, other) => total(other) - total(one),
+const totalWeights = (run) => (countWeights(run) ?? [0]).reduce((a, b) => a + b);
+const ORDERS = {
+  newest: (a, b) => b.modified - a.modified,
+  name: (a, b) => a.name.localeCompare(b.name, "en", { numeric: true }),
+  "best score": (a, b) => a.best.value - b.best.value,
+  "images seen": (a, b) => b.images - a.images,
+  time: (a, b) => (b.seconds ?? 0) - (a.seconds ?? 0),
+  iterations: (a, b) => b.iterations - a.iterations,
+  "image size": (a, b) => b.image_size - a.image_size,
+  parameters: (a, b) => totalWeights(b) - totalWeights(a),
 };
 
-const state = { view: null, chosen: [], scroll: 0 };
+const state = { view: null, selected: [], scroll: 0 };
 
-function card(run) {
-  const last = run.grids.at(-1), done = share(run);
-  const box = make("input", { type: "checkbox", change: () => choose(run, box.checked), "aria-label": `Compare ${run.name}` });
-  const remarks = [
-    done != null && done < 1 && `${Math.floor(100 * done)}% of its length`,
+function makeCard(run) {
+  const last = run.grids.at(-1), done = progress(run);
+  const change = () => select(run, box.checked);
+  const box = html("input", { type: "checkbox", change, "aria-label": `Compare ${run.name}` });
+  const tags = [
+    done != null && done < 1 && `${Math.floor(100 * done)}% done`,
     run.evaluations?.length && "evaluated",
     run.sessions?.length && "comparison",
     ...Object.keys(run.failures ?? {}),
-    run.notes.length && "partly unreadable",
+    run.notes.length && "damaged files",
   ].filter(Boolean);
-  const element = make("li", { class: "card" },
-    make("div", { class: "thumb" }, last == null ? make("span", {}, "no picture yet")
-      : make("img", { loading: "lazy", decoding: "async", alt: "", src: picture(run, last) })),
-    make("div", { class: "text" },
-      make("h2", {}, make("a", { href: link(run) }, run.name)),
-      make("p", { class: "sub" }, [setting(run, "recipe"), sizes(run), shortData(run)].join(" · ")),
-      terms(facts(run, true)),
-      remarks.length ? make("p", { class: "remarks" }, remarks.map((remark) => make("span", {}, remark))) : null,
-      make("label", { class: "choice" }, box, "compare")));
-  const words = [run.name, ...["recipe", "data", "generator", "noise"].map((name) => setting(run, name)), sizes(run), ...remarks];
-  return { run, element, box, words: words.join(" ").toLowerCase() };
+  const element = html("li", { class: "card" },
+    html("div", { class: "thumbnail" }, last == null ? html("span", {}, "no grid yet")
+      : html("img", { loading: "lazy", decoding: "async", alt: "", src: gridPath(run, last) })),
+    html("div", { class: "text" },
+      html("h2", {}, html("a", { href: link(run) }, run.name)),
+      html("p", { class: "subtitle" }, [setting(run, "recipe"), formatSize(run), dataName(run)].join(" · ")),
+      definitions(facts(run, true)),
+      tags.length ? html("p", { class: "tags" }, tags.map((tag) => html("span", {}, tag))) : null,
+      html("label", { class: "compare-box" }, box, "compare")));
+  const settings = ["recipe", "data", "generator", "noise"].map((name) => setting(run, name));
+  return { run, element, box, words: [run.name, ...settings, formatSize(run), ...tags].join(" ").toLowerCase() };
 }
 
-/** Marks a run for comparison; a third one takes the place of the first. */
-function choose(run, wanted) {
-  state.chosen = state.chosen.filter((one) => one !== run);
-  if (wanted) state.chosen = [...state.chosen, run].slice(-2);
-  for (const { run: other, box } of gallery.cards) box.checked = state.chosen.includes(other);
-  const [one, other] = state.chosen;
-  gallery.bar.hidden = !one;
+/** Selects a run for comparison, or removes it; a third one replaces the first. */
+function select(run, selected) {
+  state.selected = state.selected.filter((one) => one !== run);
+  if (selected) state.selected = [...state.selected, run].slice(-2);
+  for (const { run: one, box } of gallery.cards) box.checked = state.selected.includes(one);
+  const [first, second] = state.selected;
+  gallery.bar.hidden = !first;
   gallery.bar.replaceChildren();
-  if (other) {
-    fill(gallery.bar, {}, [make("span", {}, one.name, make("em", {}, " and "), other.name),
-      make("a", { class: "button", href: link(one, other) }, "Compare")]);
-  } else if (one) fill(gallery.bar, {}, [make("span", {}, one.name, make("em", {}, ", and one more to compare it with"))]);
+  if (second) {
+    update(gallery.bar, {}, [html("span", {}, first.name, html("em", {}, " and "), second.name),
+      html("a", { class: "button", href: link(first, second) }, "Compare")]);
+  } else if (first) {
+    update(gallery.bar, {}, [html("span", {}, first.name, html("em", {}, ": select a second run to compare"))]);
+  }
 }
 
-/** All runs, made once. */
+/** All runs; built once, so that filter, order and selection stay when a person comes back to it. */
 const gallery = {
-  make() {
-    this.cards = DATA.runs.map(card);
-    this.bar = make("div", { class: "bar", hidden: true, role: "region", "aria-label": "Comparison" });
-    this.count = make("p", { class: "count", role: "status" });
-    this.lists = make("div");
-    const order = () => this.order();
-    this.search = make("input",
-      { type: "search", placeholder: "name, recipe, data …", "aria-label": "Filter the runs", input: order });
-    this.sort = make("select", { change: order }, Object.keys(SORTS).map((name) => make("option", {}, name)));
+  build() {
+    this.cards = DATA.runs.map(makeCard);
+    this.bar = html("div", { class: "compare-bar", hidden: true, role: "region", "aria-label": "Comparison" });
+    this.count = html("p", { class: "count", role: "status" });
+    this.lists = html("div");
+    const change = () => this.arrange();
+    this.search = html("input",
+      { type: "search", placeholder: "name, recipe, data …", "aria-label": "Filter runs", input: change });
+    this.order = html("select", { change }, Object.keys(ORDERS).map((name) => option(name)));
     const recipes = [...new Set(DATA.runs.map((run) => setting(run, "recipe")))].sort();
-    this.recipe = make("select", { change: order }, make("option", { value: "" }, "all"),
-      recipes.map((name) => make("option", { value: name }, name)));
-    const tools = make("form", { class: "tools", role: "search", submit: (event) => event.preventDefault() },
-      this.search, make("label", {}, "recipe ", this.recipe), make("label", {}, "sorted by ", this.sort));
-    const none = ["No runs yet. The first one begins with ", make("code", {}, "python train.py"), "."];
-    const written = new Date(DATA.written * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
-    this.element = make("div", { class: "gallery" },
-      make("header", {}, make("h1", { tabindex: -1 }, "Runs"), this.count, tools),
-      DATA.runs.length ? this.lists : make("p", { class: "lone" }, none), this.left(),
-      make("footer", {}, `Written ${written}, for the runs in ${DATA.folder}. A reload shows what is new.`), this.bar);
-    this.order();
+    this.recipe = html("select", { change }, option("", "all"), recipes.map((name) => option(name)));
+    const filters = html("form", { class: "filters", role: "search", submit: (event) => event.preventDefault() },
+      this.search, html("label", {}, "recipe ", this.recipe), html("label", {}, "sort by ", this.order));
+    const start = html("code", {}, "python train.py");
+    const empty = html("p", { class: "message" }, "No runs yet. Start one with ", start, ".");
+    const created = new Date(DATA.created * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+    this.element = html("div", { class: "gallery" },
+      html("header", {}, html("h1", { tabindex: -1 }, "Runs"), this.count, filters),
+      DATA.runs.length ? this.lists : empty, this.skipped(),
+      html("footer", {}, `Written ${created} from the runs in ${DATA.folder}. Reload to see later results.`), this.bar);
+    this.arrange();
   },
 
-  /** What is not on the page, and why. */
-  left() {
+  /** The folders that are not on the page, and why. */
+  skipped() {
     if (!DATA.skipped.length) return null;
-    return make("section", { class: "left", id: "left" }, make("h2", {}, "Left out"),
-      make("ul", {}, DATA.skipped.map(([name, reason]) => make("li", {}, make("strong", {}, name), ` ${reason}`))));
+    return html("section", { class: "skipped" }, html("h2", {}, "Skipped"),
+      html("ul", {}, DATA.skipped.map(([name, reason]) => html("li", {}, html("strong", {}, name), ` ${reason}`))));
   },
 
-  /** Filters and sorts. Scores that were measured differently are not sorted into one list. */
-  order() {
-    const words = this.search.value.toLowerCase().split(/\s+/), recipe = this.recipe.value, by = this.sort.value;
-    const shown = this.cards.filter((one) =>
-      words.every((word) => one.words.includes(word)) && (!recipe || setting(one.run, "recipe") === recipe));
+  /** Filters and sorts the cards. Scores that were measured in different ways are in lists of their own. */
+  arrange() {
+    const words = this.search.value.toLowerCase().split(/\s+/), recipe = this.recipe.value, order = this.order.value;
+    const byScore = order === "best score";
+    const visible = this.cards.filter((card) =>
+      words.every((word) => card.words.includes(word)) && (!recipe || setting(card.run, "recipe") === recipe));
     const groups = new Map();
-    for (const one of shown) {
-      const group = by === "best score" ? (one.run.best?.group ?? "") : "";
-      groups.set(group, [...(groups.get(group) ?? []), one]);
+    for (const card of visible) {
+      const group = byScore ? (card.run.best?.group ?? "") : "";
+      groups.set(group, [...(groups.get(group) ?? []), card]);
     }
-    const order = [...groups].sort(([one, cards], [other, more]) => !one - !other || more.length - cards.length);
-    this.lists.replaceChildren(...order.flatMap(([group, cards]) => {
-      if (group || by !== "best score") cards.sort((one, other) => SORTS[by](one.run, other.run));
-      const title = by === "best score" && (group ? cards[0].run.best.measured : "Not scored");
-      return [title && make("h2", { class: "measured" }, title),
-        make("ul", { class: "cards" }, cards.map((one) => one.element))].filter(Boolean);
+    const largestFirst = [...groups].sort(([a, cards], [b, others]) => !a - !b || others.length - cards.length);
+    this.lists.replaceChildren(...largestFirst.flatMap(([group, cards]) => {
+      if (group || !byScore) cards.sort((a, b) => ORDERS[order](a.run, b.run));
+      const title = byScore && (group ? cards[0].run.best.protocol : "Not scored");
+      return [title && html("h2", { class: "protocol" }, title),
+        html("ul", { class: "cards" }, cards.map((card) => card.element))].filter(Boolean);
     }));
-    const all = this.cards.length, left = DATA.skipped.length;
-    this.count.textContent = (shown.length < all ? `${whole(shown.length)} of ${whole(all)}` : whole(all))
-      + (left ? `, and ${whole(left)} left out (below)` : "");
+    const total = this.cards.length, skipped = DATA.skipped.length;
+    this.count.textContent = (visible.length < total ? `${formatCount(visible.length)} of ` : "") + formatCount(total)
+      + (skipped ? ` (${formatCount(skipped)} skipped, see below)` : "");
   },
 };
 
-/** What is shown below the name of a run. */
-function heading(run) {
-  const words = [setting(run, "recipe"), sizes(run), shortData(run), `written ${ago(run.written)}`];
+/** What is below the name of a run. */
+function subheading(run) {
+  const words = [setting(run, "recipe"), formatSize(run), dataName(run), `updated ${formatAge(run.modified)}`];
+  const best = run.best && `Best score at iteration ${formatCount(run.best.iteration)}: ${run.best.protocol}. `;
   return [
-    make("p", { class: "sub" }, words.join(" · ")),
-    terms(facts(run), { class: "head" }),
-    make("p", { class: "note" },
-      run.best && `Best score at iteration ${whole(run.best.iteration)}: ${run.best.measured}. `, sessions(run)),
+    html("p", { class: "subtitle" }, words.join(" · ")),
+    definitions(facts(run), { class: "facts" }),
+    note(best, describeSessions(run)),
   ];
 }
 
-/** One run, or two. */
-function open(runs) {
+/** The view of one run, or of two. */
+function buildView(runs) {
   const [run, other] = runs, viewer = new Viewer(runs);
-  const choice = (label, chosen, to) => {
-    const rest = DATA.runs.filter((one) => one === chosen || !runs.includes(one));
-    const change = (event) => (location.hash = to(RUNS.get(event.target.value)));
-    return make("label", {}, label, make("select", { change }, !chosen && make("option", { value: "" }, "…"),
-      rest.map((one) => make("option", { value: one.path, selected: one === chosen }, one.name))));
+  const choice = (text, chosen, address) => {
+    const others = DATA.runs.filter((one) => one === chosen || !runs.includes(one));
+    const change = (event) => (location.hash = address(RUNS.get(event.target.value)));
+    return html("label", {}, text, html("select", { change }, !chosen && option("", "…"),
+      others.map((one) => option(one.path, one.name, one === chosen))));
   };
-  const pick = other
+  const choices = other
     ? [choice("", run, (one) => link(one, other)), choice("and ", other, (one) => link(run, one))]
     : DATA.runs.length > 1 && choice("compare with ", null, (one) => link(run, one));
-  const head = make("header", {},
-    make("div", { class: "way" }, make("a", { href: "#" }, "← All runs"), make("p", { class: "pick" }, pick || "")),
-    make("h1", { tabindex: -1 }, other ? "Two runs" : run.name), other ? null : heading(run));
-  const below = other ? make("div", { class: "details" }, differences(run, other)) : details(run);
-  const element = make("div", { class: "run" }, head, runs.map(warnings), viewer.element, below);
-  return { element, viewer };
+  const header = html("header", {},
+    html("div", { class: "navigation" },
+      html("a", { href: "#" }, "← All runs"), html("p", { class: "run-choice" }, choices || "")),
+    html("h1", { tabindex: -1 }, other ? "Two runs" : run.name), other ? null : subheading(run));
+  const below = other ? html("div", { class: "details" }, differences(run, other)) : details(run);
+  return { viewer, element: html("div", { class: "run" }, header, runs.map(warnings), viewer.element, below) };
 }
 
+/** Shows the view that the address names. */
 function route() {
-  const asked = new URLSearchParams(location.hash.slice(1));
-  const runs = [...new Set([asked.get("run"), asked.get("with")])].map((path) => RUNS.get(path)).filter(Boolean);
+  const parameters = new URLSearchParams(location.hash.slice(1));
+  const paths = new Set([parameters.get("run"), parameters.get("with")]);
+  const runs = [...paths].map((path) => RUNS.get(path)).filter(Boolean);
+  const isFirst = !state.view;
   state.view?.viewer?.stop();
   if (state.view === gallery) state.scroll = scrollY;
-  state.view = runs.length ? open(runs) : gallery;
+  state.view = runs.length ? buildView(runs) : gallery;
   MAIN.replaceChildren(state.view.element);
   document.title = runs.length ? `${runs.map((run) => run.name).join(" and ")} – Runs` : "Runs";
   scrollTo(0, runs.length ? 0 : state.scroll);
-  if (route.again) MAIN.querySelector("h1").focus({ preventScroll: true });
-  route.again = true;
+  if (!isFirst) MAIN.querySelector("h1").focus({ preventScroll: true });
 }
 
-/** Arrows, Home and End move the slider from anywhere, the space bar plays, Escape goes back, / seeks among the cards. */
-function key(event) {
+const OWN_SPACE = "button, a, summary, select, [type=checkbox]", OWN_ARROWS = "select, input:not([type=checkbox])";
+
+/** Arrows, Home and End move the slider, space starts and stops playback, Escape leaves the run, / searches. */
+function handleKey(event) {
   if (event.ctrlKey || event.metaKey || event.altKey) return;
-  const { viewer } = state.view, inside = (names) => event.target.closest(names);
-  const actions = viewer && {
-    ArrowLeft: () => viewer.step(-1),
-    ArrowRight: () => viewer.step(1),
-    Home: () => viewer.go(0),
-    End: () => viewer.go(viewer.stops.length - 1),
-  };
-  let action = inside("input, select") ? null : viewer ? actions[event.key] : event.key === "/" && (() => gallery.search.focus());
-  if (viewer && event.key === "Escape" && !inside("select")) action = () => (location.hash = "");
-  if (viewer && event.key === " " && !inside("button, a, summary, select")) action = () => viewer.toggle();
+  const { viewer } = state.view, isInside = (selector) => event.target.closest(selector);
+  let action = null;
+  if (viewer && event.key === "Escape") action = !isInside("select") && (() => (location.hash = ""));
+  else if (viewer && event.key === " ") action = !isInside(OWN_SPACE) && (() => viewer.togglePlayback());
+  else if (isInside(OWN_ARROWS)) return;
+  else if (viewer) {
+    action = {
+      ArrowLeft: () => viewer.step(-1),
+      ArrowRight: () => viewer.step(1),
+      Home: () => viewer.go(0),
+      End: () => viewer.go(viewer.stops.length - 1),
+    }[event.key];
+  } else if (event.key === "/") action = () => gallery.search.focus();
   if (!action) return;
   action();
   event.preventDefault();
 }
 
-gallery.make();
+gallery.build();
 addEventListener("hashchange", route);
-addEventListener("keydown", key);
+addEventListener("keydown", handleKey);
 route();
