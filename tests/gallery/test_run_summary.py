@@ -12,7 +12,7 @@ from sample_runs import make_evaluation, make_run
 from gan.config import Config
 from gan.errors import UsageError
 from gan.gallery import run_summary
-from gan.runs import checkpoints
+from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run, write_csv, write_json
 
 
@@ -109,9 +109,11 @@ def test_a_run_of_an_older_version(tmp_path):
     run.log.write_text(
         "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n1,8,2.0,1,2,0.6,0.4,4\n"
     )
-    (run.folder / "health.csv").write_text("iteration,ailment,state,advice\n1,saturation,began,Try R1\n")
+    former = {new: old for old, new in legacy.COLUMNS.items()}
+    columns = ("iteration", former["failure_mode"], former["status"], "advice")
+    write_csv(run.folder / legacy.FILES["diagnostics.csv"], [columns, (1, "saturation", "began", "Try R1")])
     session = {"machine": {}, "minutes": 10.0, "code": 0, "others": [0.1, 0.2], "shared": False}
-    (run.folder / "sittings.json").write_text(json.dumps([session]))
+    (run.folder / legacy.FILES["sessions.json"]).write_text(json.dumps([session]))
     found = summarize(run)
     assert (
         found["settings"]["holdout"] == 0.0 and "--holdout 0.0" in found["command"] and "--run old" in found["command"]
