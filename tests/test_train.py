@@ -378,6 +378,7 @@ def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux", reason="where names of files are bytes")
 def test_a_folder_whose_name_is_no_text(faces, cache, tmp_path):
     """Is read, and printed as it is, where the terminal wants UTF-8; the run's generator gets its card."""

@@ -420,6 +420,7 @@ def test_the_docs_have_commands_that_work(processes):
                 assert count >= 1 and compare.parse_training(arguments, variant, 0).recipe == variant.recipe
 
 
+@pytest.mark.slow
 def test_from_faces_to_table(tmp_path):
     """A tiny recipe on 300 avatars, two seconds of it, in real processes."""
     np.save(tmp_path / "faces.npy", avatars.draw(300, 16, seed=5)[0])
