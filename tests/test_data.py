@@ -422,7 +422,7 @@ def test_split_of_avatars(load, monkeypatch):
     from gan.datasets import avatars
 
     def draw(count, size, seed, progress):  # the attributes alone; the drawings take seconds
-        faces = [avatars.sample(seed, i) for i in range(count)]
+        faces = [avatars.sample_attributes(seed, i) for i in range(count)]
         return np.zeros((count, size, size, 3), np.uint8), {name: [face[name] for face in faces] for name in faces[0]}
 
     monkeypatch.setattr("gan.datasets.avatars.draw", draw)

@@ -1,10 +1,10 @@
-"""Drawn faces with attributes, made on the spot: what to train on when no other data is given.
+"""Avatars: drawings of faces with known attributes, the built-in dataset.
 
-The art is Avataaars by Pablo Stanley (https://avataaars.com, free for personal and commercial use), as
-remixed by DiceBear (https://www.dicebear.com). A face is a pile of layers, and there are only some two
-hundred different layers: each is drawn once, and the faces are pasted together from them.
+    pixels, attributes = draw(10_000, 32, seed=0)  # uint8 (10000, 32, 32, 3), {"hair": ["bob", ...], ...}
 
-    images, attributes = draw(10_000, 32, seed=0)
+The art is Avataaars by Pablo Stanley (https://avataaars.com, free for personal and commercial use), as remixed by
+DiceBear (https://www.dicebear.com). An avatar is a stack of layers, of which there are some two hundred: each is
+rendered once, and avatars are composed of them.
 """
 
 import functools
@@ -22,11 +22,12 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Request, Source, digest
 
-COUNT = 10_000  # how many are drawn where --limit does not tell
-VERSION = f"1 (dicebear-styles {version('dicebear-styles')})"  # raise the number when a drawn pixel changes
+COUNT = 10_000  # avatars, unless --limit is given
+VERSION = f"1 (dicebear-styles {version('dicebear-styles')})"  # raise the number when a pixel changes
 
-# Attribute -> value -> (what DiceBear calls it, or None for nothing there; its share among the values).
-# Few colours and no rare shapes, so that a small network sees each of them often.
+# Attribute -> value -> (DiceBear's name for it, or None where there is no layer; its relative frequency).
+# There are few colors and no rare shapes, so that a small network sees each of them often. The values are part of each
+# avatar's digest, which decides whether it is held out: a new spelling would move avatars between the sides.
 ATTRIBUTES = {
     "background": {"blue": ("d6e6f2", 1), "green": ("dbeadb", 1), "lilac": ("e6e0f0", 1)},
     "skin": {
@@ -55,7 +56,7 @@ ATTRIBUTES = {
         "parted": ("straightAndStrand", 3),
         "swept": ("straight01", 2),
     },
-    "hair_colour": {
+    "hair_color": {
         "black": ("2c1b18", 8),
         "brown": ("724133", 8),
         "auburn": ("a55728", 4),
@@ -100,7 +101,7 @@ ATTRIBUTES = {
         "hoodie": ("hoodie", 2),
         "blazer": ("blazerAndShirt", 2),
     },
-    "clothes_colour": {
+    "clothes_color": {
         "navy": ("25557c", 1),
         "sky": ("65a8e0", 1),
         "red": ("d9534f", 1),
@@ -109,41 +110,41 @@ ATTRIBUTES = {
     },
 }
 
-# From back to front: the parts of the drawing, and which attribute sets which of DiceBear's options.
+# Part of the drawing -> DiceBear's option -> the attribute that sets it. From back to front.
 LAYERS = {
     "path": {"skinColor": "skin"},  # head and neck
-    "clothes": {"clothesVariant": "clothes", "clothesColor": "clothes_colour"},
+    "clothes": {"clothesVariant": "clothes", "clothesColor": "clothes_color"},
     "mouth": {"mouthVariant": "mouth"},
     "nose": {},
     "eyes": {"eyesVariant": "eyes"},
     "eyebrows": {"eyebrowsVariant": "brows"},
-    "top": {"topVariant": "hair", "hairColor": "hair_colour"},
-    "facialHair": {"facialHairVariant": "beard", "facialHairColor": "hair_colour"},
+    "top": {"topVariant": "hair", "hairColor": "hair_color"},
+    "facialHair": {"facialHairVariant": "beard", "facialHairColor": "hair_color"},
     "accessories": {"accessoriesVariant": "glasses"},
 }
 FIXED = {"accessoriesColor": ["262e33"]}  # dark frames
 
-# The crop, in units of the drawing, which is 280 wide and high. A 32nd of the side is 6.5, so that the eyes,
-# 12 across and 26 to each side of the middle, fill two by two pixels each of a 32 x 32 image.
+# The crop, in units of the drawing, which is 280 x 280. A 32nd of the side is 6.5, so that the eyes, which are 12 wide
+# and 26 from the middle, fill 2 x 2 pixels each of a 32 x 32 image.
 LEFT, TOP, SIDE = 36, 14.5, 208
 
 
-def sample(seed: int, index: int) -> dict[str, str]:
-    """The attributes of one face: attribute -> value, from nothing but the two numbers."""
-    face = {}
-    spots = np.random.default_rng([seed, index]).random(len(ATTRIBUTES))
-    for (name, values), spot in zip(ATTRIBUTES.items(), spots, strict=True):
-        shares = {value: share for value, (_, share) in values.items() if _fits(name, value, face)}
-        bounds = list(accumulate(shares.values()))
-        face[name] = list(shares)[bisect(bounds, spot * bounds[-1])]
-    return face
+def sample_attributes(seed: int, index: int) -> dict[str, str]:
+    """Samples the attributes of one avatar, attribute -> value; they depend on the seed and the index alone."""
+    chosen = {}
+    uniform = np.random.default_rng([seed, index]).random(len(ATTRIBUTES))
+    for (name, values), u in zip(ATTRIBUTES.items(), uniform, strict=True):
+        frequencies = {value: frequency for value, (_, frequency) in values.items() if _is_allowed(name, value, chosen)}
+        cumulative = list(accumulate(frequencies.values()))
+        chosen[name] = list(frequencies)[bisect(cumulative, u * cumulative[-1])]
+    return chosen
 
 
-def _fits(name: str, value: str, face: dict[str, str]) -> bool:
-    """Whether a value goes with the face so far: hair shows against skin, beards are for short hair."""
-    if name == "hair_colour" and face["skin"] in ("brown", "dark"):
+def _is_allowed(name: str, value: str, chosen: dict[str, str]) -> bool:
+    """Whether a value goes with those chosen before: hair contrasts with skin, and no beard with long hair."""
+    if name == "hair_color" and chosen["skin"] in ("brown", "dark"):
         return value in ("black", "grey")
-    if name == "beard" and face["hair"] in ("mullet", "curly", "bob", "bangs", "long", "parted", "swept"):
+    if name == "beard" and chosen["hair"] in ("mullet", "curly", "bob", "bangs", "long", "parted", "swept"):
         return value == "none"
     return True
 
@@ -151,40 +152,43 @@ def _fits(name: str, value: str, face: dict[str, str]) -> bool:
 def draw(
     count: int, size: int, seed: int, progress: Callable[[int, int], None] = lambda done, total: None
 ) -> tuple[np.ndarray, dict[str, list[str]]]:
-    """Faces, RGB uint8 (count, size, size, 3), and their attributes, each a list of `count` words.
+    """Draws avatars.
 
-    Face i of a seed is the same whatever the count. Of a bald face without a beard, the hair colour is not
-    seen. `progress(done, total)` is called every hundred faces and at the end.
+    Avatar number i of a seed is the same for every count. The hair color of a bald avatar without a beard is not
+    visible. `progress(done, total)` is called every hundred avatars and at the end.
+
+    Returns:
+        RGB uint8 (count, size, size, 3), and attribute -> the value of each avatar.
     """
-    faces = [sample(seed, index) for index in range(count)]
-    images = np.empty((count, size, size, 3), np.uint8)
-    finer = max(1, 128 // size)  # pasted large, then reduced: pasted small, edges let the background through
-    layer = functools.cache(functools.partial(_layer, finer * size))  # kept no longer than this call
-    for done, face in enumerate(faces, 1):
-        images[done - 1] = np.asarray(_paste(face, finer * size, layer).reduce(finer))
+    sampled = [sample_attributes(seed, index) for index in range(count)]
+    pixels = np.empty((count, size, size, 3), np.uint8)
+    factor = max(1, 128 // size)  # composed large, then reduced: else the background shines through at edges
+    layer = functools.cache(functools.partial(_render_layer, factor * size))  # a cache for this call alone
+    for done, attributes in enumerate(sampled, 1):
+        pixels[done - 1] = np.asarray(_compose(attributes, factor * size, layer).reduce(factor))
         if done % 100 == 0 or done == count:
             progress(done, count)
-    return images, {name: [face[name] for face in faces] for name in ATTRIBUTES}
+    return pixels, {name: [attributes[name] for attributes in sampled] for name in ATTRIBUTES}
 
 
-def _paste(face: dict[str, str], size: int, layer: Callable) -> Image.Image:
-    """The face on its background, RGB."""
-    called = {name: ATTRIBUTES[name][value][0] for name, value in face.items()}
-    canvas = Image.new("RGB", (size, size), f"#{called['background']}")
+def _compose(attributes: dict[str, str], size: int, layer: Callable) -> Image.Image:
+    """Pastes the layers of an avatar on its background; returns RGB."""
+    names = {attribute: ATTRIBUTES[attribute][value][0] for attribute, value in attributes.items()}
+    canvas = Image.new("RGB", (size, size), f"#{names['background']}")
     for part, options in LAYERS.items():
-        look = [called[name] for name in options.values()]
-        if None not in look:
-            pixels, box = layer(part, *look)
+        values = [names[attribute] for attribute in options.values()]
+        if None not in values:
+            pixels, box = layer(part, *values)
             canvas.paste(pixels, box, pixels)
     return canvas
 
 
-def _layer(size: int, part: str, *look: str) -> tuple[Image.Image, tuple[int, int, int, int]]:
-    """One part of the drawing in one look, RGBA cut to what there is to see, and its place in the face."""
+def _render_layer(size: int, part: str, *values: str) -> tuple[Image.Image, tuple[int, int, int, int]]:
+    """Renders a part of the drawing with these values of its options: RGBA without its empty margins, and its box."""
     import resvg_py
     from dicebear import Avatar
 
-    options = {option: [value] for option, value in zip(LAYERS[part], look, strict=True)}
+    options = {option: [value] for option, value in zip(LAYERS[part], values, strict=True)}
     svg = Avatar(_style(part), FIXED | options).to_string()
     png = resvg_py.svg_to_bytes(svg_string=svg, width=size, height=size, skip_system_fonts=True)
     image = Image.open(io.BytesIO(png)).convert("RGBA")
@@ -193,7 +197,7 @@ def _layer(size: int, part: str, *look: str) -> tuple[Image.Image, tuple[int, in
 
 @functools.cache
 def _style(part: str):
-    """The Avataaars drawing, cropped, with only one of its parts left in."""
+    """DiceBear's Avataaars style, cropped, with all parts but one removed."""
     from dicebear import Style
 
     drawing = json.loads(files("dicebear_styles").joinpath("avataaars.json").read_text("utf-8"))
@@ -208,18 +212,18 @@ def _style(part: str):
 
 
 def open_avatars(request: Request) -> Source:
-    """Drawn faces, as many as `limit` or `COUNT`; no real person has rights in them."""
+    """Opens avatars, `request.limit` or else `COUNT` of them; they are drawn when they are prepared."""
     count, pixels, values = request.limit or COUNT, [], []
 
     def prepare() -> dict[str, list[str]]:
-        with request.progress("Drawing faces") as tick:
-            drawn, attributes = draw(count, request.size, request.seed, progress=tick)
-        pixels[:], values[:] = drawn, zip(*attributes.values(), strict=True)
+        with request.progress("Drawing avatars") as tick:
+            pixels[:], attributes = draw(count, request.size, request.seed, progress=tick)
+        values[:] = zip(*attributes.values(), strict=True)
         return attributes
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         image = images.from_array(pixels[i])
-        return image, images.ImageInfo("RGB", image.size), repr(values[i]).encode()  # the same at every size
+        return image, images.ImageInfo("RGB", image.size), repr(values[i]).encode()  # one digest for all sizes
 
     identity = digest("avatars", VERSION, count, request.seed, request.size)
     return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare)

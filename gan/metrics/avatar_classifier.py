@@ -125,14 +125,14 @@ def mean_confidence(predicted: dict[str, np.ndarray]) -> np.ndarray:
     """Averages the largest probability over the visible attributes, (n,)."""
     largest = np.stack([probabilities.max(1) for probabilities in predicted.values()], axis=1)
     visible = np.ones_like(largest)
-    visible[:, [*predicted].index("hair_colour")] = has_hair(most_likely_values(predicted))
+    visible[:, [*predicted].index("hair_color")] = has_hair(most_likely_values(predicted))
     return np.average(largest, axis=1, weights=visible)
 
 
 def compute_histograms(predicted: dict[str, np.ndarray]) -> dict[str, dict[str, float]]:
     """Computes the share of each value: attribute -> value -> share; of hair colors, among avatars with hair."""
     found = most_likely_values(predicted)
-    found["hair_colour"] = found["hair_colour"][has_hair(found)]
+    found["hair_color"] = found["hair_color"][has_hair(found)]
     return {
         name: {value: float(np.sum(found[name] == value)) / max(1, len(found[name])) for value in ATTRIBUTES[name]}
         for name in found
@@ -229,7 +229,7 @@ def _train(network: keras.Sequential, size: int, progress: Callable) -> tuple[np
 def _encode(attributes: dict) -> np.ndarray:
     """Encodes names of values as float32 (n, all values): a 1 for each attribute, none for an invisible hair color."""
     parts = {name: np.array(attributes[name])[:, None] == [*values] for name, values in ATTRIBUTES.items()}
-    parts["hair_colour"] &= has_hair(attributes)[:, None]
+    parts["hair_color"] &= has_hair(attributes)[:, None]
     return np.concatenate([*parts.values()], axis=1).astype(np.float32)
 
 

@@ -74,7 +74,7 @@ def test_predictions_are_probabilities(unseen):
 def test_accuracy_is_far_above_chance(classifier):
     """On held-out avatars; the most common value is right for 0.2 of the hair and 0.8 of the glasses."""
     assert list(classifier.accuracy) == list(avatars.ATTRIBUTES)
-    for name in ("background", "skin", "hair_colour", "glasses", "clothes_colour"):
+    for name in ("background", "skin", "hair_color", "glasses", "clothes_color"):
         assert classifier.accuracy[name] > 0.85, classifier.accuracy
     assert min(classifier.accuracy.values()) > 0.5, classifier.accuracy
 
@@ -85,7 +85,7 @@ def test_accuracy_on_others(classifier, unseen):
     has_hair = avatar_classifier.has_hair(attributes)
     for name, values in avatar_classifier.most_likely_values(predicted).items():
         right = values == np.array(attributes[name])
-        right = right[has_hair] if name == "hair_colour" else right
+        right = right[has_hair] if name == "hair_color" else right
         assert right.mean() == pytest.approx(classifier.accuracy[name], abs=0.08)
 
 
@@ -153,12 +153,12 @@ def test_hair_color_counts_where_there_is_hair():
     predicted = encode(
         hair=["bald", "bald", "long", "long"],
         beard=["none", "full", "none", "none"],
-        hair_colour=["grey", "red", "red", "black"],
+        hair_color=["grey", "red", "red", "black"],
     )
-    colors = compute_histograms(predicted)["hair_colour"]
+    colors = compute_histograms(predicted)["hair_color"]
     assert colors["red"] == pytest.approx(2 / 3) and colors["grey"] == 0
     bald = compute_histograms(encode(hair=["bald"]))
-    assert compare_histograms(bald, compute_histograms(predicted)).distances["hair_colour"] == 1
+    assert compare_histograms(bald, compute_histograms(predicted)).distances["hair_color"] == 1
 
 
 def test_face_rate(classifier, unseen):
@@ -175,7 +175,7 @@ def test_face_rate(classifier, unseen):
 def test_confidence_without_hair():
     """The hair color of a bald avatar does not count; of others it is one of eleven attributes."""
     predicted = encode(hair=["bald", "long"], beard=["none", "none"])
-    predicted["hair_colour"] = np.full((2, 6), 1 / 6)
+    predicted["hair_color"] = np.full((2, 6), 1 / 6)
     np.testing.assert_allclose(avatar_classifier.mean_confidence(predicted), [1, (10 + 1 / 6) / 11])
 
 
