@@ -104,7 +104,7 @@ def load(
         raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
     folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
     opened = open_source(Request(source, image_size, limit, seed, folder, progress.track_task))
-    path = folder / f"{cache.key(opened.identity, image_size, limit, crop)}.npy"
+    path = folder / f"{cache.compute_key(opened.identity, image_size, limit, crop)}.npy"
     if not cache.is_whole(path):
         cache.build(path, opened, image_size, crop=crop, limit=limit, progress=progress.track_task)
     pixels, report, skipped, attributes, digests = cache.read(path)
@@ -125,7 +125,7 @@ def describe(faces: Faces) -> list[str]:
         f"{skipped['passed_over']:,} other files passed over"
     ]
     if skipped["unreadable"]:
-        lines.append(f"unreadable: {cache.first_few(faces.skipped[: skipped['unreadable']])}")
+        lines.append(f"unreadable: {cache.list_first(faces.skipped[: skipped['unreadable']])}")
     if used + skipped["unreadable"] < found:
         lines.append(f"{used:,} of them used, the first in order of name")
     sizes = _several(report["sizes"], report["distinct_sizes"])
@@ -260,5 +260,5 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
     if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
         raise RunError(
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
-            f"{cache.first_few(faces.skipped[:bad])}. To train on the others, add --allow-bad."
+            f"{cache.list_first(faces.skipped[:bad])}. To train on the others, add --allow-bad."
         )

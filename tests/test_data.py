@@ -358,7 +358,7 @@ def test_cache_header_fits_any_count(tmp_path):
     """The header's length is that of the place held for it, for one image and for a billion."""
     for count in (1, 10**9):
         with open(tmp_path / "a.npy", "w+b") as file:
-            cache._rewind(file, (count, 128, 128, 3))
+            cache._write_header(file, (count, 128, 128, 3))
             assert file.tell() == 128
 
 

@@ -1,8 +1,10 @@
-"""Data sources: where images come from.
+"""Data sources: folders, zip files, NumPy files and built-in datasets, all opened by one function.
 
-    source = open_source(Request("photos.zip", size=64))  # lists what is there, without decoding any of it
+    source = open_source(Request("photos.zip", size=64))  # lists the images without decoding them
+    source.prepare()
+    image, info, content = source.read(0)
 
-To add a source, write its file, with a function (Request) -> Source, and a row of `SOURCES`.
+To add a source, write a file with a function (Request) -> Source, and add a row to `SOURCES`.
 """
 
 import difflib
@@ -17,7 +19,7 @@ from gan.datasets.source import Request, Source
 from gan.datasets.zip_archive import open_zip
 from gan.errors import UsageError
 
-# What --data names -> how it is opened: a folder, a file by its suffix, or a built-in name.
+# "folder", a suffix of files, or a built-in name that --data takes -> the function that opens it.
 SOURCES = {
     "folder": open_folder,
     ".zip": open_zip,
@@ -30,17 +32,20 @@ SOURCES = {
 
 
 def built_in_names() -> list[str]:
-    """The names that --data takes beside folders and files."""
+    """Lists the built-in datasets, which --data takes by name."""
     return [name for name in SOURCES if name != "folder" and not name.startswith(".")]
 
 
 def open_source(request: Request) -> Source:
-    """The source that `request.data` names. Raises UsageError where there is no such thing."""
+    """Opens the folder, file or built-in dataset that `request.data` names. Raises UsageError if there is none."""
     return SOURCES[find_kind(request.data)](request)
 
 
 def find_kind(data: str) -> str:
-    """A key of `SOURCES`. Built-in names win over files of that name, which are reached as `./name`."""
+    """Returns the key of `SOURCES` for a value of --data.
+
+    Built-in names come before files: a folder called "avatars" is given as "./avatars".
+    """
     path = Path(data).expanduser()
     built_in = built_in_names()
     if data in built_in:

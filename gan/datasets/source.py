@@ -1,4 +1,9 @@
-"""The interface of a data source: images that can be read by their number."""
+"""The interface of data sources: `Request` says what to open, `Source` lists its images and reads one by its number.
+
+def open_grays(request: Request) -> Source:
+    names = [f"gray {i}" for i in range(256)]
+    return Source("grays", "grays, version 1", names, read=lambda i: ..., passed_over=[])
+"""
 
 import contextlib
 import hashlib
@@ -15,20 +20,20 @@ SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", "
 
 
 def no_progress(title: str) -> contextlib.AbstractContextManager:
-    """A `progress` that shows nothing."""
+    """A `Request.progress` that displays nothing."""
     return contextlib.nullcontext(lambda done, total: None)
 
 
 @dataclass(frozen=True)
 class Request:
-    """What is asked of a source.
+    """What to open, and how.
 
     Arguments:
-        data: the value of --data.
-        size: the side of the images in pixels.
-        limit: how many images, 0: all of them.
-        seed: of images that are drawn.
-        cache_dir: the folder for what a source downloads.
+        data: the value of --data: a path, or the name of a built-in dataset.
+        size: side of the decoded images in pixels, for sources that generate theirs at any size.
+        limit: number of images, for sources that generate as many as needed; 0: their default.
+        seed: random seed, for sources that generate images.
+        cache_dir: folder for downloads.
         progress: a function (title) -> context manager that yields tick(done, total).
     """
 
@@ -42,17 +47,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Source:
-    """Images that can be read by their number, from several threads at once.
+    """A list of images, each of which is read by its number.
 
     Arguments:
-        title: its name, for a person.
-        identity: two sources of one identity hold the same images.
-        names: a name for each image.
-        read: a function (i) -> RGB image, its `ImageInfo`, and bytes that identify it on any machine (a file's
-            content). Raises `images.UnreadableImage`.
-        passed_over: (name, reason) of files that are no images.
-        prepare: called once before the first read, and not at all where the cache has the images. Returns the
-            attributes of the images, if any.
+        title: the name of the source, for people.
+        identity: a string that changes whenever the images do; decoded images are cached under it.
+        names: the name of each image.
+        read: a function (i) -> RGB image, `ImageInfo`, and bytes that identify the image on any machine, such as the
+            content of its file. Several threads call it at once. Raises `images.UnreadableImage`.
+        passed_over: (name, reason) of each file that is not an image.
+        prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
+            is called once before the first `read`, and never if the images are in the cache.
     """
 
     title: str
@@ -64,12 +69,12 @@ class Source:
 
 
 def digest(*parts: object) -> str:
-    """40 hexadecimal digits of anything whose repr identifies it."""
+    """Hashes the repr of some values to 40 hexadecimal digits."""
     return hashlib.blake2b(repr(parts).encode(), digest_size=20).hexdigest()
 
 
 def reason_to_pass_over(name: str) -> str:
-    """Why a file is passed over without being opened; "" where its name is that of an image."""
+    """Returns why a file is passed over without being opened, or "" if its name is that of an image."""
     *folders, file = name.split("/")
     if file == ".DS_Store" or file.startswith("._") or "__MACOSX" in folders:
         return "left behind by macOS"

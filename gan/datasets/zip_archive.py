@@ -1,4 +1,7 @@
-"""Images in a .zip, read in place."""
+"""Image files in a .zip, read without unpacking it to disk.
+
+source = open_zip(Request("photos.zip", size=64))
+"""
 
 import threading
 import zipfile
@@ -12,27 +15,25 @@ from gan.errors import UsageError
 
 
 def open_zip(request: Request) -> Source:
-    """The images of a .zip, in order of name. Raises UsageError where it cannot be opened."""
+    """Opens the images of a .zip, sorted by path. Raises UsageError if it is not a zip file."""
     path = Path(request.data).expanduser()
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:
         raise UsageError(f"--data {request.data}: not a zip file that can be opened ({error}).") from error
-    entries = sorted((e for e in archive.infolist() if not e.is_dir()), key=lambda entry: entry.filename)
-    entries_and_reasons = [(entry, reason_to_pass_over(entry.filename)) for entry in entries]
-    found = [entry for entry, reason in entries_and_reasons if not reason]
+    entries = sorted((entry for entry in archive.infolist() if not entry.is_dir()), key=lambda entry: entry.filename)
+    reasons = [reason_to_pass_over(entry.filename) for entry in entries]
+    found = [entry for entry, reason in zip(entries, reasons, strict=True) if not reason]
+    passed_over = [(entry.filename, reason) for entry, reason in zip(entries, reasons, strict=True) if reason]
     lock = threading.Lock()
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
-        with lock:  # one file handle: unpacking is short beside decoding, which runs outside
+        with lock:  # there is one file handle; unpacking is short beside decoding, which runs in parallel
             data = _unpack(archive, found[i])
         return images.read_image(data)
 
     identity = digest([(entry.filename, entry.file_size, entry.CRC) for entry in found])
-    names = [entry.filename for entry in found]
-    return Source(
-        path.name, identity, names, read, [(e.filename, reason) for e, reason in entries_and_reasons if reason]
-    )
+    return Source(path.name, identity, [entry.filename for entry in found], read, passed_over)
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -40,12 +41,12 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise images.UnreadableImage("encrypted")
     try:
         return archive.read(entry)
-    except Exception as error:  # zlib, lzma and bz2 each have their own
+    except Exception as error:  # zlib, lzma and bz2 each raise exceptions of their own
         raise images.UnreadableImage(f"damaged in the zip: {error}") from error
 
 
 def require_images(path: Path) -> None:
-    """Raises `ValueError` unless the file is a zip that holds images."""
+    """Raises ValueError unless the file is a zip that holds images."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()

@@ -200,9 +200,9 @@ def test_array_greys(tmp_path, eight):
 @pytest.mark.parametrize(
     ("array", "words"),
     [
-        (np.full((2, 8, 8), 2.0), "run from 0 to 2"),
-        (np.full((2, 8, 8), -1.5), "run from -1.5 to 0"),
-        (np.full((2, 8, 8), np.nan), "run from nan to nan"),
+        (np.full((2, 8, 8), 2.0), "range from 0 to 2"),
+        (np.full((2, 8, 8), -1.5), "range from -1.5 to 0"),
+        (np.full((2, 8, 8), np.nan), "range from nan to nan"),
         (np.zeros((2, 8, 8), int), r"holds int64 \(2, 8, 8\)"),
         (np.zeros((2, 8, 8, 4), np.uint8), r"holds uint8 \(2, 8, 8, 4\)"),
         (np.array([{}, {}]), r"holds Python objects \(2,\)"),
