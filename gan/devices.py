@@ -1,4 +1,7 @@
-"""Devices: the GPU if there is one, and the precision that is fastest there."""
+"""Devices: finds the GPU, if there is one, and the precision that is fastest there.
+
+device, precision = setup_devices("auto")  # "CPU (8 cores)", "float32"
+"""
 
 import contextlib
 import os
@@ -18,23 +21,26 @@ def silence_tensorflow() -> Iterator[None]:
         yield
         return
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, 2)
+    stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(devnull, 2)
     try:
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        os.close(devnull)
 
 
 def setup_devices(precision: str) -> tuple[str, str]:
-    """Sets up the devices; returns their description, and the precision, `auto` being resolved.
+    """Finds the device, and chooses the precision where it is "auto". Must precede all other uses of TensorFlow.
 
-    GPU memory is allocated as it is needed. Must be called before any other use of TensorFlow.
+    GPU memory is allocated as it is needed.
+
+    Returns:
+        A description of the device, and the Keras precision policy.
     """
     with silence_tensorflow():
-        import tensorflow as tf  # here, since the import is what is noisy
+        import tensorflow as tf  # the import itself logs
 
         gpus = tf.config.list_physical_devices("GPU")
         for gpu in gpus:
@@ -50,12 +56,12 @@ def setup_devices(precision: str) -> tuple[str, str]:
 
 
 def has_bfloat16_gpu(details: dict) -> bool:
-    """NVIDIA multiplies bfloat16 in hardware from compute capability 8.0 (Ampere) on."""
+    """Tests whether a GPU multiplies bfloat16 in hardware: NVIDIA's do from compute capability 8.0 (Ampere) on."""
     return details.get("compute_capability", (0, 0)) >= (8, 0)
 
 
 def has_bfloat16_cpu(cpuinfo: str = "/proc/cpuinfo") -> bool:
-    """Whether this CPU multiplies bfloat16 matrices (Intel AMX).
+    """Tests whether this CPU multiplies bfloat16 matrices (Intel AMX).
 
     AVX-512's bfloat16 dot product alone (flag avx512_bf16) does not pay: a step took 1.4 to 1.5 times as
     long as in float32 on a machine that has it (benchmarks/speed.py --precision mixed_bfloat16).

@@ -1,4 +1,4 @@
-"""Download of one large file over HTTP, which resumes where it ended, and is checked before it gets its name.
+"""Downloads of large files over HTTP, which resume after an interruption and are verified before they get their name.
 
 fetch("https://example.org/faces.zip", Path("faces.zip"), check=require_images)
 """
@@ -12,8 +12,8 @@ from pathlib import Path
 
 from gan.errors import RunError
 
-BLOCK = 1 << 20
-PATIENCE = 30  # seconds without a byte
+BLOCK = 1 << 20  # bytes
+TIMEOUT = 30  # seconds without a byte
 
 
 def fetch(
@@ -22,16 +22,20 @@ def fetch(
     check: Callable[[Path], None],
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> None:
-    """Downloads `url` to `path`. `check` raises ValueError unless the file is what it should be.
+    """Downloads a file; if that is interrupted, the next call resumes from `path` + ".part".
 
-    What has arrived is kept in `path` + ".part" for the next try. Raises `RunError`, which says what to
-    download by hand and where to put it.
+    Arguments:
+        check: a function (path) that raises ValueError unless the file is the right one.
+        progress: a function (bytes done, total bytes or 0), called after each block.
+
+    Raises:
+        RunError: if it fails; the message says what to download by hand, and where to save it.
     """
     part = path.with_name(path.name + ".part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _receive(url, part, progress)
-        _accept(part, check)
+        _complete(url, part, progress)
+        _check(part, check)
         os.replace(part, path)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise RunError(
@@ -40,36 +44,36 @@ def fetch(
         ) from error
 
 
-def _accept(part: Path, check: Callable[[Path], None]) -> None:
+def _check(part: Path, check: Callable[[Path], None]) -> None:
     try:
         check(part)
     except ValueError:
-        part.unlink()  # whole, and wrong: there is nothing to go on from
+        part.unlink()  # complete but wrong: nothing to resume from
         raise
 
 
-def _receive(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
-    """Completes `part`, from its end when the server can, and from the start when it cannot."""
-    have = part.stat().st_size if part.exists() else 0
+def _complete(url: str, part: Path, progress: Callable[[int, int], None]) -> None:
+    """Completes `part`: from its end if the server supports ranges, else from the start."""
+    size = part.stat().st_size if part.exists() else 0
     try:
-        response = _ask(url, have)
+        response = _request(url, size)
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code != 416 or not have:
+        if error.code != 416 or not size:
             raise
-        if error.headers.get("Content-Range") == f"bytes */{have}":
-            return  # there is no more to send: the last try ended between the last byte and the check
-        have, response = 0, _ask(url, 0)
+        if error.headers.get("Content-Range") == f"bytes */{size}":
+            return  # `part` is complete: the last attempt ended before the check
+        size, response = 0, _request(url, 0)
     with response:
-        resumed = response.status == 206  # a server that ignores Range answers 200 and starts over
-        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {have}-"):
-            raise ConnectionError("the server sent another part of the file than it was asked for")
-        _write(response, part, have if resumed else 0, progress)
+        resumed = response.status == 206  # a server that ignores Range answers 200, with the whole file
+        if resumed and not response.headers.get("Content-Range", "").startswith(f"bytes {size}-"):
+            raise ConnectionError("the server sent another part of the file than was requested")
+        _write(response, part, size if resumed else 0, progress)
 
 
-def _ask(url: str, have: int) -> http.client.HTTPResponse:
-    headers = {"Range": f"bytes={have}-"} if have else {}
-    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=PATIENCE)
+def _request(url: str, size: int) -> http.client.HTTPResponse:
+    headers = {"Range": f"bytes={size}-"} if size else {}
+    return urllib.request.urlopen(urllib.request.Request(url, headers=headers), timeout=TIMEOUT)
 
 
 def _write(response, part: Path, done: int, progress: Callable[[int, int], None]) -> None:

@@ -1,13 +1,16 @@
-"""The two ways a command ends badly: each carries one message for a person, and no traceback."""
+"""The two errors that end a command with one line in place of a traceback.
+
+raise UsageError("--limit -1: give 0 or more.")
+"""
 
 
 class UsageError(Exception):
-    """What was asked for cannot be done: says what was given, what is allowed, what to type. Exit code 2."""
+    """The arguments are wrong; the message says what was given, what is allowed and what to type. Exit code 2."""
 
     exit_code = 2
 
 
 class RunError(Exception):
-    """What was asked for was tried and failed: says what happened and what is left. Exit code 1."""
+    """The command failed; the message says what happened and what is left. Exit code 1."""
 
     exit_code = 1

@@ -1,4 +1,8 @@
-"""Reading and atomic writing of files: written under a temporary name, flushed, renamed, so whole or absent."""
+"""Files: atomic writing, JSON and CSV.
+
+with atomic_write("samples.npy") as file:
+    np.save(file, samples)
+"""
 
 import contextlib
 import csv
@@ -15,10 +19,10 @@ from gan.errors import UsageError
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
-    """Opens a binary file that appears at `path` only if the block ends without an exception.
+    """Opens a binary file that appears at `path` when the block ends, unless it raises.
 
-    The bytes reach the disk before the name does (fsync, then rename, then fsync of the folder), so a
-    crash at any moment leaves the old file or the new one, never a part. Missing folders are made.
+    It is written under a temporary name, flushed to disk and renamed, so a crash at any moment leaves the old file or
+    the new one, never a part. Missing folders are created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -38,32 +42,44 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def write_json(path: Path, content: dict) -> None:
-    """Writes a dictionary, indented."""
+    """Writes a dictionary as indented JSON, atomically."""
     with atomic_write(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
 def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict | list:
-    """A dictionary, or a list of dictionaries, that have these names; raises UsageError where the file is damaged."""
+    """Reads a dictionary, or a list of dictionaries.
+
+    Arguments:
+        kind: dict or list.
+        names: keys that each dictionary must have.
+
+    Raises:
+        UsageError: if the file is damaged, which includes content of another kind.
+    """
     try:
         found = json.loads(path.read_text("utf-8"))
     except (ValueError, RecursionError):
         raise damaged_file_error(path) from None
-    parts = found if kind is list and isinstance(found, list) else [found]
-    if not isinstance(found, kind) or not all(isinstance(one, dict) and set(names) <= set(one) for one in parts):
+    entries = found if kind is list and isinstance(found, list) else [found]
+    if not isinstance(found, kind) or not all(isinstance(e, dict) and set(names) <= set(e) for e in entries):
         raise damaged_file_error(path)
     return found
 
 
 def damaged_file_error(path: Path) -> UsageError:
-    """The error for a file that is not as it was written."""
+    """Makes the error for a file whose content is not what this program wrote."""
     return UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
 
 
 def read_csv(path: Path, columns: int) -> list[list[str]]:
-    """The rows of a table whose first column is a number; without the header, and without a torn last row.
+    """Reads the rows of a table whose first column is a number: [] if there is no file.
 
-    Raises UsageError where it is not valid UTF-8.
+    The header is left out, and so is a last row that was not written completely. Raises UsageError if the file is not
+    UTF-8.
+
+    Arguments:
+        columns: how many columns a row has; other rows are left out.
     """
     try:
         lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
@@ -73,7 +89,7 @@ def read_csv(path: Path, columns: int) -> list[list[str]]:
 
 
 def write_csv(path: Path, rows: list) -> None:
-    """Writes rows, the header first."""
+    """Writes rows, of which the first is the header, atomically."""
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     with atomic_write(path) as file:
@@ -81,13 +97,13 @@ def write_csv(path: Path, rows: list) -> None:
 
 
 def _umask() -> int:
-    mask = os.umask(0)  # the only way to read it is to set it
+    mask = os.umask(0)  # it can only be read by setting it
     os.umask(mask)
     return mask
 
 
 def _sync_folder(folder: Path) -> None:
-    """Makes the rename itself durable, where the system lets a folder be opened (not on Windows)."""
+    """Flushes the rename to disk, except on Windows, which cannot open a folder."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)
         try:

@@ -1,9 +1,10 @@
-"""Images: float32 (n, h, w, c) in [-1, 1] inside the program, uint8 at its edges; reading, cropping, grids.
+"""Images: conversion between uint8 and [-1, 1], reading, cropping and resizing of files, grids.
 
-    images = to_float(uint8_images)
+    images = to_float(uint8_images.astype("float32"))
     write_png("samples.png", make_grid(to_uint8(fake)))
 
-`to_float` and `to_uint8` are the only two conversions between the two forms.
+Networks take and return float32 (n, h, w, c) in [-1, 1]; files and the cache hold uint8. `to_float` and
+`to_uint8` are the only conversions between them.
 """
 
 import io
@@ -21,59 +22,60 @@ from gan import files
 
 MIN_SIDE = 8
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
-# Named one by one because Pillow also knows formats that run other programs (EPS calls Ghostscript).
+# A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
 
-# Pillow refuses 180 million pixels and only warns of 90 million: no photograph of a face, either.
+# Pillow raises an error from 180 million pixels on, and only warns from 90 million on. Here both are errors.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 
 class UnreadableImage(Exception):
-    """An image cannot be used; the message is the reason, in a few words."""
+    """An image that cannot be used; the message is the reason, in a few words."""
 
 
 class ImageInfo(NamedTuple):
-    """How an image was stored: the name of its mode in Pillow, and (width, height) as a viewer shows it."""
+    """How an image was stored: Pillow's name of its mode, and (width, height) after it was turned upright."""
 
     mode: str
     size: tuple[int, int]
 
 
 def to_float(images):
-    """0..255 -> [-1, 1], for float arrays and tensors alike."""
+    """Converts 0..255 to [-1, 1]; takes float arrays and tensors."""
     return images / 127.5 - 1
 
 
 def to_uint8(images: np.ndarray) -> np.ndarray:
-    """Floats in [-1, 1] -> uint8 0..255, clipped and rounded."""
+    """Converts floats in [-1, 1] to uint8, rounded and clipped."""
     return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
 def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo, bytes]:
-    """The image in a file or in its bytes, upright, RGB, transparency on white; how it was stored; the bytes.
+    """Reads an image file, given as its path or its bytes. Raises UnreadableImage.
 
-    Raises `Unreadable`.
+    Returns:
+        The image, RGB, upright, on white where it was transparent; how it was stored; the bytes of the file.
     """
     try:
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
         return *_decode(io.BytesIO(content)), content
     except UnreadableImage:
         raise
-    except Exception as error:  # decoders answer bad bytes with nearly every kind of exception
-        raise UnreadableImage(_reason(error)) from error
+    except Exception as error:  # decoders raise nearly every kind of exception for damaged files
+        raise UnreadableImage(_describe_error(error)) from error
 
 
 def from_array(pixels: np.ndarray) -> Image.Image:
-    """uint8 (h, w), (h, w, 1) or (h, w, 3) -> RGB image. Raises `Unreadable` when it is too small."""
+    """Converts uint8 (h, w), (h, w, 1) or (h, w, 3) to an RGB image. Raises UnreadableImage if it is too small."""
     _require_size(pixels.shape[1], pixels.shape[0])
-    grey = pixels.ndim == 3 and pixels.shape[-1] == 1
-    return Image.fromarray(pixels[..., 0] if grey else pixels).convert("RGB")
+    one_channel = pixels.ndim == 3 and pixels.shape[-1] == 1
+    return Image.fromarray(pixels[..., 0] if one_channel else pixels).convert("RGB")
 
 
 def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
-    """The center `crop` x `crop` of an image. 0 is the largest square, or the face of a CelebA photograph.
+    """Cuts out the center `crop` x `crop`; 0: the largest square, or the face of an aligned CelebA photograph.
 
-    Raises `Unreadable` when the image is smaller than `crop`.
+    Raises UnreadableImage if the image is smaller than `crop`.
     """
     width, height = image.size
     side = crop or (CELEBA_CROP if image.size == CELEBA_SIZE else min(image.size))
@@ -84,24 +86,28 @@ def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
 
 
 def describe_crop(crop: int, sizes: Container[str]) -> str:
-    """What `square` cuts out of images of these sizes ("178x218"), for a person."""
+    """Describes what `crop_square` cuts out of images of these sizes, such as "178x218"."""
     if crop:
         return f"center {crop}x{crop}"
     return "center square (108x108 of 178x218)" if "178x218" in sizes else "center square"
 
 
 def resize_image(image: Image.Image, size: int) -> Image.Image:
-    """`size` x `size` pixels, bilinear over the whole area that a pixel covers: shrinking leaves no jags."""
+    """Resizes to `size` x `size`, bilinear and antialiased."""
     return image.resize((size, size), Image.Resampling.BILINEAR)
 
 
 def resize_for_network(images: np.ndarray, size: int) -> np.ndarray:
-    """uint8 (n, h, w, 3) -> float32 (n, size, size, 3) in 0..255, not rounded: for feature extractors.
+    """Resizes images for feature extractors, bicubic and antialiased, without rounding. arXiv:2104.11222, "clean".
 
-    Bicubic over the whole area that a pixel covers, each channel apart as floats. arXiv:2104.11222, "clean".
+    Arguments:
+        images: uint8 (n, h, w, 3).
+
+    Returns:
+        float32 (n, size, size, 3) in 0..255.
     """
     resized = np.empty((len(images), size, size, 3), np.float32)
-    # One after the other: threads were slower, for each call is too short (500 images 32 -> 299 in 2 to 4 seconds).
+    # Not in threads, which were slower, as each call is too short: 500 images from 32 to 299 take 2 to 4 seconds.
     for image, target in zip(images, resized, strict=True):
         for channel in range(3):
             plane = Image.fromarray(image[..., channel].astype(np.float32))
@@ -110,12 +116,15 @@ def resize_for_network(images: np.ndarray, size: int) -> np.ndarray:
 
 
 def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, scale: int = 1) -> np.ndarray:
-    """uint8 (n, h, w, 3) -> one picture (H, W, 3), row by row, nearly square unless `columns` is given.
+    """Arranges images uint8 (n, h, w, 3) in a grid (H, W, 3), row by row.
 
-    Each pixel becomes `scale` x `scale`; between the tiles lie `gap` white pixels; missing tiles are white.
+    Arguments:
+        columns: images in a row; None: as many as make the grid nearly square.
+        gap: white pixels between images.
+        scale: each pixel becomes `scale` x `scale`.
     """
     n, height, width, _ = images.shape
-    rows, columns = _layout(n, columns)
+    rows, columns = _count_rows_and_columns(n, columns)
     height, width = height * scale, width * scale
     tiles = np.full((rows * columns, height + gap, width + gap, 3), 255, np.uint8)
     tiles[:n, :height, :width] = images.repeat(scale, axis=1).repeat(scale, axis=2)
@@ -127,8 +136,8 @@ def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, s
 def split_grid(
     picture: np.ndarray, size: int, count: int, columns: int | None = None, *, gap: int = 2, scale: int = 1
 ) -> np.ndarray:
-    """The `count` images (n, size, size, 3) that `grid` laid out with the same columns, gap and scale."""
-    rows, columns = _layout(count, columns)
+    """Inverts `make_grid`: returns its `count` images of side `size`. Raises ValueError for another layout."""
+    rows, columns = _count_rows_and_columns(count, columns)
     step = size * scale + gap
     padded = np.pad(picture, ((0, gap), (0, gap), (0, 0)))
     if padded.shape != (rows * step, columns * step, 3):
@@ -138,18 +147,18 @@ def split_grid(
 
 
 def display_scale(size: int) -> int:
-    """How many pixels a face's pixel takes a side, in a grid."""
+    """Returns the smallest scale at which an image in a grid is at least 48 pixels wide."""
     return max(1, math.ceil(48 / size))
 
 
 def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
-    """Saves uint8 (h, w, 3) as a PNG that is whole or absent."""
+    """Writes uint8 (h, w, 3) as a PNG, atomically."""
     with files.atomic_write(path) as file:
         Image.fromarray(image).save(file, "PNG")
 
 
 def read_png(path: str | os.PathLike) -> np.ndarray:
-    """A PNG -> uint8 (h, w, 3). Raises `Unreadable`."""
+    """Reads a PNG as uint8 (h, w, 3). Raises UnreadableImage."""
     return np.asarray(read_image(path)[0])
 
 
@@ -160,32 +169,32 @@ def _decode(stream) -> tuple[Image.Image, ImageInfo]:
     with Image.open(stream, formats=FORMATS) as image:
         _require_size(*image.size)
         upright = ImageOps.exif_transpose(image)
-        return _rgb(upright), ImageInfo(image.mode, upright.size)
+        return _to_rgb(upright), ImageInfo(image.mode, upright.size)
 
 
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode -> RGB. Deep grey is scaled, where Pillow's own conversion may clip it at 255."""
+def _to_rgb(image: Image.Image) -> Image.Image:
+    """Converts any mode to RGB. 16-bit gray is scaled, where Pillow's own conversion may clip it at 255."""
     if image.mode.startswith("I"):
-        return _grey(np.asarray(image) / 257)
+        return _gray_to_rgb(np.asarray(image) / 257)
     if image.mode == "F":
         values = np.asarray(image)
-        return _grey(values * 255 if values.max() <= 1 else values)
+        return _gray_to_rgb(values * 255 if values.max() <= 1 else values)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
 
 
-def _grey(values: np.ndarray) -> Image.Image:
+def _gray_to_rgb(values: np.ndarray) -> Image.Image:
     return Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _require_size(width: int, height: int) -> None:
     if min(width, height) < MIN_SIDE:
-        raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the least")
+        raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the minimum")
 
 
-def _reason(error: Exception) -> str:
+def _describe_error(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return "not an image"
     if isinstance(error, FileNotFoundError):
@@ -199,6 +208,6 @@ def _reason(error: Exception) -> str:
     return f"damaged: {error}".splitlines()[0]
 
 
-def _layout(count: int, columns: int | None) -> tuple[int, int]:
+def _count_rows_and_columns(count: int, columns: int | None) -> tuple[int, int]:
     columns = columns or math.ceil(math.sqrt(count))
     return math.ceil(count / columns), columns

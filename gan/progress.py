@@ -1,4 +1,8 @@
-"""Progress of long work: one moving line on a terminal, plain lines elsewhere."""
+"""Progress of long tasks: one line that is updated on a terminal, a few plain lines elsewhere.
+
+with track_task("Decoding faces.zip") as tick:
+    tick(done, total)
+"""
 
 import contextlib
 import functools
@@ -8,20 +12,29 @@ from collections.abc import Callable, Iterator
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-PLAIN_EVERY = 15.0  # seconds from one plain line to the next
+SECONDS_BETWEEN_LINES = 15.0  # where the output is not a terminal
 
 
 @contextlib.contextmanager
 def show_progress(total: float, done: float, unit: str = "") -> Iterator[Callable]:
-    """Yields show(done, text), which may be called at any rate; `unit` is that of `done` and `total`."""
+    """Displays the progress of a training, with the time left.
+
+    Arguments:
+        total: what `done` is at the end.
+        done: what it is at the start.
+        unit: the unit of both, such as " s"; "" for iterations.
+
+    Yields:
+        A function show(done, text), which may be called at any rate.
+    """
     console = Console()
-    with terminal(console, total, done, unit) if console.is_terminal else plain(total, done, unit) as show:
+    with update_line(console, total, done, unit) if console.is_terminal else print_lines(total, done, unit) as show:
         yield show
 
 
 @contextlib.contextmanager
-def terminal(console: Console, total: float, done: float, unit: str = "") -> Iterator[Callable]:
-    """One line that redraws itself, with the time left."""
+def update_line(console: Console, total: float, done: float, unit: str = "") -> Iterator[Callable]:
+    """Like `show_progress`, on a terminal."""
     bar = [BarColumn(bar_width=20)] if console.width >= 120 else []
     columns = [
         TextColumn("{task.completed:,.0f}/{task.total:,.0f}" + unit), *bar,
@@ -33,16 +46,16 @@ def terminal(console: Console, total: float, done: float, unit: str = "") -> Ite
 
 
 @contextlib.contextmanager
-def plain(total: float, first: float, unit: str = "") -> Iterator[Callable]:
-    """A printed line every few seconds, the last one included."""
-    start = shown = time.monotonic()
+def print_lines(total: float, first: float, unit: str = "") -> Iterator[Callable]:
+    """Like `show_progress`, not on a terminal: prints a line every `SECONDS_BETWEEN_LINES`, and one at the end."""
+    start = printed = time.monotonic()
 
     def show(done: int, text: str) -> None:
-        nonlocal shown
+        nonlocal printed
         now = time.monotonic()
-        if done < total and now - shown < PLAIN_EVERY:
+        if done < total and now - printed < SECONDS_BETWEEN_LINES:
             return
-        shown = now
+        printed = now
         left = (now - start) / max(1, done - first) * (total - done)
         print(f"{done:,.0f}/{total:,.0f}{unit}  {text}  left {int(left) // 60}:{int(left) % 60:02d}", flush=True)
 
@@ -51,18 +64,18 @@ def plain(total: float, first: float, unit: str = "") -> Iterator[Callable]:
 
 @contextlib.contextmanager
 def track_task(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Yields tick(done, total) and shows how far a long task is: a bar on a terminal, else a line every quarter."""
+    """Displays the progress of a task: a bar on a terminal, else a line for each quarter. Yields tick(done, total)."""
     bar = Progress(transient=True)
     if not bar.console.is_terminal:
-        yield functools.partial(quarters, title, [0])
+        yield functools.partial(print_quarter, title, [0])
         return
     with bar:
         number = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(number, completed=done, total=total or None)
 
 
-def quarters(title: str, shown: list[int], done: int, total: int) -> None:
-    """Prints how many quarters are done, where they are more than were `shown`."""
-    if total and done * 4 // total > shown[0]:
-        shown[0] = done * 4 // total
-        print(f"{title}: {25 * shown[0]}%", flush=True)
+def print_quarter(title: str, printed: list[int], done: int, total: int) -> None:
+    """Prints the quarters done, unless they were printed before; `printed` holds their number, and is updated."""
+    if total and done * 4 // total > printed[0]:
+        printed[0] = done * 4 // total
+        print(f"{title}: {25 * printed[0]}%", flush=True)

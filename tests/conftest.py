@@ -103,7 +103,7 @@ def folder_of_everything(tmp_path_factory):
         "truncated.jpg": "truncated",
         "empty.png": "empty file",
         "text.jpg": "not an image",
-        "one.png": "1x1 is too small; 8 pixels is the least",
+        "one.png": "1x1 is too small; 8 pixels is the minimum",
         "broken.png": "no such file, or a broken link",
         "x.png": "a folder",
     }

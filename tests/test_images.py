@@ -101,8 +101,8 @@ NOISE = np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8)
         (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 64 64\n", "not an image"),
         (encoded(Image.fromarray(NOISE), "JPEG")[:2000], "truncated"),
         (encoded(Image.fromarray(NOISE))[:5000], "truncated"),
-        (encoded(Image.new("RGB", (1, 1))), "1x1 is too small; 8 pixels is the least"),
-        (encoded(Image.new("RGB", (8, 7))), "8x7 is too small; 8 pixels is the least"),
+        (encoded(Image.new("RGB", (1, 1))), "1x1 is too small; 8 pixels is the minimum"),
+        (encoded(Image.new("RGB", (8, 7))), "8x7 is too small; 8 pixels is the minimum"),
     ],
 )
 def test_unreadable(data, reason):

@@ -25,7 +25,7 @@ def clock(monkeypatch):
 
 def test_plain_lines(clock, capsys):
     """A line each 15 seconds at most and one at the end, with the time left at the rate so far."""
-    with progress.plain(1000, 200) as show:
+    with progress.print_lines(1000, 200) as show:
         for now, done in [(101, 210), (114.9, 290), (115, 300), (120, 320), (130, 500), (131, 505), (132, 1000)]:
             clock.now = now
             show(done, f"text {done}")
@@ -46,7 +46,7 @@ def test_plain_lines_of_a_run_by_the_clock(clock, capsys):
 
 def test_plain_line_before_the_first_step(clock, capsys):
     """No division by zero when time has passed and no step was done."""
-    with progress.plain(10, 3) as show:
+    with progress.print_lines(10, 3) as show:
         clock.now = 120.0
         show(3, "waiting")
     assert capsys.readouterr().out == "3/10  waiting  left 2:20\n"  # as if one step had been done in 20 s
@@ -58,7 +58,7 @@ def test_terminal_line(width):
     text = "1,234 img/s loss D 1.23 G 1.23 D(x) 0.53 D(G(z)) 0.50"
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, _environ={})
-    with progress.terminal(console, 1000, 200) as show:
+    with progress.update_line(console, 1000, 200) as show:
         show(300, text.replace("1,234", "999"))
         show(1000, text)
     last = screen.getvalue().splitlines()[-2 if screen.getvalue().splitlines()[-1].startswith("\x1b[?") else -1]
