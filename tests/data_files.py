@@ -1,0 +1,57 @@
+"""Helpers that write datasets of every kind, and read them through `gan.datasets`."""
+
+import io
+import zipfile
+
+import numpy as np
+from PIL import Image
+
+from gan import images
+from gan.datasets import Request, open_source
+
+
+def open_data(data, **options):
+    """Opens a path or a built-in name as a source of 32x32 images."""
+    return open_source(Request(str(data), 32, **options))
+
+
+def read_pixels(source):
+    """Reads all images of a source, uint8 (n, h, w, 3)."""
+    source.prepare()
+    return np.stack([np.asarray(source.read(i)[0]) for i in range(len(source.names))])
+
+
+def encode_png(array):
+    """Encodes an array as the bytes of a PNG file."""
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def save_folder(folder, pixels):
+    """Saves images as 0.png, 1.png, ..., from the fifth on in a subfolder."""
+    for i, image in enumerate(pixels):
+        images.write_png(folder / ("" if i < 4 else "x/deep er") / f"{i}.png", image)
+    return folder
+
+
+def save_grays(folder, count):
+    """Saves `count` gray 16x16 PNGs, of which number i has the value i."""
+    folder.mkdir()
+    for i in range(count):
+        Image.new("RGB", (16, 16), (i, i, i)).save(folder / f"good {i:03}.png")
+    return folder
+
+
+def save_zip(path, files):
+    """Saves a dict, name -> bytes, as an uncompressed zip, so that a test can damage a certain byte."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in files.items():
+            archive.writestr(name, content)
+    return path
+
+
+def save_npy(path, array):
+    """Saves a .npy."""
+    np.save(path, array, allow_pickle=True)
+    return path

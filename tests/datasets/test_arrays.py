@@ -1,0 +1,93 @@
+import os
+
+import numpy as np
+import pytest
+from data_files import open_data, read_pixels, save_npy
+
+from gan.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("convert", "mode"),
+    [
+        (lambda x: x, "RGB of uint8 in 0..255"),
+        (lambda x: (x / 255).astype(np.float32), "RGB of float32 in [0, 1]"),
+        (lambda x: x / 127.5 - 1, "RGB of float64 in [-1, 1]"),
+        (lambda x: (x / 255).astype(np.float16), "RGB of float16 in [0, 1]"),
+    ],
+)
+def test_ranges_of_values(tmp_path, eight, convert, mode):
+    """Every type and range of values gives the original uint8, and is named in the mode."""
+    source = open_data(save_npy(tmp_path / "a.npy", convert(eight)))
+    np.testing.assert_array_equal(read_pixels(source), eight)
+    assert source.read(0)[1] == (mode, (32, 32))
+
+
+def test_gray_images(tmp_path, eight):
+    """Arrays (n, h, w) and (n, h, w, 1) are gray images."""
+    gray = eight[..., 0]
+    for array in (gray, gray[..., None]):
+        source = open_data(save_npy(tmp_path / "a.npy", array))
+        np.testing.assert_array_equal(read_pixels(source), np.stack([gray] * 3, axis=-1))
+        assert source.read(0)[1].mode == "L of uint8 in 0..255"
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (np.full((2, 8, 8), 2.0), "from 0 to 2"),
+        (np.full((2, 8, 8), -1.5), "from -1.5 to 0"),
+        (np.full((2, 8, 8), np.nan), "from nan to nan"),
+        (np.zeros((2, 8, 8), int), r"int64 \(2, 8, 8\)"),
+        (np.zeros((2, 8, 8, 4), np.uint8), r"uint8 \(2, 8, 8, 4\)"),
+        (np.array([{}, {}]), r"Python objects \(2,\)"),
+    ],
+)
+def test_arrays_that_are_not_images(tmp_path, array, words):
+    """Other ranges, types and shapes are refused; the error says what was found and what is allowed."""
+    with pytest.raises(UsageError, match=words) as caught:
+        open_data(save_npy(tmp_path / "a.npy", array)).prepare()
+    assert "float in [0, 1] or [-1, 1]" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+@pytest.mark.parametrize("content", [b"", b"text", b"\x93NUMPY\x01\x00"])
+def test_not_a_numpy_file(tmp_path, name, content):
+    """Files that only have the suffix .npy or .npz are refused."""
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(UsageError, match="not a NumPy file"):
+        open_data(tmp_path / name)
+
+
+def test_damaged_arrays(tmp_path, eight):
+    """Files that are cut short or changed inside are refused before an image is read."""
+    save_npy(tmp_path / "a.npy", eight)
+    np.savez(tmp_path / "a.npz", x=eight)
+    (tmp_path / "a.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-1])
+    content = bytearray((tmp_path / "a.npz").read_bytes())
+    content[5000] ^= 255
+    (tmp_path / "a.npz").write_bytes(content)
+    for name in ("a.npy", "a.npz"):
+        with pytest.raises(UsageError, match="damaged"):
+            open_data(tmp_path / name).prepare()
+
+
+def test_identity_depends_on_the_path(tmp_path, eight):
+    """Two files of the same size and time, as unzip leaves them, have different identities."""
+    for i, name in enumerate(("men.npy", "women.npy")):
+        np.save(tmp_path / name, eight + np.uint8(i))
+        os.utime(tmp_path / name, ns=(1, 1))
+    men, women = open_data(tmp_path / "men.npy"), open_data(tmp_path / "women.npy")
+    assert men.identity != women.identity and men.identity == open_data(tmp_path / "men.npy").identity
+
+
+def test_choice_of_the_array(tmp_path, eight):
+    """The only possible array is chosen, else one of a usual name; otherwise the error lists all arrays."""
+    path = tmp_path / "a.npz"
+    np.savez(path, photos=eight, labels=np.arange(8), names=np.array([{}]))
+    np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
+    np.savez(path, a=eight[::-1], x=eight)
+    np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
+    np.savez(path, a=eight, b=eight)
+    with pytest.raises(UsageError, match=r"a uint8 \(8, 32, 32, 3\); b uint8 \(8, 32, 32, 3\)"):
+        open_data(path)

@@ -1,0 +1,62 @@
+import os
+
+import numpy as np
+import pytest
+from data_files import encode_png, open_data, save_folder
+
+from gan import images
+
+
+def test_lists_images_and_passes_over_others(tmp_path, eight):
+    """Images are sorted by path; files whose name is not that of an image are passed over with a reason."""
+    save_folder(tmp_path, eight[:5])
+    for name in (".DS_Store", "._0.png", "notes.txt", "README"):
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "__MACOSX").mkdir()
+    (tmp_path / "__MACOSX" / "1.png").write_bytes(b"x")
+    (tmp_path / "folder.png").mkdir()
+    source = open_data(tmp_path)
+    assert source.names == ["0.png", "1.png", "2.png", "3.png", "x/deep er/4.png"]
+    assert dict(source.passed_over) == {
+        ".DS_Store": "left behind by macOS",
+        "._0.png": "left behind by macOS",
+        "__MACOSX/1.png": "left behind by macOS",
+        "notes.txt": ".txt is not a format read here",
+        "README": "no extension is not a format read here",
+        "folder.png": "a folder",
+    }
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no named pipes or free symbolic links")
+def test_links_pipes_and_names_that_are_not_utf8(tmp_path, eight):
+    """Circular links, a named pipe, which would block, and a name that is not UTF-8 are listed and cause no hang."""
+    save_folder(tmp_path, eight[:1])
+    (tmp_path / "circle").symlink_to(tmp_path)
+    (tmp_path / "self.png").symlink_to("self.png")
+    os.mkfifo(tmp_path / "pipe.png")
+    with open(os.fsencode(tmp_path) + b"/\xff.png", "wb") as file:
+        file.write(encode_png(eight[1]))
+    source = open_data(tmp_path)
+    assert source.names == ["0.png", "self.png", "\N{REPLACEMENT CHARACTER}.png"]
+    assert source.passed_over == [("pipe.png", "not a plain file")]
+    np.testing.assert_array_equal(np.asarray(source.read(2)[0]), eight[1])
+    with pytest.raises(images.UnreadableImage):
+        source.read(1)
+
+
+def test_identity(tmp_path, eight):
+    """The identity changes with the size, time, name or number of images, and not with other files."""
+    folder = save_folder(tmp_path, eight)
+    identities = {open_data(folder).identity}
+    assert open_data(folder).identity in identities
+    (folder / "readme.txt").write_text("not an image")
+    assert open_data(folder).identity in identities
+    for change in (
+        lambda: (folder / "0.png").write_bytes(b"shorter"),
+        lambda: os.utime(folder / "1.png", ns=(1, 1)),
+        lambda: (folder / "2.png").rename(folder / "22.png"),
+        lambda: (folder / "3.png").unlink(),
+    ):
+        change()
+        identities.add(open_data(folder).identity)
+    assert len(identities) == 5
