@@ -1,5 +1,6 @@
-"""What several tests need: a few made-up faces, and where the real ones lie if they are there at all."""
+"""Fixtures that several tests share: small datasets, a finished run, quick stand-ins for slow parts."""
 
+import functools
 import os
 import shutil
 from pathlib import Path
@@ -17,8 +18,16 @@ CELEBA = Path(os.environ.get("CELEBA_ZIP", BESIDE))
 
 @pytest.fixture
 def eight():
-    """Eight faces of noise, uint8 (8, 32, 32, 3)."""
+    """Eight images of noise, uint8 (8, 32, 32, 3)."""
     return np.random.default_rng(8).integers(0, 256, (8, 32, 32, 3), np.uint8)
+
+
+@pytest.fixture
+def load(tmp_path):
+    """`data.load` with a cache of its own, in tmp_path / "cache"."""
+    import data
+
+    return functools.partial(data.load, cache_dir=tmp_path / "cache")
 
 
 @pytest.fixture

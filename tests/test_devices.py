@@ -18,14 +18,14 @@ from gan import devices
     ],
 )
 def test_bfloat16_of_a_cpu(tmp_path, flags, expected):
-    """AMX multiplies bfloat16; nothing less counts."""
+    """Only AMX counts as hardware for bfloat16."""
     cpuinfo = tmp_path / "cpuinfo"
     cpuinfo.write_text(f"processor\t: 0\nmodel name\t: Some CPU\nflags\t\t: {flags}\n")
     assert devices.has_bfloat16_cpu(str(cpuinfo)) is expected
 
 
 def test_bfloat16_of_an_unknown_cpu(tmp_path):
-    """Where there is no such file, as on a Mac or Windows, the answer is no."""
+    """Without /proc/cpuinfo, as on macOS and Windows, the result is False."""
     assert devices.has_bfloat16_cpu(str(tmp_path / "none")) is False
 
 
@@ -39,21 +39,21 @@ def test_bfloat16_of_an_unknown_cpu(tmp_path):
     ],
 )
 def test_bfloat16_of_a_gpu(details, expected):
-    """From Ampere (8.0) on; an unknown card has none."""
+    """GPUs have it from compute capability 8.0 (Ampere) on; unknown ones have not."""
     assert devices.has_bfloat16_gpu(details) is expected
 
 
 @pytest.mark.parametrize(("native", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
 def test_auto_precision_on_a_cpu(monkeypatch, native, expected):
-    """`auto` follows the hardware; the device is told in words."""
+    """`auto` depends on the hardware; the device is described."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda: native)
     assert devices.setup_devices("auto") == (f"CPU ({os.cpu_count()} cores)", expected)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
-def test_a_named_precision_stands(monkeypatch, precision):
-    """Whatever the hardware says, what was asked for is used."""
+def test_given_precision(monkeypatch, precision):
+    """A given precision is used on all hardware."""
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
     for native in (True, False):
         monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda native=native: native)
@@ -61,8 +61,8 @@ def test_a_named_precision_stands(monkeypatch, precision):
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((8, 6), "mixed_bfloat16"), ((7, 5), "float32")])
-def test_a_gpu_goes_before_the_cpu(monkeypatch, capability, expected):
-    """Its name is told, its own precision decides, and each GPU's memory is set to grow."""
+def test_gpu_is_preferred(monkeypatch, capability, expected):
+    """The GPU's name and precision are returned, and the memory of every GPU is set to grow."""
     grown = []
     monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu 0", "gpu 1"])
     experimental = tf.config.experimental
@@ -74,7 +74,7 @@ def test_a_gpu_goes_before_the_cpu(monkeypatch, capability, expected):
     assert grown == [("gpu 0", True), ("gpu 1", True)]
 
 
-SPEAKS = """
+SCRIPT = """
 import os, sys
 from gan.devices import silence_tensorflow
 os.write(2, b"before ")
@@ -88,12 +88,12 @@ except ValueError as error:
 
 
 @pytest.mark.parametrize(("level", "printed"), [(None, "before mine 3"), ("0", "before noise mine 0")])
-def test_quietly(level, printed):
-    """TensorFlow's remarks are kept from the screen unless they were asked for; exceptions and fd 2 come back."""
+def test_silence_tensorflow(level, printed):
+    """Log messages are suppressed unless a level is set; exceptions pass, and standard error is restored."""
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     if level:
         environment["TF_CPP_MIN_LOG_LEVEL"] = level
-    done = subprocess.run([sys.executable, "-c", SPEAKS], env=environment, capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", SCRIPT], env=environment, capture_output=True, text=True, check=True)
     words = done.stderr.rsplit(" ", 1)
     assert words[0] == printed
-    assert int(words[1]) == 4  # standard input, output, error, and the listing itself: none is left open
+    assert int(words[1]) == 4  # standard input, output, error, and the listing itself: no other is open

@@ -1,5 +1,3 @@
-"""Files are whole or absent; those that are neither any more are named."""
-
 import json
 import os
 
@@ -9,8 +7,8 @@ from gan.errors import UsageError
 from gan.files import atomic_write, read_csv, read_json, write_json
 
 
-def test_appears_at_the_end_only(tmp_path):
-    """The name is not there while the file is being written, and holds all of it afterwards."""
+def test_file_appears_at_the_end(tmp_path):
+    """The file does not exist while it is written, and is complete afterwards."""
     path = tmp_path / "new folder" / "a.bin"
     with atomic_write(path) as file:
         file.write(b"whole")
@@ -22,7 +20,7 @@ def test_appears_at_the_end_only(tmp_path):
 
 @pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
 def test_failure_keeps_the_old_file(tmp_path, error):
-    """A block that raises leaves the old bytes and no temporary file."""
+    """A block that raises leaves the old file, and no temporary one."""
     path = tmp_path / "a.bin"
     path.write_bytes(b"old")
     with pytest.raises(error), atomic_write(path) as file:
@@ -34,7 +32,7 @@ def test_failure_keeps_the_old_file(tmp_path, error):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 def test_permissions_follow_the_umask(tmp_path):
-    """The file is as readable as one that `open` makes, not private as temporary files are."""
+    """The file has the permissions that `open` gives, not those of temporary files."""
     old = os.umask(0o027)
     try:
         with atomic_write(tmp_path / "a.bin"):
@@ -51,19 +49,19 @@ def test_permissions_follow_the_umask(tmp_path):
         pytest.param(b"[" * 100_000, id="deep"),
     ],
 )
-def test_a_damaged_dictionary_is_named(tmp_path, text):
-    """What is no JSON, no dictionary, or one without its names: the file, and what to do."""
+def test_damaged_dictionary(tmp_path, text):
+    """Content that is not JSON, not a dictionary, or lacks a key raises an error that names the file."""
     path = tmp_path / "it.json"
     write_json(path, {"a": 1, "c": []})
     assert read_json(path, names={"a"}) == {"a": 1, "c": []}
     path.write_bytes(text)
-    with pytest.raises(UsageError, match=r"it\.json is damaged: move it away, and the same command goes on without it"):
+    with pytest.raises(UsageError, match=r"it\.json is damaged: move it away"):
         read_json(path, names={"a"})
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "[[]]", '[{"a": 1}, {}]', '["a"]', "{"])
-def test_a_damaged_list_is_named(tmp_path, text):
-    """Every one of a list must be a dictionary with its names; none is none too few."""
+def test_damaged_list(tmp_path, text):
+    """Every entry of a list must be a dictionary with these keys; the list may be empty."""
     path = tmp_path / "it.json"
     for whole in ([], [{"a": 1}, {"a": 2, "b": 3}]):
         path.write_text(json.dumps(whole))
@@ -73,8 +71,8 @@ def test_a_damaged_list_is_named(tmp_path, text):
         read_json(path, list, {"a"})
 
 
-def test_a_table_that_is_no_text(tmp_path):
-    """Rows of another length, or that do not begin with a number, are none; bytes that are no text are told."""
+def test_read_csv(tmp_path):
+    """Rows of another length, or without a number at their start, are left out; a file that is not UTF-8 is damaged."""
     path = tmp_path / "it.csv"
     assert read_csv(path, 2) == []
     path.write_text("a,b\n1,x\n2\n\u00b2,y\n3,z,0\n4,w\n")

@@ -1,13 +1,15 @@
+import functools
 import io
 
 import pytest
 from rich.console import Console
+from rich.progress import Progress
 
 from gan import progress
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock whose time the test sets."""
 
     now = 100.0
 
@@ -17,14 +19,14 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The clock of the plain lines, at 100 s."""
+    """The clock of `gan.progress`, at 100 s."""
     clock = Clock()
     monkeypatch.setattr(progress, "time", clock)
     return clock
 
 
-def test_plain_lines(clock, capsys):
-    """A line each 15 seconds at most and one at the end, with the time left at the rate so far."""
+def test_lines(clock, capsys):
+    """Prints at most a line every 15 seconds, and one at the end, with the time left at the mean rate so far."""
     with progress.print_lines(1000, 200) as show:
         for now, done in [(101, 210), (114.9, 290), (115, 300), (120, 320), (130, 500), (131, 505), (132, 1000)]:
             clock.now = now
@@ -36,16 +38,16 @@ def test_plain_lines(clock, capsys):
     ]
 
 
-def test_plain_lines_of_a_run_by_the_clock(clock, capsys):
-    """Seconds done and to do, with their unit."""
+def test_lines_in_seconds(clock, capsys):
+    """A training of a certain time counts seconds, and has their unit."""
     with progress.show_progress(7200.0, 3600.0, " s") as show:
         clock.now = 120.0
         show(3620.4, "text")
     assert capsys.readouterr().out == "3,620/7,200 s  text  left 58:29\n"  # 20.4 s in 20, 3,579.6 to go
 
 
-def test_plain_line_before_the_first_step(clock, capsys):
-    """No division by zero when time has passed and no step was done."""
+def test_line_before_the_first_step(clock, capsys):
+    """There is no division by zero when time has passed and no step was done."""
     with progress.print_lines(10, 3) as show:
         clock.now = 120.0
         show(3, "waiting")
@@ -54,7 +56,7 @@ def test_plain_line_before_the_first_step(clock, capsys):
 
 @pytest.mark.parametrize("width", [80, 120])
 def test_terminal_line(width):
-    """On a terminal one line shows all there is, redrawn in place, in 80 columns too, and the last state stays."""
+    """On a terminal one line is updated; it fits in 80 columns, and its last state remains."""
     text = "1,234 img/s loss D 1.23 G 1.23 D(x) 0.53 D(G(z)) 0.50"
     screen = io.StringIO()
     console = Console(file=screen, force_terminal=True, width=width, _environ={})
@@ -66,12 +68,33 @@ def test_terminal_line(width):
 
 
 @pytest.mark.parametrize("terminal", [True, False])
-def test_line_chooses(monkeypatch, clock, capsys, terminal):
-    """Escape codes go to a terminal alone; a file or pipe gets plain text."""
+def test_output_is_detected(monkeypatch, clock, capsys, terminal):
+    """A terminal gets escape codes; a file or pipe gets plain text."""
     screen = io.StringIO()
-    made = Console(file=screen, force_terminal=terminal, width=100, _environ={})
-    monkeypatch.setattr(progress, "Console", lambda: made)
+    console = Console(file=screen, force_terminal=terminal, width=100, _environ={})
+    monkeypatch.setattr(progress, "Console", lambda: console)
     with progress.show_progress(10, 0) as show:
         show(10, "done")
     assert ("\x1b[" in screen.getvalue()) is terminal
     assert capsys.readouterr().out == ("" if terminal else "10/10  done  left 0:00\n")
+
+
+def test_task_in_lines(capsys):
+    """Where the output is not a terminal, a task prints a line for each quarter."""
+    with progress.track_task("Decoding") as tick:
+        for done in range(9):
+            tick(done, 8)
+        tick(9, 0)  # an unknown total
+    assert capsys.readouterr().out.splitlines() == [f"Decoding: {n}%" for n in (25, 50, 75, 100)]
+
+
+def test_task_on_a_terminal(capsys, monkeypatch):
+    """On a terminal a task displays a bar, and prints nothing else."""
+    screen = io.StringIO()
+    terminal = Console(file=screen, force_terminal=True)
+    monkeypatch.setattr(progress, "Progress", functools.partial(Progress, console=terminal))
+    with progress.track_task("Decoding") as tick:
+        tick(1, 8)
+        tick(2, 0)  # an unknown total
+    assert "Decoding" in screen.getvalue()
+    assert capsys.readouterr().out == ""

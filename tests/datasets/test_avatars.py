@@ -172,14 +172,8 @@ def test_content_is_pinned():
         assert source.read(0)[2] == (
             b"('green', 'light', 'bald', 'black', 'raised', 'narrow', 'content', 'short', 'none', 'blazer', 'charcoal')"
         )
-    assert list(avatars.ATTRIBUTES["hair_color"]) == [
-        "black",
-        "brown",
-        "auburn",
-        "blond",
-        "red",
-        "grey",
-    ]  # a new spelling would be new content
+    hair_colors = ["black", "brown", "auburn", "blond", "red", "grey"]  # a new spelling would be new content
+    assert list(avatars.ATTRIBUTES["hair_color"]) == hair_colors
 
 
 def test_identity(monkeypatch):

@@ -1,0 +1,154 @@
+import hashlib
+import json
+import os
+import threading
+
+import numpy as np
+import pytest
+from data_files import save_grays
+
+import data
+from gan import images
+from gan.datasets import cache
+from gan.errors import RunError, UsageError
+
+
+def test_second_load_decodes_nothing(tmp_path, load, monkeypatch):
+    """The second load reads images, report and skipped files from the cache; the images are read-only."""
+    folder = save_grays(tmp_path / "faces", 30)
+    (folder / "bad.png").write_bytes(b"x")
+    first = load(str(folder), 16)
+    monkeypatch.setattr(images, "read_image", None)
+    second = load(str(folder), 16)
+    assert isinstance(second.images, np.memmap)
+    assert not second.images.flags.writeable
+    np.testing.assert_array_equal(first.images, second.images)
+    assert second.skipped == first.skipped == [("bad.png", "not an image")]
+    assert second.report == first.report
+
+
+def test_key_depends_on_settings_and_files(tmp_path, load):
+    """A change of size, crop, limit or files makes another cache."""
+    folder = save_grays(tmp_path / "faces", 5)
+    keys = {load(str(folder), 16, **given).report["key"] for given in ({}, {"crop": 8}, {"limit": 3}, {})}
+    keys.add(load(str(folder), 20).report["key"])
+    (folder / "good 000.png").unlink()
+    keys.add(load(str(folder), 16).report["key"])
+    assert len(keys) == 5
+    assert len(os.listdir(tmp_path / "cache")) == 10
+
+
+def test_attributes_are_cached(load, monkeypatch, eight):
+    """The attributes of avatars come from the cache; the second load draws nothing."""
+    attributes = {"hair": [f"color {i}" for i in range(8)]}
+    monkeypatch.setattr("gan.datasets.avatars.draw", lambda count, size, seed, progress: (eight[:count], attributes))
+    load("avatars", 32, limit=8)
+    monkeypatch.setattr("gan.datasets.avatars.draw", None)
+    faces = load("avatars", 32, limit=8)
+    assert faces.attributes == attributes
+    np.testing.assert_array_equal(faces.images, eight)
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_interrupted_build_leaves_nothing(tmp_path, load, monkeypatch, error):
+    """A build that is interrupted leaves no file, and the next build is complete."""
+    folder = save_grays(tmp_path / "faces", 200)
+
+    def interrupt(file):
+        if "150" in os.path.basename(file):
+            raise error
+        return read_image(file)
+
+    read_image = images.read_image
+    monkeypatch.setattr(images, "read_image", interrupt)
+    with pytest.raises(error):
+        load(str(folder), 16)
+    assert os.listdir(tmp_path / "cache") == []
+    monkeypatch.setattr(images, "read_image", read_image)
+    assert len(load(str(folder), 16).images) == 200
+
+
+def test_two_builds_at_once(tmp_path, load):
+    """Two builds of one cache at the same time both succeed, and leave one cache."""
+    folder, results = save_grays(tmp_path / "faces", 200), []
+    threads = [threading.Thread(target=lambda: results.append(load(str(folder), 16))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    np.testing.assert_array_equal(results[0].images, results[1].images)
+    assert len(os.listdir(tmp_path / "cache")) == 2
+
+
+@pytest.mark.parametrize("damage", [b"", b"x", "cut", "longer", "no report", "other report"])
+def test_damaged_cache_is_rebuilt(tmp_path, load, capsys, damage):
+    """A cache that is empty, invalid, too short, too long or has no report is rebuilt, with a warning."""
+    folder = save_grays(tmp_path / "faces", 9)
+    load(str(folder), 16)
+    (path,) = (tmp_path / "cache").glob("*.npy")
+    whole, report = path.read_bytes(), path.with_suffix(".json")
+    files = {"cut": (path, whole[:-1]), "longer": (path, whole + b"x"), "other report": (report, b"3")}
+    if damage == "no report":
+        report.unlink()
+    else:
+        damaged, content = files.get(damage, (path, damage))
+        damaged.write_bytes(content)
+    assert len(load(str(folder), 16).images) == 9
+    assert path.read_bytes() == whole
+    assert "damaged" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [([], "nothing is named"), (["a.txt"], "nothing is named"), (["a.png"], r"a.png \(empty file\)")],
+)
+def test_no_readable_image(tmp_path, load, files, words):
+    """A folder without a readable image, whatever else is in it, raises one line, and leaves no cache."""
+    (tmp_path / "faces").mkdir()
+    for name in files:
+        (tmp_path / "faces" / name).touch()
+    with pytest.raises(RunError, match=f"faces: {words}") as caught:
+        load(str(tmp_path / "faces"), 16, allow_bad=True)
+    assert "\n" not in str(caught.value)
+    assert os.listdir(tmp_path / "cache") == []
+
+
+def test_unwritable_cache(tmp_path):
+    """If the cache cannot be written, the error names the flag for another folder."""
+    folder = save_grays(tmp_path / "faces", 1)
+    (tmp_path / "file").touch()
+    with pytest.raises(UsageError, match="--cache-dir"):
+        data.load(str(folder), 16, cache_dir=tmp_path / "file" / "cache")
+
+
+def test_header_has_a_fixed_length(tmp_path):
+    """The header is 128 bytes long for one image and for a billion."""
+    for count in (1, 10**9):
+        with open(tmp_path / "a.npy", "w+b") as file:
+            cache._write_header(file, (count, 128, 128, 3))
+            assert file.tell() == 128
+
+
+def test_cache_of_another_format_is_rebuilt(tmp_path, load):
+    """A cache without digests, or without one for each image, is rebuilt."""
+    folder = save_grays(tmp_path / "faces", 9)
+    digests = load(str(folder), 16).digests
+    (path,) = (tmp_path / "cache").glob("*.json")
+    whole = path.read_text()
+    report, skipped, attributes, hexadecimal = json.loads(whole)
+    for content in (
+        [report, skipped, attributes],
+        [report, skipped, attributes, hexadecimal[:16]],
+        [report, [], {}, 3],
+    ):
+        path.write_text(json.dumps(content))
+        np.testing.assert_array_equal(load(str(folder), 16).digests, digests)
+        assert path.read_text() == whole
+    first = hashlib.blake2b((folder / "good 000.png").read_bytes(), digest_size=8).hexdigest()
+    assert len(digests) == 9 and f"{digests[0]:016x}" == first
+
+
+def test_progress(tmp_path, load, capsys):
+    """Decoding displays its progress under the title of the source."""
+    load(str(save_grays(tmp_path / "faces", 8)), 16)
+    assert capsys.readouterr().out.splitlines() == [f"Decoding faces: {n}%" for n in (25, 50, 75, 100)]
