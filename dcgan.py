@@ -163,9 +163,9 @@ class DCGAN:
         gradients, penalty = tape.gradient(scaled, self.d_weights), {}
         if regularize:
             gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels)
+        norm = gradient_norm(gradients, self.d_optimizer)  # before `apply`, which may change the loss scale
         self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
         real_score, fake_score = map(tf.reduce_mean, self.loss.scores(real_logits, fake_logits))
-        norm = gradient_norm(gradients, self.d_optimizer)
         return {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, "grad_norm_d": norm, **penalty}
 
     def update_generator(self, real, fake, labels, tape):
@@ -179,8 +179,9 @@ class DCGAN:
             loss = self.loss.generator(real_logits, self.discriminate(fake, labels, 1))
             scaled = self.g_optimizer.scale_loss(loss)
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
+        norm = gradient_norm(gradients, self.g_optimizer)
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
-        return {"g_loss": loss, "grad_norm_g": gradient_norm(gradients, self.g_optimizer)}
+        return {"g_loss": loss, "grad_norm_g": norm}
 
     def add_penalty(self, gradients, real, fake, labels=None):
         """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
