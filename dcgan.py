@@ -69,7 +69,9 @@ class DCGAN:
         ema_half_life: half-life of the generator's moving average, in images. 0 means no average:
             `ema_generator` is then the generator itself.
         classes: length of a row of labels, which is appended to the input of both networks: build them that many
-            channels wider.
+            channels wider. Not with an EMA, whose calibration knows no labels.
+
+    Raises ValueError where both `classes` and `ema_half_life` are given.
     """
 
     def __init__(
@@ -99,6 +101,10 @@ class DCGAN:
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.ema_half_life = ema_half_life
         self.classes, self.seed = classes, seed
+        if classes and ema_half_life:
+            raise ValueError(
+                "labels and an EMA do not go together yet: its calibration generates samples without labels"
+            )
         self.ema_generator = self.calibrated_ema = generator
         if ema_half_life:
             self.ema_generator = keras.models.clone_model(generator)

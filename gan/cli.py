@@ -37,6 +37,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     config = Config(**{**RECIPES[given.get("recipe", "default")], **given})
     if config.image_size % 4:
         parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
+    if config.discriminator_width == 1:
+        parser.error("argument --discriminator-width: 1 is not 0, or at least 2")
     if 0 < config.score_samples < 64:
         parser.error(f"argument --score-samples: {config.score_samples} is not 0, or at least 64")
     if Path(config.name).name != config.name or config.name in (".", ".."):

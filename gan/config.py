@@ -48,18 +48,20 @@ class Config:
     cache_dir: str = option("", "folder for decoded images (default: the user's cache folder)")
     # networks
     noise: str = option("vector", "shape of the generator's input: a vector, or an image", choices=("vector", "image"))
-    noise_size: int = option(128, "length of the noise vector", least=1)
+    noise_size: int = option(128, "length of the noise vector; not used with --noise image", least=1)
     noise_distribution: str = option("normal", "distribution of the noise", choices=DISTRIBUTIONS)
     generator: str = option("self-modulated", "network that generates images", choices=GENERATORS)
     discriminator: str = option("self-modulated", "network that tells real from fake", choices=DISCRIMINATORS)
-    width: int = option(32, "channels of the narrowest layers, which all others are multiples of", least=2)
+    width: int = option(32, "base number of channels, which those of all layers follow", least=2)
     discriminator_width: int = option(0, "the same for the discriminator (0: as --width)", least=0)
     dropout: float = option(
         0.0, "dropout rate in the discriminator (0: none, but 0.25 in upsample, as published)", least=0.0, most=0.9
     )
     # training
     loss: str = option("cross-entropy", "adversarial loss", choices=LOSSES)
-    label_smoothing: float = option(0.0, "lowers the targets of real images from 1 by X", least=0.0, most=0.5)
+    label_smoothing: float = option(
+        0.0, "lowers the targets of real images from 1 by X, of cross-entropy and least-squares", least=0.0, most=0.5
+    )
     penalty: str = option("r1", "gradient penalty on the discriminator", choices=REGULARIZERS)
     penalty_weight: float = option(0.05, "weight of the penalty (gamma)", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
@@ -85,7 +87,7 @@ class Config:
     patience: int = option(0, "stop after N scores without a lower one (0: never)", least=0)
     # run
     batch_size: int = option(64, "images in one update", least=1)
-    epochs: int = option(4000, "number of epochs", least=1)
+    epochs: int = option(4000, "number of epochs, each of --steps-per-epoch iterations", least=1)
     steps_per_epoch: int | str = option(
         1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
     )

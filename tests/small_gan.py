@@ -25,11 +25,11 @@ TRAINING = faces(512, 2)
 def generator(*first, bias="zeros"):
     """A small generator, noise (n, 8) -> images (n, 16, 16, 3); `first` are layers before all others."""
     keras.utils.set_random_seed(1)
-    colours = layers.Dense(
+    colors = layers.Dense(
         48, "tanh", kernel_initializer=keras.initializers.RandomNormal(0, 0.15), bias_initializer=bias
     )
     return keras.Sequential(
-        [keras.Input((8,)), *first, colours, layers.Reshape((4, 4, 3)), layers.UpSampling2D(4)], name="generator"
+        [keras.Input((8,)), *first, colors, layers.Reshape((4, 4, 3)), layers.UpSampling2D(4)], name="generator"
     )
 
 

@@ -161,6 +161,7 @@ def test_help_shows_every_flag(capsys):
         (["--generator-betas", "0.5", "2"], "2 is not"),
         (["--seed", "-1"], "-1 is not"),
         (["--holdout", "0.6"], "0.6 is not from 0.0 to 0.5"),
+        (["--discriminator-width", "1"], "1 is not 0, or at least 2"),
         (["--score-samples", "63"], "63 is not 0, or at least 64"),
         (["--score-samples", "1000000"], "is not from 0 to 2,048"),
         (["--minutes", "inf"], "inf is not at least 0.0, and finite"),

@@ -567,3 +567,9 @@ def test_gradient_norms_by_hand():
         scalars = gan.train_step((real, no_labels(real)))
         expected = np.linalg.norm(np.mean(real - fake, axis=(0, 1, 2)))
         assert float(scalars["grad_norm_d"]) == pytest.approx(expected, rel=1e-5) and scalars["grad_norm_g"] == 0
+
+
+def test_labels_with_an_average_are_refused():
+    """Calibration generates samples without labels, so the two are an error at once, not a wrong shape later."""
+    with pytest.raises(ValueError, match="labels"):
+        build(classes=2, ema_half_life=10.0)

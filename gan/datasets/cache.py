@@ -82,9 +82,10 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
         report, skipped, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
         digests = np.frombuffer(bytes.fromhex(digests), ">u8")
         pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, EOFError, TypeError) as error:
+        used = report["used"]
+    except (OSError, EOFError, TypeError, KeyError) as error:
         raise ValueError(str(error)) from error
-    if not len(pixels) == len(digests) == report["used"] or path.stat().st_size != pixels.offset + pixels.nbytes:
+    if not len(pixels) == len(digests) == used or path.stat().st_size != pixels.offset + pixels.nbytes:
         raise ValueError("wrong length")
     return pixels, report, [(name, reason) for name, reason in skipped], attributes, digests
 

@@ -1,4 +1,4 @@
-"""CelebA: 30,021 photographs of faces, cropped to 64x64, downloaded once; for non-commercial research only.
+"""CelebA: some 90,000 of its photographs, cropped to 64x64, downloaded once; for non-commercial research only.
 
 source = open_celeba(Request("celeba", size=64, cache_dir=Path("cache")))
 """

@@ -24,6 +24,7 @@ RESULT = {"sittings": "sessions"}  # rows of results/NAME.json
 SESSION = {"code": "exit_code", "others": "other_cores"}
 ARRAYS = {"spread": "pixel_variance", "scoring": "validation", "waited": "data_seconds", "picture": "grid_due"}
 REPORT = {"left_out": "skipped"}
+ATTRIBUTES = {"hair_colour": "hair_color", "clothes_colour": "clothes_color"}  # of avatars, in scores.json
 
 
 def find_run(output: Path, name: str) -> Path:
@@ -47,11 +48,6 @@ def translate_config(saved: dict) -> dict:
 def translate_columns(names: list[str]) -> list[str]:
     """The header of a run's table (log.csv, metrics.csv, diagnostics.csv), by the present names of its columns."""
     return [COLUMNS.get(name, name) for name in names]
-
-
-def translate_score(score: dict) -> dict:
-    """One score that was taken during training, as in best.json."""
-    return {COLUMNS.get(name, name): value for name, value in score.items()}
 
 
 def translate_status(status: str) -> str:
@@ -103,4 +99,13 @@ def _translate_result(result: dict) -> dict:
     memorization = scores.get("memorization")
     if isinstance(memorization, dict) and "in_words" in memorization:
         scores["memorization"] = {("summary" if k == "in_words" else k): v for k, v in memorization.items()}
+    for name in ("attribute_distances", "modes_missing"):
+        if isinstance(scores.get(name), dict):
+            scores[name] = _translate_attributes(scores[name])
+    if isinstance(shares := scores.get("attribute_shares"), dict):
+        scores["attribute_shares"] = {whose: _translate_attributes(values) for whose, values in shares.items()}
     return {**result, "protocol": protocol, "scores": scores}
+
+
+def _translate_attributes(values: dict) -> dict:
+    return {ATTRIBUTES.get(name, name): value for name, value in values.items()}

@@ -67,7 +67,7 @@ class Run:
         if path.exists():
             try:
                 saved = self.read_config()
-            except UsageError:
+            except (UsageError, TypeError):
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
             if different := configs.differences(saved, json.loads(json.dumps(config))):
                 raise UsageError(

@@ -3,7 +3,7 @@
     augmentation = AUGMENTATIONS["flip"]
     batch = augmentation.pipeline(batch, np.random.default_rng(seed))
 
-To add one, write its function and a row of `AUGMENTATIONS`.
+To add one, write its function, a row of `AUGMENTATIONS`, and its name in gan/config.py.
 """
 
 from collections.abc import Callable

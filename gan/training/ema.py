@@ -3,8 +3,9 @@
     calibrator = Calibrator(gan.calibrated_ema, dataset_variance(images, mirrored=True))
     gan.calibrate_ema(calibrator)  # changes batch-norm statistics and the first kernels
 
-Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. On CelebA that
-accounts for most of what a network tells them from real images by (docs/findings.md).
+The averaging itself is `DCGAN.update_ema` in dcgan.py. Averaged weights under averaged batch-norm statistics give
+samples that vary too little and look soft. On CelebA that is the main difference that a network finds between samples and real
+images (docs/findings.md).
 """
 
 from collections.abc import Callable

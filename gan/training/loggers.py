@@ -1,10 +1,11 @@
 """Loggers: where the scalars, scores and sample grids of a training go.
 
-    logger = LOGGERS["csv"](run, length, start=0, history=[])
-    logger.log([{"iteration": 1, "images": 64, "seconds": 0.1, "d_loss": 1.4, "images_per_second": 640.0}])
+    logger = LOGGERS["csv"](run, length, start=0)
+    rows = [{"iteration": 1, "images": 64, "seconds": 0.1, "d_loss": 1.4, "images_per_second": 640.0}]
+    logger.log(rows, failures={})
 
-A logger has `log(rows)`, `log_score(score)`, `log_grid(iteration, image)` and `close()`. To add one, write its class,
-derived from `Logger`, and a row of `LOGGERS`.
+A logger has `log(rows, failures)`, `log_score(score)`, `log_grid(iteration, image)` and `close()`. To add one, write
+its class, derived from `Logger`, a row of `LOGGERS`, and its name in gan/config.py.
 """
 
 import contextlib

@@ -4,7 +4,7 @@
     d_loss = loss.discriminator(real_logits, fake_logits)
     g_loss = loss.generator(real_logits, fake_logits)
 
-To add one, write its two functions and a row of `LOSSES`.
+To add one, write its two functions, a row of `LOSSES`, and its name in gan/config.py.
 """
 
 import functools

@@ -2,7 +2,8 @@
 
     penalty = REGULARIZERS["r1"](lambda images: discriminator(images, training=True), real, fake)
 
-`real` and `fake` are images (n, h, w, c) in [-1, 1]. To add one, write its function and a row of `REGULARIZERS`.
+`real` and `fake` are images (n, h, w, c) in [-1, 1].
+To add one, write its function, a row of `REGULARIZERS`, and its name in gan/config.py.
 """
 
 import tensorflow as tf

@@ -82,8 +82,9 @@ class Trainer:
         handlers = {number: signal.signal(number, self.stop) for number in SIGNALS if not is_ignored(number)}
         start = self.seconds if self.length.seconds else self.iteration
         names = dict.fromkeys(["console", "csv", self.config.log])
-        self.loggers = [LOGGERS[name](self.run, self.length, start) for name in names if name != "none"]
         try:
+            for name in [name for name in names if name != "none"]:
+                self.loggers.append(LOGGERS[name](self.run, self.length, start))
             self.write_outputs(*outputs)
             self.loop()
         except tf.errors.OpError as error:

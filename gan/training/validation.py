@@ -1,6 +1,6 @@
 """Validation during training: scores the averaged generator against held-out images, and keeps the best.
 
-    validator = Validator(Scorer(held_out, training, generate), EvaluationBudget())
+    validator = Validator(Scorer(held_out, training, generate), patience=3)
     score = validator.evaluate(iteration, planned_seconds, remaining)  # a row of metrics.csv, or None
     if validator.is_best(iteration, kept): ...
 

@@ -39,7 +39,7 @@ def test_wrong_file(tmp_path, monkeypatch, files, words):
 
 
 def test_real_zip(celeba):
-    """The real zip has 30,021 images of 64x64, and four files of macOS, which are passed over."""
+    """A part of the real zip has 30,021 images of 64x64, and four files of macOS, which are passed over."""
     source = open_data(celeba)
     assert len(source.names) == 30_021
     assert {reason for _, reason in source.passed_over} == {"left behind by macOS"}

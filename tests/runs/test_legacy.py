@@ -104,3 +104,12 @@ def test_it_is_continued(old_run, capsys):
     assert not (old_run / "health.csv").exists()
     lines = (old_run / "diagnostics.csv").read_text().splitlines()
     assert lines[1].startswith("50,saturation,started,") and lines[2] == "150,saturation,ended,"
+
+
+def test_attributes_of_older_evaluations():
+    """The names of avatars' attributes, wherever an evaluation has them."""
+    values, both = {"hair_colour": 1, "skin": 2}, {"hair_color": 1, "skin": 2}
+    old = {"scores": {"attribute_distances": values, "modes_missing": values, "attribute_shares": {"data": values}}}
+    scores = {"attribute_distances": both, "modes_missing": both, "attribute_shares": {"data": both}}
+    for results in ([old], legacy.translate_scores([old])):
+        assert legacy.translate_scores(results)[0]["scores"] == scores
