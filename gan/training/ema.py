@@ -4,8 +4,8 @@
     gan.calibrate_ema(calibrator)  # changes batch-norm statistics and the first kernels
 
 The averaging itself is `DCGAN.update_ema` in dcgan.py. Averaged weights under averaged batch-norm statistics give
-samples that vary too little and look soft. On CelebA that is the main difference that a network finds between samples and real
-images (docs/findings.md).
+samples that vary too little and look soft. On CelebA that is the main difference that a network finds between samples
+and real images (docs/findings.md).
 """
 
 from collections.abc import Callable
