@@ -38,6 +38,7 @@ class Faces:
         skipped: (name, reason), first of the unreadable images, then of the files that were passed over.
         attributes: of avatars, the value of each attribute for each image; of other images nothing.
         digests: uint64 (n,), of the content of each file.
+        labels: float32 (n, k), a row for each image; None: no labels.
     """
 
     images: np.ndarray
@@ -45,6 +46,7 @@ class Faces:
     skipped: list[tuple[str, str]]
     attributes: dict[str, list[str]] = field(default_factory=dict)
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
+    labels: np.ndarray | None = None
 
     @property
     def digest(self) -> str:
@@ -111,7 +113,11 @@ def load(
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
     report |= {"source": opened.title, "skipped": counts}
-    faces = Faces(pixels, report, skipped[: counts["unreadable"]] + opened.passed_over, attributes, digests)
+    unreadable, labels = skipped[: counts["unreadable"]], None
+    if opened.labels is not None:
+        names = {name for name, _ in unreadable}
+        labels = opened.labels[[i for i, name in enumerate(opened.names[: limit or None]) if name not in names]]
+    faces = Faces(pixels, report, unreadable + opened.passed_over, attributes, digests, labels)
     _require_readable(faces, allow_bad)
     return faces
 

@@ -5,13 +5,15 @@
     samples = gan.generate_images(gan.fixed_noise(64))
 
 Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.06434. Networks, loss, regularizer,
-augmentation and optimizers are arguments; nothing is looked up here.
+augmentation and optimizers are arguments; nothing is looked up here by name.
 """
 
 import enum
 
 import keras
 import tensorflow as tf
+
+from gan.training import ema
 
 
 def uniform(shape, seed):
@@ -200,18 +202,12 @@ class DCGAN:
         return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty_every
 
     def update_ema(self, batch_size):
-        """Moves the averaged weights, batch-norm statistics included, towards the generator's.
-
-        The half-life is the given one, and at most a twentieth of the images seen, so that a short run has an
-        average that has forgotten its start. Ramp-up: arXiv:2006.06676, appendix.
-        """
-        if not self.ema_half_life:
-            return
-        size = tf.cast(batch_size, tf.float32)
-        seen = size * tf.cast(self.iteration + 1, tf.float32)
-        decay = 0.5 ** (size / tf.minimum(self.ema_half_life, seen / 20))
-        for average, weight in zip(self.ema_generator.weights, self.generator.weights, strict=True):
-            average.assign(decay * average + (1 - decay) * weight)
+        """Moves the averaged generator towards the generator. Without an average nothing happens."""
+        if self.ema_half_life:
+            seen = tf.cast(batch_size, tf.int64) * (self.iteration + 1)
+            ema.update_average(
+                self.ema_generator, self.generator, half_life=self.ema_half_life, images=batch_size, images_seen=seen
+            )
 
     def discriminate(self, images, labels=None, stream: int = 0):
         """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply.

@@ -79,18 +79,18 @@ def argument_options(field: dataclasses.Field) -> dict:
     kind, default, help = field.metadata["kind"], field.default, field.metadata["help"]
     choices, limits = field.metadata["choices"], (field.metadata["least"], field.metadata["most"])
     if kind is bool:
-        return {"action": argparse.BooleanOptionalAction, "help": f"{help} ({default})"}
+        return {"action": argparse.BooleanOptionalAction, "help": f"{help} (default: {'yes' if default else 'no'})"}
     if kind is tuple:
         return {
             "type": in_range(float, *limits), "nargs": 2, "metavar": ("BETA1", "BETA2"),
-            "help": f"{help} ({default[0]} {default[1]})",
+            "help": f"{help} (default: {default[0]} {default[1]})",
         }  # fmt: skip
     if choices:
         convert = lambda text: VALUE_ALIASES.get(text, text) if VALUE_ALIASES.get(text) in choices else text  # noqa: E731
     else:
         convert = in_range(kind, 1, None) if kind is steps else in_range(kind, *limits)
     metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
-    shown = f"{help} ({default})" if default != "" else help
+    shown = f"{help} (default: {default})" if default != "" else help
     return {"type": convert, "choices": choices, "metavar": metavar, "help": shown}
 
 
@@ -129,7 +129,7 @@ def run_parser(name: str, text: str, out: str, generates: bool = True) -> argpar
             "--weights",
             choices=("best", "last"),
             default="best",
-            help="generator of the best score, or the last (best)",
+            help="generator of the best score, or the last (default: best)",
         )
     parser.add_argument("--out", default="", metavar="PATH", help=f"what to write ({out} in the run's folder)")
     return parser

@@ -40,9 +40,9 @@ class Config:
 
     # data
     data: str = option("avatars", "images: a folder, a .zip, .npz or .npy file, or built in: avatars, orl, celeba")
-    limit: int = option(0, "use the first N images, or draw N avatars (0: all images, 10,000 avatars)", least=0)
-    crop: int = option(0, "cut out the center N x N first (0: the largest square, and 108 of 178x218)", least=0)
-    image_size: int = option(32, "side of the generated images in pixels, a multiple of 4", least=16, most=128)
+    limit: int = option(0, "use the first N images, or draw N avatars; 0: all images, or 10,000 avatars", least=0)
+    crop: int = option(0, "cut out the central N x N first; 0: the largest square, or 108 x 108 of 178 x 218", least=0)
+    image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
     cache_dir: str = option("", "folder for decoded images (default: the user's cache folder)")
@@ -53,17 +53,17 @@ class Config:
     generator: str = option("self-modulated", "network that generates images", choices=GENERATORS)
     discriminator: str = option("self-modulated", "network that tells real from fake", choices=DISCRIMINATORS)
     width: int = option(32, "base number of channels, which those of all layers follow", least=2)
-    discriminator_width: int = option(0, "the same for the discriminator (0: as --width)", least=0)
+    discriminator_width: int = option(0, "the same for the discriminator; 0: as --width", least=0)
     dropout: float = option(
-        0.0, "dropout rate in the discriminator (0: none, but 0.25 in upsample, as published)", least=0.0, most=0.9
+        0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, as published", least=0.0, most=0.9
     )
     # training
     loss: str = option("cross-entropy", "adversarial loss", choices=LOSSES)
     label_smoothing: float = option(
-        0.0, "lowers the targets of real images from 1 by X, of cross-entropy and least-squares", least=0.0, most=0.5
+        0.0, "lowers the target of real images to 1 - X; for cross-entropy and least-squares", least=0.0, most=0.5
     )
     penalty: str = option("r1", "gradient penalty on the discriminator", choices=REGULARIZERS)
-    penalty_weight: float = option(0.05, "weight of the penalty (gamma)", least=0.0)
+    penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
     discriminator_steps: int = option(1, "discriminator updates an iteration", least=1)
     reuse_fakes: bool = option(True, "train the generator on the fakes of the discriminator update")
@@ -77,27 +77,25 @@ class Config:
     )
     learning_rate_schedule: str = option("constant", "how learning rates change until the end", choices=SCHEDULES)
     ema_half_life: float = option(
-        20_000.0, "half-life, in images, of the averaged generator (EMA) that generates all samples (0: no EMA)",
+        20_000.0, "half-life, in images, of the averaged generator (EMA) that generates all samples; 0: no EMA",
         least=0.0,
     )  # fmt: skip
     # scores
     holdout: float = option(0.1, "share of the images held out of training, to score against", least=0.0, most=0.5)
-    score_every: int = option(0, "iterations between scores (0: about twenty a run, in 5%% of its time)", least=0)
-    score_samples: int = option(0, "samples of one score (0: as many as that time allows)", least=0, most=2048)
-    patience: int = option(0, "stop after N scores without a lower one (0: never)", least=0)
+    score_every: int = option(0, "iterations between scores; 0: about twenty scores a run, in 5%% of its time", least=0)
+    score_samples: int = option(0, "samples a score, 64 to 2048; 0: as many as that time allows", least=0, most=2048)
+    patience: int = option(0, "stop after N scores without a lower, that is better, one; 0: never", least=0)
     # run
     batch_size: int = option(64, "images in one update", least=1)
     epochs: int = option(4000, "number of epochs, each of --steps-per-epoch iterations", least=1)
     steps_per_epoch: int | str = option(
         1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
     )
-    minutes: float = option(0.0, "train for X minutes instead of --epochs (0: --epochs)", least=0.0)
-    sample_every: int = option(
-        0, "iterations between sample grids and checkpoints (0: a twentieth of the run)", least=0
-    )
+    minutes: float = option(0.0, "train for X minutes instead of --epochs; 0: for --epochs", least=0.0)
+    sample_every: int = option(0, "iterations between sample grids and checkpoints; 0: a twentieth of the run", least=0)
     log: str = option("none", "log to this as well as to the console and CSV files", choices=LOGGERS)
     seed: int = option(0, "seed of data order, initial weights, noise and avatars", least=0, most=2**32 - 1)
-    precision: str = option("auto", "auto: bfloat16 where the hardware computes in it", choices=PRECISIONS)
+    precision: str = option("auto", "auto: mixed_bfloat16 where hardware has it, else float32", choices=PRECISIONS)
     recipe: str = option("default", "a set of settings by name, which other flags override", choices=tuple(RECIPES))
     run: str = option("", "name of the run's folder in output/ (default: recipe, noise, generator, size, data)")
 

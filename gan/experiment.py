@@ -140,7 +140,7 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
         variance = dataset_variance(some, mirrored=augmentation.mirrors)
     batches = partial(
         data.batches, faces.images, config.images_per_iteration, rows=training_rows, seed=config.seed,
-        augment=augmentation.pipeline,
+        labels=faces.labels if gan.classes else None, augment=augmentation.pipeline,
     )  # fmt: skip
     return Trainer(config, gan, run, lambda start: batches(start=start), length, validator, variance)
 

@@ -1,4 +1,4 @@
-"""Files: atomic writing, JSON and CSV.
+"""Files: atomic writing, JSON, CSV, and the headers of NumPy arrays.
 
 with atomic_write("samples.npy") as file:
     np.save(file, samples)
@@ -13,6 +13,8 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from gan.errors import UsageError
 
@@ -94,6 +96,17 @@ def write_csv(path: Path, rows: list) -> None:
     csv.writer(text, lineterminator="\n").writerows(rows)
     with atomic_write(path) as file:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
+
+
+def read_array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
+    """Reads the shape and dtype of an array in NumPy's .npy format, without its values, and closes the file.
+
+    Raises ValueError where it is not in that format, and KeyError where it is in a later version of it than 2.0.
+    """
+    formats = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
+    with file:
+        shape, _, dtype = formats[np.lib.format.read_magic(file)](file)
+    return shape, dtype
 
 
 def _umask() -> int:

@@ -128,7 +128,8 @@ def test_help_shows_every_flag(capsys):
         assert re.search(rf"^  (-h, )?--{name.replace('_', '-')}[ ,]", text, re.MULTILINE), name
         meaning = field.metadata["help"].replace("%%", "%")
         shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
-        assert f"{meaning} ({shown})" in words or (field.default == "" and meaning in words), name
+        shown = {"True": "yes", "False": "no"}.get(shown, shown)
+        assert f"{meaning} (default: {shown})" in words or (field.default == "" and meaning in words), name
     for title in GROUPS.values():
         assert f"\n{title}:\n" in text
     assert set(GROUPS) <= set(FIELDS)

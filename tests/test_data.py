@@ -12,6 +12,8 @@ from PIL import Image
 
 import data
 from gan import images
+from gan.datasets import SOURCES
+from gan.datasets.source import Source
 from gan.errors import RunError, UsageError
 from gan.training.augmentation import mirror_half
 
@@ -178,6 +180,27 @@ def test_labels_follow_their_images(eight):
             data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator()
         ):
             np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
+
+
+def test_labels_of_a_source(tmp_path, monkeypatch, load, eight):
+    """Labels that a source returns follow its images where one is unreadable, and with --limit."""
+
+    def open_labelled(request):
+        def read(i):
+            if i == 2:
+                raise images.UnreadableImage("damaged")
+            return Image.fromarray(eight[i]), images.ImageInfo("RGB", (32, 32)), bytes([i])
+
+        labels = np.eye(8, dtype=np.float32)
+        return Source("labelled", "labelled, version 1", [f"{i}.png" for i in range(8)], read, [], labels=labels)
+
+    monkeypatch.setitem(SOURCES, "labelled", open_labelled)
+    for limit, rows in ((0, [0, 1, 3, 4, 5, 6, 7]), (5, [0, 1, 3, 4])):
+        faces = load("labelled", 32, limit=limit, allow_bad=True)
+        np.testing.assert_array_equal(faces.labels, np.eye(8)[rows])
+        np.testing.assert_array_equal(faces.images, eight[rows])
+    np.save(tmp_path / "a.npy", eight)
+    assert load(str(tmp_path / "a.npy"), 32).labels is None
 
 
 def test_batches_from_the_cache(tmp_path, load, eight):

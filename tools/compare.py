@@ -51,9 +51,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
     parser.add_argument("--data", help="images, as for train.py")
     parser.add_argument("--minutes", type=in_range(float, 0.01), metavar="M", help="how long each run trains")
-    parser.add_argument("--name", default="", help="name of the comparison (data and minutes)")
-    parser.add_argument("--samples", type=in_range(int, 64), default=2000, metavar="N", help="samples scored (2000)")
-    parser.add_argument("--network", nargs="+", choices=tuple(DISTANCES), help="feature extractors (all installed)")
+    parser.add_argument("--name", default="", help="name of the comparison (default: data and minutes)")
+    parser.add_argument(
+        "--samples", type=in_range(int, 64), default=2000, metavar="N", help="samples scored (default: 2000)"
+    )
+    parser.add_argument(
+        "--network", nargs="+", choices=tuple(DISTANCES), help="feature extractors (default: all installed)"
+    )
     parser.add_argument("--cache-dir", default="", metavar="NAME", help="folder for decoded images and features")
     parser.add_argument("--grids", action="store_true", help="copy each run's grid to results/")
     parser.add_argument("--table", action="store_true", help="only write the table of --name again")

@@ -54,7 +54,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--reference", default="", metavar="DATA", help="images to compare with, as for --data (held-out images)"
     )
     parser.add_argument(
-        "--weights", choices=("best", "last"), default="best", help="generator of the best score, or the last (best)"
+        "--weights",
+        choices=("best", "last"),
+        default="best",
+        help="generator of the best score, or the last (default: best)",
     )
     parser.add_argument(
         "--seed", type=cli.in_range(int, 0, 2**32 - 1), default=0, metavar="N", help="seed of the samples' noise (0)"

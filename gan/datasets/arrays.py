@@ -15,6 +15,7 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Request, Source, digest
 from gan.errors import UsageError
+from gan.files import read_array_header
 
 NAMES = ("images", "x", "arr_0")
 RANGES = {  # range of values -> a function from one image in it to uint8
@@ -23,8 +24,8 @@ RANGES = {  # range of values -> a function from one image in it to uint8
     "[-1, 1]": images.to_uint8,
 }
 NEEDED = (
-    f"needed is one array of images, called {', '.join(NAMES)} if there are more: uint8, or float in [0, 1] "
-    "or [-1, 1], of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3)"
+    "give an array of images, uint8 or float in [0, 1] or [-1, 1], of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3);"
+    f" if there are several, the name of one must be {', '.join(NAMES[:-1])} or {NAMES[-1]}"
 )
 
 
@@ -95,16 +96,9 @@ def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Reads the shape and dtype of each array, without its values."""
     if path.suffix.lower() == ".npy":
         with open(path, "rb") as file:
-            return {"": _read_header(file)}
+            return {"": read_array_header(file)}
     with zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy"): _read_header(archive.open(name)) for name in archive.namelist()}
-
-
-def _read_header(file) -> tuple[tuple[int, ...], np.dtype]:
-    formats = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    with file:
-        shape, _, dtype = formats[np.lib.format.read_magic(file)](file)
-    return shape, dtype
+        return {name.removesuffix(".npy"): read_array_header(archive.open(name)) for name in archive.namelist()}
 
 
 def _can_be_images(shape: tuple[int, ...], dtype: np.dtype) -> bool:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from gan import images
@@ -56,6 +57,7 @@ class Source:
         read: a function (i) -> RGB image, `ImageInfo`, and bytes that identify the image on any machine, such as the
             content of its file. Several threads call it at once. Raises `images.UnreadableImage`.
         passed_over: (name, reason) of each file that is not an image.
+        labels: float32 (len(names), k), a row for each image, which training batches carry; None: no labels.
         prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
             is called once before the first `read`, and never if the images are in the cache.
     """
@@ -66,6 +68,7 @@ class Source:
     read: Callable[[int], tuple[Image.Image, images.ImageInfo, bytes]]
     passed_over: list[tuple[str, str]]
     prepare: Callable[[], dict[str, list[str]]] = dict
+    labels: np.ndarray | None = None
 
 
 def digest(*parts: object) -> str:

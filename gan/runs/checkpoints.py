@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.errors import RunError, UsageError
-from gan.files import atomic_write
+from gan.files import atomic_write, read_array_header
 from gan.runs import legacy
 
 MAX_TO_KEEP = 2
@@ -45,8 +45,8 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
     paths = list_paths(folder)
     if not paths and (made := folder.parent / "generator.keras").exists():  # which is written after a checkpoint
         raise UsageError(
-            f"{folder} has no checkpoint any more to go on from, and a new start would cost {made}. Give --run another"
-            f" name, or remove {folder.parent}."
+            f"{folder} no longer has a checkpoint to resume from, and a new start would overwrite {made}. Give --run"
+            f" another name, or remove {folder.parent}."
         )
     if not paths:
         return {}
@@ -97,15 +97,6 @@ def count_weights(path: Path) -> dict[str, int]:
     with zipfile.ZipFile(path) as file:
         for name in file.namelist():
             if (part := name.split("/")[0]) in counts:
-                shape, kind = header(file, name)
-                counts[part] += math.prod(shape) if kind == "f" else 0
+                shape, dtype = read_array_header(file.open(name))
+                counts[part] += math.prod(shape) if dtype.kind == "f" else 0
     return counts
-
-
-def header(file: zipfile.ZipFile, name: str) -> tuple[tuple[int, ...], str]:
-    """The shape of an array in an archive, and the kind of its numbers, without the array itself."""
-    with file.open(name) as array:
-        version = np.lib.format.read_magic(array)
-        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read_header(array)
-    return shape, dtype.kind

@@ -1,11 +1,12 @@
-"""Calibration of an averaged generator (EMA), so that its samples are as sharp and as varied as the real images.
+"""Exponential moving average (EMA) of the generator's weights, and the calibration of the averaged generator.
 
-    calibrator = Calibrator(gan.calibrated_ema, dataset_variance(images, mirrored=True))
-    gan.calibrate_ema(calibrator)  # changes batch-norm statistics and the first kernels
+    update_average(ema_generator, generator, half_life=20_000, images=64, images_seen=6_400)  # after each step
+    calibrate = Calibrator(network, dataset_variance(images, mirrored=True))
+    calibrate(network, noise)  # changes batch-norm statistics and the first kernels
 
-The averaging itself is `DCGAN.update_ema` in dcgan.py. Averaged weights under averaged batch-norm statistics give
-samples that vary too little and look soft. On CelebA that is the main difference that a network finds between samples
-and real images (docs/findings.md).
+Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. On CelebA that is
+the main difference that a network finds between samples and real images (docs/findings.md). Calibration makes samples
+as sharp and as varied as the real images.
 """
 
 from collections.abc import Callable
@@ -21,6 +22,23 @@ STATISTICS_BATCHES = 16  # batches of noise from which batch-norm statistics are
 VARIANCE_BATCHES = 20  # batches of samples whose variance is compared with the real images'
 PROBE_BATCHES = 5  # of those, the batches that show how fast the variance grows with the noise
 MAX_SCALE = 1.2  # the noise is scaled by at most this factor, up or down: a collapsed generator cannot be helped
+
+
+def update_average(average: keras.Model, model: keras.Model, *, half_life: float, images, images_seen) -> None:
+    """Moves the averaged weights, batch-norm statistics included, towards the model's.
+
+    The half-life is the given one, and at most a twentieth of the images seen, so that a short run has an average that
+    has forgotten its start. Ramp-up: arXiv:2006.06676, appendix.
+
+    Arguments:
+        half_life: in images.
+        images: the number of images of this update.
+        images_seen: that of all updates so far, this one included.
+    """
+    images, images_seen = tf.cast(images, tf.float32), tf.cast(images_seen, tf.float32)
+    decay = 0.5 ** (images / tf.minimum(half_life, images_seen / 20))
+    for averaged, weight in zip(average.weights, model.weights, strict=True):
+        averaged.assign(decay * averaged + (1 - decay) * weight)
 
 
 def dataset_variance(images: np.ndarray, mirrored: bool) -> float:

@@ -84,12 +84,12 @@ def relativistic_g(real_logits, fake_logits):
 
 
 def pair_scores(real_logits, fake_logits):
-    """The probabilities that the one of a pair is the more realistic: a logit alone means nothing to this loss."""
+    """The probability that an image is the more realistic one of its pair; a single logit means nothing here."""
     return tf.nn.sigmoid(real_logits - fake_logits), tf.nn.sigmoid(fake_logits - real_logits)
 
 
 def margin_scores(real_logits, fake_logits):
-    """Logits from -1 to 1, the margins of the hinge, as 0 to 1; beyond them a discriminator gains nothing."""
+    """Logits clipped to the margins of the hinge, -1 and 1, and mapped to 0 to 1."""
     return (tf.clip_by_value(logits, -1.0, 1.0) / 2 + 0.5 for logits in (real_logits, fake_logits))
 
 

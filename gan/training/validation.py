@@ -35,13 +35,13 @@ MIN_SAMPLES, MAX_SAMPLES = 64, 1024  # of one score
 
 
 class Scorer:
-    """Scores samples against held-out images; how often, it leaves to others.
+    """Scores samples against held-out images. `Validator` decides when.
 
     Arguments:
         held_out: images that never train; 250 of them are used.
         training: images that do, for the search for copies.
         generate: a function (count) -> samples uint8 (count, h, w, 3), of the same noise at every call.
-        photographs: whether a face detector knows such images; avatars it does not.
+        photographs: whether a face detector applies; it does not recognize avatars.
         mirrors: whether mirrored images train too.
         protocol: what else is to be recorded about how scores are measured.
     """

@@ -74,7 +74,7 @@ def test_checkpoints_that_were_removed(tmp_path):
     """A run whose checkpoints are gone does not start anew over what is left of it."""
     (tmp_path / "generator.keras").write_bytes(b"trained for a night")
     variables = blank()
-    with pytest.raises(UsageError, match=r"checkpoints has no checkpoint any more to go on from.* Give --run another"):
+    with pytest.raises(UsageError, match="--run"):
         checkpoints.restore(tmp_path / "checkpoints", variables)
     assert_untouched(variables)
 
