@@ -22,11 +22,6 @@ class Entry:
     label: str
     rows: list[dict]
 
-    @property
-    def is_published(self) -> bool:
-        """Whether this is a published recipe without overrides."""
-        return self.rows[0]["recipe"] != "default" and not self.rows[0]["overrides"]
-
     def mean_excess(self, name: str) -> float:
         """Computes the mean of a score minus its floor, the score of real images."""
         return fmean(row["scores"][name] - row["scores"][floor_name(name)] for row in self.rows)
@@ -61,7 +56,7 @@ def format_page(document: dict) -> str:
         entries = [Entry(label, [row for row in rows if row["label"] == label]) for label in labels]
         names = next(names for names in DISTANCES.values() if all(names[0] in row["scores"] for row in rows))
         entries.sort(key=lambda entry: entry.mean_excess(names[0]))
-        sections += [format_scores(entries, names), format_floors(rows, names), format_shares(entries, names)]
+        sections += [format_scores(entries, names), format_floors(rows, names)]
         sections += [format_work(entries), format_machines(rows)]
     sections += [format_open_runs(document), [f"    {format_command(document)}"]]
     return "\n\n".join("\n".join(lines) for lines in sections if lines) + "\n"
@@ -124,21 +119,6 @@ def format_floors(rows: list[dict], names: tuple[str, str]) -> list[str]:
     if len(sizes) > 1:
         lines += ["", "Rows of different sizes are scored against the same images at those sizes: compare with care."]
     return lines
-
-
-def format_shares(entries: list[Entry], names: tuple[str, str]) -> list[str]:
-    """Formats each variant's distance above the floor as a share of the best other published recipe's."""
-    lines = ["Distances above the floor, as a share of the best other published recipe's:"]
-    for entry in entries:
-        others = [other for other in entries if other.is_published and other is not entry]
-        shares = []
-        for name in names if others else ():
-            best = min(others, key=lambda other, name=name: other.mean_excess(name))
-            least = best.mean_excess(name)
-            share = f"{entry.mean_excess(name) / least:.2f}" if least > 0 else "unknown"  # it is at the floor
-            shares.append(f"{name} {share} of {best.label}")
-        lines += [f"- {entry.label}: {', '.join(shares)}"] if shares else []
-    return lines if len(lines) > 1 else []
 
 
 def find_other_cores(row: dict) -> float | None:
