@@ -52,7 +52,9 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
         allow_abbrev=False,
     )
     steps = "steps in a round (4), rounded up to whole turns of --penalty-every where there is a penalty"
-    parser.add_argument("--rounds", type=in_range(int, 1), default=15, metavar="N", help="measured rounds (15)")
+    parser.add_argument(
+        "--rounds", type=in_range(int, 1), default=15, metavar="N", help="measured rounds (default: 15)"
+    )
     parser.add_argument("--steps", type=in_range(int, 1), default=4, metavar="N", help=steps)
     parser.add_argument("--against", choices=("torch",), help="measure the same step in PyTorch too")
     flags, rest = parser.parse_known_args(argv)

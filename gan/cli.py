@@ -131,7 +131,7 @@ def run_parser(name: str, text: str, out: str, generates: bool = True) -> argpar
             default="best",
             help="generator of the best score, or the last (default: best)",
         )
-    parser.add_argument("--out", default="", metavar="PATH", help=f"what to write ({out} in the run's folder)")
+    parser.add_argument("--out", default="", metavar="PATH", help=f"what to write (default: {out} in the run's folder)")
     return parser
 
 

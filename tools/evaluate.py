@@ -43,15 +43,20 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("runs", nargs="+", metavar="output/RUN", help="folders of runs")
     parser.add_argument(
         "--samples", type=cli.in_range(int, MIN_SAMPLES), default=SAMPLES, metavar="N",
-        help=f"number of samples to score ({SAMPLES:,})",
+        help=f"number of samples to score (default: {SAMPLES:,})",
     )  # fmt: skip
     parser.add_argument(
         "--network", nargs="+", choices=("onet", "vgg", "inception"),
-        help="networks whose features are compared (onet, and vgg if it is installed)",
+        help="networks whose features are compared (default: onet, and vgg if it is installed)",
     )  # fmt: skip
-    parser.add_argument("--inception", default="", metavar="PATH", help="file of the Inception graph (downloaded)")
     parser.add_argument(
-        "--reference", default="", metavar="DATA", help="images to compare with, as for --data (held-out images)"
+        "--inception", default="", metavar="PATH", help="file of the Inception graph (default: downloaded)"
+    )
+    parser.add_argument(
+        "--reference",
+        default="",
+        metavar="DATA",
+        help="images to compare with, as for --data (default: held-out images)",
     )
     parser.add_argument(
         "--weights",
@@ -60,7 +65,11 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="generator of the best score, or the last (default: best)",
     )
     parser.add_argument(
-        "--seed", type=cli.in_range(int, 0, 2**32 - 1), default=0, metavar="N", help="seed of the samples' noise (0)"
+        "--seed",
+        type=cli.in_range(int, 0, 2**32 - 1),
+        default=0,
+        metavar="N",
+        help="seed of the samples' noise (default: 0)",
     )
     parser.add_argument("--cache-dir", default="", metavar="NAME", help="folder of decoded images and features")
     parser.add_argument("--anyway", action="store_true", help="print one table even of runs measured differently")

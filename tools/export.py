@@ -22,7 +22,9 @@ from gan.runs.run_directory import Run
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = cli.run_parser("export", __doc__, "export")
-    parser.add_argument("--to", nargs="+", choices=tuple(FORMATS), help="formats (all that can be exported here)")
+    parser.add_argument(
+        "--to", nargs="+", choices=tuple(FORMATS), help="formats (default: all that can be exported here)"
+    )
     arguments = parser.parse_args(argv)
     return cli.run_command("export", lambda: export(arguments))
 

@@ -33,14 +33,22 @@ def main(argv: list[str] | None = None) -> int:
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = cli.run_parser("generate", __doc__, "faces.png, faces.npz or faces/")
-    parser.add_argument("--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first seed (0)")
-    parser.add_argument("--count", type=cli.in_range(int, 1, 1_000_000), default=64, metavar="N", help="images (64)")
-    parser.add_argument("--columns", type=cli.in_range(int, 1, 1000), metavar="N", help="columns of the grid (square)")
-    parser.add_argument("--scale", type=cli.in_range(int, 1, 64), metavar="N", help="enlargement (to 48 pixels)")
+    parser.add_argument(
+        "--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first seed (default: 0)"
+    )
+    parser.add_argument(
+        "--count", type=cli.in_range(int, 1, 1_000_000), default=64, metavar="N", help="images (default: 64)"
+    )
+    parser.add_argument(
+        "--columns", type=cli.in_range(int, 1, 1000), metavar="N", help="columns of the grid (default: square)"
+    )
+    parser.add_argument(
+        "--scale", type=cli.in_range(int, 1, 64), metavar="N", help="enlargement (default: to at least 48 pixels)"
+    )
     parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not each pixel to a square")
     parser.add_argument(
         "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
-        help="factor of the noise; less gives more ordinary images, 0 always the same one (1)",
+        help="factor of the noise; less gives more ordinary images, 0 always the same one (default: 1)",
     )  # fmt: skip
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")

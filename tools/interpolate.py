@@ -33,23 +33,33 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parses the command line."""
     parser = cli.run_parser("interpolate", __doc__, "walk.gif")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--seeds", type=SEED, nargs="+", default=list(range(8)), metavar="N", help="seeds (0 to 7)")
+    which.add_argument(
+        "--seeds", type=SEED, nargs="+", default=list(range(8)), metavar="N", help="seeds (default: 0 to 7)"
+    )
     which.add_argument("--around", type=SEED, metavar="N", help="stay near this seed")
     parser.add_argument(
         "--distance", type=cli.in_range(float, 0, 1), default=0.35, metavar="X",
-        help="with --around: how near, 0 to 1 (0.35)",
+        help="with --around: how near, 0 to 1 (default: 0.35)",
     )  # fmt: skip
     parser.add_argument(
-        "--frames", type=cli.in_range(int, 1, 1000), default=20, metavar="N", help="frames from seed to seed (20)"
+        "--frames",
+        type=cli.in_range(int, 1, 1000),
+        default=20,
+        metavar="N",
+        help="frames from seed to seed (default: 20)",
     )
     parser.add_argument(
-        "--fps", type=cli.in_range(float, 0.1, 50), default=20.0, metavar="X", help="frames a second (20)"
+        "--fps", type=cli.in_range(float, 0.1, 50), default=20.0, metavar="X", help="frames a second (default: 20)"
     )
     parser.add_argument(
-        "--scale", type=cli.in_range(int, 1, 64), metavar="N", help=f"enlargement (to {FRAME_SIZE} pixels)"
+        "--scale", type=cli.in_range(int, 1, 64), metavar="N", help=f"enlargement (default: to {FRAME_SIZE} pixels)"
     )
     parser.add_argument(
-        "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X", help="as in tools.generate (1)"
+        "--truncation",
+        type=cli.in_range(float, 0, 1),
+        default=1.0,
+        metavar="X",
+        help="as in tools.generate (default: 1)",
     )
     arguments = parser.parse_args(argv)
     if arguments.around is None and len(arguments.seeds) < 2:

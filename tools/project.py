@@ -29,16 +29,22 @@ PROJECTION_SIZE, EDIT_SIZE = 128, 64  # pixels of an image in project.png and in
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = cli.run_parser("project", __doc__, "project.png")
-    parser.add_argument("--photo", default="", metavar="FILE", help="a photograph (a held-out image of the run's data)")
     parser.add_argument(
-        "--crop", type=cli.in_range(int, 8, 100_000), default=0, metavar="N",
-        help="cut out its center N x N first (the largest square)",
-    )  # fmt: skip
-    parser.add_argument(
-        "--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first seed of the search (0)"
+        "--photo", default="", metavar="FILE", help="a photograph (default: a held-out image of the run's data)"
     )
     parser.add_argument(
-        "--network", choices=("onet", "vgg"), default="onet", help="network that compares images (onet)"
+        "--crop", type=cli.in_range(int, 8, 100_000), default=0, metavar="N",
+        help="cut out its center N x N first (default: the largest square)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--seed",
+        type=cli.in_range(int, 0, SEEDS - 1),
+        default=0,
+        metavar="N",
+        help="first seed of the search (default: 0)",
+    )
+    parser.add_argument(
+        "--network", choices=("onet", "vgg"), default="onet", help="network that compares images (default: onet)"
     )
     parser.add_argument("--edit", action="store_true", help="edit the image found, in edits.png")
     arguments = parser.parse_args(argv)

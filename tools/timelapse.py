@@ -19,9 +19,15 @@ from gan.runs.run_directory import Run
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = cli.run_parser("timelapse", __doc__, "timelapse.gif", generates=False)
-    parser.add_argument("--fps", type=cli.in_range(float, 0.1, 50), default=5.0, metavar="X", help="grids a second (5)")
     parser.add_argument(
-        "--megabytes", type=cli.in_range(float, 0.01, 1000), default=8.0, metavar="X", help="largest file size (8)"
+        "--fps", type=cli.in_range(float, 0.1, 50), default=5.0, metavar="X", help="grids a second (default: 5)"
+    )
+    parser.add_argument(
+        "--megabytes",
+        type=cli.in_range(float, 0.01, 1000),
+        default=8.0,
+        metavar="X",
+        help="largest file size (default: 8)",
     )
     arguments = parser.parse_args(argv)
     return cli.run_command("timelapse", lambda: timelapse(arguments))
