@@ -20,8 +20,8 @@ from models import DISCRIMINATORS, GENERATORS
 FIELDS = {field.name: field for field in dataclasses.fields(Config)}
 
 
-def refusal(capsys, *line):
-    """What a command line that is refused with exit code 2 is told."""
+def parse_error(capsys, *line):
+    """Asserts that a command line is refused with exit code 2 and returns the error message."""
     with pytest.raises(SystemExit) as stop:
         parse_arguments(list(line))
     assert stop.value.code == 2
@@ -31,12 +31,12 @@ def refusal(capsys, *line):
 
 
 def test_no_flags_give_the_defaults():
-    """An empty command line is Config()."""
+    """An empty command line gives Config()."""
     assert parse_arguments([]) == (Config(), False)
 
 
-def test_a_flag_goes_before_the_recipe_before_the_default():
-    """In either order on the line; what neither mentions keeps its default."""
+def test_flags_override_recipes_and_recipes_override_defaults():
+    """Flags override the recipe, and the recipe the defaults, in either order on the command line."""
     for line in (["--recipe", "udacity-32-128", "--width", "7"], ["--width", "7", "--recipe", "udacity-32-128"]):
         config, _ = parse_arguments(line)
         assert config.width == 7  # the recipe's is 128
@@ -44,8 +44,8 @@ def test_a_flag_goes_before_the_recipe_before_the_default():
         assert (config.loss, config.seed, config.recipe) == (Config.loss, Config.seed, "udacity-32-128")
 
 
-def test_a_flag_may_restate_the_default_against_a_recipe():
-    """A typed flag counts even where its value is the default's, booleans too."""
+def test_a_flag_with_the_default_value_overrides_the_recipe():
+    """A flag overrides the recipe even with the default value."""
     line = ["--recipe", "udacity-64", "--width", str(Config.width), "--augmentation", "flip", "--steps-per-epoch", "1"]
     config, _ = parse_arguments(line)
     assert (config.width, config.augmentation, config.steps_per_epoch) == (Config.width, "flip", 1)
@@ -53,7 +53,7 @@ def test_a_flag_may_restate_the_default_against_a_recipe():
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes(recipe):
-    """Each gives a Config of known fields and allowed values: typed out in full as flags, it is the same again."""
+    """The settings of each recipe, typed as flags, are accepted and give the same Config."""
     config, dry_run = parse_arguments(["--recipe", recipe, "--dry-run"])
     assert dry_run and config.recipe == recipe
     line = ["--recipe", "default"]
@@ -67,9 +67,9 @@ def test_recipes(recipe):
     assert dataclasses.replace(typed, recipe=recipe) == config
 
 
-def test_recipes_are_those_of_their_sources():
-    """Batch size, epochs, rates and decays of each, by hand from the sources; all without our additions."""
-    expected = {  # batch, epochs, learning rate, Adam's decays
+def test_recipes_have_the_values_of_their_sources():
+    """Batch size, epochs, learning rate and betas are the sources'; the additions of this project are off."""
+    expected = {  # batch size, epochs, learning rate, Adam's betas
         "udacity-64": (128, 100, 2e-4, (0.5, 0.999)),
         "udacity-128": (128, 100, 2e-4, (0.5, 0.999)),
         "udacity-256": (128, 50, 2e-4, (0.5, 0.999)),
@@ -93,17 +93,17 @@ def test_recipes_are_those_of_their_sources():
         assert config.steps_per_epoch == ("all" if udacity else 1), recipe
 
 
-SAMPLES = {
+EXAMPLES = {
     bool: (["--no-{}"], False), tuple: (["--{}", "0.25", "0.5"], (0.25, 0.5)), float: (["--{}", "0.25"], 0.25),
     int: (["--{}", "72"], 72), str: (["--{}", "x"], "x"),
 }  # fmt: skip
 
 
 @pytest.mark.parametrize("name", FIELDS)
-def test_every_flag_reaches_its_field(name):
-    """A value typed for a field is in the Config, of the field's type, and no other field has changed."""
+def test_every_flag_sets_its_field(name):
+    """A flag sets its field to a value of the field's type, and no other field."""
     field = FIELDS[name]
-    words, value = SAMPLES.get(field.metadata["kind"], (["--{}", "all"], "all"))
+    words, value = EXAMPLES.get(field.metadata["kind"], (["--{}", "all"], "all"))
     if name == "recipe":
         words, value = ["--{}", "udacity-64"], "udacity-64"
     elif field.metadata["choices"]:
@@ -118,7 +118,7 @@ def test_every_flag_reaches_its_field(name):
 
 
 def test_help_shows_every_flag(capsys):
-    """--help exits with 0 and has each field's flag, meaning and default, under its group's title."""
+    """--help exits with 0 and shows the flag, help text and default of each field, under the titles of their groups."""
     with pytest.raises(SystemExit) as stop:
         parse_arguments(["--help"])
     assert stop.value.code == 0
@@ -139,7 +139,7 @@ def test_help_shows_every_flag(capsys):
 
 
 @pytest.mark.parametrize(
-    ("line", "told"),
+    ("line", "reason"),
     [
         (["--generator", "resnet"], "self-modulated"),
         (["--generator", "resnet"], "conv-dense"),
@@ -174,29 +174,29 @@ def test_help_shows_every_flag(capsys):
         (["faces"], "faces"),
     ],
 )
-def test_bad_values(capsys, line, told):
+def test_bad_values(capsys, line, reason):
     """Exit code 2, and one line that names the flag and what is allowed."""
-    message = refusal(capsys, *line)
-    assert message.startswith("train.py: error: ") and told in message
+    message = parse_error(capsys, *line)
+    assert message.startswith("train.py: error: ") and reason in message
     assert line[0] in message
 
 
 @pytest.mark.parametrize(
     "line",
     [
-        ["--generator-betas", "0.5", "1"],  # Adam's step is then always 0
-        ["--discriminator-betas", "1", "0.999"],  # and here 0 / 0
-        ["--seed", str(2**32)],  # NumPy's seeds end at 2^32 - 1
+        ["--generator-betas", "0.5", "1"],  # Adam's step would always be 0
+        ["--discriminator-betas", "1", "0.999"],  # Adam's step would be 0 / 0
+        ["--seed", str(2**32)],  # NumPy's largest seed is 2^32 - 1
         ["--generator-learning-rate", "inf"],
     ],
 )
 def test_values_that_cannot_work(capsys, line):
-    """Refused at once, and not by a traceback or a NaN later."""
-    assert line[0] in refusal(capsys, *line)
+    """Values that would give a NaN or a traceback during training are refused at the start."""
+    assert line[0] in parse_error(capsys, *line)
 
 
-def test_choices_are_the_tables_keys():
-    """What --help offers is what there is: config.py cannot import the tables, so it repeats their keys."""
+def test_choices_are_the_keys_of_the_tables():
+    """The choices in config.py, which cannot import the tables, are the keys of the tables."""
     tables = {
         "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": REGULARIZERS,
         "noise_distribution": DISTRIBUTIONS, "augmentation": AUGMENTATIONS, "generator_optimizer": OPTIMIZERS,
@@ -213,14 +213,14 @@ def test_choices_are_the_tables_keys():
         ({"epochs": 3000, "steps_per_epoch": 1}, 10, 3000),
         ({"epochs": 7, "steps_per_epoch": 5}, 10, 35),
         ({"epochs": 1, "steps_per_epoch": "all", "batch_size": 128}, 89_931, 703),  # 702.6
-        ({"epochs": 50, "steps_per_epoch": "all", "batch_size": 128}, 89_931, 35_130),  # 35,129.3: passes overlap
+        ({"epochs": 50, "steps_per_epoch": "all", "batch_size": 128}, 89_931, 35_130),  # 35,129.3
         ({"epochs": 2, "steps_per_epoch": "all", "batch_size": 5}, 10, 4),
         ({"epochs": 2, "steps_per_epoch": "all", "batch_size": 5, "discriminator_steps": 2}, 10, 2),
         ({"epochs": 1, "steps_per_epoch": "all", "batch_size": 64}, 8, 1),
     ],
 )
 def test_iterations(options, faces, iterations):
-    """Epochs times steps; or as many as show every face `epochs` times."""
+    """Iterations are epochs * steps_per_epoch, or with "all" as many as use every image `epochs` times."""
     config = dataclasses.replace(Config(), **options)
     assert config.iterations(faces) == iterations
     if config.steps_per_epoch == "all":
@@ -242,13 +242,13 @@ NAMED = ["--noise", "vector", "--generator", "self-modulated", "--image-size", "
         (["--data", "celeba", "--run", "mine"], "mine"),
     ],
 )
-def test_names(line, name):
-    """A run's folder says what it is, the data only where they are not the built-in ones."""
+def test_run_names(line, name):
+    """A run is named after recipe, noise, generator and size, and after the data unless they are built in."""
     assert parse_arguments(line)[0].name == name
 
 
-def test_a_config_is_json_and_frozen():
-    """It goes to a file and comes back, tuples as lists; and it cannot be changed."""
+def test_config_is_serializable_and_frozen():
+    """A Config survives JSON, with tuples as lists, and its fields cannot be assigned."""
     config = dataclasses.asdict(Config())
     saved = json.loads(json.dumps(config))
     assert saved == {name: list(value) if isinstance(value, tuple) else value for name, value in config.items()}
@@ -258,8 +258,8 @@ def test_a_config_is_json_and_frozen():
 
 
 @pytest.mark.parametrize("recipe", RECIPES)
-def test_a_config_comes_back_from_its_file(recipe):
-    """Through config.json and Config.from_dict it is the same, lists being tuples again; unknown names are ignored."""
+def test_config_round_trip(recipe):
+    """Config.from_dict restores a Config from JSON, converts lists to tuples and ignores unknown names."""
     config, _ = parse_arguments(
         ["--recipe", recipe, "--holdout", "0.25", "--minutes", "1.5", "--generator-betas", "0.1", "0.2"]
     )
@@ -268,33 +268,35 @@ def test_a_config_comes_back_from_its_file(recipe):
     assert dataclasses.asdict(Config.from_dict(saved)) == dataclasses.asdict(config)
 
 
-def old(**changes):
-    """What config.json held before anything was held out or reused."""
+def old_config(**changes):
+    """The content of config.json in versions without held-out images or reused fakes."""
     config = json.loads(json.dumps(dataclasses.asdict(Config())))
     later = {"holdout", "reuse_fakes", "score_every", "score_samples", "patience", "minutes"}
     return {**{name: value for name, value in config.items() if name not in later}, **changes}
 
 
-def test_an_old_run_held_nothing_out():
-    """An older file trains on all images, with other fakes for the generator; all else is by default."""
-    assert Config.from_dict(old(width=5), legacy.DEFAULTS) == Config(width=5, holdout=0.0, reuse_fakes=False)
+def test_defaults_of_an_old_config():
+    """A config.json of an older version gets holdout 0, reuse_fakes False, and the defaults of the other new settings."""
+    assert Config.from_dict(old_config(width=5), legacy.DEFAULTS) == Config(width=5, holdout=0.0, reuse_fakes=False)
 
 
-def test_an_old_run_goes_on_as_it_was():
-    """Against the defaults it differs in these two settings, named as flags, and in none when both are typed."""
+def test_differences_from_an_old_config():
+    """An older run differs from the defaults in holdout and reuse-fakes, and continues if both are given as flags."""
 
     def now(*line):
         return json.loads(json.dumps(dataclasses.asdict(parse_arguments(list(line))[0])))
 
-    assert differences(old(), now()) == [
+    assert differences(old_config(), now()) == [
         "reuse-fakes: False there, True here",
         "holdout: 0.0 there, 0.1 here",
     ]
-    assert differences(old(), now("--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9")) == []
+    assert (
+        differences(old_config(), now("--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9")) == []
+    )
 
 
 def test_differences():
-    """One line for each setting that differs or is missing on either side, none for what may differ."""
+    """There is one line for each setting that differs or is missing on either side, except for mutable settings."""
     here = {**dataclasses.asdict(Config()), "data_key": "k"}
     assert differences(here, dict(here)) == []
     other = {**here, "noise_size": 101, "loss": "least-squares"}
@@ -340,16 +342,16 @@ def test_differences():
         ["--data=-faces; rm -rf 'x' $HOME\n<b>", "--run=--my run"],
     ],
 )
-def test_a_command_gives_its_configuration(recipe, line):
-    """Typed again, it is the same, whatever a shell makes of its signs."""
+def test_format_command_round_trip(recipe, line):
+    """The command that format_command gives, parsed by a shell, has the same configuration."""
     config, _ = parse_arguments(["--recipe", recipe, *line])
     program, script, *words = shlex.split(format_command(config))
     assert (program, script) == ("python", "train.py")
     assert parse_arguments(words) == (config, False)
 
 
-def test_a_command_is_short():
-    """The recipe, and only what departs from it."""
+def test_format_command_omits_defaults():
+    """A command has the recipe and only the settings that differ from it."""
     assert format_command(Config()) == "python train.py"
     assert format_command(parse_arguments(["--recipe", "udacity-64"])[0]) == "python train.py --recipe udacity-64"
     config, _ = parse_arguments(
@@ -360,14 +362,14 @@ def test_a_command_is_short():
     )
 
 
-def test_a_command_of_a_recipe_that_is_gone():
-    """All of it in flags, into the same folder."""
+def test_format_command_of_an_unknown_recipe():
+    """If the recipe no longer exists, a command has all settings as flags, and the run's name."""
     config = dataclasses.replace(Config(), recipe="older", width=7)
     assert format_command(config) == "python train.py --width 7 --run older-vector-self-modulated-32"
 
 
 def test_flags_of_older_versions():
-    """They go on working, and --help does not show them."""
+    """Flags and values of older versions are still accepted."""
     assert parse_arguments(["--no-flip"])[0].augmentation == "none" and parse_arguments(["--flip"])[0] == Config()
     assert parse_arguments(["--recipe", "udacity-64", "--flip"])[0].augmentation == "flip"
     assert parse_arguments(["--average-half-life", "500"])[0].ema_half_life == 500
@@ -376,8 +378,8 @@ def test_flags_of_older_versions():
 
 
 def test_settings_of_older_versions():
-    """A config.json of before the names changed is the configuration that it was."""
-    saved = {**old(), "average_half_life": 500.0, "flip": False, "generator": "compact", "discriminator": "conv"}
+    """The settings of a config.json with former names are translated to the present names."""
+    saved = {**old_config(), "average_half_life": 500.0, "flip": False, "generator": "compact", "discriminator": "conv"}
     del saved["ema_half_life"], saved["augmentation"]
     config = Config.from_dict(legacy.translate_config(saved), legacy.DEFAULTS)
     assert (config.ema_half_life, config.augmentation) == (500.0, "none")

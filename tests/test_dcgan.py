@@ -15,7 +15,7 @@ from models.portable import to_stock_keras
 SIDE = 16
 SCALARS = ("d_loss", "g_loss", "real_score", "fake_score")
 # A loss without gradients.
-NOTHING = Loss(
+ZERO_LOSS = Loss(
     discriminator=lambda real, fake: 0 * tf.reduce_sum(real + fake),
     generator=lambda real, fake: 0 * tf.reduce_sum(fake),
     scores=lambda real, fake: (real, fake),
@@ -24,7 +24,7 @@ NOTHING = Loss(
 
 @pytest.fixture(autouse=True)
 def float32_afterwards():
-    """A test may set the global precision; the next one starts in float32."""
+    """Resets the global precision policy to float32 after each test."""
     yield
     keras.mixed_precision.set_global_policy("float32")
 
@@ -55,7 +55,7 @@ def networks(dropout=0.0):
 
 
 def build(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **options):
-    """A gan of small networks, unless others are given, under options of which each has a quiet default."""
+    """Builds a DCGAN from the given networks, or from small ones; `options` override the default arguments."""
     if generator is None:
         generator, discriminator = networks(dropout)
     settings = {
@@ -70,80 +70,80 @@ def build(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **op
 
 
 def train(gan, real):
-    """One compiled step on images without labels; returns `SCALARS`, (4,)."""
+    """Runs one compiled step on images without labels and returns the values of `SCALARS`, (4,)."""
     scalars = gan.train_step((real, no_labels(real)))
     return np.array([scalars[name] for name in SCALARS])
 
 
-def eagerly(gan, real):
-    """The same without a graph, which small networks take faster than they are traced."""
+def train_eagerly(gan, real):
+    """Does the same as `train` in eager mode: for a few steps of small networks that is faster than tracing."""
     regularize = gan.regularizer is not None and int(gan.iteration) % gan.penalty_every == 0
     scalars = DCGAN.compiled_step.python_function(gan, real, no_labels(real), regularize)
     return np.array([scalars[name] for name in SCALARS])
 
 
 def no_labels(real):
-    """Labels (n, 0)."""
+    """Empty labels, (n, 0)."""
     return tf.zeros((len(real), 0))
 
 
 def faces(number, count=4):
-    """A batch of real faces that are random numbers: another for each number."""
+    """A batch of random pixels in place of real images; `number` is the seed."""
     return tf.constant(np.random.default_rng(number).uniform(-1, 1, (count, SIDE, SIDE, 3)), tf.float32)
 
 
 def arrays(variables):
-    """What variables hold, to compare with later."""
+    """The values of variables as NumPy arrays."""
     return [variable.numpy() for variable in variables]
 
 
-def equal(before, variables):
-    """For each variable, whether it holds what it held."""
+def unchanged(before, variables):
+    """Whether each variable still has its earlier value."""
     return [np.array_equal(old, new) for old, new in zip(before, arrays(variables), strict=True)]
 
 
-def moving(model):
-    """The names of a model's weights that no gradient moves."""
+def non_trainable(model):
+    """The paths of a model's non-trainable variables."""
     return {weight.path for weight in model.non_trainable_variables}
 
 
-def test_update_discriminator_changes_the_discriminator_alone():
-    """Every weight of D and its optimizer's state move; of G nothing but batch norm's statistics."""
+def test_update_discriminator_changes_only_the_discriminator():
+    """It changes D's weights and its optimizer's state; in G, only the statistics of batch norm change."""
     gan = build(penalty_weight=0.1)
     everything = [gan.generator.variables, gan.discriminator.variables, gan.g_optimizer.variables]
     before = [arrays(variables) for variables in everything]
     steps = int(gan.d_optimizer.iterations)
     gan.update_discriminator(faces(0), gan.generate(gan.sample_noise(faces(0), 0))[0], regularize=True)
-    g, d, g_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
+    g, d, g_optimizer = (unchanged(b, variables) for b, variables in zip(before, everything, strict=True))
     assert not any(d) and all(g_optimizer)
     changed = {v.path for v, same in zip(gan.generator.variables, g, strict=True) if not same}
-    assert changed == moving(gan.generator)
+    assert changed == non_trainable(gan.generator)
     assert int(gan.d_optimizer.iterations) == steps + 1 and int(gan.g_optimizer.iterations) == 0
 
 
-def test_update_generator_changes_the_generator_alone():
-    """Every weight of G and its optimizer's state move, of D and its optimizer nothing."""
+def test_update_generator_changes_only_the_generator():
+    """It changes G's weights and its optimizer's state; D and its optimizer do not change."""
     gan = build(*networks(), penalty_weight=0.1)
     everything = [gan.generator.variables, gan.discriminator.variables, gan.d_optimizer.variables]
     before = [arrays(variables) for variables in everything]
     fake, tape = gan.generate(gan.sample_noise(faces(0), 1))
     gan.update_generator(faces(0), fake, None, tape)
-    g, d, d_optimizer = (equal(b, variables) for b, variables in zip(before, everything, strict=True))
-    unmoved = {v.path for v, same in zip(gan.generator.variables, g, strict=True) if same}
-    assert unmoved <= {gan.generator.layers[0].bias.path}  # batch norm takes away any constant
+    g, d, d_optimizer = (unchanged(b, variables) for b, variables in zip(before, everything, strict=True))
+    constant = {v.path for v, same in zip(gan.generator.variables, g, strict=True) if same}
+    assert constant <= {gan.generator.layers[0].bias.path}  # batch norm cancels this bias
     assert all(d) and all(d_optimizer) and int(gan.g_optimizer.iterations) == 1
 
 
-def written_out(generator, discriminator, reals, *, gamma, every, smoothing, seed):
-    """The whole training with nothing of the project's: stock layers, keras.optimizers.Adam, one tape an update."""
+def train_reference(generator, discriminator, reals, *, gamma, every, smoothing, seed):
+    """Trains without code of this project: stock layers, keras.optimizers.Adam, one gradient tape per update."""
     g_adam = keras.optimizers.Adam(2e-3, 0.5, 0.999, epsilon=1e-8)
     d_adam = keras.optimizers.Adam(4e-3, 0.5, 0.999, epsilon=1e-8)
     bce = keras.losses.BinaryCrossentropy(from_logits=True)
     history, average = [], [weight.numpy() for weight in generator.weights]
     for iteration, real in enumerate(reals):
         noise = [
-            tf.random.stateless_normal((len(real), 3), tf.constant([seed, 2 * iteration + part], tf.int64))
-            for part in (0, 1)
+            tf.random.stateless_normal((len(real), 3), tf.constant([seed, 2 * iteration + micro_step], tf.int64))
+            for micro_step in (0, 1)
         ]
         fake = generator(noise[0], training=True)
         with tf.GradientTape() as tape:
@@ -172,21 +172,21 @@ def written_out(generator, discriminator, reals, *, gamma, every, smoothing, see
 
 
 @pytest.mark.parametrize(("name", "gamma"), [("self-modulated", 0.3), ("conv", 0.0)])
-def test_training_is_what_it_says(name, gamma):
-    """Five compiled steps are, in losses, opinions, weights and average, those of a plain implementation.
+def test_training_equals_a_reference_implementation(name, gamma):
+    """Five compiled steps have the losses, scores, weights and EMA of an independent implementation.
 
-    "conv" goes without a penalty: the second derivatives of Keras's batch norm are not exact.
+    "conv" is tested without a penalty, as the second derivatives of Keras's batch norm are not exact.
     """
     keras.utils.set_random_seed(1)
     generator = GENERATORS[name]((3,), (SIDE, SIDE, 3), 2)
     discriminator = DISCRIMINATORS[name]((SIDE, SIDE, 3), 2)
-    # Kernels of N(0, 0.02) in nets this narrow leave nothing to see: gradients near 0, where Adam divides 0 by 0.
+    # Kernels are enlarged: with N(0, 0.02) in networks this narrow, gradients are near 0 and Adam divides 0 by 0.
     for model in (generator, discriminator):
         model.set_weights([w if w.ndim == 1 else 10 * w for w in model.get_weights()])
     options = {"gamma": gamma, "every": 2, "smoothing": 0.1, "seed": 7}
     reals = [faces(i) for i in range(5)]
     expected = to_stock_keras(generator), to_stock_keras(discriminator)
-    history, average = written_out(*expected, reals, **options)
+    history, average = train_reference(*expected, reals, **options)
     gan = build(
         generator, discriminator, penalty_weight=gamma, penalty_every=2, loss=LOSSES["cross-entropy"].smoothed(0.1),
         ema_half_life=10.0, seed=7,
@@ -196,13 +196,13 @@ def test_training_is_what_it_says(name, gamma):
         for a, b in zip(ours.trainable_weights, theirs.trainable_weights, strict=True):
             np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
     for a, b in zip(gan.ema_generator.weights, average, strict=True):
-        if "moving_variance" not in a.path:  # ours is the unbiased one
+        if "moving_variance" not in a.path:  # this project's is unbiased, Keras's is not
             np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
     assert int(gan.iteration) == 5
 
 
-def test_traced_once():
-    """Many steps make two graphs, with the penalty and without it; many pictures of one size make one."""
+def test_number_of_traced_graphs():
+    """Training traces two graphs, with and without the penalty; generating samples of one batch size traces one."""
     gan = build(penalty_weight=0.1, penalty_every=3, ema_half_life=10.0)
     for number in range(6):
         assert np.isfinite(train(gan, faces(number))).all()
@@ -211,18 +211,18 @@ def test_traced_once():
     assert gan.generate_images.experimental_get_tracing_count() == 1
 
 
-def test_without_a_half_life_the_average_is_the_generator():
-    """No second network, no copy to keep."""
+def test_without_a_half_life_there_is_no_ema():
+    """Without an EMA there is no second network, and its weights are not in the state."""
     gan = build()
     assert gan.ema_generator is gan.generator
     assert not any(name.startswith("ema_generator") for name in gan.state())
-    eagerly(gan, faces(0))
+    train_eagerly(gan, faces(0))
     noise = gan.fixed_noise(2)
     np.testing.assert_array_equal(gan.generate_images(noise), gan.generator(noise, training=False))
 
 
-def test_pictures_are_the_averages():
-    """`imagine` shows the average at rest, not the generator, and leaves its statistics as they are."""
+def test_samples_come_from_the_ema():
+    """generate_images uses the EMA at inference, not the generator, and does not change its statistics."""
     gan = build(ema_half_life=8.0)
     for weight in gan.generator.weights:
         weight.assign(weight + 1)
@@ -230,11 +230,11 @@ def test_pictures_are_the_averages():
     gan.calibrate_ema(lambda network, noise: None)
     np.testing.assert_allclose(gan.generate_images(noise), gan.ema_generator(noise, training=False), atol=1e-6)
     assert np.abs(gan.generate_images(noise) - gan.generator(noise, training=False)).max() > 0.1
-    assert all(equal(before, gan.ema_generator.weights))
+    assert all(unchanged(before, gan.ema_generator.weights))
 
 
-def test_samples_are_calibrated():
-    """What is drawn with is settled, on noise of its own; the average itself is not, so that it goes on as it was."""
+def test_calibrate_ema():
+    """calibrate_ema calibrates a copy of the EMA with noise of its own stream, and leaves the EMA itself unchanged."""
     gan = build(ema_half_life=8.0)
     before, noises = arrays(gan.ema_generator.weights), []
 
@@ -242,10 +242,10 @@ def test_samples_are_calibrated():
         noises.extend(noise(i).numpy() for i in range(3))
         network.weights[0].assign(network.weights[0] + 1)
 
-    for _ in range(2):  # from the average, each time
+    for _ in range(2):  # each time, calibration starts from the EMA
         gan.calibrate_ema(calibrate)
         np.testing.assert_allclose(gan.calibrated_ema.weights[0], before[0] + 1, rtol=1e-6)
-    assert all(equal(before, gan.ema_generator.weights)) and all(equal(before, gan.generator.weights))
+    assert all(unchanged(before, gan.ema_generator.weights)) and all(unchanged(before, gan.generator.weights))
     assert len({noise.tobytes() for noise in [*noises, gan.fixed_noise(100).numpy()]}) == 4
     assert noises[0].shape == (100, 3)
     without = build()
@@ -253,24 +253,24 @@ def test_samples_are_calibrated():
     assert len(noises) == 6 and without.calibrated_ema is without.generator
 
 
-def test_average_starts_as_a_copy():
-    """The average has the generator's first weights, in variables of its own."""
+def test_ema_starts_as_a_copy():
+    """The EMA starts with the generator's initial weights, in separate variables."""
     gan = build(ema_half_life=8.0)
-    assert all(equal(arrays(gan.generator.weights), gan.ema_generator.weights))
+    assert all(unchanged(arrays(gan.generator.weights), gan.ema_generator.weights))
     assert not {id(weight) for weight in gan.ema_generator.weights} & {id(weight) for weight in gan.generator.weights}
 
 
 @pytest.mark.parametrize(
     ("iteration", "decay"),
     [
-        (0, 0.5**20),  # 4 images seen, a twentieth is 0.2; 4 / 0.2 half-lives have passed
-        (9, 0.25),  # 40 seen, 2; 4 / 2 half-lives
-        (39, 0.5**0.5),  # 160 seen, 8, which is the given half-life; 4 / 8
-        (999, 0.5**0.5),  # 4000 seen, 200, but the given one is smaller
+        (0, 0.5**20),  # 4 images seen: the half-life is 4 / 20 = 0.2, a batch of 4 is 20 half-lives
+        (9, 0.25),  # 40 images seen: the half-life is 2, a batch is 2 half-lives
+        (39, 0.5**0.5),  # 160 images seen: the half-life is 8, as given
+        (999, 0.5**0.5),  # 4000 images seen: the half-life stays 8, which is less than 200
     ],
 )
-def test_average_by_hand(iteration, decay):
-    """Batches of 4 at a half-life of 8 images: from 0 towards 1 by 1 - decay, batch-norm statistics too."""
+def test_ema_by_hand(iteration, decay):
+    """With batches of 4 and a half-life of 8 images, an EMA of 0 moves to 1 - decay for weights of 1."""
     gan = build(ema_half_life=8.0)
     for weight, average in zip(gan.generator.weights, gan.ema_generator.weights, strict=True):
         weight.assign(tf.ones_like(weight))
@@ -281,32 +281,32 @@ def test_average_by_hand(iteration, decay):
         np.testing.assert_allclose(average, 1 - decay, rtol=1e-5)
 
 
-def test_draws_are_a_function_of_seed_iteration_and_part():
-    """The same three give the same noise in any gan; any other of them gives other noise, as do the pictures'."""
+def test_noise_depends_on_seed_iteration_and_micro_step():
+    """Seed, iteration and micro-step determine the noise; the noise of sample grids differs from all of it."""
     gan, real = build(discriminator_steps=2), faces(0)
-    draws = []
+    noises = []
     for seed in (5, 6):
         gan.seed = seed
         for iteration in (0, 1, 2):
             gan.iteration.assign(iteration)
-            draws += [gan.sample_noise(real, part).numpy() for part in (0, 1, 2)]
-        draws.append(gan.fixed_noise(4).numpy())
-    assert len({draw.tobytes() for draw in draws}) == len(draws) == 20
-    assert all(draw.shape == (4, 3) for draw in draws)
+            noises += [gan.sample_noise(real, micro_step).numpy() for micro_step in (0, 1, 2)]
+        noises.append(gan.fixed_noise(4).numpy())
+    assert len({noise.tobytes() for noise in noises}) == len(noises) == 20
+    assert all(noise.shape == (4, 3) for noise in noises)
     again = build(discriminator_steps=2, seed=6)
     again.iteration.assign(2)
-    np.testing.assert_array_equal(again.sample_noise(real, 1), draws[-3])
-    np.testing.assert_array_equal(again.fixed_noise(4), draws[-1])
+    np.testing.assert_array_equal(again.sample_noise(real, 1), noises[-3])
+    np.testing.assert_array_equal(again.fixed_noise(4), noises[-1])
 
 
 @pytest.mark.parametrize("seed", [2**31 + 1, 2**32 - 1])
 def test_large_seeds(seed):
-    """Seeds beyond 31 bits work, for training and for pictures."""
+    """Seeds of more than 31 bits work for the noise of training and of sample grids."""
     gan = build(seed=seed)
     assert np.isfinite(gan.sample_noise(faces(0), 0)).all() and np.isfinite(gan.fixed_noise(2)).all()
 
 
-def test_laws_of_noise():
+def test_noise_distributions():
     """Normal noise has mean 0, standard deviation 1 and kurtosis 3; uniform noise fills [-1, 1) evenly."""
     normal, uniform = (np.asarray(DISTRIBUTIONS[name]((200, 500), (1, 2))) for name in ("normal", "uniform"))
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02 and abs((normal**4).mean() - 3) < 0.2
@@ -314,15 +314,15 @@ def test_laws_of_noise():
     np.testing.assert_allclose(np.histogram(uniform, 4, (-1, 1))[0], 25_000, rtol=0.03)
 
 
-def test_noise_takes_the_generators_shape():
-    """An image of noise for a generator that begins with one."""
+def test_noise_has_the_generators_input_shape():
+    """A generator whose input is an image gets noise images."""
     gan = build(GENERATORS["dense"]((4, 4, 3), (SIDE, SIDE, 3), 2), networks()[1])
     assert gan.sample_noise(faces(0), 0).shape == (4, 4, 4, 3) and gan.fixed_noise(7).shape == (7, 4, 4, 3)
     assert np.abs(gan.generate_images(gan.fixed_noise(7))).max() <= 1
 
 
-def test_what_projects_noise_never_trains():
-    """The kernel that makes an image of noise a vector stays as it was drawn; all else in the generator moves."""
+def test_noise_projection_is_not_trained():
+    """The kernel that projects a noise image to a vector keeps its initial value; all other weights change."""
     gan = build(GENERATORS["self-modulated"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], ema_half_life=10.0)
     before = [weight.numpy() for weight in gan.generator.weights]
     for seed in range(2):
@@ -336,21 +336,21 @@ def test_what_projects_noise_never_trains():
 
 
 def linear(weight):
-    """A discriminator D(x) = w . x over faces of one pixel."""
+    """A discriminator D(x) = w . x of images of one pixel."""
     model = keras.Sequential([keras.Input((1, 1, 3)), layers.Flatten(), layers.Dense(1, use_bias=False)])
     model.set_weights([np.reshape(weight, (3, 1))])
     return model
 
 
 def pixel_generator():
-    """A generator of faces of one pixel."""
+    """A generator of images of one pixel."""
     return keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Reshape((1, 1, 3))])
 
 
 def test_lazy_penalty():
-    """R1 of w . x is |w|^2 / 2, of slope w: every third step w falls by rate * weight * 3 * w, else not at all."""
+    """R1 of w . x is |w|^2 / 2 with gradient w: every third step subtracts rate * weight * 3 * w, others nothing."""
     gan = build(
-        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=NOTHING, penalty_weight=0.1, penalty_every=3,
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty_weight=0.1, penalty_every=3,
         d_optimizer=keras.optimizers.SGD(0.5), g_optimizer=keras.optimizers.SGD(0.5),
     )  # fmt: skip
     seen = []
@@ -361,35 +361,35 @@ def test_lazy_penalty():
     np.testing.assert_allclose(seen, [kept, kept, kept, kept**2, kept**2, kept**2, kept**3], rtol=1e-6)
 
 
-def test_the_logged_loss_leaves_out_the_penalty():
-    """What the first number of a step reports is the adversarial loss, whatever the penalty's weight."""
-    alone, regularize = (eagerly(build(*networks(), penalty_weight=weight), faces(0)) for weight in (0.0, 100.0))
+def test_logged_loss_excludes_the_penalty():
+    """The reported d_loss is the adversarial loss alone, whatever the penalty's weight."""
+    alone, regularize = (train_eagerly(build(*networks(), penalty_weight=weight), faces(0)) for weight in (0.0, 100.0))
     assert alone[0] == regularize[0]
-    assert alone[1] != regularize[1]  # the generator's comes after the discriminator has moved
+    assert alone[1] != regularize[1]  # g_loss is computed after the discriminator's update
 
 
 @pytest.mark.parametrize("reuse_fakes", [False, True])
-def test_discriminator_steps_use_real_faces_of_their_own(reuse_fakes):
-    """Three updates share an iteration's 6 faces, two each, and each has noise of its own, as has G's but on demand."""
-    reals, noises, fakes, learnt_from = [], [], [], []
+def test_discriminator_steps_use_different_images(reuse_fakes):
+    """Three updates of D use 2 of an iteration's 6 images each and noise of their own; G's reuses fakes if asked to."""
+    reals, noises, fakes, g_fakes = [], [], [], []
     gan = build(discriminator_steps=3, reuse_fakes=reuse_fakes)
     generate, update_discriminator, update_generator = gan.generate, gan.update_discriminator, gan.update_generator
     gan.generate = lambda noise, labels: (noises.append(noise), generate(noise, labels))[-1]
     gan.update_discriminator = lambda real, fake, *rest: (
         reals.append(real), fakes.append(fake), update_discriminator(real, fake, *rest)
     )[-1]  # fmt: skip
-    gan.update_generator = lambda real, fake, *rest: (learnt_from.append(fake), update_generator(real, fake, *rest))[-1]
-    eagerly(gan, faces(0, 6))
+    gan.update_generator = lambda real, fake, *rest: (g_fakes.append(fake), update_generator(real, fake, *rest))[-1]
+    train_eagerly(gan, faces(0, 6))
     np.testing.assert_array_equal(tf.concat(reals, 0), faces(0, 6))
     assert [len(real) for real in reals] == [2, 2, 2] and {len(noise) for noise in noises} == {2}
     assert len({noise.numpy().tobytes() for noise in noises}) == len(noises) == (3 if reuse_fakes else 4)
-    assert (learnt_from[0] is fakes[-1]) is reuse_fakes
+    assert (g_fakes[0] is fakes[-1]) is reuse_fakes
     assert int(gan.d_optimizer.iterations) == 3 and int(gan.g_optimizer.iterations) == 1
     assert int(gan.iteration) == 1
 
 
-def test_label_smoothing_reaches_the_discriminators_loss_alone():
-    """With learning rates of 0, smoothing by s adds s * mean D(x) to D's cross-entropy and nothing to G's."""
+def test_label_smoothing_changes_only_the_discriminator_loss():
+    """At learning rates of 0, smoothing by s adds s * mean D(x) to D's cross-entropy and nothing to G's."""
     steps = []
     for smoothing in (0.0, 0.2):
         frozen = {
@@ -397,7 +397,7 @@ def test_label_smoothing_reaches_the_discriminators_loss_alone():
             "d_optimizer": build_optimizer("adam", 0.0, (0.5, 0.999)),
         }
         gan = build(*networks(), loss=LOSSES["cross-entropy"].smoothed(smoothing), **frozen)
-        steps.append(eagerly(gan, faces(0)))
+        steps.append(train_eagerly(gan, faces(0)))
         mean_logit = float(tf.reduce_mean(gan.discriminate(faces(0))))
     plain, smoothed = steps
     assert abs(mean_logit) > 0.01
@@ -407,7 +407,7 @@ def test_label_smoothing_reaches_the_discriminators_loss_alone():
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 def test_mixed_precision(policy):
-    """In 16 bits: last layers, logits and weights are float32, and every weight moves, by finite losses."""
+    """In 16 bits, last layers, logits and weights are float32, losses are finite, and every weight is trained."""
     keras.mixed_precision.set_global_policy(policy)
     generator = GENERATORS["self-modulated"]((3,), (SIDE, SIDE, 3), 2)
     discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
@@ -415,16 +415,16 @@ def test_mixed_precision(policy):
     assert generator.layers[-1].compute_dtype == discriminator.layers[-1].compute_dtype == "float32"
     assert discriminator.layers[1].compute_dtype == policy.removeprefix("mixed_")
     before = arrays([*generator.trainable_variables, *discriminator.trainable_variables])
-    for number in range(3):  # a float16 step that overflows is skipped, and the loss scaled less
+    for number in range(3):  # a float16 step that overflows is skipped and halves the loss scale
         assert np.isfinite(train(gan, faces(number))).all()
-    assert not any(equal(before, [*generator.trainable_variables, *discriminator.trainable_variables]))
+    assert not any(unchanged(before, [*generator.trainable_variables, *discriminator.trainable_variables]))
     assert {variable.dtype for variable in generator.variables + discriminator.variables} == {"float32"}
     assert gan.discriminate(faces(0)).dtype == gan.generate_images(gan.fixed_noise(2)).dtype == tf.float32
 
 
-def test_float16_trains_as_float32_does():
-    """Loss scaling leaves no trace but rounding: three steps in each end within a hundredth of a step's length."""
-    moved = []
+def test_float16_trains_like_float32():
+    """Three steps with loss scaling in float16 change the weights as in float32, within 2% of the change."""
+    updates = []
     for policy in ("float32", "mixed_float16"):
         keras.mixed_precision.set_global_policy(policy)
         gan = build(
@@ -435,49 +435,49 @@ def test_float16_trains_as_float32_does():
         )  # fmt: skip
         before = arrays(gan.discriminator.weights)
         for number in range(3):
-            eagerly(gan, faces(number))
+            train_eagerly(gan, faces(number))
         after = arrays(gan.discriminator.weights)
-        moved.append(np.concatenate([(a - b).ravel() for a, b in zip(after, before, strict=True)]))
-    exact, rounded = moved
+        updates.append(np.concatenate([(a - b).ravel() for a, b in zip(after, before, strict=True)]))
+    exact, rounded = updates
     assert np.linalg.norm(rounded - exact) < 0.02 * np.linalg.norm(exact)
 
 
-def test_state_is_all_that_a_game_needs_to_go_on():
-    """Four steps are bitwise two steps and two more in a new gan that takes over the first one's state."""
+def test_state_is_sufficient_to_resume():
+    """Two steps, and two more in a new DCGAN with the first one's state, give bit-identical results to four steps."""
     options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "ema_half_life": 10.0}
     whole, stopped = build(**options), build(**options)
     for number in range(4):
-        eagerly(whole, faces(number))
+        train_eagerly(whole, faces(number))
     for number in range(2):
-        eagerly(stopped, faces(number))
+        train_eagerly(stopped, faces(number))
     kept = {name: variable.numpy() for name, variable in stopped.state().items()}
     keras.utils.set_random_seed(99)
     generator, discriminator = networks(0.5)
     for weight in discriminator.variables + generator.variables:
-        weight.assign(tf.zeros_like(weight))  # nothing of a fresh start may matter
+        weight.assign(tf.zeros_like(weight))  # initial weights must not matter
     resumed = build(generator, discriminator, **{name: v for name, v in options.items() if name != "dropout"})
     assert list(resumed.state()) == list(kept)
     for name, variable in resumed.state().items():
         variable.assign(kept[name])
     for number in (2, 3):
-        eagerly(resumed, faces(number))
+        train_eagerly(resumed, faces(number))
     for name, variable in whole.state().items():
         np.testing.assert_array_equal(variable, resumed.state()[name], err_msg=name)
 
 
-def test_dropouts_random_state_is_part_of_the_state():
-    """The seed generator's counter, that weights leave out, is in state() and moves."""
+def test_state_includes_dropout_seeds():
+    """state() includes the seed generator's counter, which is not among the weights and changes with each step."""
     gan = build(dropout=0.5)
     seeds = [v for v in gan.state().values() if "seed_generator" in getattr(v, "path", "")]
     assert len(seeds) == 1 and all(seeds[0] is not weight for weight in gan.discriminator.weights)
     before = seeds[0].numpy()
-    eagerly(gan, faces(0))
+    train_eagerly(gan, faces(0))
     assert not np.array_equal(before, seeds[0].numpy())
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
-def test_every_discriminator_bears_the_penalty(name):
-    """R1's gradient reaches every kernel of each of them, through batch norm and dropout too."""
+def test_penalty_has_gradients_in_every_discriminator(name):
+    """R1 has a gradient in every kernel of each discriminator, also through batch norm and dropout."""
     keras.utils.set_random_seed(0)
     discriminator = DISCRIMINATORS[name]((SIDE, SIDE, 3), 4)
     discriminator.set_weights([w if w.ndim == 1 else 5 * w for w in discriminator.get_weights()])
@@ -485,13 +485,13 @@ def test_every_discriminator_bears_the_penalty(name):
     nothing = [tf.zeros_like(weight) for weight in discriminator.trainable_weights]
     for gradient in gan.add_penalty(nothing, faces(0), faces(1))[0]:
         assert np.isfinite(gradient).all()
-        assert len(gradient.shape) == 1 or np.abs(gradient).max() > 1e-6  # biases need not matter to a slope
+        assert len(gradient.shape) == 1 or np.abs(gradient).max() > 1e-6  # that of a bias may be 0
 
 
-def test_the_penalty_is_a_scalar_of_its_iterations():
-    """Iterations 0 and 3 of 5 report R1, weighted, of D(x) = w . x: 0.1 |w|^2 / 2; the others report none."""
+def test_penalty_is_reported_when_computed():
+    """Iterations 0 and 3 of 5 report the weighted penalty, 0.1 |w|^2 / 2 for D(x) = w . x; the others report none."""
     gan = build(
-        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=NOTHING, penalty_weight=0.1, penalty_every=3,
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty_weight=0.1, penalty_every=3,
         d_optimizer=keras.optimizers.SGD(0.0), g_optimizer=keras.optimizers.SGD(0.0),
     )  # fmt: skip
     real = tf.ones((4, 1, 1, 3))
@@ -501,7 +501,7 @@ def test_the_penalty_is_a_scalar_of_its_iterations():
 
 
 def test_append_labels_by_hand():
-    """Labels follow a vector's numbers, and are constant maps behind an image's channels; no labels change nothing."""
+    """Labels are appended to vectors, and to images as constant channels; empty labels return the input itself."""
     vectors, images = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.zeros((2, 3, 3, 1))
     labels = tf.constant([[0.0, 1.0], [1.0, 0.0]])
     np.testing.assert_array_equal(append_labels(vectors, labels), [[1, 2, 0, 1], [3, 4, 1, 0]])
@@ -512,7 +512,7 @@ def test_append_labels_by_hand():
 
 
 def test_labels_condition_both_networks():
-    """A pair that is built 2 channels wider trains on labelled batches, and its samples depend on the label."""
+    """Networks with 2 more input channels train on labeled batches, and samples depend on the label."""
     keras.utils.set_random_seed(4)
     generator = keras.Sequential([keras.Input((3 + 2,)), layers.Dense(3, "tanh"), layers.Reshape((1, 1, 3))])
     discriminator = keras.Sequential([keras.Input((1, 1, 3 + 2)), layers.Flatten(), layers.Dense(1)])
@@ -521,35 +521,36 @@ def test_labels_condition_both_networks():
     before = arrays([*generator.variables, *discriminator.variables])
     real, labels = tf.ones((4, 1, 1, 3)), tf.one_hot([0, 1, 0, 1], 2)
     assert np.isfinite([float(value) for value in gan.train_step((real, labels)).values()]).all()
-    assert not any(equal(before, [*generator.variables, *discriminator.variables]))
+    assert not any(unchanged(before, [*generator.variables, *discriminator.variables]))
     noise = tf.tile(gan.fixed_noise(1), (2, 1))
     first, second = gan.generate_images(noise, tf.eye(2)).numpy()
     assert np.abs(first - second).max() > 0.01
 
 
-def test_augmentation_is_of_all_that_the_discriminator_sees():
-    """Real images and fakes pass through it, each with seeds of their own that change with the iteration."""
+def test_real_and_fake_images_are_augmented():
+    """Real images and fakes are augmented with different seeds, which change with the iteration."""
     seeds = []
     gan = build(regularizer=None, augment=lambda images, seed: (seeds.append(tuple(seed.numpy())), images)[-1])
-    eagerly(gan, faces(0))
-    eagerly(gan, faces(1))
+    train_eagerly(gan, faces(0))
+    train_eagerly(gan, faces(1))
     assert seeds == [(5, 0), (5, 1), (5, 1), (5, 2), (5, 3), (5, 3)]  # real, fake, and fake for the generator
 
 
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_trains_both_networks(name):
-    """Three steps move every weight by finite gradients; scores are those of the discriminator's update."""
+    """Three steps with each loss change every weight and report finite scalars."""
     gan = build(loss=LOSSES[name], penalty_weight=0.1)
     weights = [*gan.generator.trainable_variables, *gan.discriminator.trainable_variables]
     before = arrays(weights)
     for number in range(3):
-        assert np.isfinite(eagerly(gan, faces(number))).all()
-    still = {weight.path for weight, same in zip(weights, equal(before, weights), strict=True) if same}
-    assert still <= {gan.generator.layers[0].bias.path, gan.discriminator.layers[-1].bias.path}  # which pairs cancel
+        assert np.isfinite(train_eagerly(gan, faces(number))).all()
+    still = {weight.path for weight, same in zip(weights, unchanged(before, weights), strict=True) if same}
+    # Batch norm cancels the first bias, and a loss of differences of logits cancels the second.
+    assert still <= {gan.generator.layers[0].bias.path, gan.discriminator.layers[-1].bias.path}
 
 
 def test_gradient_norms_by_hand():
-    """Of D(x) = w . x under the loss D(x) - D(G(z)) the gradient is the mean difference of pixels."""
+    """For D(x) = w . x and the loss D(x) - D(G(z)), the gradient is the mean difference of real and fake pixels."""
     difference = Loss(
         discriminator=lambda real, fake: tf.reduce_mean(real) - tf.reduce_mean(fake),
         generator=lambda real, fake: 0 * tf.reduce_sum(fake),
@@ -569,7 +570,7 @@ def test_gradient_norms_by_hand():
         assert float(scalars["grad_norm_d"]) == pytest.approx(expected, rel=1e-5) and scalars["grad_norm_g"] == 0
 
 
-def test_labels_with_an_average_are_refused():
-    """Calibration generates samples without labels, so the two are an error at once, not a wrong shape later."""
+def test_labels_with_an_ema_raise():
+    """Labels with an EMA raise a ValueError at construction, as calibration generates samples without labels."""
     with pytest.raises(ValueError, match="labels"):
         build(classes=2, ema_half_life=10.0)
