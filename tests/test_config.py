@@ -276,7 +276,7 @@ def old_config(**changes):
 
 
 def test_defaults_of_an_old_config():
-    """A config.json of an older version gets holdout 0, reuse_fakes False, and the defaults of the other new settings."""
+    """A config.json of an older version has holdout 0, reuse_fakes False, and the defaults of other new settings."""
     assert Config.from_dict(old_config(width=5), legacy.DEFAULTS) == Config(width=5, holdout=0.0, reuse_fakes=False)
 
 

@@ -1,4 +1,4 @@
-"""The real command, from faces on disk to a finished run, and what becomes of it when it is stopped or killed."""
+"""train.py from a folder of images to a finished run, and resuming after it was stopped or killed."""
 
 import csv
 import json
@@ -23,8 +23,8 @@ from gan.metrics.evaluation import select_best
 from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).parent.parent
-# Everything that has a state of its own: dropout, batch norm, both Adams, the average, the penalty, the flips.
-SMALL = [
+# A configuration with all kinds of state: dropout, batch norm, both optimizers, EMA, lazy penalty, augmentation.
+SMALL_RUN = [
     *("--recipe", "keras-gan-upsample", "--width", "4", "--discriminator-width", "4", "--image-size", "16"),
     *("--penalty", "r1", "--penalty-every", "3", "--ema-half-life", "40", "--flip", "--batch-size", "7"),
     *("--precision", "float32", "--holdout", "0.4", "--run", "it"),
@@ -34,7 +34,7 @@ SCORED = ("--score-every", "3", "--score-samples", "64")
 
 @pytest.fixture(scope="session")
 def faces(tmp_path_factory):
-    """A folder of 60 JPEGs of drawn faces."""
+    """A folder of 60 JPEGs of avatars."""
     folder = tmp_path_factory.mktemp("faces")
     pictures, _ = avatars.draw(60, 32, seed=5)
     for i, picture in enumerate(pictures):
@@ -44,17 +44,20 @@ def faces(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def cache(tmp_path_factory):
-    """A cache folder of the tests' own."""
+    """A cache folder for these tests."""
     return tmp_path_factory.mktemp("cache")
 
 
 def command(faces, cache, *more):
-    """What a person types, as a list."""
-    return [sys.executable, str(ROOT / "train.py"), "--data", str(faces), "--cache-dir", str(cache), *SMALL, *more]
+    """The command line of train.py as a list."""
+    return [sys.executable, str(ROOT / "train.py"), "--data", str(faces), "--cache-dir", str(cache), *SMALL_RUN, *more]
 
 
 def run(where, *arguments, code=0, script=None):
-    """Runs the command in a folder, expects an exit code, and returns what it printed."""
+    """Runs the command in a subprocess in folder `where`, checks its exit code, and returns its output.
+
+    `script` is Python code to run in place of train.py.
+    """
     line = arguments if script is None else [sys.executable, "-c", script, *arguments[2:]]
     environment = {name: value for name, value in os.environ.items() if name not in THREADS} | {"PYTHONPATH": str(ROOT)}
     done = subprocess.run(line, cwd=where, env=environment, capture_output=True, text=True, timeout=300)
@@ -64,7 +67,7 @@ def run(where, *arguments, code=0, script=None):
 
 
 def state(where, iteration):
-    """All that a checkpoint holds, but for the clock."""
+    """The arrays of a checkpoint, except those that depend on the time."""
     with np.load(where / f"output/it/checkpoints/{iteration:09d}.npz", allow_pickle=False) as file:
         return {
             name: file[name] for name in file.files if name not in ("seconds", "data_seconds", "validation", "grid_due")
@@ -72,12 +75,12 @@ def state(where, iteration):
 
 
 def log(where):
-    """The log's rows, without the two columns that are the clock's."""
+    """The header and rows of log.csv, without the columns that depend on the time."""
     return table(where, "log.csv", "seconds", "images_per_second")
 
 
 def table(where, name, *clock):
-    """The rows of one of a run's tables, its header first, without the columns of a clock."""
+    """The header and rows of one of a run's tables, without the columns named in `clock`."""
     with open(where / "output/it" / name, newline="") as file:
         header, *rows = csv.reader(file)
     return [
@@ -86,7 +89,7 @@ def table(where, name, *clock):
 
 
 def assert_same(one, other, iteration):
-    """Two runs have arrived at the same place: every variable, every row and the last picture, to the bit."""
+    """Asserts that two runs have bit-identical checkpoints, logs and sample grids at an iteration."""
     first, second = state(one, iteration), state(other, iteration)
     assert first.keys() == second.keys() and len(first) > 50
     for name, array in first.items():
@@ -99,7 +102,7 @@ def assert_same(one, other, iteration):
 
 @pytest.fixture(scope="session")
 def whole(faces, cache, tmp_path_factory):
-    """A run of 12 iterations that nothing disturbed. It alone is scored, which must not change what is trained."""
+    """The folder of an uninterrupted run of 12 iterations with scores, which must not affect the training."""
     where = tmp_path_factory.mktemp("whole")
     printed = run(where, *command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED))
     rows, held = data.load(str(faces), 16, cache_dir=cache).split(0.4)
@@ -111,18 +114,18 @@ def whole(faces, cache, tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def six(faces, cache, tmp_path_factory):
-    """The first half of it, by a process of its own."""
+    """The folder of a run of the first 6 iterations."""
     where = tmp_path_factory.mktemp("six")
     run(where, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
     return where
 
 
-def test_a_run_leaves_all_it_promises(whole):
-    """Pictures by iteration, chart, log, settings, data report, checkpoints, and tables of scores and failure modes."""
+def test_files_of_a_run(whole):
+    """A run writes sample grids, chart, log, config, data report, checkpoints, and tables of scores and diagnostics."""
     folder = whole / "output/it"
     assert sorted(p.name for p in folder.glob("0*.png")) == [f"{i:06d}.png" for i in (0, 3, 6, 9, 12)]
     height, width, _ = images.read_png(folder / "loss.png").shape
-    assert width == 800 and height >= 1000  # losses, scores, variety, and the other scalars
+    assert width == 800 and height >= 1000  # panels of losses, scores, variety and the other scalars
     assert json.loads((folder / "config.json").read_text())["width"] == 4
     data = json.loads((folder / "data.json").read_text())
     assert data["used"] == 60 and 0 < data["held_out"] < 60
@@ -135,20 +138,20 @@ def test_a_run_leaves_all_it_promises(whole):
 
 
 def test_the_best_generator_is_kept(whole):
-    """best.json tells which of the four scores of 64 samples was the best, and against how many unseen faces."""
+    """best.json has the best of four scores of 64 samples, and best.keras the generator of that iteration."""
     scores = Run(whole / "output/it").read_scores()
     assert [(row["iteration"], row["samples"]) for row in scores] == [(3, 64), (6, 64), (9, 64), (12, 64)]
-    told = json.loads((whole / "output/it/best.json").read_text())
-    protocol = told.pop("protocol")
+    saved = json.loads((whole / "output/it/best.json").read_text())
+    protocol = saved.pop("protocol")
     best = select_best([row["kid"] for row in scores], [row["kid_stderr"] for row in scores])
-    assert told == scores[best] and told["face_rate"] is not None
+    assert saved == scores[best] and saved["face_rate"] is not None
     assert list(protocol["network"]) == ["onet"] and 2 <= protocol["reference"]["faces"] < 45
-    assert Run(whole / "output/it").find_generator() == (whole / "output/it/best.keras", told["iteration"])
+    assert Run(whole / "output/it").find_generator() == (whole / "output/it/best.keras", saved["iteration"])
     assert Run(whole / "output/it").find_generator(best=False) == (whole / "output/it/generator.keras", 12)
 
 
-def test_samples_hold_every_picture(whole):
-    """samples.npz has the faces of each grid, of one fixed noise."""
+def test_samples_of_every_grid(whole):
+    """samples.npz has the samples of each grid."""
     folder = whole / "output/it"
     with np.load(folder / "samples.npz", allow_pickle=False) as file:
         assert file["iterations"].tolist() == [0, 3, 6, 9, 12]
@@ -157,10 +160,10 @@ def test_samples_hold_every_picture(whole):
     np.testing.assert_array_equal(images.make_grid(faces[-1], scale=3), images.read_png(folder / "000012.png"))
 
 
-def test_the_generator_is_kerass_own(whole):
-    """Keras in safe mode opens both generators, of whose layers none is ours, and makes faces in [-1, 1] with each.
+def test_generators_consist_of_keras_layers(whole):
+    """Both generators load with Keras in safe mode, have only layers of Keras, and generate images in [-1, 1].
 
-    tests/test_layers.py opens such files where there is nothing but Keras.
+    tests/models/test_layers.py loads such files without this project.
     """
     for name in ("generator", "best"):
         network = keras.saving.load_model(whole / f"output/it/{name}.keras", safe_mode=True)
@@ -169,25 +172,25 @@ def test_the_generator_is_kerass_own(whole):
         assert faces.shape == (2, 16, 16, 3) and abs(faces).max() <= 1 and faces.std() > 0
 
 
-# The command, told to end by signal 15 just before its fifth step.
-TOLD_TO_END = """
+# train.py with a SIGTERM before its fifth step.
+WITH_SIGTERM = """
 import signal, sys
 import data, train
 batches = data.batches
-def told(*given, **named):
-    for number, real in enumerate(batches(*given, **named), 1):
+def terminate(*args, **kwargs):
+    for number, real in enumerate(batches(*args, **kwargs), 1):
         if number == 5:
             signal.raise_signal(signal.SIGTERM)
         yield real
-data.batches = told
+data.batches = terminate
 sys.exit(train.main(sys.argv[1:]))
 """
 
 
-def test_sigterm_finishes_the_step_and_goes_on_to_the_bit(faces, cache, whole, tmp_path):
-    """SIGTERM saves, says how to go on and ends with 128 + 15; the same command then ends like an undisturbed run."""
+def test_resume_after_sigterm_is_bit_exact(faces, cache, whole, tmp_path):
+    """SIGTERM saves and exits with 128 + 15; resuming after 5 of 12 iterations gives bit-identical results."""
     line = command(faces, cache, "--epochs", "12", "--sample-every", "3")
-    printed = run(tmp_path, *line, script=TOLD_TO_END, code=128 + signal.SIGTERM)
+    printed = run(tmp_path, *line, script=WITH_SIGTERM, code=128 + signal.SIGTERM)
     assert "Stopped and saved. The same command goes on from here." in printed
     assert len(log(tmp_path)) - 1 == 5 and state(tmp_path, 5)["iteration"] == 5
     assert (tmp_path / "output/it/samples.npz").exists()
@@ -195,30 +198,30 @@ def test_sigterm_finishes_the_step_and_goes_on_to_the_bit(faces, cache, whole, t
     assert_same(whole, tmp_path, 12)
 
 
-# The command, killed with signal 9 in the middle of writing its third checkpoint.
+# train.py, killed by SIGKILL while it writes its third checkpoint.
 KILLED_WHILE_SAVING = """
 import io, os, signal, sys
 import numpy as np
 import train
 from gan.runs import checkpoints
-whole, saves = np.savez, []
-def half(file, **arrays):
+savez, saves = np.savez, []
+def save_half(file, **arrays):
     saves.append(1)
     if len(saves) < 3:
-        return whole(file, **arrays)
+        return savez(file, **arrays)
     memory = io.BytesIO()
-    whole(memory, **arrays)
+    savez(memory, **arrays)
     file.write(memory.getvalue()[: len(memory.getvalue()) // 2])
     file.flush()
     os.kill(os.getpid(), signal.SIGKILL)
-checkpoints.np.savez = half
+checkpoints.np.savez = save_half
 sys.exit(train.main(sys.argv[1:]))
 """
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_killed_while_saving(faces, cache, whole, tmp_path):
-    """kill -9 in the middle of a checkpoint costs the work since the one before, and nothing else."""
+def test_resume_after_a_kill_while_saving(faces, cache, whole, tmp_path):
+    """A run killed while it writes a checkpoint resumes from the one before, with bit-identical results."""
     line = command(faces, cache, "--epochs", "12", "--sample-every", "3")
     run(tmp_path, *line, script=KILLED_WHILE_SAVING, code=-signal.SIGKILL)
     assert list((tmp_path / "output/it/checkpoints").glob(".*.part"))
@@ -231,46 +234,46 @@ def test_killed_while_saving(faces, cache, whole, tmp_path):
 
 
 @pytest.fixture
-def stopped(faces, cache, six, tmp_path):
-    """Goes on, with a copy of the run of six iterations, to twelve; `spoil(folder)` comes before."""
+def resume(faces, cache, six, tmp_path):
+    """A function that resumes a copy of the run of 6 iterations up to 12; it calls `damage(folder)` before."""
 
-    def go_on(spoil=lambda folder: None):
+    def resume(damage=lambda folder: None):
         shutil.copytree(six, tmp_path, dirs_exist_ok=True)
-        spoil(tmp_path / "output/it")
+        damage(tmp_path / "output/it")
         line = command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED)
         return run(tmp_path, *line)
 
-    return go_on
+    return resume
 
 
-def test_a_longer_command_goes_on_to_the_bit(whole, stopped, tmp_path):
-    """6 iterations, then the same command to 12: the same state, dropout's too, log and scores as 12 at once."""
-    assert "Going on after iteration 6" in stopped()
+def test_resume_with_more_epochs_is_bit_exact(whole, resume, tmp_path):
+    """Resuming after 6 of 12 iterations with a larger --epochs gives bit-identical weights, logs and scores."""
+    assert "Going on after iteration 6" in resume()
     assert_same(whole, tmp_path, 12)
     for name, clock in [("metrics.csv", ("seconds", "eval_seconds")), ("diagnostics.csv", ())]:
         assert table(whole, name, *clock) == table(tmp_path, name, *clock)
     assert Run(whole / "output/it").best_iteration() == Run(tmp_path / "output/it").best_iteration()
 
 
-def test_a_damaged_checkpoint_falls_back(whole, stopped, tmp_path):
-    """A newest checkpoint with one byte changed is named in a warning; the one before it leads to the same end."""
+def test_resume_after_a_damaged_checkpoint(whole, resume, tmp_path):
+    """If a byte of the newest checkpoint has changed, a warning names it, and the run resumes from the one before."""
 
-    def spoil(folder):
+    def damage(folder):
         newest = folder / "checkpoints/000000006.npz"
         content = bytearray(newest.read_bytes())
         content[len(content) // 2] ^= 1
         newest.write_bytes(content)
 
-    printed = stopped(spoil)
+    printed = resume(damage)
     assert "000000006.npz is damaged" in printed and "Going on after iteration 3" in printed
     assert_same(whole, tmp_path, 12)
 
 
-# From here on in this process: the same main(), without a new interpreter each time.
+# The following tests call main() in this process, which is faster than a new one.
 
 
-def again(where, line, monkeypatch, capsys, code=0):
-    """Runs the command in a folder, expects an exit code, and returns what it printed."""
+def run_in_process(where, line, monkeypatch, capsys, code=0):
+    """Runs the command in folder `where`, checks its exit code, and returns its output."""
     monkeypatch.chdir(where)
     capsys.readouterr()
     assert train.main(line[2:]) == code
@@ -278,15 +281,15 @@ def again(where, line, monkeypatch, capsys, code=0):
 
 
 def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
-    """A batch that is no number, the fourth: exit code 1, that number, the last good checkpoint and its picture."""
+    """After a NaN in the fourth batch, the run ends with exit code 1 and keeps checkpoint and grid of iteration 3."""
     batches = data.batches
 
-    def spoilt(*given, **named):
-        for number, (real, labels) in enumerate(batches(*given, **named), 1):
+    def batches_with_nan(*args, **kwargs):
+        for number, (real, labels) in enumerate(batches(*args, **kwargs), 1):
             yield (real * np.nan if number == 4 else real), labels
 
-    monkeypatch.setattr(data, "batches", spoilt)
-    printed = again(
+    monkeypatch.setattr(data, "batches", batches_with_nan)
+    printed = run_in_process(
         tmp_path, command(faces, cache, "--sample-every", "1", "--epochs", "9"), monkeypatch, capsys, code=1
     )
     assert "NaN or infinite after iteration 4." in printed
@@ -299,17 +302,17 @@ def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
 
 
 def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything, monkeypatch, capsys):
-    """A hundred good images among the odd ones of a real disk: it trains, and names what it left out and why."""
+    """A folder of good and odd files trains, and skipped.csv has the unusable files with the reasons."""
     folder, reasons = folder_of_everything
-    printed = again(tmp_path, command(folder, cache, "--epochs", "2", "--holdout", "0"), monkeypatch, capsys)
+    printed = run_in_process(tmp_path, command(folder, cache, "--epochs", "2", "--holdout", "0"), monkeypatch, capsys)
     with open(tmp_path / "output/it/skipped.csv", newline="") as file:
-        named = dict(list(csv.reader(file))[1:])
-    assert named == reasons
+        skipped = dict(list(csv.reader(file))[1:])
+    assert skipped == reasons
     assert "passes over 107 images" in printed and "No score: no image was held out (--holdout)." in printed
 
 
 def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, capsys):
-    """Another seed under the same name: exit 2, the difference named, nothing changed; epochs may differ."""
+    """A run with another seed is not resumed: exit code 2, a message with the difference, config.json unchanged."""
     monkeypatch.chdir(whole)
     before = (whole / "output/it/config.json").read_bytes()
     assert train.main(command(faces, cache, "--epochs", "12", "--seed", "3")[2:]) == 2
@@ -317,8 +320,8 @@ def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, caps
     assert (whole / "output/it/config.json").read_bytes() == before
 
 
-def test_faces_held_out_never_train(faces, cache, tmp_path, monkeypatch):
-    """In 20 batches, two passes and more, each training face comes, mirrored or not, and none of those held out."""
+def test_held_out_images_are_not_in_batches(faces, cache, tmp_path, monkeypatch):
+    """The batches of two passes contain every training image, mirrored or not, and no held-out image."""
     monkeypatch.chdir(tmp_path)
     seen = set()
 
@@ -335,16 +338,16 @@ def test_faces_held_out_never_train(faces, cache, tmp_path, monkeypatch):
     assert len(held) > 10 and rows <= seen and not held & seen
 
 
-def test_two_at_once_are_refused(faces, cache, whole, monkeypatch, capsys):
-    """A second process in a run's folder: exit 2, and the first is left in peace."""
+def test_a_second_process_is_refused(faces, cache, whole, monkeypatch, capsys):
+    """A second process in the folder of a run exits with 2."""
     monkeypatch.chdir(whole)
     with Run(whole / "output/it").lock():
         assert train.main(command(faces, cache, "--epochs", "12")[2:]) == 2
     assert "Another process is training" in capsys.readouterr().err
 
 
-def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
-    """The same command after the end trains no further and says what would."""
+def test_a_finished_run_is_not_trained_further(faces, cache, whole, monkeypatch, capsys):
+    """The command of a finished run trains no further and names the flag that would continue it."""
     monkeypatch.chdir(whole)
     assert train.main(command(faces, cache, "--epochs", "12", "--sample-every", "3")[2:]) == 0
     assert "A larger --epochs goes on from there." in capsys.readouterr().out
@@ -352,7 +355,7 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(
-    ("more", "said"),
+    ("more", "message"),
     [
         (["--holdout", "0"], "--patience 3 never stops this run. No score: no image was held out (--holdout)."),
         (["--minutes", "1"], "--patience 3 never stops this run. No score: it would take more than 5% of so short"),
@@ -360,17 +363,17 @@ def test_a_finished_run_says_so(faces, cache, whole, monkeypatch, capsys):
         (["--epochs", "12"], ""),
     ],
 )
-def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, more, said):
-    """Where nothing is scored there is nothing to be patient about, and that is said at the start."""
+def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, more, message):
+    """A message at the start says that --patience has no effect in a run without scores, and why it has none."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("gan.training.trainer.Trainer.train", lambda trainer: 0)
     assert train.main(command(faces, cache, "--patience", "3", *more)[2:]) == 0
     printed = capsys.readouterr().out
-    assert said in printed and ("--patience" in printed) is bool(said)
+    assert message in printed and ("--patience" in printed) is bool(message)
 
 
 def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
-    """--dry-run prints the plan and makes no folder."""
+    """--dry-run prints the plan and creates no folder."""
     monkeypatch.chdir(tmp_path)
     line = command(faces, cache, "--epochs", "2", "--steps-per-epoch", "all", "--holdout", "0", "--dry-run")
     assert train.main(line[2:]) == 0
@@ -379,9 +382,9 @@ def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(sys.platform != "linux", reason="where names of files are bytes")
-def test_a_folder_whose_name_is_no_text(faces, cache, tmp_path):
-    """Is read, and printed as it is, where the terminal wants UTF-8; the run's generator gets its card."""
+@pytest.mark.skipif(sys.platform != "linux", reason="file names are bytes only on Linux")
+def test_a_folder_name_that_is_not_utf8(faces, cache, tmp_path):
+    """It is read and printed unchanged, even to a strict UTF-8 terminal, and the model can be exported."""
     odd = os.fsencode(tmp_path) + b"/\xff"
     shutil.copytree(os.fsencode(faces), odd)
     strict = os.environ | {"PYTHONUTF8": "1", "PYTHONIOENCODING": "utf-8:strict", "PYTHONPATH": str(ROOT)}
@@ -397,22 +400,22 @@ def test_a_folder_whose_name_is_no_text(faces, cache, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (["--data", "no/such/place"], "no such file or folder"),
         (["--data", "README.md"], "README.md"),
     ],
 )
-def test_mistakes_are_answered_in_a_line(arguments, said, tmp_path, monkeypatch, capsys):
-    """Data that is not there, or is no data: exit 2, one message, no traceback."""
+def test_invalid_data(arguments, message, tmp_path, monkeypatch, capsys):
+    """Data that do not exist or are not images end with exit code 2 and a message."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text("no faces")
     assert train.main(arguments) == 2
-    assert said in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_real_faces(tmp_path, monkeypatch, capsys, celeba):
-    """A few steps on photographs, straight from their zip."""
+    """train.py trains on photographs in a zip."""
     monkeypatch.chdir(tmp_path)
     line = ["--data", str(celeba), "--limit", "64", "--epochs", "2", "--width", "4", "--cache-dir", str(tmp_path)]
     assert train.main([*line, "--run", "real"]) == 0
