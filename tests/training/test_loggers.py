@@ -1,4 +1,4 @@
-"""Loggers: what each writes of the same iterations, score and grid."""
+"""Loggers: the output of each for the same iterations, score and grid."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ GRID = np.random.default_rng(0).integers(0, 256, (20, 30, 3), np.uint8)
 
 @pytest.fixture
 def run(tmp_path):
-    """The run that is logged; its tables exist, as they do when a trainer starts."""
+    """A run whose folder and tables exist, as they do when training starts."""
     run = Run(tmp_path / "run")
     run.folder.mkdir()
     run.truncate_tables(0)
@@ -30,7 +30,7 @@ def run(tmp_path):
 
 
 def log(name, run):
-    """Everything that a logger may be given, in order."""
+    """Passes a grid, rows, failure modes and a score to a logger, and closes it."""
     logger = LOGGERS[name](run, RunLength(2), 0)
     logger.log_grid(0, GRID)
     logger.log(ROWS, {"saturation": "Try less"})
@@ -47,7 +47,7 @@ def test_csv(run):
 
 
 def test_console(run, capsys):
-    """The last line has the present failure modes, and the mean of the scalars that every row has."""
+    """The last line has the active failure modes, and the means of the scalars that every row has."""
     log("console", run)
     line = capsys.readouterr().out.splitlines()[-1]
     assert line.startswith("2/2") and "loss D 0.75" in line and "saturation" in line
@@ -57,22 +57,22 @@ def test_tensorboard(run):
     """The event files hold each scalar by name and iteration, the score, and the grid."""
     log("tensorboard", run)
     [path] = (run.folder / "tensorboard").iterdir()
-    scalars, pictures = {}, []
+    scalars, grids = {}, []
     for record in tf.data.TFRecordDataset(str(path)):
         event = tf.compat.v1.Event.FromString(record.numpy())
         for value in event.summary.value:
             if value.metadata.plugin_data.plugin_name == "images":
-                pictures.append((event.step, tf.io.decode_png(value.tensor.string_val[2]).numpy()))
+                grids.append((event.step, tf.io.decode_png(value.tensor.string_val[2]).numpy()))
             else:
                 scalars[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
     assert scalars["training/d_loss", 1] == 1.0 and scalars["training/d_loss", 2] == 0.5
     assert scalars["training/penalty", 1] == 0.25 and ("training/penalty", 2) not in scalars
     assert scalars["scores/kid", 2] == 3.5 and ("scores/face_rate", 2) not in scalars
-    [(step, picture)] = pictures
+    [(step, grid)] = grids
     assert step == 0
-    np.testing.assert_array_equal(picture, GRID)
+    np.testing.assert_array_equal(grid, GRID)
 
 
 def test_config_names_the_loggers():
-    """What --log offers is what there is beside the two that are always there."""
+    """The choices of --log are all loggers except for the two that are always used."""
     assert set(config.LOGGERS) - {"none"} == set(LOGGERS) - {"console", "csv"}

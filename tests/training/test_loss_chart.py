@@ -24,49 +24,49 @@ def make_score(iteration, kid, **more):
     return {**row, "diversity": 0.9, "memorization": 1.0, **more}
 
 
-def rows_of_line(picture, color):
-    """The rows of a picture in which a color runs nearly from side to side."""
-    return np.flatnonzero((np.abs(picture.astype(int) - color) < 30).all(axis=-1).sum(axis=1) > 500)
+def rows_of_line(image, color):
+    """The rows of an image with a horizontal line of a color over most of its width."""
+    return np.flatnonzero((np.abs(image.astype(int) - color) < 30).all(axis=-1).sum(axis=1) > 500)
 
 
-def positions(picture, color):
-    """The columns and rows, each (n,), of a picture's pixels of a color."""
-    rows, columns = np.nonzero((np.abs(picture.astype(int) - color) < 12).all(axis=-1))
+def positions(image, color):
+    """The columns and rows, each (n,), of an image's pixels of a color."""
+    rows, columns = np.nonzero((np.abs(image.astype(int) - color) < 12).all(axis=-1))
     return columns, rows
 
 
 def test_losses(tmp_path):
-    """800 x 400 pixels; the discriminator's line at 1 lies below the generator's at 3, each straight and thin."""
+    """A chart of losses has 800 x 400 pixels and a thin line for each network, here at 1 and 3."""
     loss_chart.draw_chart(make_log(d_loss=[1] * 300, g_loss=[3] * 300), [], tmp_path / "loss.png")
-    picture = read_png(tmp_path / "loss.png")
-    assert picture.shape == (400, 800, 3)
-    discriminator, generator = rows_of_line(picture, BLUE), rows_of_line(picture, ORANGE)
+    image = read_png(tmp_path / "loss.png")
+    assert image.shape == (400, 800, 3)
+    discriminator, generator = rows_of_line(image, BLUE), rows_of_line(image, ORANGE)
     assert 1 <= len(generator) <= 3 and 1 <= len(discriminator) <= 3
     assert generator.max() < discriminator.min() - 100  # rows count downwards
     assert [path.name for path in tmp_path.iterdir()] == ["loss.png"]
 
 
 def test_one_outlier_does_not_flatten_the_rest(tmp_path):
-    """A single loss of 1000 among 300 of about 1 leaves the axis as it was."""
+    """A single loss of 1000 among 300 of about 1 does not change the axis."""
     outlier = [1] * 150 + [1000] + [1] * 149
     loss_chart.draw_chart(make_log(d_loss=outlier, g_loss=[2] * 300), [], tmp_path / "loss.png")
     line = rows_of_line(read_png(tmp_path / "loss.png"), ORANGE)
-    assert line.size and 20 < line.mean() < 120  # 2 on an axis that ends at 2.2, in a picture of 400 rows
+    assert line.size and 20 < line.mean() < 120  # 2 on an axis that ends at 2.2, in an image of 400 rows
 
 
 def test_scores(tmp_path):
-    """800 x 1000 pixels: the scores are below the losses, over the same iterations; the best has a red dot."""
+    """A chart with scores has 800 x 1000 pixels, the same horizontal axis for all panels, and a red dot at the best."""
     log = make_log(d_loss=[1] * 300, g_loss=[3] * 300)
     scores = [make_score(100, 900.0), make_score(200, 300.0), make_score(300, 600.0)]
     loss_chart.draw_chart(log, scores, tmp_path / "loss.png")
-    picture = read_png(tmp_path / "loss.png")
-    assert picture.shape == (1000, 800, 3)
-    quality = picture[330:670, :600]  # the second panel without its legend
+    image = read_png(tmp_path / "loss.png")
+    assert image.shape == (1000, 800, 3)
+    quality = image[330:670, :600]  # the second panel without its legend
     columns, rows = positions(quality, RED)
     line_columns, line_rows = positions(quality, GREEN)
     assert columns.size > 10 and np.ptp(columns) < 12 and np.ptp(rows) < 12  # one dot
     assert rows.mean() > line_rows.mean()  # the lowest score is the best
-    losses = positions(picture[150:330], BLUE)[0]
+    losses = positions(image[150:330], BLUE)[0]
     assert abs((columns.mean() - losses.min()) / np.ptp(losses) - 2 / 3) < 0.05  # 200 of 300
     assert line_columns.min() > 200  # the first score is at 100 of 300
 
@@ -74,14 +74,14 @@ def test_scores(tmp_path):
 @pytest.mark.parametrize("scores", [
     [make_score(100, 900.0, face_rate=None)], [make_score(100, 5.0), make_score(200, -0.5), make_score(300, 0.0)]
 ])  # fmt: skip
-def test_scores_without_a_face_rate_or_a_logarithm(tmp_path, scores):
-    """Avatars have no face rate, and a score may be 0 or negative."""
+def test_scores_without_a_face_rate_or_below_zero(tmp_path, scores):
+    """A score without a face rate, as of avatars, or of 0 or less can be drawn."""
     loss_chart.draw_chart(make_log(d_loss=[1] * 300, g_loss=[3] * 300), scores, tmp_path / "loss.png")
     assert read_png(tmp_path / "loss.png").shape == (1000, 800, 3)
 
 
 def test_variety():
-    """A line each for face rate, diversity and memorization, without the scores that lack one."""
+    """Face rate, diversity and memorization have a line each, of the scores that have a value."""
     axes = Figure().subplots()
     scores = [make_score(100, 9.0, diversity=0.7), make_score(200, 5.0, face_rate=None, memorization=1.1)]
     loss_chart.draw_variety(axes, scores)
@@ -93,40 +93,40 @@ def test_variety():
 
 
 def test_losses_of_zero(tmp_path):
-    """Losses that are all 0 still have an axis."""
+    """Losses that are all 0 can be drawn."""
     loss_chart.draw_chart(make_log(d_loss=[0] * 9, g_loss=[0] * 9), [], tmp_path / "loss.png")
     assert (tmp_path / "loss.png").exists()
 
 
 @pytest.mark.parametrize("log", [{}, make_log(d_loss=[], g_loss=[]), make_log(d_loss=[1], g_loss=[1])])
 def test_no_chart_of_fewer_than_two_iterations(tmp_path, log):
-    """There is nothing to draw yet, and nothing to warn of."""
+    """A log of fewer than two iterations gives no chart and no warning."""
     loss_chart.draw_chart(log, [], tmp_path / "loss.png")
     assert not (tmp_path / "loss.png").exists()
 
 
 def test_running_mean_by_hand():
-    """Two windows of five values: means of neighboring pairs, each at the mean of its places."""
+    """Five values in two windows give the means of neighboring pairs, at the means of their positions."""
     x, y = loss_chart.running_mean(np.arange(1.0, 6), np.array([1.0, 3, 5, 5, 0]), windows=2)
     np.testing.assert_allclose(x, [1.5, 2.5, 3.5, 4.5])
     np.testing.assert_allclose(y, [2, 4, 5, 2.5])
 
 
 def test_running_mean_of_few_values():
-    """With fewer values than windows, the values themselves."""
+    """If there are fewer values than windows, the values themselves are returned."""
     x, y = loss_chart.running_mean(np.arange(3.0), np.array([4.0, 5, 9]))
     np.testing.assert_array_equal([x, y], [[0, 1, 2], [4, 5, 9]])
 
 
-def test_the_chart_needs_no_tensorflow():
-    """Importing the module imports neither TensorFlow nor Keras, which take seconds."""
+def test_loss_chart_does_not_import_tensorflow():
+    """Importing the module does not import TensorFlow and Keras, which would take seconds."""
     code = "import sys, gan.training.loss_chart; print(sorted({'tensorflow', 'keras'} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
 
 
 def test_a_new_scalar_has_a_panel(tmp_path):
-    """Two groups below the losses; a scalar without any value has none, and warns of nothing."""
+    """Each group of scalars has a panel below the losses; a scalar without values has none, and gives no warning."""
     nothing = [np.nan] * 300
     penalty = [0.1 if i % 16 == 0 else np.nan for i in range(300)]
     log = make_log(d_loss=[1] * 300, real_score=[0.6] * 300, fake_score=[0.4] * 300, penalty=penalty, new=nothing)
@@ -135,7 +135,7 @@ def test_a_new_scalar_has_a_panel(tmp_path):
 
 
 def test_iterations_without_a_value_are_left_out():
-    """A penalty that is computed every 16th iteration has a line through those."""
+    """A penalty that is computed at every 16th iteration has a line through these iterations."""
     axes = Figure().subplots()
     penalty = [0.1 if i % 16 == 0 else np.nan for i in range(300)]
     loss_chart.draw_scalars(axes, make_log(penalty=penalty), "penalty", ["penalty"])

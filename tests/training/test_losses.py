@@ -7,15 +7,15 @@ import tensorflow as tf
 from gan import config
 from gan.training.losses import LOSSES
 
-# softplus(x) = log(1 + e^x) at the logits used below, each from a table of logarithms:
+# softplus(x) = log(1 + e^x) at the logits used below, from a table of logarithms:
 AT_MINUS_2 = 0.126928  # log(1 + 0.135335)
 AT_MINUS_1 = 0.313262  # log(1 + 0.367879)
-AT_2 = 2.126928  # the first + 2
-AT_1 = 1.313262  # the same + 1, as log(1 + e) = 1 + log(1 + 1/e)
+AT_2 = 2.126928  # AT_MINUS_2 + 2
+AT_1 = 1.313262  # AT_MINUS_1 + 1, as log(1 + e) = 1 + log(1 + 1/e)
 
 
 def logits(*values):
-    """Values as a network gives them: float32 (n, 1)."""
+    """Logits as a discriminator returns them: float32 (n, 1)."""
     return tf.constant(values, tf.float32)[:, None]
 
 
@@ -26,7 +26,7 @@ def logits(*values):
         ("cross-entropy", [2], [-1], 0.0, AT_MINUS_2 + AT_MINUS_1),
         # target 0.9: 0.1 of the weight moves to -log(1 - sigmoid(2)) = softplus(-2) + 2, so 0.1 * 2 more
         ("cross-entropy", [2], [-1], 0.1, AT_MINUS_2 + 0.2 + AT_MINUS_1),
-        # means, each over its own rows: (softplus(-2) + softplus(-1)) / 2 + softplus(1)
+        # the mean over real images plus the mean over fakes: (softplus(-2) + softplus(-1)) / 2 + softplus(1)
         ("cross-entropy", [2, 1], [1], 0.0, (AT_MINUS_2 + AT_MINUS_1) / 2 + AT_1),
         # an undecided discriminator: twice log 2
         ("cross-entropy", [0, 0], [0, 0, 0], 0.0, 2 * math.log(2)),
@@ -38,7 +38,7 @@ def logits(*values):
     ],
 )
 def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
-    """The discriminator's loss at given logits is the number worked in the comment."""
+    """The discriminator's loss of given logits equals the value derived in the comment."""
     loss = LOSSES[name].smoothed(smoothing).discriminator(logits(*real), logits(*fake))
     assert loss.shape == ()
     assert float(loss) == pytest.approx(expected, abs=2e-6)
@@ -55,7 +55,7 @@ def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
     ],
 )
 def test_generator_loss_by_hand(name, fake, expected):
-    """The generator's loss at given logits is the number worked in the comment."""
+    """The generator's loss of given logits equals the value derived in the comment."""
     assert float(LOSSES[name].generator(None, logits(*fake))) == pytest.approx(expected, abs=2e-6)
 
 
@@ -63,15 +63,15 @@ SMOOTHABLE = [name for name, loss in LOSSES.items() if loss.smoothable]
 
 
 def test_relativistic_generator_by_hand():
-    """(softplus(2 - 1) + softplus(1 - 3)) / 2: it falls as real logits fall, too, which no other loss looks at."""
+    """The loss is (softplus(2 - 1) + softplus(1 - 3)) / 2; no other generator's loss uses the real logits."""
     loss = LOSSES["relativistic"]
     assert float(loss.generator(logits(2, 1), logits(1, 3))) == pytest.approx((AT_1 + AT_MINUS_2) / 2, abs=2e-6)
     assert [name for name, one in LOSSES.items() if one.generator_uses_real] == ["relativistic"]
 
 
 @pytest.mark.parametrize("name", SMOOTHABLE)
-def test_smoothing_touches_real_targets_alone(name):
-    """The gradient at fake logits is the same with and without smoothing, that at real ones is not."""
+def test_smoothing_changes_only_real_targets(name):
+    """Smoothing changes the gradient in real logits and not the gradient in fake logits."""
     gradients = []
     for smoothing in (0.0, 0.1):
         real, fake = logits(2, -1, 0.3), logits(1, -2)
@@ -87,8 +87,8 @@ def test_smoothing_touches_real_targets_alone(name):
 
 
 @pytest.mark.parametrize("name", LOSSES)
-def test_losses_fall_when_their_network_does_better(name):
-    """A higher logit of a real image, or a lower one of a fake, helps D; a higher one of a fake helps G."""
+def test_losses_fall_for_better_logits(name):
+    """D's loss falls for a higher real or a lower fake logit, and G's loss for a higher fake logit."""
     loss = LOSSES[name]
     at = float(loss.discriminator(logits(0.2), logits(0.8)))
     assert float(loss.discriminator(logits(0.3), logits(0.8))) < at
@@ -97,7 +97,7 @@ def test_losses_fall_when_their_network_does_better(name):
 
 
 def test_cross_entropy_at_extreme_logits():
-    """At logits of 100 on the wrong side the loss is the logit and its gradient 1, not inf or NaN."""
+    """At wrong logits of 100 the loss equals the logit and the gradient is 1, not infinite or NaN."""
     loss = LOSSES["cross-entropy"]
     real, fake = logits(-100), logits(100)
     with tf.GradientTape(persistent=True) as tape:
@@ -108,12 +108,12 @@ def test_cross_entropy_at_extreme_logits():
     assert float(tape.gradient(g_loss, real)[0, 0]) == pytest.approx(-1)
     right = loss.discriminator(logits(100), logits(-100))
     assert 0 <= float(right) < 1e-30
-    # with smoothing, too much certainty costs: 0.1 of the weight lies on -log(1 - sigmoid(100)) = 100
+    # with smoothing, a certain discriminator has a loss of 0.1 * -log(1 - sigmoid(100)) = 10
     assert float(loss.smoothed(0.1).discriminator(logits(100), logits(-100))) == pytest.approx(10)
 
 
 def test_scores_are_on_one_scale():
-    """A cross-entropy logit reads as a probability, a least-squares logit is on the scale of its targets already."""
+    """The scores of all losses share one scale, on which 0 is fake and 1 is real."""
     real, fake = LOSSES["cross-entropy"].scores(logits(0, 2), logits(-2))
     np.testing.assert_allclose(real, [[0.5], [0.880797]], rtol=1e-5)
     np.testing.assert_allclose(fake, [[1 - 0.880797]], rtol=1e-5)
@@ -129,7 +129,7 @@ def test_scores_are_on_one_scale():
 
 
 def test_smoothing_needs_targets():
-    """A loss without targets refuses to be smoothed, and is left alone by a smoothing of 0."""
+    """Smoothing a loss without targets raises a ValueError; a smoothing of 0 returns the loss itself."""
     plain = LOSSES["cross-entropy"]._replace(smoothable=False)
     assert plain.smoothed(0.0) is plain
     with pytest.raises(ValueError):
@@ -137,5 +137,5 @@ def test_smoothing_needs_targets():
 
 
 def test_config_names_the_losses():
-    """What --help offers is what there is."""
+    """The choices of --loss are the keys of LOSSES."""
     assert tuple(LOSSES) == config.LOSSES

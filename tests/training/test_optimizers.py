@@ -11,13 +11,13 @@ BETAS = [(0.5, 0.999), (0.0, 0.99), (0.9, 0.999)]
 
 
 def arrays(seed):
-    """One array for each shape: starting weights, or one step's gradients."""
+    """Random arrays of `SHAPES`: initial weights (seed 0), or the gradients of a step."""
     rng = np.random.default_rng(seed)
     return [rng.normal(size=shape).astype(np.float32) for shape in SHAPES]
 
 
 def descend(optimizer, steps, change=lambda gradient: gradient):
-    """Weights after some steps down gradients that are random numbers."""
+    """The weights after some steps with random gradients, to which `change` is applied."""
     weights = [keras.Variable(start) for start in arrays(0)]
     optimizer.build(weights)
     for step in range(1, steps + 1):
@@ -39,31 +39,31 @@ def numpy_adam(learning_rate, beta_1, beta_2, epsilon, steps):
 
 
 def assert_close(ours, theirs, **tolerance):
-    """Equal arrays, pair by pair."""
+    """Asserts that pairs of arrays are equal up to rounding."""
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_allclose(a, b, **tolerance)
 
 
 @pytest.mark.parametrize("betas", BETAS)
-def test_fused_adam_is_the_papers(betas):
-    """Seven fused steps end where the paper's algorithm ends, worked in float64."""
+def test_fused_adam_equals_the_papers(betas):
+    """Seven steps of FusedAdam give the weights of the paper's algorithm in float64."""
     ours = descend(adam(0.05, betas), 7)
     assert_close(ours, numpy_adam(0.05, *betas, 1e-8, 7), rtol=1e-5, atol=1e-6)
-    assert np.abs(ours[0] - arrays(0)[0]).max() > 0.05  # and it has moved
+    assert np.abs(ours[0] - arrays(0)[0]).max() > 0.05  # the weights have changed
 
 
 @pytest.mark.parametrize("betas", BETAS)
-def test_fused_adam_is_kerass(betas):
-    """Weights and both moments are those of keras.optimizers.Adam, so its checkpoints would serve either."""
+def test_fused_adam_equals_keras(betas):
+    """Weights and moments equal those of keras.optimizers.Adam, so checkpoints are interchangeable."""
     fused, composed = adam(0.05, betas), keras.optimizers.Adam(0.05, *betas, epsilon=1e-8)
     assert_close(descend(fused, 7), descend(composed, 7), rtol=1e-5, atol=1e-6)
     assert_close([v.numpy() for v in fused.variables], [v.numpy() for v in composed.variables], rtol=1e-5, atol=1e-6)
 
 
 def test_first_step_is_the_learning_rate():
-    """Adam's first step is lr * g / (|g| + epsilon'), so the learning rate in the gradient's direction."""
-    moved = descend(adam(0.01, (0.5, 0.999)), 1)
-    assert_close(moved, [w - 0.01 * np.sign(g) for w, g in zip(arrays(0), arrays(1), strict=True)], atol=1e-6)
+    """Adam's first step is lr * g / (|g| + epsilon'), that is lr * sign(g)."""
+    weights = descend(adam(0.01, (0.5, 0.999)), 1)
+    assert_close(weights, [w - 0.01 * np.sign(g) for w, g in zip(arrays(0), arrays(1), strict=True)], atol=1e-6)
 
 
 def test_epsilon_is_added_to_the_uncorrected_root():
@@ -75,8 +75,8 @@ def test_epsilon_is_added_to_the_uncorrected_root():
     np.testing.assert_allclose(weight.numpy(), [-0.7597], rtol=1e-3)
 
 
-def test_scaled_adam_moves_the_same():
-    """With loss and so gradients scaled, by a power of two, the weights move exactly as without."""
+def test_scaled_adam_equals_adam():
+    """Scaling the loss by a power of two gives exactly the same weights."""
     plain, scaled = adam(0.05, (0.5, 0.999)), build_optimizer("adam", 0.05, (0.5, 0.999), scale_loss=True)
     assert isinstance(scaled, keras.optimizers.LossScaleOptimizer)
     scale = np.float32(scaled.scale_loss(1.0))
@@ -85,7 +85,7 @@ def test_scaled_adam_moves_the_same():
 
 
 def test_scaled_adam_skips_an_overflow():
-    """A gradient that is not finite leaves weights and moments as they are, and halves the scale."""
+    """A gradient that is not finite changes neither weights nor moments, and halves the scale."""
     weight = keras.Variable([1.0, 2.0])
     optimizer = build_optimizer("adam", 0.05, (0.5, 0.999), scale_loss=True)
     optimizer.build([weight])
@@ -97,7 +97,7 @@ def test_scaled_adam_skips_an_overflow():
 
 
 def test_fused_adam_in_a_graph():
-    """Inside tf.function, as in training, the steps are the same as outside."""
+    """The steps are the same inside tf.function, as in training, and in eager mode."""
     weights, optimizer = [keras.Variable(start) for start in arrays(0)], FusedAdam(0.05, 0.5, 0.999, epsilon=1e-8)
     optimizer.build(weights)
     step = tf.function(lambda gradients: optimizer.apply(gradients, weights))
@@ -107,20 +107,20 @@ def test_fused_adam_in_a_graph():
 
 
 def test_config_names_the_optimizers():
-    """What --help offers is what there is."""
+    """The choices of optimizers in config.py are the keys of OPTIMIZERS."""
     assert tuple(OPTIMIZERS) == config.OPTIMIZERS
 
 
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
-        ("adamw", [1 - 0.1 - 0.1 * 0.004, 2 + 0.1 - 0.1 * 0.004 * 2]),  # a step against the sign, and the decay
+        ("adamw", [1 - 0.1 - 0.1 * 0.004, 2 + 0.1 - 0.1 * 0.004 * 2]),  # lr * sign(g), and weight decay of 0.004
         ("rmsprop", [1 - 0.1 / np.sqrt(1 - 0.9), 2 + 0.1 / np.sqrt(1 - 0.9)]),  # g / sqrt(0.1 g^2)
         ("sgd", [1 - 0.1 * 4, 2 + 0.1 * 3]),
     ],
 )
 def test_first_steps_by_hand(name, expected):
-    """From weights 1 and 2 down gradients 4 and -3, at learning rate 0.1 and betas 0.5 and 0.9."""
+    """The first step from weights 1 and 2 with gradients 4 and -3, learning rate 0.1 and betas 0.5 and 0.9."""
     weight = keras.Variable([1.0, 2.0])
     optimizer = OPTIMIZERS[name](0.1, (0.5, 0.9))
     optimizer.build([weight])
@@ -129,7 +129,7 @@ def test_first_steps_by_hand(name, expected):
 
 
 def test_momentum_is_the_first_beta():
-    """Two steps of SGD down a gradient of 1: 0.1, then 0.1 * (1 + 0.5)."""
+    """Two steps of SGD with a gradient of 1 and beta 0.5 subtract 0.1 and 0.1 * (1 + 0.5)."""
     weight = keras.Variable([1.0])
     optimizer = OPTIMIZERS["sgd"](0.1, (0.5, 0.9))
     optimizer.build([weight])

@@ -15,7 +15,7 @@ def faces(*shape, dtype="float32", seed=0):
 
 
 def smooth_discriminator():
-    """A small convolutional discriminator without kinks, in float64 so that differences are sharp."""
+    """A small differentiable discriminator, in float64 for precise finite differences."""
     keras.utils.set_random_seed(1)
     model = keras.Sequential(
         [
@@ -32,47 +32,47 @@ def smooth_discriminator():
 def finite_difference(function, array, step=1e-5):
     """The gradient of a scalar function of a NumPy array, by central differences."""
     gradient = np.zeros_like(array)
-    for place in np.ndindex(array.shape):
-        there, back = array.copy(), array.copy()
-        there[place] += step
-        back[place] -= step
-        gradient[place] = (function(there) - function(back)) / (2 * step)
+    for index in np.ndindex(array.shape):
+        above, below = array.copy(), array.copy()
+        above[index] += step
+        below[index] -= step
+        gradient[index] = (function(above) - function(below)) / (2 * step)
     return gradient
 
 
 def test_r1_of_a_linear_discriminator():
-    """D(x) = w . x is as steep everywhere: R1 is |w|^2 / 2, here (1 + 4 + 9 + 16) / 2, at any x and batch."""
+    """R1 of D(x) = w . x is |w|^2 / 2 for any images and batch size."""
     weight = tf.reshape(tf.constant([1.0, -2.0, 3.0, 4.0]), (2, 2, 1))
     for n in (1, 5):
         penalty = r1(lambda x: tf.reduce_sum(x * weight, axis=[1, 2, 3])[:, None], faces(n, 2, 2, 1), None)
         assert penalty.shape == () and float(penalty) == pytest.approx(15.0)
 
 
-def test_r1_is_the_mean_of_each_image_alone():
-    """D(x) = |x|^2 / 2 has slope x: R1 is the mean over the batch of |x|^2 / 2."""
+def test_r1_is_the_mean_over_images():
+    """R1 of D(x) = |x|^2 / 2, whose gradient is x, is the mean over the batch of |x|^2 / 2."""
     real = faces(3, 2, 2, 3)
     penalty = r1(lambda x: tf.reduce_sum(x**2, axis=[1, 2, 3])[:, None] / 2, real, None)
     assert float(penalty) == pytest.approx(float((real.numpy() ** 2).sum() / 3 / 2), rel=1e-6)
 
 
-def test_r1_ignores_the_fakes():
-    """R1 asks for the slope at real images only (arXiv:1801.04406): the discriminator never sees the fakes."""
+def test_r1_ignores_fakes():
+    """R1 is the gradient at real images only (arXiv:1801.04406); the discriminator is not called with fakes."""
     seen = []
     r1(lambda x: seen.append(x.shape) or tf.reduce_sum(x, axis=[1, 2, 3]), faces(3, 4, 4, 1), faces(7, 4, 4, 1))
     assert [shape[0] for shape in seen] == [3]
 
 
 def test_r1_against_finite_differences():
-    """The penalty of a convolutional discriminator is that of its slope by central differences."""
+    """The penalty of a convolutional discriminator equals that of gradients by central differences."""
     model, real = smooth_discriminator(), faces(2, 4, 4, 2, dtype="float64")
-    slope = finite_difference(lambda x: float(tf.reduce_sum(model(x))), real.numpy())
-    expected = (slope**2).sum(axis=(1, 2, 3)).mean() / 2
+    gradients = finite_difference(lambda x: float(tf.reduce_sum(model(x))), real.numpy())
+    expected = (gradients**2).sum(axis=(1, 2, 3)).mean() / 2
     assert expected > 0.01
     assert float(r1(model, real, None)) == pytest.approx(expected, rel=1e-7)
 
 
 def test_gradient_of_r1_against_finite_differences():
-    """What training descends, the penalty's gradient in the kernel, is that by central differences."""
+    """The gradient of the penalty in a kernel equals that by central differences."""
     model, real = smooth_discriminator(), faces(2, 4, 4, 2, dtype="float64")
     kernel = model.layers[0].kernel
     with tf.GradientTape() as tape:
@@ -89,9 +89,9 @@ def test_gradient_of_r1_against_finite_differences():
 
 
 def test_r1_through_fused_batch_norm():
-    """The second derivatives of the fused kernel are those of the formula written out.
+    """The second derivatives of fused batch norm equal those of its formula in basic operations.
 
-    (Not those of keras.layers.BatchNormalization, whose variance stops the gradient at the mean.)
+    keras.layers.BatchNormalization has others, as its variance has no gradient in the mean.
     """
     rng = np.random.default_rng(2)
     kernel, out = (tf.Variable(rng.normal(size=shape), dtype=tf.float32) for shape in [(3, 3, 3, 4), (4, 1)])
@@ -104,10 +104,10 @@ def test_r1_through_fused_batch_norm():
         return norm.gamma * offset / tf.sqrt(tf.reduce_mean(offset**2, [0, 1, 2]) + 1e-3)
 
     results = []
-    for normalise in (composed, lambda x: norm(x, training=True)):
+    for normalize in (composed, lambda x: norm(x, training=True)):
         with tf.GradientTape() as tape:
             penalty = r1(
-                lambda x, normalise=normalise: tf.tanh(normalise(tf.nn.conv2d(x, kernel, 1, "SAME"))) @ out,
+                lambda x, normalize=normalize: tf.tanh(normalize(tf.nn.conv2d(x, kernel, 1, "SAME"))) @ out,
                 faces(5, 6, 6, 3), None,
             )  # fmt: skip
         results.append([penalty, *tape.gradient(penalty, [kernel, out, norm.gamma.value])])
@@ -116,8 +116,8 @@ def test_r1_through_fused_batch_norm():
         np.testing.assert_allclose(fused, written, rtol=1e-3, atol=1e-4 * np.abs(written).max())
 
 
-def test_r2_is_r1_of_the_fakes():
-    """D(x) = |x|^2 / 2 has slope x: R2 is the mean over the fakes of |x|^2 / 2, and r1+r2 is the sum of both."""
+def test_r2_is_r1_of_fakes():
+    """R2 of D(x) = |x|^2 / 2 is the mean over the fakes of |x|^2 / 2, and "r1+r2" is the sum of both penalties."""
     real, fake = faces(3, 2, 2, 3), faces(5, 2, 2, 3, seed=1)
     discriminate = lambda x: tf.reduce_sum(x**2, axis=[1, 2, 3])[:, None] / 2  # noqa: E731
     r1_value, r2_value = (float((images.numpy() ** 2).sum() / len(images) / 2) for images in (real, fake))
@@ -126,5 +126,5 @@ def test_r2_is_r1_of_the_fakes():
 
 
 def test_config_names_the_regularizers():
-    """What --help offers is what there is; none is no function."""
+    """The choices of --penalty are the keys of REGULARIZERS, and "none" is None."""
     assert tuple(REGULARIZERS) == config.REGULARIZERS and REGULARIZERS["none"] is None

@@ -5,7 +5,7 @@ from gan.training.schedule import SCHEDULES, Milestones, RunLength
 
 
 def milestones(length, every=0, seconds_each=1.0, start=0, end=None):
-    """The iterations at which something is due, of a training session from `start` to the end, or to `end`."""
+    """The milestones of a training session from iteration `start` to `end`, or to the end of the run."""
     found = Milestones(length, every, length.progress(start, start * seconds_each))
     reached, i = [], start
     while length.progress(i, i * seconds_each) < 1 and i != end:
@@ -16,7 +16,7 @@ def milestones(length, every=0, seconds_each=1.0, start=0, end=None):
 
 
 def test_run_length():
-    """Half of 40 iterations, or half of two minutes, whatever the other number says; either may be passed."""
+    """The progress is the share of the iterations, or of the minutes if they are given, and may be more than 1."""
     by_steps, by_clock = RunLength(40), RunLength(40, 2.0)
     assert (by_steps.progress(20, 1e9), by_steps.seconds, by_steps.unit) == (0.5, 0, "")
     assert (by_clock.progress(10**9, 60.0), by_clock.seconds, by_clock.unit) == (0.5, 120.0, " s")
@@ -24,15 +24,15 @@ def test_run_length():
 
 
 def test_milestones_by_iteration():
-    """Every so many as asked; else a twentieth of the run, rounded down, and every one of a run of fewer than 20."""
+    """Milestones are every `every` iterations; by default every twentieth of the run, rounded down, but at least 1."""
     assert milestones(RunLength(10), 3) == [3, 6, 9]
     assert milestones(RunLength(2000)) == list(range(100, 2001, 100))
     assert milestones(RunLength(47)) == list(range(2, 47, 2))
     assert milestones(RunLength(3)) == [1, 2, 3]
 
 
-def test_milestones_by_the_clock():
-    """Twenty in two minutes, one each six seconds, the last at the end; iterations too slow for that have one each."""
+def test_milestones_by_minutes():
+    """Two minutes have twenty milestones, one every six seconds; slower iterations are a milestone each."""
     assert milestones(RunLength(1, 2.0)) == list(range(6, 121, 6))
     assert milestones(RunLength(1, 2.0), seconds_each=30.0) == [1, 2, 3, 4]
     assert milestones(RunLength(1, 2.0), every=50) == [50, 100]
@@ -40,13 +40,13 @@ def test_milestones_by_the_clock():
 
 @pytest.mark.parametrize("length", [RunLength(100), RunLength(1, 2.0)])
 @pytest.mark.parametrize("stop", [5, 6, 7, 60])
-def test_milestones_go_on(length, stop):
-    """Two training sessions have the milestones of one, wherever the first ended: none twice, none forgotten."""
+def test_milestones_after_a_resume(length, stop):
+    """Two training sessions have the same milestones as one, wherever the first ends."""
     assert milestones(length, end=stop) + milestones(length, start=stop) == milestones(length)
 
 
 def test_config_names_the_schedules():
-    """What --help offers is what there is."""
+    """The choices of learning rate schedules in config.py are the keys of SCHEDULES."""
     assert tuple(SCHEDULES) == config.SCHEDULES
 
 
@@ -55,5 +55,5 @@ def test_config_names_the_schedules():
     [("constant", [1, 1, 1, 1]), ("linear", [1, 0.75, 0.5, 0]), ("cosine", [1, 0.5 + 0.5 * 2**-0.5, 0.5, 0])],
 )
 def test_schedules_by_hand(name, factors):
-    """The factors at the start, after a quarter, at half and at the end of a run."""
+    """Each schedule has the given factors at the start, after a quarter, after half and at the end of a run."""
     assert [SCHEDULES[name](progress) for progress in (0, 0.25, 0.5, 1)] == pytest.approx(factors)
