@@ -1,4 +1,4 @@
-"""Shared layers against Keras's own, in values and gradients; saved networks that open without this project."""
+"""Shared layers have the values and gradients of Keras's; saved networks load without this project."""
 
 import re
 import subprocess
@@ -24,7 +24,7 @@ def values(*shape, seed=0):
 
 
 def gradients(function, watched, seed=9):
-    """The value of a function, and the gradients of its sum, weighted with random numbers."""
+    """The value of a function, and the gradients of its sum weighted with random numbers."""
     with tf.GradientTape() as tape:
         tape.watch(watched)
         outputs = function()
@@ -158,7 +158,7 @@ def test_layers_in_mixed_precision(policy, rounding):
             np.testing.assert_allclose(half.moving_mean, mean, atol=0.1 * rounding)
 
 
-def test_normal_is_a_new_initializer_each_time():
+def test_normal_gives_different_kernels():
     """Two layers of one shape start with different kernels of standard deviation 0.02."""
     first, second = (np.asarray(normal()((200, 100))) for _ in range(2))
     assert abs(np.corrcoef(first.ravel(), second.ravel())[0, 1]) < 0.05
@@ -166,7 +166,7 @@ def test_normal_is_a_new_initializer_each_time():
 
 
 def test_flatten_noise():
-    """Vectors need no layers; of noise images each patch becomes 8 uncorrelated numbers of variance 1."""
+    """Noise vectors need no layers; each patch of a noise image becomes 8 uncorrelated numbers of variance 1."""
     assert flatten_noise((7,)) == []
     for side, start in ((28, 7), (20, 5), (16, 4)):
         model = keras.Sequential([keras.Input((side, side, 3)), *flatten_noise((side, side, 3))])
@@ -197,7 +197,7 @@ def test_stock_keras_generators_open_without_this_project(tmp_path):
         keras.mixed_precision.set_global_policy("float32")
         model = generator((16, 16, 3), (16, 16, 3), 2)
         model.set_weights([w + 0.2 * values(*w.shape, seed=i) for i, w in enumerate(model.get_weights())])
-        for seed in range(10):  # to move the statistics
+        for seed in range(10):  # so that the statistics are not the initial ones
             model(values(8, 16, 16, 3, seed=seed), training=True)
         noise = values(3, 16, 16, 3)
         images = model(noise, training=False).numpy()

@@ -1,4 +1,4 @@
-"""Every pair of networks: sizes against the sources, shapes, initial weights, order of layers."""
+"""All generators and discriminators: numbers of weights, shapes, initial weights, order of layers."""
 
 import dataclasses
 import gc
@@ -19,7 +19,7 @@ from models.layers import BatchNormalization, UpsamplingConv2D
 
 @pytest.fixture
 def networks(monkeypatch):
-    """A function recipe -> (generator, discriminator, DCGAN's other arguments), without the memory of optimizers."""
+    """A function recipe -> (generator, discriminator, DCGAN's other arguments); it builds no optimizers."""
     monkeypatch.setattr(dcgan, "DCGAN", lambda generator, discriminator, **options: (generator, discriminator, options))
 
     def build(recipe):
@@ -27,7 +27,7 @@ def networks(monkeypatch):
         return experiment.build_gan(dataclasses.replace(config, precision="float32"))
 
     yield build
-    gc.collect()  # a pair may have 80 million weights
+    gc.collect()  # two networks may have 80 million weights
 
 
 def count_trainable(model):
@@ -47,8 +47,8 @@ def count_trainable(model):
         ("udacity-32", 372_416, 167_809),
     ],
 )
-def test_trainable_weights_of_the_udacity_systems(networks, recipe, generator, discriminator):
-    """The networks of each recipe have exactly as many trainable weights as its source prints or implies."""
+def test_trainable_weights_of_the_udacity_networks(networks, recipe, generator, discriminator):
+    """The networks of each recipe have as many trainable weights as its source prints or implies."""
     g, d, options = networks(recipe)
     assert (count_trainable(g), count_trainable(d)) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 32, 32, 3)
@@ -64,7 +64,7 @@ def test_trainable_weights_of_the_udacity_systems(networks, recipe, generator, d
         ("conv-dense", 54_533_488, 25_899_585, (28, 28, 3)),
     ],
 )
-def test_all_weights_of_the_keras_gan_systems(networks, recipe, generator, discriminator, noise):
+def test_weights_of_the_keras_gan_networks(networks, recipe, generator, discriminator, noise):
     """The networks of each recipe have as many weights as Keras prints for its source, moving statistics included."""
     g, d, options = networks(recipe)
     assert (g.count_params(), d.count_params()) == (generator, discriminator)
@@ -74,7 +74,7 @@ def test_all_weights_of_the_keras_gan_systems(networks, recipe, generator, discr
         assert g.count_params() - count_trainable(g) == 3_968
 
 
-def test_statistics_of_the_udacity_systems(networks):
+def test_statistics_of_the_udacity_networks(networks):
     """Each normalized channel has two moving statistics: 384 and 768 at width 64, 896 for the start at 2 x 2."""
     for recipe, generator, discriminator in [("udacity-64", 384, 768), ("udacity-2x2", 896, 768)]:
         g, d, _ = networks(recipe)
@@ -95,7 +95,7 @@ def test_unit_tests_of_the_udacity_course():
 @pytest.mark.parametrize("kind", ["vector", "image"])
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators(name, kind):
-    """Both kinds of noise, at every kind of size, give float32 images in [-1, 1] that differ from each other."""
+    """At all sizes, noise vectors and noise images give float32 images in [-1, 1] that differ from each other."""
     keras.utils.set_random_seed(0)
     for size in (16, 20, 28, 32, 64, *([128] if name in ("self-modulated", "conv") else [])):
         noise_shape = (5,) if kind == "vector" else (size, size, 3)
@@ -111,7 +111,7 @@ def test_generators(name, kind):
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_discriminators(name):
-    """At every kind of size there is one float32 logit per image, without a sigmoid."""
+    """At all sizes there is one float32 logit per image, without a sigmoid."""
     keras.utils.set_random_seed(0)
     for size in (16, 20, 28, 32, 64, *([128] if name in ("self-modulated", "conv") else [])):
         model = DISCRIMINATORS[name]((size, size, 3), 2)
@@ -124,7 +124,7 @@ def test_discriminators(name):
 
 
 def test_logits_depend_on_every_pixel():
-    """So they do at sizes that do not halve evenly, too."""
+    """The logits of each discriminator depend on every pixel, also at sizes that are not powers of 2."""
     for name, discriminator in DISCRIMINATORS.items():
         for size in (20, 28):
             model = discriminator((size, size, 3), 4)
@@ -136,7 +136,7 @@ def test_logits_depend_on_every_pixel():
 
 
 def test_noise_modulates_every_layer():
-    """Noise that enters at one place alone, the first maps or any modulation, changes samples; at none, it does not."""
+    """Noise changes samples through each of its inputs alone, the first maps or a modulation, and not without them."""
     keras.utils.set_random_seed(0)
     model = GENERATORS["self-modulated"]((5,), (16, 16, 3), 4)
     model.set_weights([5 * weight for weight in model.get_weights()])
@@ -152,8 +152,8 @@ def test_noise_modulates_every_layer():
     assert len(inputs) == 4 and min(sample_std(i) for i in range(4)) > 1e-4 and sample_std(-1) < 1e-7
 
 
-def test_image_is_a_sum_over_sizes():
-    """At 16 x 16 it is tanh of the 8 x 8 image, upsampled bilinearly, plus the 16 x 16 image."""
+def test_output_is_a_sum_over_sizes():
+    """The output of 16 x 16 is tanh of the sum of the 8 x 8 image, upsampled bilinearly, and the 16 x 16 image."""
     keras.utils.set_random_seed(0)
     model = GENERATORS["self-modulated"]((5,), (16, 16, 3), 4)
     to_rgb = [layer for layer in model.layers if isinstance(layer, layers.Conv2D) and layer.output.shape[-1] == 3]
@@ -170,15 +170,15 @@ def test_image_is_a_sum_over_sizes():
     np.testing.assert_allclose(images, np.tanh(padded + large), atol=1e-6)
 
 
-def test_discriminator_relates_distant_parts():
-    """Two corners that no convolution covers together change the logit by other than the sum of what each does.
+def test_discriminator_relates_distant_pixels():
+    """Changes of two opposite corners have an effect on the logit that is not the sum of their single effects.
 
-    Without the hidden layer the logit is a sum over places.
+    Without the hidden layer, the logit is a sum over positions.
     """
     keras.utils.set_random_seed(0)
     model = DISCRIMINATORS["self-modulated"]((32, 32, 3), 8)
     model.set_weights([5 * weight for weight in model.get_weights()])
-    images = np.zeros((4, 32, 32, 3))  # neither corner, the one, the other, both
+    images = np.zeros((4, 32, 32, 3))  # neither corner, the first, the second, both
     images[1::2, :4, :4] = images[2:, -4:, -4:] = 1
     hidden = next(layer for layer in model.layers if isinstance(layer, layers.Dense))
 
@@ -192,7 +192,7 @@ def test_discriminator_relates_distant_parts():
 
 
 def kernels(model):
-    """The layers that have a kernel, each with that array."""
+    """The layers that have a kernel, each with its kernel as an array."""
     return [(layer, np.asarray(layer.kernel)) for layer in model.layers if hasattr(layer, "kernel")]
 
 
@@ -246,13 +246,13 @@ def test_glorot_kernels(name):
     ],
 )  # fmt: skip
 def test_batch_norm_settings(name, momentum, epsilon):
-    """The DCGAN pairs have PyTorch's settings, the others Keras-GAN's."""
+    """The DCGAN networks have PyTorch's momentum and epsilon, the others Keras-GAN's."""
     models = [GENERATORS[name]((5,), (28, 28, 3), 4), DISCRIMINATORS[name.removesuffix("-2x2")]((28, 28, 3), 4)]
     norms = [layer for m in models for layer in m.layers if isinstance(layer, BatchNormalization)]
     assert {(norm.momentum, norm.epsilon) for norm in norms} == {(momentum, epsilon)}
 
 
-LETTERS = {
+LAYER_LETTERS = {
     layers.Conv2D: "c", layers.Conv2DTranspose: "t", UpsamplingConv2D: "u", layers.Dense: "d", layers.Reshape: "r",
     layers.Flatten: "f", BatchNormalization: "n", layers.ReLU: "R", layers.LeakyReLU: "L",
     layers.Dropout: "o", layers.ZeroPadding2D: "z",
@@ -260,10 +260,10 @@ LETTERS = {
 
 
 def spell(model):
-    """Spells a network in letters; a layer's own activation (R ReLU, T tanh) comes after the layer's letter."""
+    """Writes a network as a string of letters; a layer's activation (R ReLU, T tanh) follows the layer's letter."""
     word = ""
     for layer in model.layers:
-        word += LETTERS[type(layer)]
+        word += LAYER_LETTERS[type(layer)]
         word += {"relu": "R", "tanh": "T"}.get(getattr(getattr(layer, "activation", None), "__name__", ""), "")
         if isinstance(layer, layers.LeakyReLU):
             assert layer.negative_slope == pytest.approx(0.2)
@@ -275,14 +275,14 @@ def spell(model):
 @pytest.mark.parametrize(
     ("name", "size", "generator", "discriminator"),
     [
-        ("conv", 32, "d r tnR tnR tT", "cL cnL cnL f d"),  # nothing between the linear layer and the first t
+        ("conv", 32, "d r tnR tnR tT", "cL cnL cnL f d"),  # no batch norm after the first dense layer
         ("upsample", 28, "dR r n uR n uR n cT", "cLo czLon cLon cLo f d"),  # normalized after dropout
         ("dense", 28, "f dLn dLn dLn dT r", "f dL dL d"),  # normalized after the activation
         ("conv-dense", 28, "cR n uR n f dLn dLn dLn dT r", "cR cR f dL dL d"),
     ],
 )
 def test_order_of_layers(name, size, generator, discriminator):
-    """The networks of the sources layer by layer, which weight counts alone would not determine."""
+    """The networks have the layers of their sources in the same order."""
     noise = (size, size, 3) if name == "conv-dense" else (5,)
     assert spell(GENERATORS[name](noise, (size, size, 3), 2)) == generator.replace(" ", "")
     assert spell(DISCRIMINATORS[name]((size, size, 3), 2)) == discriminator.replace(" ", "")
@@ -290,7 +290,7 @@ def test_order_of_layers(name, size, generator, discriminator):
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_dropout_of_discriminators(name):
-    """A rate reaches every dropout layer; without one there is none, but in upsample, which is published so."""
+    """All dropout layers have the given rate; at rate 0 only "upsample" has dropout, as in its source."""
     rates = {
         rate: [layer.rate for layer in DISCRIMINATORS[name]((28, 28, 3), 2, rate).layers if hasattr(layer, "rate")]
         for rate in (0.0, 0.5)

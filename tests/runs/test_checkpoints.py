@@ -11,7 +11,7 @@ from gan.runs import checkpoints
 
 
 def contents(number):
-    """What a checkpoint holds: an array of every type that a game's state has, another for each number."""
+    """The arrays of a checkpoint, with all dtypes that the state of a DCGAN has; `number` is the seed."""
     rng = np.random.default_rng(number)
     return {
         "iteration": np.int64(2**40 + number),
@@ -24,23 +24,23 @@ def contents(number):
     }
 
 
-def blank():
-    """Variables to restore into, all zero: Keras's own, as networks have, and one of TensorFlow's."""
+def zero_variables():
+    """Variables of zeros to restore into, of Keras except for one of TensorFlow."""
     shapes = {name: (array.shape, array.dtype.name) for name, array in contents(0).items() if name != "iteration"}
     made = {name: keras.Variable(tf.zeros(shape, dtype), dtype=dtype) for name, (shape, dtype) in shapes.items()}
     return {"iteration": tf.Variable(0, dtype=tf.int64), **made}
 
 
 def assert_holds(variables, number):
-    """All variables are bit for bit those of the number's checkpoint."""
+    """Asserts that all variables are bit-identical to `contents(number)`."""
     for name, array in contents(number).items():
         found = np.asarray(variables[name])
         np.testing.assert_array_equal(found, array, err_msg=name)
         assert found.dtype == array.dtype
 
 
-def assert_untouched(variables):
-    """No variable has been assigned to."""
+def assert_unassigned(variables):
+    """Asserts that no variable was assigned."""
     assert not any(np.asarray(variable).any() for variable in variables.values())
 
 
@@ -53,45 +53,45 @@ def two(tmp_path):
 
 
 def test_round_trip(tmp_path):
-    """Every type and shape comes back bit for bit; what is not a variable's is returned."""
+    """Arrays of all dtypes and shapes are restored bit-identically; those of no variable are returned."""
     checkpoints.save(tmp_path / "new" / "folder", 3, {**contents(3), "seconds": np.float64(1.5)})
-    variables = blank()
+    variables = zero_variables()
     rest = checkpoints.restore(tmp_path / "new" / "folder", variables)
     assert_holds(variables, 3)
     assert rest == {"seconds": 1.5}
 
 
 def test_nothing_to_restore(tmp_path):
-    """No folder, or none of its files a checkpoint: nothing is assigned, nothing returned."""
+    """Without a folder, or without a checkpoint in it, nothing is assigned or returned."""
     (tmp_path / ".000000009.npz.x.part").write_bytes(b"half")
     (tmp_path / "mine.npz").write_bytes(b"mine")
-    variables = blank()
+    variables = zero_variables()
     assert checkpoints.restore(tmp_path, variables) == checkpoints.restore(tmp_path / "no", variables) == {}
-    assert_untouched(variables)
+    assert_unassigned(variables)
 
 
-def test_checkpoints_that_were_removed(tmp_path):
-    """A run whose checkpoints are gone does not start anew over what is left of it."""
+def test_removed_checkpoints(tmp_path):
+    """A run with a generator but without checkpoints raises a UsageError and does not start again."""
     (tmp_path / "generator.keras").write_bytes(b"trained for a night")
-    variables = blank()
+    variables = zero_variables()
     with pytest.raises(UsageError, match="--run"):
         checkpoints.restore(tmp_path / "checkpoints", variables)
-    assert_untouched(variables)
+    assert_unassigned(variables)
 
 
-def test_two_are_kept_and_the_newest_restored(tmp_path):
-    """After four saves, two files; order is of number, over any count of digits; other files stay."""
+def test_the_last_two_are_kept(tmp_path):
+    """The two checkpoints of the highest iterations are kept, and the last is restored; other files stay."""
     (tmp_path / "mine.npz").write_bytes(b"mine")
     for number in (8, 9, 10, 2_000_000):
         checkpoints.save(tmp_path, number, contents(number))
     assert sorted(os.listdir(tmp_path)) == ["000000010.npz", "002000000.npz", "mine.npz"]
-    variables = blank()
+    variables = zero_variables()
     checkpoints.restore(tmp_path, variables)
     assert_holds(variables, 2_000_000)
 
 
 def damage(path, how):
-    """Spoils a file in one of the ways that disks and people do."""
+    """Damages a checkpoint of iteration 2."""
     content = bytearray(path.read_bytes())
     if how == "a flipped bit":
         content[content.index(contents(2)["generator/001"].tobytes()) + 5000] ^= 4
@@ -101,17 +101,17 @@ def damage(path, how):
         content.clear()
     if how == "zeros":
         content = bytes(len(content))
-    if how == "a header that asks for less":  # so that NumPy stops before the end, where the checksum is
+    if how == "a header of a smaller dtype":  # NumPy stops reading before the end, where the checksum is
         at = content.index(b"<f4", content.index(b"generator/001.npy"))
         content[at : at + 3] = b"<f2"
     path.write_bytes(content)
 
 
-@pytest.mark.parametrize("how", ["a flipped bit", "truncated", "empty", "zeros", "a header that asks for less"])
-def test_a_damaged_one_falls_back(two, how):
-    """The older checkpoint is restored, with a warning that names the damaged file."""
+@pytest.mark.parametrize("how", ["a flipped bit", "truncated", "empty", "zeros", "a header of a smaller dtype"])
+def test_a_damaged_checkpoint_is_skipped(two, how):
+    """If the last checkpoint is damaged, a warning names it, and the one before is restored."""
     damage(two / "000000002.npz", how)
-    variables = blank()
+    variables = zero_variables()
     with pytest.warns(UserWarning, match=r"000000002\.npz is damaged, or of another version .*passed over") as caught:
         checkpoints.restore(two, variables)
     assert len(caught) == 1
@@ -119,25 +119,25 @@ def test_a_damaged_one_falls_back(two, how):
 
 
 @pytest.mark.filterwarnings("ignore:.*is damaged")
-def test_any_changed_byte_is_noticed_or_harmless(two):
-    """400 files of which one byte is another: each restores whole, the newest or the one before it."""
+def test_changed_bytes_are_detected_or_harmless(two):
+    """After a change of any one byte, the last checkpoint or the one before is restored without errors."""
     path, found = two / "000000002.npz", {1: 0, 2: 0}
     content, rng = path.read_bytes(), np.random.default_rng(0)
-    places = [i for i in range(len(content)) if not 1500 < i < 13_000]  # little of the one large array
+    offsets = [i for i in range(len(content)) if not 1500 < i < 13_000]  # without most of the one large array
     variables = {name: Stub(array.shape) for name, array in contents(0).items()}
-    for place in rng.choice(places, 400):
+    for offset in rng.choice(offsets, 400):
         changed = bytearray(content)
-        changed[place] ^= rng.integers(1, 256)
+        changed[offset] ^= rng.integers(1, 256)
         path.write_bytes(changed)
         checkpoints.restore(two, variables)
         number = int(variables["counter"].value)
         found[number] += 1
         assert_holds({name: variable.value for name, variable in variables.items()}, number)
-    assert found[1] > 200 and found[2] > 10  # some bytes, as a file's date, matter to nobody
+    assert found[1] > 200 and found[2] > 10  # some bytes are not used, as those of a date
 
 
 class Stub:
-    """A variable that costs nothing to assign to."""
+    """A variable that is faster to assign than Keras's."""
 
     def __init__(self, shape):
         self.shape = shape
@@ -147,48 +147,48 @@ class Stub:
 
 
 def test_all_damaged(two):
-    """RunError, which says where and what to do, and no variable has been touched."""
+    """If all checkpoints are damaged, a RunError says what to do, and no variable is assigned."""
     damage(two / "000000001.npz", "truncated")
     damage(two / "000000002.npz", "a flipped bit")
-    variables = blank()
+    variables = zero_variables()
     with pytest.warns(UserWarning, match="is damaged") as caught, pytest.raises(RunError, match="give --run another"):
         checkpoints.restore(two, variables)
     assert ["000000002" in str(w.message) for w in caught] == [True, False]
-    assert_untouched(variables)
+    assert_unassigned(variables)
 
 
 @pytest.mark.parametrize("name", ["generator/000", "flag"])
-def test_another_shape_or_a_missing_array(tmp_path, name):
-    """Arrays of another network are refused before the first variable is assigned."""
+def test_wrong_shape_or_missing_array(tmp_path, name):
+    """A checkpoint with an array of another shape, or without an array, is refused before any variable is assigned."""
     wrong = contents(1)
     if name == "flag":
         del wrong[name]
     else:
         wrong[name] = wrong[name].T
     checkpoints.save(tmp_path, 1, wrong)
-    variables = blank()
+    variables = zero_variables()
     with pytest.warns(UserWarning, match=name), pytest.raises(RunError):
         checkpoints.restore(tmp_path, variables)
-    assert_untouched(variables)
+    assert_unassigned(variables)
 
 
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
-def test_an_interrupted_save_leaves_the_old_ones(two, monkeypatch, error):
-    """When writing fails half-way, both older checkpoints are as they were and no temporary is left."""
+def test_failed_save_keeps_earlier_checkpoints(two, monkeypatch, error):
+    """If saving fails, the earlier checkpoints are unchanged, and no temporary file is left."""
     before = {path.name: path.read_bytes() for path in two.iterdir()}
 
-    def half(file, **arrays):
+    def save_half(file, **arrays):
         file.write(b"half a file")
         raise error
 
-    monkeypatch.setattr(np, "savez", half)
+    monkeypatch.setattr(np, "savez", save_half)
     with pytest.raises(type(error)):
         checkpoints.save(two, 3, contents(3))
     assert {path.name: path.read_bytes() for path in two.iterdir()} == before
 
 
-class Evil:
-    """Pickled, it asks to be unpickled by making a folder."""
+class Malicious:
+    """An object that creates a folder when it is unpickled."""
 
     def __init__(self, path):
         self.path = path
@@ -197,20 +197,20 @@ class Evil:
         return os.mkdir, (str(self.path),)
 
 
-def test_no_pickle_is_opened(tmp_path):
-    """A checkpoint with an array of objects is refused, and the code in it has not run."""
-    trap = np.empty((), object)
-    trap[()] = Evil(tmp_path / "ran")
-    checkpoints.save(tmp_path / "checkpoints", 1, {**contents(1), "seconds": trap})
+def test_pickles_are_not_loaded(tmp_path):
+    """A checkpoint with a pickled object is refused, and the object's code is not run."""
+    array = np.empty((), object)
+    array[()] = Malicious(tmp_path / "ran")
+    checkpoints.save(tmp_path / "checkpoints", 1, {**contents(1), "seconds": array})
     with zipfile.ZipFile(tmp_path / "checkpoints" / "000000001.npz") as file:
         assert b"mkdir" in file.read("seconds.npy")
     with pytest.warns(UserWarning, match="pickle"), pytest.raises(RunError):
-        checkpoints.restore(tmp_path / "checkpoints", blank())
+        checkpoints.restore(tmp_path / "checkpoints", zero_variables())
     assert not (tmp_path / "ran").exists()
 
 
-def test_weights_are_told_from_headers(tmp_path):
-    """Of the two networks only, and only what is a weight."""
+def test_count_weights(tmp_path):
+    """The weights of generator and discriminator are counted, without the EMA and other arrays."""
     arrays = {
         "generator/000": np.zeros((3, 4), np.float32), "generator/001": np.zeros(2, np.uint32),
         "discriminator/000": np.zeros((), np.float16), "averaged/000": np.zeros(9), "iteration": np.int64(3),

@@ -1,4 +1,4 @@
-"""A run of before the names changed, with its comparison: every tool opens it, and it can be continued."""
+"""A run of an older version with former names: tools can open it, and training can be resumed."""
 
 import json
 import tarfile
@@ -17,15 +17,15 @@ ARCHIVE = Path(__file__).parents[1] / "old_run.tar.gz"
 
 @pytest.fixture
 def old_run(tmp_path, monkeypatch):
-    """The run in output/ of the current folder; beside it faces.npz, which it was trained on, and results/old.json."""
+    """The run in output/ of the current folder, which also has its data, faces.npz, and results/old.json."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(tmp_path, filter="data")
     monkeypatch.chdir(tmp_path)
     return next(Path("output").iterdir())
 
 
-def test_it_is_read_by_the_present_names(old_run):
-    """Settings, log, scores, failure modes and evaluations."""
+def test_reading_with_the_present_names(old_run):
+    """Config, log, scores, failure modes and evaluations of an old run are read with the present names."""
     run = Run(old_run)
     config = run.load_config()
     assert (config.generator, config.augmentation, config.ema_half_life) == ("self-modulated", "flip", 20_000.0)
@@ -43,36 +43,36 @@ def test_it_is_read_by_the_present_names(old_run):
         (evaluate, ["--network", "onet", "--samples", "64", "--cache-dir", "cache"], "nearest.png"),
     ],
 )
-def test_tools_open_it(old_run, capsys, tool, arguments, result):
-    """Each leaves its file, without a complaint."""
+def test_tools(old_run, capsys, tool, arguments, result):
+    """Each tool writes its file for an old run."""
     (old_run / "nearest.png").unlink()
     assert tool.main([str(old_run), *arguments]) == 0, capsys.readouterr().err
     assert (old_run / result).stat().st_size > 100
 
 
-def test_its_generator_is_rebuilt_from_its_checkpoint(old_run, capsys):
-    """Without its .keras files, the last samples are those of the generator in its newest checkpoint."""
+def test_generator_is_rebuilt_from_a_checkpoint(old_run, capsys):
+    """Without .keras files, samples come from the generator in the last checkpoint."""
     for name in ("best.keras", "generator.keras"):
         (old_run / name).unlink()
     assert generate.main([str(old_run), "--count", "4"]) == 0, capsys.readouterr().err
     assert "000000375.npz" in capsys.readouterr().out
 
 
-def test_the_gallery_shows_it(old_run, capsys):
-    """The run is on the page, with no note of a file that could not be read."""
+def test_gallery(old_run, capsys):
+    """The gallery shows the run without a warning."""
     assert gallery.main(["output"]) == 0
     printed = capsys.readouterr()
     assert printed.out.endswith(": 1 runs\n") and printed.err == ""
 
 
-def test_its_comparison_is_a_table(old_run, capsys):
-    """results/old.json gives its table again."""
+def test_table_of_a_comparison(old_run, capsys):
+    """The comparison in results/old.json can be printed as a table."""
     assert compare.main(["--name", "old", "--table"]) == 0, capsys.readouterr().err
     assert "kid-onet" in capsys.readouterr().out
 
 
-def test_the_default_name_of_an_older_run_is_found(tmp_path):
-    """Where only the folder of the former name exists, that is the run's; else the present name is."""
+def test_former_default_name_is_found(tmp_path):
+    """The folder of a former default name is used if the folder of the present one does not exist."""
     former, present = tmp_path / "default-image-compact-32", tmp_path / "default-image-self-modulated-32"
     assert legacy.find_run(tmp_path, present.name) == present
     former.mkdir()
@@ -81,8 +81,8 @@ def test_the_default_name_of_an_older_run_is_found(tmp_path):
     assert legacy.find_run(tmp_path, present.name) == present
 
 
-def test_it_is_continued(old_run, capsys):
-    """Its own settings go on after its last iteration, in tables of the present names."""
+def test_resume(old_run, capsys):
+    """A command with its settings resumes the run and renames its tables and columns."""
     saved = json.loads((old_run / "config.json").read_text())
     line = ["--data", "faces.npz", "--image-size", "16", "--width", "4", "--noise-size", "8", "--sample-every", "100"]
     line += [
@@ -101,13 +101,14 @@ def test_it_is_continued(old_run, capsys):
     assert (
         log["iteration"][-1] == 380 and np.isfinite(log["real_score"]).all() and (old_run / "diagnostics.csv").exists()
     )
-    assert not (old_run / "health.csv").exists()
+    assert not any((old_run / name).exists() for name in ("health.csv", "left-out.csv"))
+    assert (old_run / "skipped.csv").exists()
     lines = (old_run / "diagnostics.csv").read_text().splitlines()
     assert lines[1].startswith("50,saturation,started,") and lines[2] == "150,saturation,ended,"
 
 
 def test_attributes_of_older_evaluations():
-    """The names of avatars' attributes, wherever an evaluation has them."""
+    """Former names of avatars' attributes are translated in all parts of an evaluation."""
     values, both = {"hair_colour": 1, "skin": 2}, {"hair_color": 1, "skin": 2}
     old = {"scores": {"attribute_distances": values, "modes_missing": values, "attribute_shares": {"data": values}}}
     scores = {"attribute_distances": both, "modes_missing": both, "attribute_shares": {"data": both}}

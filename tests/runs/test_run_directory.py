@@ -20,7 +20,7 @@ def run(tmp_path):
 
 
 def settings(**changes):
-    """A configuration as train.py hands it over."""
+    """A configuration as a dict, as train.py passes it to Run.claim."""
     return {**dataclasses.asdict(Config()), "data_key": "abc", **changes}
 
 
@@ -28,26 +28,26 @@ LOG_COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "real_score
 
 
 def row(iteration):
-    """An iteration of the log."""
+    """A row of the log."""
     values = (iteration, 64 * iteration, 0.5, 1.25, 0.75, 0.6, 0.4, 640.0)
     return dict(zip(LOG_COLUMNS, values, strict=True))
 
 
 def logged(run):
-    """The log's iterations, each row whole and under the known header."""
+    """The iterations in log.csv, after a check of its header and the lengths of its rows."""
     rows = list(csv.reader(run.log.read_text().splitlines()))
     assert rows[0] == LOG_COLUMNS and {len(r) for r in rows} == {8}
     return [int(r[0]) for r in rows[1:]]
 
 
 def test_claim_writes_the_settings(run):
-    """The folder and config.json appear, the settings in it."""
+    """Run.claim creates the folder, with the settings in config.json."""
     run.claim(settings())
     assert json.loads((run.folder / "config.json").read_text()) == json.loads(json.dumps(settings()))
 
 
 def test_claim_again(run):
-    """The same settings may go on, also where they were tuples; a changed length is written down."""
+    """A second claim with the same settings is allowed; changes of mutable settings are saved."""
     run.claim(settings())
     run.claim(settings(epochs=9, steps_per_epoch="all", data="elsewhere"))
     saved = json.loads((run.folder / "config.json").read_text())
@@ -55,26 +55,26 @@ def test_claim_again(run):
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "difference"),
     [
         ({"noise_size": 7}, f"noise-size: {Config.noise_size} there, 7 here"),
         ({"generator_betas": (0.5, 0.6)}, "generator-betas: [0.0, 0.99] there, [0.5, 0.6] here"),
         ({"data_key": "xyz"}, "data-key: abc there, xyz here"),
     ],
 )
-def test_claim_of_another_configuration(run, change, told):
-    """UsageError tells each difference and what to do, and leaves the folder as it was."""
+def test_claim_of_another_configuration(run, change, difference):
+    """A claim with other settings raises a UsageError with the difference, and config.json is unchanged."""
     run.claim(settings(generator_betas=(0.0, 0.99)))
     before = (run.folder / "config.json").read_bytes()
     with pytest.raises(UsageError) as error:
         run.claim(settings(**{"generator_betas": (0.0, 0.99), **change}))
-    assert told in str(error.value) and "--run" in str(error.value) and str(run.folder) in str(error.value)
+    assert difference in str(error.value) and "--run" in str(error.value) and str(run.folder) in str(error.value)
     assert (run.folder / "config.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("content", [b"{", b"\xff\xfe", b""])
-def test_claim_of_somebody_elses_folder(run, content):
-    """A config.json that this program did not write is not overwritten."""
+def test_claim_of_a_folder_that_is_not_a_run(run, content):
+    """A config.json that is not of a run is not overwritten."""
     run.folder.mkdir(parents=True)
     (run.folder / "config.json").write_bytes(content)
     with pytest.raises(UsageError):
@@ -82,24 +82,24 @@ def test_claim_of_somebody_elses_folder(run, content):
     assert (run.folder / "config.json").read_bytes() == content
 
 
-def test_claim_clears_away_what_a_killed_process_was_writing(run):
-    """Temporary files go, of pictures, checkpoints and the generator; all else stays."""
+def test_claim_removes_temporary_files(run):
+    """Run.claim removes temporary files of grids, checkpoints and the generator, and no others."""
     run.checkpoints.mkdir(parents=True)
-    litter = [
+    temporary = [
         run.folder / ".000150.png.x1y2.part",
         run.folder / ".generator.part.keras",
         run.checkpoints / ".000000150.npz.x1y2.part",
     ]
-    mine = [run.folder / "notes.part", run.folder / ".hidden", run.checkpoints / "000000100.npz"]
-    for path in litter + mine:
+    others = [run.folder / "notes.part", run.folder / ".hidden", run.checkpoints / "000000100.npz"]
+    for path in temporary + others:
         path.write_bytes(b"x")
     run.claim(settings())
-    assert not any(path.exists() for path in litter) and all(path.exists() for path in mine)
+    assert not any(path.exists() for path in temporary) and all(path.exists() for path in others)
 
 
-def test_describe_data(run):
-    """data.json holds the report; skipped.csv has names of any bytes, quotes and commas unharmed."""
-    odd = os.fsdecode(b"caf\xe9.jpg")  # no UTF-8, as an old disk may have
+def test_write_data_report(run):
+    """data.json has the report, and skipped.csv the skipped files, with names of any bytes."""
+    odd = os.fsdecode(b"caf\xe9.jpg")  # not UTF-8
     run.write_data_report({"found": 3, "naïve": "ü"}, [(odd, "truncated"), ('a,"b".jpg', "too small, 4x4")])
     assert json.loads((run.folder / "data.json").read_text("utf-8")) == {"found": 3, "naïve": "ü"}
     raw = (run.folder / "skipped.csv").read_bytes()
@@ -110,7 +110,7 @@ def test_describe_data(run):
 
 
 def test_log(run):
-    """The first rows bring the header; rows are added; rows after the last checkpoint, whole or torn, are cut."""
+    """log.csv starts with a header, rows are appended, and rows after the last checkpoint are removed."""
     run.claim(settings())
     run.truncate_tables(0)
     assert not run.log.exists() and run.read_log() == {}
@@ -118,7 +118,7 @@ def test_log(run):
     run.append_log([row(3), row(10)])
     assert logged(run) == [1, 2, 3, 10]
     with open(run.log, "a") as file:
-        file.write("1")  # of iteration 11: a process died here
+        file.write("1")  # an incomplete row of iteration 11
     run.truncate_tables(3)
     assert logged(run) == [1, 2, 3]
     run.append_log([row(4)])
@@ -126,8 +126,8 @@ def test_log(run):
     assert run.log.read_text().splitlines()[-1] == "4,256,0.500,1.25,0.75,0.6,0.4,640.0"
 
 
-def test_a_scalar_that_comes_later(run):
-    """It has a column of its own from then on, empty in earlier rows and where an iteration lacks it."""
+def test_a_new_scalar(run):
+    """A new scalar gets a column, which is empty in earlier rows and in rows without the scalar."""
     run.claim(settings())
     run.append_log([row(1)])
     run.append_log([{**row(2), "penalty": 0.25}, row(3)])
@@ -138,7 +138,7 @@ def test_a_scalar_that_comes_later(run):
 
 
 def test_tables_of_another_version(run):
-    """Other columns: nothing is cut, nothing is lost, and the message says what to do."""
+    """A table with unknown columns raises a UsageError, and no table is changed."""
     run.claim(settings())
     run.append_log([row(1), row(2)])
     older = ",".join(name for name in SCORE_COLUMNS if name != "kid") + "\n1,64,0.5,onet,64,,0.9,1.0,0.0,0,0.1\n"
@@ -149,7 +149,7 @@ def test_tables_of_another_version(run):
 
 
 def score(iteration, kid=0.1 + 0.2, **more):
-    """A score, with numbers that no short text holds."""
+    """A score with numbers that need all their decimal places."""
     numbers = {"diversity": 2 / 3, "memorization": 1e-17, "copied": 1 / 128, "eval_seconds": 1e3 / 7}
     return {
         "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "network": "onet", "samples": 64,
@@ -157,8 +157,8 @@ def score(iteration, kid=0.1 + 0.2, **more):
     }  # fmt: skip
 
 
-def test_scores_read_back_the_same(run):
-    """To the bit and of the same type, NumPy's numbers too: a best score is as good after a restart as before."""
+def test_scores_round_trip(run):
+    """Scores, also of NumPy's types, are read back with the same types and bit-identical values."""
     rows = [score(3), score(6, kid=-1 / 3, face_rate=0.984375, copying=1), score(9, kid=float(np.float64(1e22) / 3))]
     run.claim(settings())
     run.truncate_tables(0)
@@ -174,8 +174,8 @@ def test_scores_read_back_the_same(run):
     ]  # fmt: skip
 
 
-def test_all_tables_are_cut(run):
-    """Scores and failure modes after the last checkpoint go, torn rows too; advice keeps its commas."""
+def test_truncate_tables(run):
+    """Scores and failure modes after the last checkpoint are removed, as are incomplete rows."""
     run.claim(settings())
     run.truncate_tables(0)
     advice = 'Try --penalty r1, a larger --batch-size, or "another" --seed'
@@ -196,7 +196,7 @@ def test_all_tables_are_cut(run):
 
 
 def test_read_log(run):
-    """The columns of the last rows by name, exactly as they were logged; all rows where there are fewer."""
+    """read_log(n) returns the columns of the last n rows, or of all rows, with exactly the logged values."""
     assert run.read_log(5) == {}
     run.claim(settings())
     run.append_log(
@@ -223,8 +223,8 @@ def test_read_log(run):
         ("log.csv", ",".join(LOG_COLUMNS) + "\n1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.read_log(5)),
     ],
 )
-def test_damage_is_named(run, name, text, read):
-    """What is no longer as it was written: the file, and what to do, in a line."""
+def test_damaged_files(run, name, text, read):
+    """A damaged file raises a UsageError that names the file and says what to do."""
     run.claim(settings())
     (run.folder / "best.keras").write_bytes(b"whole")
     (run.folder / name).write_text(text)
@@ -232,8 +232,8 @@ def test_damage_is_named(run, name, text, read):
         read(run)
 
 
-def test_a_generator_of_which_nothing_is_known(run):
-    """Checkpoints may be removed; where the log is gone too, its iteration is unknown."""
+def test_generator_of_an_unknown_iteration(run):
+    """Without checkpoints and log, the iteration of generator.keras is None."""
     run.claim(settings())
     run.save_generator(small_model(2.0))
     assert run.find_generator() == (run.folder / "generator.keras", None)
@@ -246,8 +246,8 @@ def small_model(value):
     return model
 
 
-def test_generators(run):
-    """The best and the last, each with its iteration; the last where nothing was scored; a message before the first."""
+def test_find_generator(run):
+    """find_generator returns the best generator, or without a score the last one, with its iteration."""
     run.claim(settings())
     with pytest.raises(UsageError, match=r"has no generator yet\. Its training goes on with: python train\.py"):
         run.find_generator()
@@ -257,17 +257,17 @@ def test_generators(run):
     run.checkpoints.mkdir()
     for iteration in (3, 6):
         (run.checkpoints / f"{iteration:09d}.npz").touch()
-    assert run.find_generator() == (run.folder / "generator.keras", 6)  # the log is ahead of it
+    assert run.find_generator() == (run.folder / "generator.keras", 6)  # of the last checkpoint, not of the log
     run.save_best(small_model(3.0), score(3, kid=5.0), {"network": "n"})
     assert run.find_generator() == (run.folder / "best.keras", 3) and run.best_iteration() == 3
     assert run.find_generator(best=False) == (run.folder / "generator.keras", 6)
-    told = json.loads((run.folder / "best.json").read_text())
-    assert told == {**score(3, kid=5.0), "protocol": {"network": "n"}} and list(told)[:-1] == SCORE_COLUMNS
+    saved = json.loads((run.folder / "best.json").read_text())
+    assert saved == {**score(3, kid=5.0), "protocol": {"network": "n"}} and list(saved)[:-1] == SCORE_COLUMNS
     assert keras.saving.load_model(run.folder / "best.keras").get_weights()[0].item() == 3
 
 
-def test_killed_between_the_two_files_of_the_best(run, monkeypatch):
-    """best.json comes after best.keras: without it, the last generator is all there is."""
+def test_killed_between_best_keras_and_best_json(run, monkeypatch):
+    """best.json is written after best.keras; without it, find_generator returns the last generator."""
     run.claim(settings())
     run.append_log([row(1)])
     run.save_generator(small_model(2.0))
@@ -278,7 +278,7 @@ def test_killed_between_the_two_files_of_the_best(run, monkeypatch):
 
 
 def test_config_of_a_run(run, tmp_path):
-    """It comes back as it was; another folder is refused with the names of those that are runs."""
+    """load_config returns the saved Config; folders that are not runs raise a UsageError that lists the runs."""
     run.claim(settings(width=7, generator_betas=(0.5, 0.9), faces="60 of faces (abc)"))
     assert run.load_config() == Config(width=7, generator_betas=(0.5, 0.9)) and run.trained_on() == "60 of faces (abc)"
     reasons = {
@@ -298,7 +298,7 @@ def test_config_of_a_run(run, tmp_path):
 
 
 def test_grids_and_samples(run):
-    """Grids hold the faces enlarged; samples.npz collects those of all grids in order of iteration."""
+    """Grids have enlarged samples; samples.npz has the samples of all grids in order of iteration."""
     faces = {
         iteration: np.random.default_rng(iteration).integers(0, 256, (5, 16, 16, 3), np.uint8)
         for iteration in (999_999, 0, 1_000_000, 150)
@@ -306,9 +306,9 @@ def test_grids_and_samples(run):
     for iteration, images_ in faces.items():
         run.save_grid(iteration, images_)
     assert {path.name for path in run.folder.iterdir()} == {"000000.png", "000150.png", "999999.png", "1000000.png"}
-    picture = images.read_png(run.folder / "000150.png")
-    assert picture.shape == (2 * 48 + 2, 3 * 48 + 2 * 2, 3)  # 3 columns, 2 rows, 2 pixels between
-    np.testing.assert_array_equal(picture[:48:3, 50:98:3], faces[150][1])
+    grid = images.read_png(run.folder / "000150.png")
+    assert grid.shape == (2 * 48 + 2, 3 * 48 + 2 * 2, 3)  # 3 columns, 2 rows, 2 pixels between
+    np.testing.assert_array_equal(grid[:48:3, 50:98:3], faces[150][1])
     (run.folder / "loss.png").write_bytes(b"not a grid")
     run.save_samples(16, 5)
     with np.load(run.folder / "samples.npz") as samples:
@@ -317,22 +317,22 @@ def test_grids_and_samples(run):
         np.testing.assert_array_equal(samples["images"], [faces[i] for i in sorted(faces)])
 
 
-def test_samples_without_what_is_no_grid(run):
-    """A numbered picture that is damaged, or of another layout, is named and left out; the others are kept."""
+def test_samples_without_damaged_grids(run):
+    """Images that are damaged or have another layout are left out of samples.npz, each with a warning."""
     faces = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
     run.save_grid(150, faces)
     images.write_png(run.folder / "000007.png", np.zeros((48, 48, 3), np.uint8))
     (run.folder / "000200.png").write_bytes((run.folder / "000150.png").read_bytes()[:200])
-    with pytest.warns(UserWarning, match=r"samples.npz is without .*000(007|200).png: ") as told:
+    with pytest.warns(UserWarning, match=r"samples.npz is without .*000(007|200).png: ") as caught:
         run.save_samples(16, 5)
-    assert len(told) == 2
+    assert len(caught) == 2
     with np.load(run.folder / "samples.npz") as samples:
         assert list(samples["iterations"]) == [150]
         np.testing.assert_array_equal(samples["images"], [faces])
 
 
-def test_samples_of_no_grid(run):
-    """Where all pictures were removed there is nothing to collect, and what was collected stays."""
+def test_samples_without_grids(run):
+    """If all grids were removed, samples.npz is unchanged."""
     run.folder.mkdir(parents=True)
     (run.folder / "samples.npz").write_bytes(b"as it was")
     run.save_samples(16, 5)
@@ -340,7 +340,7 @@ def test_samples_of_no_grid(run):
 
 
 def test_save_generator(run):
-    """generator.keras loads by Keras alone and replaces the one before; nothing else is left."""
+    """save_generator replaces generator.keras, which loads in safe mode, and leaves no other file."""
     run.folder.mkdir(parents=True)
     for value in (1.0, 2.0):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
@@ -351,8 +351,8 @@ def test_save_generator(run):
     assert os.listdir(run.folder) == ["generator.keras"]
 
 
-def test_an_older_run(run):
-    """Its tables are read by their present names, and rewritten under those when it is continued."""
+def test_tables_of_an_older_version(run):
+    """Tables of an older version are read with the present names, and rewritten with them on resume."""
     run.claim(settings())
     files = {
         "log.csv": "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n"
@@ -360,12 +360,12 @@ def test_an_older_run(run):
         "metrics.csv": "iteration,images,seconds,network,samples,kid,error,face_rate,"
         "diversity,memorisation,copied,copying,cost\n"
         "1,64,0.5,onet,64,9.0,1.5,,0.9,1.25,0.0,0,3.0\n",
-        "health.csv": "iteration,ailment,state,advice\n1,saturation,began,Try\n",
+        "health.csv": "iteration,ailment,state,advice\n1,collapse,began,Try\n",
     }  # fmt: skip
     for name, text in files.items():
         (run.folder / name).write_text(text)
     for _ in range(2):
-        assert run.read_log()["real_score"].tolist() == [0.6] and run.active_failures() == {"saturation": "Try"}
+        assert run.read_log()["real_score"].tolist() == [0.6] and run.active_failures() == {"mode collapse": "Try"}
         [found] = run.read_scores()
         assert (found["kid_stderr"], found["memorization"], found["eval_seconds"]) == (1.5, 1.25, 3.0)
         run.truncate_tables(1)

@@ -4,7 +4,7 @@ COLUMNS = ["iteration", "images", "seconds", "d_loss", "real_score", "fake_score
 COLUMNS += ["grad_norm_g", "images_per_second"]
 
 
-def test_scalars_are_all_but_progress_and_speed():
+def test_select_scalars_excludes_progress_and_speed():
     assert select_scalars(COLUMNS) == COLUMNS[3:-1]
 
 
@@ -17,8 +17,8 @@ def test_scalars_of_one_quantity_share_a_group():
     }
 
 
-def test_a_new_scalar_has_a_group_without_further_code():
-    """A new quantity, a new member of a known one, and a name that consists of subjects alone."""
+def test_groups_of_new_scalars():
+    """Names that are not known get groups of their own or join a known one."""
     groups = group_scalars(["d_loss", "learning_rate", "aux_loss", "loss", "real"])
     assert groups == {
         "loss": ["d_loss", "loss"],
