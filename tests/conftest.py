@@ -1,4 +1,4 @@
-"""Fixtures that several tests share: small datasets, a finished run, quick stand-ins for slow parts."""
+"""Fixtures that several tests share: small datasets, a finished run, fast replacements of slow functions."""
 
 import functools
 import os
@@ -12,8 +12,8 @@ from PIL import Image
 
 os.environ.update(THREADS)
 
-BESIDE = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
-CELEBA = Path(os.environ.get("CELEBA_ZIP", BESIDE))
+DEFAULT_CELEBA = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
+CELEBA = Path(os.environ.get("CELEBA_ZIP", DEFAULT_CELEBA))
 
 
 @pytest.fixture
@@ -24,7 +24,7 @@ def eight():
 
 @pytest.fixture
 def load(tmp_path):
-    """`data.load` with a cache of its own, in tmp_path / "cache"."""
+    """`data.load` with its cache in tmp_path / "cache"."""
     import data
 
     return functools.partial(data.load, cache_dir=tmp_path / "cache")
@@ -32,7 +32,7 @@ def load(tmp_path):
 
 @pytest.fixture
 def float32_afterwards():
-    """A test may set the global precision; the next one starts in float32."""
+    """Resets the global precision policy to float32 after the test."""
     import keras
 
     yield
@@ -41,7 +41,7 @@ def float32_afterwards():
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """A folder with output/tiny in it, a finished run of four steps on 60 drawn faces of 16 x 16; not to be changed."""
+    """A folder with output/tiny, a finished run of 4 steps on 60 avatars of 16 x 16; tests must not change it."""
     import train
 
     home = tmp_path_factory.mktemp("finished")
@@ -50,7 +50,7 @@ def finished(tmp_path_factory):
         tiny = [
             *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
             *("--epochs", "4", "--sample-every", "2", "--limit", "60", "--cache-dir", str(home / "cache")),
-            *("--generator-learning-rate", "0.05"),  # so that its faces differ
+            *("--generator-learning-rate", "0.05"),  # so that samples differ
         ]
         assert train.main([*tiny, "--run", "tiny"]) == 0
     return home
@@ -58,7 +58,7 @@ def finished(tmp_path_factory):
 
 @pytest.fixture
 def tiny(finished, tmp_path, monkeypatch):
-    """The folder of a copy of that run, output/tiny of the current folder."""
+    """A copy of the finished run, output/tiny in the current folder."""
     shutil.copytree(finished / "output", tmp_path / "output")
     monkeypatch.chdir(tmp_path)
     return Path("output/tiny")
@@ -66,9 +66,12 @@ def tiny(finished, tmp_path, monkeypatch):
 
 @pytest.fixture
 def quick_extractors(monkeypatch):
-    """Extractors that load at once: features are 48 means of pixels, less 110; a face is any image but black."""
+    """Replaces extractors and face detector by simple functions; returns the list of the loaded extractors' names.
+
+    Features are the 4 x 4 x 3 thumbnails minus 110; a face is detected in any image that is not black.
+    """
     from gan.metrics.feature_extractors import FeatureExtractor
-    from gan.training import validation  # brings TensorFlow, which other tests do without
+    from gan.training import validation  # imports TensorFlow, which some tests do not need
 
     calls = []
     network = FeatureExtractor("means", "abc", 4, True, lambda images: images.reshape(len(images), -1) - 110)
@@ -80,7 +83,7 @@ def quick_extractors(monkeypatch):
 
 @pytest.fixture
 def short_search(monkeypatch):
-    """The face of a photograph is looked for among few, in two steps."""
+    """Makes projection fast: few candidates, and two optimization steps."""
     from gan.generation import projection
 
     for name, value in {"CANDIDATES": 100, "STARTS": 2, "STEPS": (0, 2)}.items():
@@ -89,21 +92,21 @@ def short_search(monkeypatch):
 
 @pytest.fixture
 def no_charts(monkeypatch):
-    """Charts take longer than all else where networks are tiny."""
-    monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *given: None)
+    """Draws no charts, which take longer than the training of small networks."""
+    monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
 
 
 @pytest.fixture(scope="session")
 def celeba():
     """The path of a zip of 30,021 CelebA faces."""
     if not CELEBA.exists():
-        pytest.skip("needs a zip of CelebA's faces, named by CELEBA_ZIP; they may not be redistributed")
+        pytest.skip("needs a zip of CelebA, with its path in CELEBA_ZIP; the images may not be redistributed")
     return CELEBA
 
 
 @pytest.fixture(scope="session")
 def folder_of_everything(tmp_path_factory):
-    """A folder of 100 good images and 13 odd files, and the reason for each of the 6 that cannot be used."""
+    """A folder of 100 good images and 13 odd files, and a dict of the 6 unusable files and the reasons."""
     folder = tmp_path_factory.mktemp("everything")
     for i in range(100):
         Image.new("RGB", (16, 16), (i, i, i)).save(folder / f"good {i:03}.png")
@@ -119,7 +122,7 @@ def folder_of_everything(tmp_path_factory):
 
 
 def save_odd_files(folder):
-    """Adds one of each odd image and each thing that is none; the odd images are all 16x16."""
+    """Adds unusable files, and usable images of 16 x 16 in unusual formats."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64, 3), np.uint8))
     noise.save(folder / "truncated.jpg")
     os.truncate(folder / "truncated.jpg", 2000)

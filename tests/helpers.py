@@ -10,8 +10,8 @@ import pytest
 
 from gan.metrics.evaluation import ImageSubset
 
-# Two tests run at a time, a core each: small operations on two threads mostly wait. What test_train types
-# has all of them.
+# Two tests run in parallel, each on one core, as small operations on two threads mostly wait. The subprocesses of
+# test_train use all threads.
 THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
@@ -25,16 +25,17 @@ BODY = bytes(range(256)) * 10_000  # more than one block
 
 @contextlib.contextmanager
 def serving(body=BODY, *, ranges=True, cut=0, shift=0):
-    """Serves `body` at the yielded address; the list beside it fills with the Range of each request.
+    """Serves `body` over HTTP; yields the URL, and a list to which each request adds its Range header.
 
-    Without `ranges` they are ignored; `cut` bytes are missing at the end; `shift` is a wrong start.
+    Without `ranges`, Range headers are ignored. `cut` bytes at the end are not sent. `shift` is added to the start in
+    Content-Range, which makes it wrong.
     """
-    asked = []
+    requested = []
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            asked.append(self.headers["Range"])
-            start = int(asked[-1][6:-1]) if asked[-1] and ranges else 0
+            requested.append(self.headers["Range"])
+            start = int(requested[-1][6:-1]) if requested[-1] and ranges else 0
             if start >= len(body):
                 self.send_response(416)
                 self.send_header("Content-Range", f"bytes */{len(body)}")
@@ -54,28 +55,28 @@ def serving(body=BODY, *, ranges=True, cut=0, shift=0):
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}/faces.zip", asked
+        yield f"http://127.0.0.1:{server.server_port}/faces.zip", requested
     finally:
         server.shutdown()
         thread.join()
         server.server_close()
 
 
-def until(page, told):
-    """Waits for an expression to be true of a page: Playwright's own way is what the page's policy forbids."""
+def until(page, expression):
+    """Waits for a JavaScript expression to be true, as the page's security policy forbids Playwright's own function."""
     for _ in range(100):
-        if page.evaluate(told):
+        if page.evaluate(expression):
             return
         page.wait_for_timeout(50)
-    pytest.fail(f"never: {told}")
+    pytest.fail(f"timeout: {expression}")
 
 
 def faces(count, seed):
-    """Coarse random pictures, uint8 (count, 16, 16, 3): their law is what there is to learn."""
+    """Random images of 4 x 4 squares, uint8 (count, 16, 16, 3)."""
     small = np.random.default_rng(seed).integers(60, 160, (count, 4, 4, 3), np.uint8)
     return small.repeat(4, axis=1).repeat(4, axis=2)
 
 
 def real(images):
-    """All of some images."""
+    """An ImageSubset of all given images."""
     return ImageSubset(images, np.arange(len(images)))

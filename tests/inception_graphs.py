@@ -1,4 +1,4 @@
-"""Small graphs with the node names, shapes and operations of the Inception graph of 2015, for tests."""
+"""Small graphs with the node names, shapes and operations of the Inception graph of 2015."""
 
 import io
 import tarfile
@@ -94,7 +94,7 @@ def save(path, graph):
 
 
 def pack(name="./classify_image_graph_def.pb", data=None, **header):
-    """Builds a .tgz, bytes, of a text file and the graph, or of `data` under its name."""
+    """Returns the bytes of a .tgz with a text file and, under `name`, the graph or `data`."""
     data = small_graph().SerializeToString() if data is None else data
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:

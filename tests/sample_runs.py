@@ -1,4 +1,4 @@
-"""Folders of finished runs for tests, written without training."""
+"""Folders of finished runs for tests, made without training."""
 
 import dataclasses
 
@@ -10,15 +10,15 @@ from gan.metrics.evaluation import select_best
 from gan.runs import checkpoints
 from gan.runs.run_directory import SCORE_COLUMNS, Run, write_csv, write_json
 
-HTML_NAME = "<img src=x onerror=alert(1)>"  # a name that would run a script if it became markup
+HTML_NAME = "<img src=x onerror=alert(1)>"  # a name that would run a script if it were not escaped
 LOG_COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "real_score", "fake_score", "penalty"]
 LOG_COLUMNS += ["images_per_second"]
 
 
 def make_run(parent, name, grids=(0, 2, 4), rows=4, scores=(90.0, 30.0), **settings):
-    """A small finished run in a folder of its own.
+    """Writes a small finished run to parent / name and returns it.
 
-    At iteration i its losses are 1/i and i, its scores 0.75 and 0.25; every second iteration has a penalty, 0.5. An
+    At iteration i, the losses are 1/i and i, D(x) is 0.75 and D(G(z)) 0.25; even iterations have a penalty of 0.5. An
     iteration takes 2 seconds.
     """
     run = Run(parent / name)
@@ -49,7 +49,7 @@ def make_scores(kids):
 
 
 def make_evaluation(**changes):
-    """An evaluation as in scores.json."""
+    """An evaluation as in scores.json, with `changes`."""
     scores = {
         "fd-onet": 12.5,
         "kid-onet": 3.25,

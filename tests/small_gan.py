@@ -1,4 +1,4 @@
-"""A GAN of two tiny networks that trains in milliseconds a step, for tests of the trainer."""
+"""A GAN of two small networks, whose steps take milliseconds, for tests of the trainer."""
 
 import csv
 
@@ -23,7 +23,7 @@ TRAINING = faces(512, 2)
 
 
 def generator(*first, bias="zeros"):
-    """A small generator, noise (n, 8) -> images (n, 16, 16, 3); `first` are layers before all others."""
+    """A small generator, noise (n, 8) -> images (n, 16, 16, 3); `first` are its first layers."""
     keras.utils.set_random_seed(1)
     colors = layers.Dense(
         48, "tanh", kernel_initializer=keras.initializers.RandomNormal(0, 0.15), bias_initializer=bias
@@ -34,7 +34,7 @@ def generator(*first, bias="zeros"):
 
 
 def discriminator(activation="leaky_relu", bias="zeros"):
-    """A small discriminator of 4 x 4 means."""
+    """A small discriminator, whose input is reduced to 4 x 4 means."""
     return keras.Sequential(
         [
             keras.Input((16, 16, 3)),
@@ -47,7 +47,7 @@ def discriminator(activation="leaky_relu", bias="zeros"):
 
 
 def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05):
-    """A GAN of two small networks that trains well, unless others are given."""
+    """Builds a GAN from the given networks, or from two small ones that train well."""
     return DCGAN(
         g or generator(),
         d or discriminator(),
@@ -63,7 +63,7 @@ def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05):
 
 
 def train(folder, gan, iterations, every=0, code=0):
-    """Trains to an exit code, with a score at each grid, and returns the rows of diagnostics.csv."""
+    """Trains with a score at each grid, checks the exit code, and returns the rows of diagnostics.csv."""
 
     def generate(count):
         return to_uint8(gan.generate_images(gan.fixed_noise(count, stream=-2)))
@@ -85,7 +85,7 @@ def train(folder, gan, iterations, every=0, code=0):
 
 
 def saturated_for_a_while(start, end):
-    """A GAN whose samples are saturated after step `start`, and no longer after step `end`."""
+    """A GAN whose samples are saturated after the steps from `start` to `end` - 1."""
     gan = build()
     *_, bias = gan.generator.get_weights()
     step = gan.train_step
