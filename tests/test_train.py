@@ -36,9 +36,9 @@ SCORED = ("--score-every", "3", "--score-samples", "64")
 def faces(tmp_path_factory):
     """A folder of 60 JPEGs of avatars."""
     folder = tmp_path_factory.mktemp("faces")
-    pictures, _ = avatars.draw(60, 32, seed=5)
-    for i, picture in enumerate(pictures):
-        Image.fromarray(picture).save(folder / f"{i:02d}.jpg", quality=95)
+    pixels, _ = avatars.draw(60, 32, seed=5)
+    for i, avatar in enumerate(pixels):
+        Image.fromarray(avatar).save(folder / f"{i:02d}.jpg", quality=95)
     return folder
 
 
