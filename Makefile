@@ -1,4 +1,4 @@
-# Each target sets itself up: a virtual environment in .venv, then what it needs there. Again is instant.
+# Each target sets itself up: a virtual environment in .venv, then what it needs there. The next time that takes no time.
 PYTHON := $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin

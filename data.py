@@ -13,14 +13,13 @@ import os
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from gan import images, progress
 from gan.datasets import Request, cache, open_source
 from gan.errors import RunError, UsageError
+from gan.files import cache_folder
 
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
@@ -104,7 +103,7 @@ def load(
         raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
     if limit < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
-    folder = Path(cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+    folder = cache_folder(cache_dir)
     opened = open_source(Request(source, image_size, limit, seed, folder, progress.track_task))
     path = folder / f"{cache.compute_key(opened.identity, image_size, limit, crop)}.npy"
     if not cache.is_whole(path):
@@ -117,6 +116,8 @@ def load(
     if opened.labels is not None:
         names = {name for name, _ in unreadable}
         labels = opened.labels[[i for i, name in enumerate(opened.names[: limit or None]) if name not in names]]
+        if len(labels) != len(pixels):
+            raise UsageError(f"{opened.title} has images of one name, so their labels cannot be told apart.")
     faces = Faces(pixels, report, unreadable + opened.passed_over, attributes, digests, labels)
     _require_readable(faces, allow_bad)
     return faces

@@ -206,13 +206,15 @@ class DCGAN:
         if self.ema_half_life:
             seen = tf.cast(batch_size, tf.int64) * (self.iteration + 1)
             ema.update_average(
-                self.ema_generator, self.generator, half_life=self.ema_half_life, images=batch_size, images_seen=seen
-            )
+                self.ema_generator, self.generator, half_life=self.ema_half_life, batch_size=batch_size,
+                images_seen=seen,
+            )  # fmt: skip
 
     def discriminate(self, images, labels=None, stream: int = 0):
         """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply.
 
-        `stream` tells the random numbers of the augmentation of fakes (1) from those of real images (0).
+        `stream` gives the augmentation of fakes (1) other random numbers than that of real images (0); the images of a
+        penalty have those of real images.
         """
         if self.augment:
             images = self.augment(images, tf.stack([tf.constant(self.seed, tf.int64), 2 * self.iteration + stream]))
@@ -230,13 +232,13 @@ class DCGAN:
         return self.noise((count, *self.noise_shape), (self.seed, int(stream)))
 
     def calibrate_ema(self, calibrate) -> None:
-        """Copies the averaged weights into the network that generates samples, and calls `calibrate(network, noise)`.
+        """Copies the averaged weights into `calibrated_ema`, and calls `calibrate(noise)`, which may change them there.
 
         `noise(i)` is the i-th batch (100, *noise_shape) of a stream of its own. Without an average nothing happens.
         """
         if self.ema_half_life:
             self.calibrated_ema.set_weights(self.ema_generator.get_weights())
-            calibrate(self.calibrated_ema, lambda i: self.fixed_noise(100, NoiseStream.CALIBRATION - i))
+            calibrate(lambda i: self.fixed_noise(100, NoiseStream.CALIBRATION - i))
 
     @tf.function(autograph=False)
     def generate_images(self, noise, labels=None):

@@ -48,7 +48,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
     gan = experiment.build_gan(config)
-    run = Run(find_run(experiment.OUTPUT, config.name))
+    run = Run(experiment.OUTPUT / config.run if config.run else find_run(experiment.OUTPUT, config.name))
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)

@@ -1,1 +1,1 @@
-"""What a run is made of, one idea a file; train.py puts them together."""
+"""Everything behind train.py and the tools; docs/architecture.md explains each package."""

@@ -17,12 +17,11 @@ from pathlib import Path
 from gan.config import Config, steps
 from gan.errors import RunError, UsageError
 from gan.recipes import RECIPES
+from gan.runs import legacy
 
+SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # that end work
 # The titles of --help, each before its first field.
 GROUPS = {"data": "data", "noise": "networks", "loss": "training", "holdout": "scores", "batch_size": "run"}
-# Flags and values of older versions, which go on working; --help does not show them.
-FLAG_ALIASES = {"--average-half-life": "--ema-half-life"}
-VALUE_ALIASES = {"compact": "self-modulated"}
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
@@ -60,9 +59,9 @@ def build_parser() -> argparse.ArgumentParser:
     for field in dataclasses.fields(Config):
         if field.name in GROUPS:
             group = parser.add_argument_group(GROUPS[field.name])
-        flag = "--" + field.name.replace("_", "-")
-        group.add_argument(flag, **argument_options(field))
-        for alias in [old for old, new in FLAG_ALIASES.items() if new == flag]:
+        group.add_argument(format_flag(field.name), **argument_options(field))
+        # Flags of older versions go on working; --help does not show them.
+        for alias in [format_flag(old) for old, new in legacy.SETTINGS.items() if new == field.name]:
             group.add_argument(alias, dest=field.name, **argument_options(field) | {"help": argparse.SUPPRESS})
         if field.name == "augmentation":
             for alias, value in (("--flip", "flip"), ("--no-flip", "none")):
@@ -72,6 +71,11 @@ def build_parser() -> argparse.ArgumentParser:
                 )  # fmt: skip
     parser.add_argument("--dry-run", action="store_true", help="print the settings and what would happen, and stop")
     return parser
+
+
+def format_flag(name: str) -> str:
+    """The flag of a field of Config: noise_size -> --noise-size."""
+    return "--" + name.replace("_", "-")
 
 
 def argument_options(field: dataclasses.Field) -> dict:
@@ -86,7 +90,8 @@ def argument_options(field: dataclasses.Field) -> dict:
             "help": f"{help} (default: {default[0]} {default[1]})",
         }  # fmt: skip
     if choices:
-        convert = lambda text: VALUE_ALIASES.get(text, text) if VALUE_ALIASES.get(text) in choices else text  # noqa: E731
+        former = {old: new for old, new in legacy.NETWORKS.items() if new in choices}
+        convert = lambda text: former.get(text, text)  # noqa: E731
     else:
         convert = in_range(kind, 1, None) if kind is steps else in_range(kind, *limits)
     metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
@@ -125,14 +130,15 @@ def run_parser(name: str, text: str, out: str, generates: bool = True) -> argpar
     )
     parser.add_argument("run", metavar="output/RUN", help="folder of a run")
     if generates:
-        parser.add_argument(
-            "--weights",
-            choices=("best", "last"),
-            default="best",
-            help="generator of the best score, or the last (default: best)",
-        )
+        add_weights_argument(parser)
     parser.add_argument("--out", default="", metavar="PATH", help=f"what to write (default: {out} in the run's folder)")
     return parser
+
+
+def add_weights_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds --weights, which says whose generator a tool uses."""
+    help = "generator of the best score, or the last (default: best)"
+    parser.add_argument("--weights", choices=("best", "last"), default="best", help=help)
 
 
 def output_path(arguments: argparse.Namespace, name: str) -> Path:

@@ -30,6 +30,7 @@ LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
+FILE_SUFFIXES, DATASETS = (".zip", ".npz", ".npy"), ("avatars", "orl", "celeba")  # that --data takes
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -39,7 +40,9 @@ class Config:
     """Every setting of a run, saved as config.json beside its results. The defaults are the recipe `default`."""
 
     # data
-    data: str = option("avatars", "images: a folder, a .zip, .npz or .npy file, or built in: avatars, orl, celeba")
+    data: str = option(
+        "avatars", f"images: a folder, a {', '.join(FILE_SUFFIXES)} file, or built in: {', '.join(DATASETS)}"
+    )
     limit: int = option(0, "use the first N images, or draw N avatars; 0: all images, or 10,000 avatars", least=0)
     crop: int = option(0, "cut out the central N x N first; 0: the largest square, or 108 x 108 of 178 x 218", least=0)
     image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
@@ -52,7 +55,7 @@ class Config:
     noise_distribution: str = option("normal", "distribution of the noise", choices=DISTRIBUTIONS)
     generator: str = option("self-modulated", "network that generates images", choices=GENERATORS)
     discriminator: str = option("self-modulated", "network that tells real from fake", choices=DISCRIMINATORS)
-    width: int = option(32, "base number of channels, which those of all layers follow", least=2)
+    width: int = option(32, "base number of channels; all layers scale with it", least=2)
     discriminator_width: int = option(0, "the same for the discriminator; 0: as --width", least=0)
     dropout: float = option(
         0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, as published", least=0.0, most=0.9
@@ -119,7 +122,7 @@ class Config:
             return self.run
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         path = Path(self.data)
-        data = path.stem if path.suffix in (".zip", ".npz", ".npy") else path.name
+        data = path.stem if path.suffix in FILE_SUFFIXES else path.name
         return "-".join(parts if self.data == "avatars" else [*parts, data or "data"])
 
     def iterations(self, images: int) -> int:
@@ -163,14 +166,12 @@ MUTABLE = {
 }  # fmt: skip
 
 
-def differences(saved: dict, config: dict) -> list[str]:
+def differences(saved: dict, config: dict, defaults: dict | None = None) -> list[str]:
     """The settings, one line each, that differ between two runs' dictionaries, apart from `MUTABLE` ones.
 
-    A setting that an older run does not have had today's default, or the one of its time (`gan.runs.legacy.DEFAULTS`).
+    A setting that a run does not have has the value of `defaults`, or today's default.
     """
-    from gan.runs.legacy import DEFAULTS
-
-    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | DEFAULTS
+    defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | (defaults or {})
     saved, config = {**defaults, **saved}, {**defaults, **config}
     both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in MUTABLE]
     digests = (str(one.get("faces")).rpartition("(")[2] for one in (saved, config))

@@ -8,10 +8,9 @@ What needs TensorFlow is imported where it is used, so that --help and a mistype
 """
 
 import dataclasses
-from functools import partial
 from pathlib import Path
 
-from gan.config import Config
+from gan.config import DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError
 
 OUTPUT = Path("output")
@@ -52,7 +51,7 @@ def build_gan(config: Config):
     """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed."""
     import keras
 
-    from dcgan import DCGAN, DISTRIBUTIONS
+    import dcgan
     from gan.training.augmentation import AUGMENTATIONS
     from gan.training.losses import LOSSES
     from gan.training.optimizers import build_optimizer
@@ -72,7 +71,7 @@ def build_gan(config: Config):
     image_shape = (config.image_size, config.image_size, 3)
     noise_shape = image_shape if config.noise == "image" else (config.noise_size,)
     scaled = config.precision == "mixed_float16"
-    return DCGAN(
+    return dcgan.DCGAN(
         GENERATORS[config.generator](noise_shape, image_shape, config.width),
         DISCRIMINATORS[config.discriminator](image_shape, config.discriminator_width or config.width, config.dropout),
         g_optimizer=build_optimizer(
@@ -83,7 +82,7 @@ def build_gan(config: Config):
             scale_loss=scaled,
         ),
         loss=loss,
-        noise=DISTRIBUTIONS[config.noise_distribution],
+        noise=dcgan.DISTRIBUTIONS[config.noise_distribution],
         regularizer=REGULARIZERS[config.penalty],
         penalty_weight=config.penalty_weight,
         penalty_every=config.penalty_every,
@@ -138,11 +137,14 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
     if config.ema_half_life:
         some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
         variance = dataset_variance(some, mirrored=augmentation.mirrors)
-    batches = partial(
-        data.batches, faces.images, config.images_per_iteration, rows=training_rows, seed=config.seed,
-        labels=faces.labels if gan.classes else None, augment=augmentation.pipeline,
-    )  # fmt: skip
-    return Trainer(config, gan, run, lambda start: batches(start=start), length, validator, variance)
+
+    def batches(start: int):
+        return data.batches(
+            faces.images, config.images_per_iteration, rows=training_rows, seed=config.seed, start=start,
+            labels=faces.labels if gan.classes else None, augment=augmentation.pipeline,
+        )  # fmt: skip
+
+    return Trainer(config, gan, run, batches, length, validator, variance)
 
 
 def load_generator(run, best: bool = True):
@@ -153,7 +155,6 @@ def load_generator(run, best: bool = True):
     """
     from gan.devices import setup_devices
     from gan.generation.generator import Generator, load_model
-    from gan.generation.noise import DISTRIBUTIONS
     from gan.runs import checkpoints
 
     config = run.load_config()
@@ -193,7 +194,8 @@ def rebuild_generator(run, config: Config):
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))
+    if config.ema_half_life:
+        gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))
     return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem))
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+import platformdirs
 
 from gan.errors import UsageError
 
@@ -41,6 +42,11 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
+
+
+def cache_folder(chosen: str | os.PathLike | None = None) -> Path:
+    """The folder of caches and downloads: the chosen one, or the user's cache folder."""
+    return Path(chosen or platformdirs.user_cache_dir("dcgan-faces"))
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -21,6 +21,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from gan import files
 
 MIN_SIDE = 8
+GRID_GAP = 2  # white pixels between the images of a grid
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
@@ -115,7 +116,7 @@ def resize_for_network(images: np.ndarray, size: int) -> np.ndarray:
     return np.clip(resized, 0, 255, out=resized)
 
 
-def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, scale: int = 1) -> np.ndarray:
+def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = GRID_GAP, scale: int = 1) -> np.ndarray:
     """Arranges images uint8 (n, h, w, 3) in a grid (H, W, 3), row by row.
 
     Arguments:
@@ -134,7 +135,7 @@ def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = 2, s
 
 
 def split_grid(
-    picture: np.ndarray, size: int, count: int, columns: int | None = None, *, gap: int = 2, scale: int = 1
+    picture: np.ndarray, size: int, count: int, columns: int | None = None, *, gap: int = GRID_GAP, scale: int = 1
 ) -> np.ndarray:
     """Inverts `make_grid`: returns its `count` images of side `size`. Raises ValueError for another layout."""
     rows, columns = _count_rows_and_columns(count, columns)

@@ -8,7 +8,8 @@ import pytest
 
 from dcgan import DISTRIBUTIONS
 from gan.cli import GROUPS, parse_arguments
-from gan.config import MUTABLE, RECIPES, Config, differences, format_command
+from gan.config import DATASETS, FILE_SUFFIXES, MUTABLE, RECIPES, Config, differences, format_command
+from gan.datasets import SOURCES
 from gan.runs import legacy
 from gan.training.augmentation import AUGMENTATIONS
 from gan.training.losses import LOSSES
@@ -204,7 +205,7 @@ def test_choices_are_the_keys_of_the_tables():
     }  # fmt: skip
     for name, table in tables.items():
         assert set(FIELDS[name].metadata["choices"]) == set(table), name
-    assert Config.penalty in REGULARIZERS and Config.loss in LOSSES
+    assert {*FILE_SUFFIXES, *DATASETS, "folder"} == set(SOURCES)
 
 
 @pytest.mark.parametrize(
@@ -286,12 +287,17 @@ def test_differences_from_an_old_config():
     def now(*line):
         return json.loads(json.dumps(dataclasses.asdict(parse_arguments(list(line))[0])))
 
-    assert differences(old_config(), now()) == [
+    assert differences(old_config(), now(), legacy.DEFAULTS) == [
         "reuse-fakes: False there, True here",
         "holdout: 0.0 there, 0.1 here",
     ]
     assert (
-        differences(old_config(), now("--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9")) == []
+        differences(
+            old_config(),
+            now("--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9"),
+            legacy.DEFAULTS,
+        )
+        == []
     )
 
 

@@ -1,4 +1,4 @@
-"""The layers of the house: lower ones never import upper ones, and --help imports nothing large."""
+"""The layers of the code: lower ones never import upper ones, and --help imports nothing large."""
 
 import ast
 import subprocess
@@ -13,7 +13,7 @@ FILES += [ROOT / name for name in ("data.py", "dcgan.py", "train.py")]
 # From bottom to top. A module belongs to the longest name that it starts with; it imports its layer and lower ones.
 LAYERS = [
     {"gan.errors", "gan.files", "gan.images", "gan.progress", "gan.download", "gan.devices", "gan"},
-    {"gan.recipes", "gan.config", "gan.runs.legacy", "models"},
+    {"gan.recipes", "gan.config", "models"},
     {"gan.cli", "gan.runs", "gan.datasets", "data"},
     {"gan.metrics"},
     {"gan.generation", "gan.gallery", "gan.comparison", "gan.export"},

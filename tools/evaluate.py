@@ -15,10 +15,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from gan import cli, experiment, progress
 from gan.errors import RunError, UsageError
+from gan.files import cache_folder
 from gan.metrics import report, run_evaluation
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
@@ -58,12 +58,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="DATA",
         help="images to compare with, as for --data (default: held-out images)",
     )
-    parser.add_argument(
-        "--weights",
-        choices=("best", "last"),
-        default="best",
-        help="generator of the best score, or the last (default: best)",
-    )
+    cli.add_weights_argument(parser)
     parser.add_argument(
         "--seed",
         type=cli.in_range(int, 0, 2**32 - 1),
@@ -101,7 +96,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.EvaluationCase:
     """Loads the images of a run and, with --reference, those to compare with."""
     config, reference = run.load_config(), None
-    cache = Path(arguments.cache_dir or config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+    cache = cache_folder(arguments.cache_dir or config.cache_dir)
     run.read_evaluations()  # a damaged scores.json is reported before the work
     dataset = experiment.reload_data(run, cache)
     if arguments.reference:

@@ -13,11 +13,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import platformdirs
 
 from gan import cli, experiment, images, progress
 from gan.errors import RunError, UsageError
-from gan.files import atomic_write
+from gan.files import atomic_write, cache_folder
 from gan.generation import animation, latent_directions
 from gan.generation.generator import Generator
 from gan.generation.noise import SEEDS
@@ -76,7 +75,7 @@ def project(arguments: argparse.Namespace) -> None:
 
 def edit(generator: Generator, noise: np.ndarray, path: Path) -> None:
     """Writes a row of images for each latent direction, with its name below. Raises RunError where there is none."""
-    cache = Path(generator.config.cache_dir or platformdirs.user_cache_dir("dcgan-faces"))
+    cache = cache_folder(generator.config.cache_dir)
     directions = latent_directions.find_directions(generator, noise, cache, progress.track_task)
     if not directions:
         raise RunError("samples are too similar to find directions in which they differ: train for longer")

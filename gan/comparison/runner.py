@@ -13,14 +13,15 @@ import sys
 import time
 
 from gan import config as configs
+from gan.cli import SIGNALS
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
-from gan.files import read_json, write_json
+from gan.files import damaged_file_error, read_json, write_json
 from gan.metrics.evaluation import HELD_OUT, protocol_differences
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
+SESSION_KEYS = {"machine", "minutes", "exit_code", "other_cores", "shared", "wall_seconds"}
 BUSY = 0.7  # cores that other work may keep busy before equal time is no longer equal work
 
 
@@ -62,7 +63,10 @@ def run_process(command: list[str]) -> int:
 def read_sessions(run: Run) -> list[dict]:
     """Reads the training sessions of a run so far. The last has no exit code if this process was killed as well."""
     path = legacy.find(run.folder, "sessions.json")
-    return legacy.translate_sessions(read_json(path, list)) if path.exists() else []
+    sessions = legacy.translate_sessions(read_json(path, list)) if path.exists() else []
+    if not all(session.keys() >= SESSION_KEYS for session in sessions):
+        raise damaged_file_error(path)
+    return sessions
 
 
 def is_trained(run: Run, minutes: float) -> bool:
@@ -86,10 +90,10 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
         for session in row["sessions"]:
             lines += protocol_differences(session["machine"], machine, name)
         if row["run"] == config.name:
-            lines += [name + line for line in configs.differences(saved, wanted)]
-            if saved["minutes"] > config.minutes:
-                lines.append(f"{name}minutes: {saved['minutes']:g} there, {config.minutes:g} here")
-        elif config.data != "avatars" or saved["seed"] == config.seed:
+            lines += [name + line for line in configs.differences(saved, wanted, legacy.DEFAULTS)]
+            if (minutes := saved.get("minutes", 0)) > config.minutes:
+                lines.append(f"{name}minutes: {minutes:g} there, {config.minutes:g} here")
+        elif config.data != "avatars" or saved.get("seed", 0) == config.seed:
             lines += [name + line for line in configs.differences({"faces": saved.get("faces")}, {"faces": title})]
     return lines
 
@@ -140,6 +144,7 @@ def train_session(command: list[str], run: Run, machine: dict, minutes: float) -
                 file=sys.stderr,
             )
         write_json(run.folder / "sessions.json", [*earlier, session | {"exit_code": code}])
+        legacy.remove(run.folder, "sessions.json")
     return code
 
 

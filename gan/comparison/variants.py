@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from gan.config import Config
 from gan.errors import UsageError
 from gan.recipes import RECIPES
+from gan.runs import legacy
 
 # Settings that are the same in all runs of a comparison, or that the comparison itself sets.
 SHARED = {
@@ -16,6 +17,8 @@ SHARED = {
     "seed", "recipe", "run",
 }  # fmt: skip
 KINDS = {f.name: f.metadata["kind"] for f in dataclasses.fields(Config) if f.name not in SHARED}
+# Settings of older versions keep their names, which are part of the names of runs.
+FORMER_KINDS = {"flip": bool, **{old: KINDS[new] for old, new in legacy.SETTINGS.items()}}
 
 
 @dataclass(frozen=True)
@@ -36,7 +39,7 @@ class Variant:
         typed = ["--recipe", self.recipe]
         for name, text in self.overrides:
             flag = name.replace("_", "-")
-            if KINDS[name] is bool:
+            if {**KINDS, **FORMER_KINDS}[name] is bool:
                 typed.append(f"--{flag}" if text == "yes" else f"--no-{flag}")
             else:
                 typed += [f"--{flag}", *text.split()]
@@ -64,7 +67,8 @@ def parse_variant(text: str) -> Variant:
     for setting in settings:
         name, _, value = setting.partition("=")
         name = name.replace("-", "_")
-        if name not in KINDS or not value.strip() or (KINDS[name] is bool and value not in ("yes", "no")):
+        kind = {**KINDS, **FORMER_KINDS}.get(name)
+        if not kind or not value.strip() or (kind is bool and value not in ("yes", "no")):
             raise UsageError(
                 f"--recipes {text}: {setting!r} is not a setting that may differ and its value, such as noise_size=16"
                 f" or reuse_fakes=no. There are: {', '.join(KINDS)}"

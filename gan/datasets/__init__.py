@@ -4,7 +4,7 @@
     source.prepare()
     image, info, content = source.read(0)
 
-To add a source, write a file with a function (Request) -> Source, and add a row to `SOURCES`.
+To add a source, write a file with a function (Request) -> Source, add a row to `SOURCES`, and name it in gan/config.py.
 """
 
 import difflib
@@ -54,7 +54,8 @@ def find_kind(data: str) -> str:
         return "folder"
     if path.is_file() and path.suffix.lower() in SOURCES:
         return path.suffix.lower()
-    allowed = f"a folder of images, a .zip, .npz or .npy file, or one of {', '.join(built_in)}"
+    *suffixes, last = [name for name in SOURCES if name.startswith(".")]
+    allowed = f"a folder of images, a {', '.join(suffixes)} or {last} file, or one of {', '.join(built_in)}"
     if path.exists():
         raise UsageError(f"--data {data}: this kind of file is not known; give {allowed}.")
     close = difflib.get_close_matches(data, built_in, n=1)

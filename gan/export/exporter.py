@@ -23,7 +23,7 @@ from gan.generation.generator import Generator
 from gan.runs.run_directory import Run
 
 MAX_DIFFERENCE = 1e-4  # between images in [-1, 1] of a format and of Keras
-SAMPLES = 64  # in samples.png
+SAMPLE_COUNT = 64  # in samples.png
 VERIFIED = 16  # samples that are compared
 
 
@@ -44,7 +44,7 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
     """
     files = find_exports(folder, [FORMATS[name].file for name in names])
     folder.mkdir(parents=True, exist_ok=True)
-    noise = generator.sample_noise(range(SAMPLES))
+    noise = generator.sample_noise(range(SAMPLE_COUNT))
     grid = images.make_grid(generator(noise), scale=images.display_scale(generator.size))
     for name in names:
         complete = files | {FORMATS[name].file: model_card.digest_weights(generator)}
@@ -59,7 +59,7 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
         files = complete
         with atomic_write(folder / model_card.FILE) as file:
             file.write(card.encode("utf-8", "replace"))  # names of files may be undecodable
-        images.write_png(folder / model_card.SAMPLES, grid)
+        images.write_png(folder / model_card.SAMPLES_FILE, grid)
         yield Result(name, path, difference)
 
 
@@ -88,8 +88,8 @@ def find_exports(folder: Path, names: list[str]) -> dict[str, str]:
     Raises UsageError where the card, the samples or a file of one of `names` is there, but not from an export.
     """
     files = model_card.read_files(folder)
-    own = {*files, model_card.FILE, model_card.SAMPLES} if files else set()
-    names = [model_card.FILE, model_card.SAMPLES, *names]
+    own = {*files, model_card.FILE, model_card.SAMPLES_FILE} if files else set()
+    names = [model_card.FILE, model_card.SAMPLES_FILE, *names]
     if foreign := [name for name in names if name not in own and (folder / name).exists()]:
         raise UsageError(
             f"{folder} has {' and '.join(foreign)}, which no export wrote, as far as a model card there says:"

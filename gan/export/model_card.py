@@ -11,13 +11,12 @@ import re
 from pathlib import Path
 
 from gan.config import Config
-from gan.files import read_json
 from gan.generation.generator import Generator
 from gan.metrics.evaluation import HELD_OUT
 from gan.metrics.report import format_number
 from gan.runs.run_directory import Run, format_iteration
 
-FILE, SAMPLES = "README.md", "samples.png"
+FILE, SAMPLES_FILE = "README.md", "samples.png"
 # The start of the last line, which lists the files of all exports to a folder. Cards of older versions have it too.
 FILE_LIST = "<!-- Every export writes this file anew. It made:"
 SCORES = ("fid", "kid", "fd-vgg", "kid-vgg", "fd-onet", "kid-onet", "face_rate", "diversity-vgg", "diversity-onet")
@@ -44,7 +43,7 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
     settings |= {"data": base_name(config.data)}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
-        f"![Samples]({SAMPLES})",
+        f"![Samples]({SAMPLES_FILE})",
         f"Generated from the noise of seeds 0 to 63 by {generator.source.name}.",
         "## Model",
         f"The generator of a GAN, a `{config.generator}` network of {generator.network.count_params():,} weights,"
@@ -86,10 +85,9 @@ def describe_noise(distribution: str) -> str:
 
 def describe_data(run: Run, config: Config) -> str:
     """Describes the training data, as far as the run's folder does."""
-    path = run.folder / "data.json"
-    if not path.exists():
+    report = run.read_data_report()
+    if report is None:
         return f"`{base_name(config.data)}`."
-    report = read_json(path, names={"used", "source", "crop"})
     count = report.get("held_out", round(config.holdout * report["used"]))  # older runs do not record it
     held_out = f" {count:,} of them were held out of training, to score against." if count else ""
     augmentation = {"none": "", "flip": ", half of them mirrored"}.get(

@@ -9,7 +9,6 @@ Noise is computed from the seed by whole-number functions alone, so that a web p
 
 import numpy as np
 
-DISTRIBUTIONS = ("normal", "uniform")
 SEEDS = 2**32  # seeds are 0 to SEEDS - 1
 
 

@@ -14,7 +14,6 @@ from gan.generation import animation
 from gan.runs.run_directory import Run
 
 COLUMNS = (8, 6, 4)  # columns of a frame to try, until the animation is small enough; then frames are dropped
-GAP = 2  # white pixels between the samples of a grid
 LAST_FRAMES = 10  # frames for which the last grid stays
 
 
@@ -82,4 +81,4 @@ def encode_evenly(frames: np.ndarray, count: int, suffix: str, fps: float) -> by
 
 def grid_width(config: Config, columns: int) -> int:
     """Computes the width in pixels of so many columns of a grid."""
-    return columns * (config.image_size * images.display_scale(config.image_size) + GAP) - GAP
+    return columns * (config.image_size * images.display_scale(config.image_size) + images.GRID_GAP) - images.GRID_GAP

@@ -19,7 +19,7 @@ COLUMNS = {
     "error": "kid_stderr", "memorisation": "memorization", "cost": "eval_seconds",  # metrics.csv, best.json
     "ailment": "failure_mode", "state": "status",  # diagnostics.csv
 }  # fmt: skip
-STATUSES = {"began": "started", "over": "ended"}
+FAILURE_MODES, STATUSES = {"collapse": "mode collapse"}, {"began": "started", "over": "ended"}
 RESULT = {"sittings": "sessions"}  # rows of results/NAME.json
 SESSION = {"code": "exit_code", "others": "other_cores"}
 ARRAYS = {"spread": "pixel_variance", "scoring": "validation", "waited": "data_seconds", "picture": "grid_due"}
@@ -50,9 +50,10 @@ def translate_columns(names: list[str]) -> list[str]:
     return [COLUMNS.get(name, name) for name in names]
 
 
-def translate_status(status: str) -> str:
-    """The status of a failure mode in diagnostics.csv: started or ended."""
-    return STATUSES.get(status, status)
+def translate_diagnostic(row: list[str]) -> list[str]:
+    """A row of diagnostics.csv: iteration, failure mode, status (started or ended), advice."""
+    iteration, mode, status, advice = row
+    return [iteration, FAILURE_MODES.get(mode, mode), STATUSES.get(status, status), advice]
 
 
 def translate_scores(results: list[dict]) -> list[dict]:
@@ -81,6 +82,12 @@ def find(folder: Path, name: str) -> Path:
     path = Path(folder) / name
     former = Path(folder) / FILES.get(name, name)
     return former if former.exists() and not path.exists() else path
+
+
+def remove(folder: Path, name: str) -> None:
+    """Removes one of a run's files under its former name, once it was written under the present one."""
+    if name in FILES:
+        Path(folder, FILES[name]).unlink(missing_ok=True)
 
 
 def _translate_session(session: dict) -> dict:

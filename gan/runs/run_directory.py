@@ -13,6 +13,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
              samples.npz      the samples of all grids: iterations (t,), images (t, n, h, w, 3) uint8
              scores.json      what tools.evaluate measured; nearest.png shows the samples nearest to training images
              sessions.json    when and on what machine tools.compare trained it
+             tensorboard/     event files, with --log tensorboard
 """
 
 import contextlib
@@ -69,7 +70,7 @@ class Run:
                 saved = self.read_config()
             except (UsageError, TypeError):
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
-            if different := configs.differences(saved, json.loads(json.dumps(config))):
+            if different := configs.differences(saved, json.loads(json.dumps(config)), legacy.DEFAULTS):
                 raise UsageError(
                     f"{self.folder} holds a run of another configuration:\n  "
                     + "\n  ".join(different)
@@ -125,6 +126,13 @@ class Run:
         """Writes what was trained on, and the name and reason of each file that was not."""
         write_json(self.folder / "data.json", report)
         write_csv(self.folder / "skipped.csv", [("file", "reason"), *skipped])
+        legacy.remove(self.folder, "skipped.csv")
+
+    def read_data_report(self) -> dict | None:
+        """The content of data.json; None where there is none. Raises UsageError where it is damaged."""
+        path = self.folder / "data.json"
+        names = {"used", "source", "crop"}
+        return legacy.translate_report(read_json(path, names=names)) if path.exists() else None
 
     # Tables
 
@@ -146,8 +154,7 @@ class Run:
         for path, (header, rows) in tables.items():
             if path != self.log or header:
                 write_csv(path, [header or columns[path], *(row for row in rows if int(row[0]) <= last)])
-            if (former := self.folder / legacy.FILES.get(path.name, path.name)) != path:
-                former.unlink(missing_ok=True)
+            legacy.remove(self.folder, path.name)
 
     def append_log(self, rows: list[dict[str, float]]) -> None:
         """Adds iterations to log.csv, each a dict of its columns; a column that is new is added to the whole table."""
@@ -229,9 +236,7 @@ class Run:
         rows = read_csv(path, len(header)) if header and not header_only else []
         header = legacy.translate_columns(header)
         if header == DIAGNOSTIC_COLUMNS:
-            rows = [
-                [iteration, mode, legacy.translate_status(status), advice] for iteration, mode, status, advice in rows
-            ]
+            rows = [legacy.translate_diagnostic(row) for row in rows]
         return header, rows
 
     # Generators

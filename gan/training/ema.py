@@ -1,8 +1,8 @@
 """Exponential moving average (EMA) of the generator's weights, and the calibration of the averaged generator.
 
-    update_average(ema_generator, generator, half_life=20_000, images=64, images_seen=6_400)  # after each step
+    update_average(ema_generator, generator, half_life=20_000, batch_size=64, images_seen=6_400)  # after each step
     calibrate = Calibrator(network, dataset_variance(images, mirrored=True))
-    calibrate(network, noise)  # changes batch-norm statistics and the first kernels
+    calibrate(noise)  # changes the network's batch-norm statistics and first kernels
 
 Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. On CelebA that is
 the main difference that a network finds between samples and real images (docs/findings.md). Calibration makes samples
@@ -24,7 +24,7 @@ PROBE_BATCHES = 5  # of those, the batches that show how fast the variance grows
 MAX_SCALE = 1.2  # the noise is scaled by at most this factor, up or down: a collapsed generator cannot be helped
 
 
-def update_average(average: keras.Model, model: keras.Model, *, half_life: float, images, images_seen) -> None:
+def update_average(average: keras.Model, model: keras.Model, *, half_life: float, batch_size, images_seen) -> None:
     """Moves the averaged weights, batch-norm statistics included, towards the model's.
 
     The half-life is the given one, and at most a twentieth of the images seen, so that a short run has an average that
@@ -32,11 +32,11 @@ def update_average(average: keras.Model, model: keras.Model, *, half_life: float
 
     Arguments:
         half_life: in images.
-        images: the number of images of this update.
-        images_seen: that of all updates so far, this one included.
+        batch_size: images of this update.
+        images_seen: images of all updates so far, this one included.
     """
-    images, images_seen = tf.cast(images, tf.float32), tf.cast(images_seen, tf.float32)
-    decay = 0.5 ** (images / tf.minimum(half_life, images_seen / 20))
+    batch_size, images_seen = tf.cast(batch_size, tf.float32), tf.cast(images_seen, tf.float32)
+    decay = 0.5 ** (batch_size / tf.minimum(half_life, images_seen / 20))
     for averaged, weight in zip(average.weights, model.weights, strict=True):
         averaged.assign(decay * averaged + (1 - decay) * weight)
 
@@ -57,7 +57,7 @@ def pixel_variance(batches) -> float:
 
 
 class Calibrator:
-    """Calibrates one generator, as often as it is called; its two functions are compiled once.
+    """Calibrates one generator, each time it is called.
 
     Arguments:
         network: the generator that is changed, noise (n, ...) -> images (n, h, w, c) in [-1, 1].
@@ -72,14 +72,12 @@ class Calibrator:
         self.generate_in_training_mode = tf.function(lambda z: network(z, training=True), autograph=False)
         self.whitened = None
 
-    def __call__(self, network: keras.Model, noise: Callable) -> None:
+    def __call__(self, noise: Callable) -> None:
         """Calibrates; `noise(i)` is the i-th batch (n, *noise_shape), the same at every call.
 
         First the batch-norm statistics are estimated anew: Izmailov et al., arXiv:1803.05407, section 3.2. Then the
         kernels that noise meets are scaled, which is to scale the noise, until the samples vary as real images do.
         """
-        if network is not self.network:
-            raise ValueError("a Calibrator serves the one network that it was made for")
         self.reestimate_batch_norm(noise)
         scale = self.find_noise_scale(noise)
         for layer in self.noise_layers:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
+from gan.cli import SIGNALS
 from gan.config import Config
 from gan.errors import RunError
 from gan.gallery.page import Page
@@ -27,7 +28,6 @@ from models.portable import to_stock_keras
 SAMPLES = 64  # in a grid
 SAVE_SECONDS = 300.0  # of training that a killed process may cost, where grids are further apart
 LOG_SECONDS = 0.5  # from one write of the log to the next
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
 
 
 class Trainer:
@@ -46,7 +46,7 @@ class Trainer:
         batches: Callable[[int], Iterator],
         length: RunLength,
         validator: Validator,
-        variance: float = 0.0,
+        variance: float,
     ):
         self.config, self.gan, self.run, self.batches = config, gan, run, batches
         self.length, self.validator, self.variance = length, validator, variance
@@ -106,12 +106,12 @@ class Trainer:
         for name, values in self.recent.items():
             values.extend(log.get(name, ()))
         self.failures = self.run.active_failures()
-        self.grids = Milestones(self.length, self.config.sample_every, self.progress())
-        self.scores = Milestones(self.length, self.config.score_every, self.progress())
+        self.grid_milestones = Milestones(self.length, self.config.sample_every, self.progress())
+        self.score_milestones = Milestones(self.length, self.config.score_every, self.progress())
 
     def pending_outputs(self, saved: dict) -> tuple[bool, bool]:
         """Whether a grid is due at once, the first or one that a killed process did not write; and best.keras."""
-        every = self.grids.every
+        every = self.grid_milestones.every
         grid = bool(saved.get("grid_due", False)) or (every > 0 and self.iteration % every == 0)
         best = self.validator.is_best(self.iteration, self.run.best_iteration())
         return grid or self.is_done() or not self.iteration, best
@@ -141,8 +141,8 @@ class Trainer:
             now = time.perf_counter()
             trained = self.seconds + (now - self.logged_at)
             last = self.length.progress(self.iteration, trained) >= 1
-            grid = self.grids.reached(self.iteration, trained) or last
-            score = (self.scores.reached(self.iteration, trained) or last) and self.validator.can_evaluate(
+            grid = self.grid_milestones.reached(self.iteration, trained) or last
+            score = (self.score_milestones.reached(self.iteration, trained) or last) and self.validator.can_evaluate(
                 self.planned_seconds(), self.remaining_scores()
             )
             if grid or score or now - self.saved_at > SAVE_SECONDS:
@@ -155,7 +155,10 @@ class Trainer:
     def step(self, batches: Iterator) -> None:
         """Waits for a batch and trains on it."""
         start = time.perf_counter()
-        batch = next(batches)
+        try:
+            batch = next(batches)
+        except tf.errors.OpError as error:  # a fault of the program's, such as a mistake in an augmentation
+            raise RuntimeError("the input pipeline failed") from error
         self.data_seconds += time.perf_counter() - start
         self.set_learning_rates()
         self.pending.append(self.gan.train_step(batch))
@@ -193,8 +196,8 @@ class Trainer:
         for logger in self.loggers:
             logger.log(rows, self.failures)
         for row in rows:
-            if not np.isfinite(list(row.values())).all():
-                self.fail(row["iteration"])
+            if infinite := [name for name, value in row.items() if not np.isfinite(value)]:
+                self.fail(row["iteration"], ", ".join(infinite))
 
     def save(self, grid: bool = False, score: bool = False) -> None:
         """Writes the log, a score, a checkpoint and the outputs; none of it counts as training time."""
@@ -203,7 +206,7 @@ class Trainer:
         self.calibrate_ema()
         arrays = {name: variable.numpy() for name, variable in self.state.items()}
         if not all(np.isfinite(array).all() for array in [*arrays.values(), *self.gan.calibrated_ema.get_weights()]):
-            self.fail(self.iteration)
+            self.fail(self.iteration, "a weight")
         best = score and self.evaluate()
         grid = grid or self.is_done()
         if grid or score:
@@ -239,8 +242,9 @@ class Trainer:
 
     def remaining_scores(self) -> int:
         """How many milestones for a score remain, the present one included."""
-        if self.scores.every and not self.length.seconds:
-            return 1 - (self.iteration - self.length.total) // self.scores.every  # the end has one of its own
+        if self.score_milestones.every and not self.length.seconds:
+            past_end = self.iteration - self.length.total
+            return 1 - past_end // self.score_milestones.every  # the end has one of its own
         return 1 + int(MILESTONES * max(0.0, 1 - self.progress()))
 
     def evaluate(self) -> bool:
@@ -289,13 +293,13 @@ class Trainer:
 
     # The end
 
-    def fail(self, iteration: int) -> None:
-        """Ends a run whose losses or weights are no longer finite, by a RunError."""
+    def fail(self, iteration: int, what: str) -> None:
+        """Ends a run in which a scalar or a weight, named by `what`, is no longer finite, by a RunError."""
         advice = diagnostics.suggest_after_nan(self.config.precision)
         self.run.append_rows(self.run.diagnostics, [(iteration, "NaN", "started", advice)])
         self.page.refresh()
         raise RunError(
-            f"a loss or a weight is NaN or infinite after iteration {iteration:,}. The checkpoint of iteration"
+            f"NaN or infinite after iteration {iteration:,}: {what}. The checkpoint of iteration"
             f" {self.saved_iteration:,} and the grids up to it are in {self.run.folder}. {advice}."
         )
 

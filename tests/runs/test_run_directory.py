@@ -183,15 +183,15 @@ def test_truncate_tables(run):
         run.append_score(score(iteration))
     run.append_rows(
         run.diagnostics,
-        [(3, "collapse", "started", advice), (6, "saturation", "started", "Stop"), (9, "x", "started", "")],
+        [(3, "mode collapse", "started", advice), (6, "saturation", "started", "Stop"), (9, "x", "started", "")],
     )
     for path in (run.metrics, run.diagnostics):
         with open(path, "a") as file:
             file.write('12,64,"a')
     run.truncate_tables(6)
     assert [row["iteration"] for row in run.read_scores()] == [3, 6]
-    assert run.active_failures() == {"collapse": advice, "saturation": "Stop"}
-    run.append_rows(run.diagnostics, [(9, "collapse", "ended", "")])
+    assert run.active_failures() == {"mode collapse": advice, "saturation": "Stop"}
+    run.append_rows(run.diagnostics, [(9, "mode collapse", "ended", "")])
     assert run.active_failures() == {"saturation": "Stop"}
 
 

@@ -87,6 +87,7 @@ def train(tmp_path, gan, total, *, monkeypatch=None, tick=None, minutes=0.0, val
         lambda start: itertools.repeat((np.zeros((4, 16, 16, 3)), np.zeros((4, 0)))),
         RunLength(total, minutes),
         validator or no_validation(),
+        variance=0.0,
     ).train()
     return code, run
 
@@ -140,6 +141,7 @@ def test_signal_before_the_first_step(tmp_path, capsys):
         lambda start: (signal.raise_signal(signal.SIGTERM), iter([]))[1],
         RunLength(10),
         no_validation(),
+        variance=0.0,
     )
     assert one.train() == 128 + signal.SIGTERM
     assert "0 iterations" in capsys.readouterr().out
