@@ -1,8 +1,10 @@
-"""Command lines: train.py's parser made from Config, what the tools share, and how errors become exit codes.
+"""Command lines: train.py's parser, what the tools share, and how errors become exit codes.
 
 config, dry_run = parse_arguments(["--noise", "image"])           # train.py
 arguments = run_parser("generate", __doc__, "faces.png").parse_args(argv)  # a tool that takes a run
 return run_command("generate", lambda: generate(arguments))
+
+The flags of train.py, with their choices, limits and help, are the fields of `Config` in gan/config.py.
 """
 
 import argparse
@@ -69,7 +71,9 @@ def build_parser() -> argparse.ArgumentParser:
                     alias, dest=field.name, action="store_const", const=value, default=argparse.SUPPRESS,
                     help=argparse.SUPPRESS,
                 )  # fmt: skip
-    parser.add_argument("--dry-run", action="store_true", help="print the settings and what would happen, and stop")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="load the data, print the settings and what would happen, and stop"
+    )
     return parser
 
 

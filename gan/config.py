@@ -31,6 +31,7 @@ REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
 FILE_SUFFIXES, DATASETS = (".zip", ".npz", ".npy"), ("avatars", "orl", "celeba")  # that --data takes
+SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -40,11 +41,11 @@ class Config:
     """Every setting of a run, saved as config.json beside its results. The defaults are the recipe `default`."""
 
     # data
-    data: str = option(
-        "avatars", f"images: a folder, a {', '.join(FILE_SUFFIXES)} file, or built in: {', '.join(DATASETS)}"
-    )
+    data: str = option("avatars", f"images: a folder, a {SUFFIXES_SHOWN} file, or built in: {', '.join(DATASETS)}")
     limit: int = option(0, "use the first N images, or draw N avatars; 0: all images, or 10,000 avatars", least=0)
-    crop: int = option(0, "cut out the central N x N first; 0: the largest square, or 108 x 108 of 178 x 218", least=0)
+    crop: int = option(
+        0, "cut out the central N x N first; 0: the largest square, or CelebA's 108 x 108 of 178 x 218", least=0
+    )
     image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
@@ -68,7 +69,7 @@ class Config:
     penalty: str = option("r1", "gradient penalty on the discriminator", choices=REGULARIZERS)
     penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
-    discriminator_steps: int = option(1, "discriminator updates an iteration", least=1)
+    discriminator_steps: int = option(1, "discriminator updates per iteration", least=1)
     reuse_fakes: bool = option(True, "train the generator on the fakes of the discriminator update")
     generator_optimizer: str = option("adam", "optimizer of the generator", choices=OPTIMIZERS)
     discriminator_optimizer: str = option("adam", "optimizer of the discriminator", choices=OPTIMIZERS)
@@ -85,14 +86,14 @@ class Config:
     )  # fmt: skip
     # scores
     holdout: float = option(0.1, "share of the images held out of training, to score against", least=0.0, most=0.5)
-    score_every: int = option(0, "iterations between scores; 0: about twenty scores a run, in 5%% of its time", least=0)
-    score_samples: int = option(0, "samples a score, 64 to 2048; 0: as many as that time allows", least=0, most=2048)
-    patience: int = option(0, "stop after N scores without a lower, that is better, one; 0: never", least=0)
+    score_every: int = option(0, "iterations between scores; 0: about twenty per run, in 5%% of its time", least=0)
+    score_samples: int = option(0, "samples per score, 64 to 2048; 0: as many as that time allows", least=0, most=2048)
+    patience: int = option(0, "stop after N scores in a row without improvement; 0: never", least=0)
     # run
     batch_size: int = option(64, "images in one update", least=1)
     epochs: int = option(4000, "number of epochs, each of --steps-per-epoch iterations", least=1)
     steps_per_epoch: int | str = option(
-        1, "iterations an epoch: a number, or 'all' for a pass over the data", kind=steps
+        1, "iterations per epoch: a number, or 'all' for a pass over the data", kind=steps
     )
     minutes: float = option(0.0, "train for X minutes instead of --epochs; 0: for --epochs", least=0.0)
     sample_every: int = option(0, "iterations between sample grids and checkpoints; 0: a twentieth of the run", least=0)

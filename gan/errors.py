@@ -1,16 +1,16 @@
-"""The two errors that end a command with one line in place of a traceback.
+"""The two errors that end a command with one line in place of a traceback; see `gan.cli.run_command`.
 
 raise UsageError("--limit -1: give 0 or more.")
 """
 
 
 class UsageError(Exception):
-    """The arguments are wrong; the message says what was given, what is allowed and what to type. Exit code 2."""
+    """What was asked for cannot be done; the message says what was given, and what to type instead. Exit code 2."""
 
     exit_code = 2
 
 
 class RunError(Exception):
-    """The command failed; the message says what happened and what is left. Exit code 1."""
+    """It was tried, and failed; the message says what happened and what is left. Exit code 1."""
 
     exit_code = 1

@@ -32,7 +32,7 @@ RECIPES = {
     # github.com/saisravanth/udacity: a generator that starts at 2 x 2 x 1024. Batch size read off its loss chart.
     "udacity-2x2": {**UDACITY, "generator": "conv-2x2", "batch_size": 32},
     # github.com/Nourah-AlMutlaq/Face-Generation. By mistake it draws batch norm's gamma from N(0, 0.02), so
-    # layers start near 0; here gamma starts at 1, as in the other three. Biases as in udacity-32-128.
+    # layers start near 0; here gamma starts at 1, as in the other repositories. Biases as in udacity-32-128.
     "udacity-32": {**UDACITY, "width": 32},
     # github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, in RGB
     "keras-gan-upsample": {

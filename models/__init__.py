@@ -5,6 +5,9 @@
 
 Generators take noise, a vector (n, size) or an image (n, h, w, c), and give images (n, h, w, c) in [-1, 1].
 Discriminators take such images and give logits (n, 1), high for real. Images are square, their side a multiple of 4.
+
+To add a pair, write a file with both functions, their rows in `GENERATORS` and `DISCRIMINATORS`, and their name in both
+tuples of gan/config.py.
 """
 
 from models import conv, conv_dense, dense, self_modulated, upsample

@@ -10,6 +10,7 @@ To add a source, write a file with a function (Request) -> Source, add a row to 
 import difflib
 from pathlib import Path
 
+from gan.config import SUFFIXES_SHOWN
 from gan.datasets.arrays import open_array
 from gan.datasets.avatars import open_avatars
 from gan.datasets.celeba import open_celeba
@@ -54,8 +55,7 @@ def find_kind(data: str) -> str:
         return "folder"
     if path.is_file() and path.suffix.lower() in SOURCES:
         return path.suffix.lower()
-    *suffixes, last = [name for name in SOURCES if name.startswith(".")]
-    allowed = f"a folder of images, a {', '.join(suffixes)} or {last} file, or one of {', '.join(built_in)}"
+    allowed = f"a folder of images, a {SUFFIXES_SHOWN} file, or one of {', '.join(built_in)}"
     if path.exists():
         raise UsageError(f"--data {data}: this kind of file is not known; give {allowed}.")
     close = difflib.get_close_matches(data, built_in, n=1)

@@ -57,7 +57,8 @@ class Source:
         read: a function (i) -> RGB image, `ImageInfo`, and bytes that identify the image on any machine, such as the
             content of its file. Several threads call it at once. Raises `images.UnreadableImage`.
         passed_over: (name, reason) of each file that is not an image.
-        labels: float32 (len(names), k), a row for each image, which training batches carry; None: no labels.
+        labels: float32 (len(names), k), a row for each image, which training batches carry; None: no labels. The
+            networks use them where gan/experiment.py passes `classes` to `DCGAN`.
         prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
             is called once before the first `read`, and never if the images are in the cache.
     """

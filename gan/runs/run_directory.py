@@ -1,4 +1,4 @@
-"""The run directory: everything that a training leaves behind, and what the same command needs to continue it.
+"""The run directory: settings, tables, generators, grids; what a training leaves behind, and needs to be resumed.
 
 output/<run>/000150.png       samples at iteration 150, always from the same noise
              loss.png         losses, other scalars and scores

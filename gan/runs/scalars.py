@@ -1,6 +1,8 @@
 """Scalars of a log: the columns that a train step returned, and which of them belong in one chart.
 
 group_scalars(["iteration", "d_loss", "penalty", "g_loss"])  # {"loss": ["d_loss", "g_loss"], "penalty": ["penalty"]}
+
+The tables themselves are read, written and cut back by gan/runs/run_directory.py.
 """
 
 from collections.abc import Iterable

@@ -1,6 +1,8 @@
 """The training loop: one training session of a run, from its last checkpoint, or its start, to its end or a stop.
 
 exit_code = Trainer(config, gan, run, batches, length, validator, variance).train()
+
+One step is `DCGAN.train_step` in dcgan.py.
 """
 
 import signal

@@ -38,11 +38,11 @@ class Scorer:
     """Scores samples against held-out images. `Validator` decides when.
 
     Arguments:
-        held_out: images that never train; 250 of them are used.
-        training: images that do, for the search for copies.
+        held_out: images that are never trained on; 250 of them are used.
+        training: images that are trained on, for the search for copies.
         generate: a function (count) -> samples uint8 (count, h, w, 3), of the same noise at every call.
         photographs: whether a face detector applies; it does not recognize avatars.
-        mirrors: whether mirrored images train too.
+        mirrors: whether mirrored images are trained on, too.
         protocol: what else is to be recorded about how scores are measured.
     """
 
@@ -178,6 +178,9 @@ class EvaluationBudget:
 
 class Validator:
     """Decides when to score, records the scores, and says which generator is the best and when to stop.
+
+    The trainer asks at the milestones of `gan.training.schedule`; the best is chosen by
+    `gan.metrics.evaluation.select_best`.
 
     Arguments:
         scorer: measures.

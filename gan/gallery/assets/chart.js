@@ -1,4 +1,5 @@
-/* A line chart with a marker, which follows the slider; a press or a drag on the chart moves both. */
+/* Draws a line chart with a marker, which follows the slider; a press or a drag on the chart moves both. curves.js says
+   which charts there are: losses, scores, other scalars. */
 const HEIGHT = 132, LEFT = 44, BOTTOM = 20, TOP = 6, RIGHT = 8; // pixels
 const COLORS = 4; // line0 to line3 in the style sheet
 
