@@ -212,13 +212,13 @@ def seams(monkeypatch):
     import models
     from gan import datasets
     from gan.export import formats
-    from gan.training import augmentation, loggers, losses, optimizers, regularizers
+    from gan.training import augmentation, loggers, losses, optimizers, regularizers, schedule
 
     tables = {
         "loss": losses.LOSSES, "optimizer": optimizers.OPTIMIZERS, "regularizer": regularizers.REGULARIZERS,
         "augmentation": augmentation.AUGMENTATIONS, "logger": loggers.LOGGERS, "generator": models.GENERATORS,
-        "discriminator": models.DISCRIMINATORS, "source": datasets.SOURCES,
-        "format": formats.FORMATS,
+        "discriminator": models.DISCRIMINATORS, "source": datasets.SOURCES, "format": formats.FORMATS,
+        "schedule": schedule.SCHEDULES,
     }  # fmt: skip
     before = {title: dict(rows) for title, rows in tables.items()}
     try:
@@ -244,6 +244,7 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
         generator=seams["generator"], discriminator=seams["discriminator"], loss=seams["loss"],
         generator_optimizer=seams["optimizer"], discriminator_optimizer=seams["optimizer"],
         penalty=seams["regularizer"], penalty_every=1, augmentation=seams["augmentation"], log=seams["logger"],
+        learning_rate_schedule=seams["schedule"],
         epochs=2, holdout=0.0, ema_half_life=0.0, run="run",
     )  # fmt: skip
     faces = experiment.load_data(config)
