@@ -13,7 +13,7 @@ from PIL import Image
 os.environ.update(THREADS)
 
 DEFAULT_CELEBA = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
-CELEBA = Path(os.environ.get("CELEBA_ZIP", DEFAULT_CELEBA))
+CELEBA = Path(os.environ.get("CELEBA_ZIP") or DEFAULT_CELEBA)
 
 
 @pytest.fixture
