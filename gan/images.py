@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import ExifTags, Image, UnidentifiedImageError
 
 from gan import files
 
@@ -25,6 +25,14 @@ GRID_GAP = 2  # white pixels between the images of a grid
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+
+# How an image is turned upright: the value of the EXIF tag "orientation" -> Pillow's operation.
+ORIENTATIONS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT, 3: Image.Transpose.ROTATE_180, 4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}  # fmt: skip
+PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 # Pillow raises an error from 180 million pixels on, and only warns from 90 million on. Here both are errors.
 warnings.simplefilter("error", Image.DecompressionBombWarning)
@@ -54,12 +62,19 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo, bytes]:
     """Reads an image file, given as its path or its bytes. Raises UnreadableImage.
 
+    The pixels decide: metadata that cannot be read, or that are too large, are ignored.
+
     Returns:
         The image, RGB, upright, on white where it was transparent; how it was stored; the bytes of the file.
     """
     try:
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
-        return *_decode(io.BytesIO(content)), content
+        try:
+            return *_decode(io.BytesIO(content)), content
+        except ValueError:  # of PNG chunks of text or profiles that unpack to megabytes
+            if not content.startswith(PNG_SIGNATURE):
+                raise
+            return *_decode(io.BytesIO(_strip_png_metadata(content))), content
     except UnreadableImage:
         raise
     except Exception as error:  # decoders raise nearly every kind of exception for damaged files
@@ -169,8 +184,30 @@ def _decode(stream) -> tuple[Image.Image, ImageInfo]:
     stream.seek(0)
     with Image.open(stream, formats=FORMATS) as image:
         _require_size(*image.size)
-        upright = ImageOps.exif_transpose(image)
+        upright = _turn_upright(image)
         return _to_rgb(upright), ImageInfo(image.mode, upright.size)
+
+
+def _turn_upright(image: Image.Image) -> Image.Image:
+    """Turns an image as its metadata say, as far as these can be read."""
+    try:
+        orientation = image.getexif().get(ExifTags.Base.Orientation)
+        operation = ORIENTATIONS.get(orientation)
+    except Exception:  # damaged metadata raise nearly every kind of exception
+        operation = None
+    return image if operation is None else image.transpose(operation)
+
+
+def _strip_png_metadata(content: bytes) -> bytes:
+    """Removes the chunks of a PNG that its pixels do not need. PNG specification, third edition, section 5."""
+    kept, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
+    while position < len(content):
+        length, kind = int.from_bytes(content[position : position + 4]), content[position + 4 : position + 8]
+        end = position + 12 + length
+        if kind[:1].isupper() or kind in (b"tRNS", b"eXIf"):
+            kept.append(content[position:end])
+        position = end
+    return b"".join(kept)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:

@@ -1,8 +1,9 @@
 import io
+import struct
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageOps, PngImagePlugin
 
 from gan import images
 
@@ -79,6 +80,53 @@ def test_read_turns_upright():
     assert info.size == rgb.size == (32, 16)
     assert rgb.getpixel((30, 8)) == (255, 255, 255)
     assert rgb.getpixel((1, 8)) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("orientation", range(10))
+def test_orientation_as_pillow(orientation):
+    """Each orientation, and values that are none, give what Pillow's own function gives."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(NOISE[:32]), exif=exif)
+    rgb, *_ = images.read_image(data)
+    np.testing.assert_array_equal(rgb, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
+
+
+def make_exif(*entries):
+    """An EXIF block with one directory of (tag, type, count, value)."""
+    fields = b"".join(struct.pack("<HHI4s", *entry) for entry in entries)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, len(entries)) + fields + bytes(4)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize(
+    ("exif", "size"),
+    [
+        (b"Exif\0\0" + bytes(range(60)), (16, 32)),  # no directory
+        (b"Exif\0\0MM", (16, 32)),  # cut off
+        (make_exif((0x0112, 2, 4, b"abc\0")), (16, 32)),  # an orientation that is text
+        (make_exif((0x0112, 5, 1, b"\xff\xff\0\0")), (16, 32)),  # or a fraction outside the block
+        # Other tags of a wrong type, and one that points outside, do not hide the orientation.
+        (make_exif((0x0112, 3, 1, b"\6\0\0\0"), (0x011A, 2, 4, b"abcd"), (0x0132, 5, 9999, b"\xff" * 4)), (32, 16)),
+    ],
+)
+def test_metadata_that_cannot_be_read(exif, size):
+    """Damaged EXIF data are ignored, and the orientation is used wherever it can be read."""
+    rgb, *_ = images.read_image(encode(Image.new("RGB", (16, 32), "red"), "JPEG", quality=100, exif=exif))
+    assert rgb.size == size and rgb.getpixel((8, 8))[0] > 250
+
+
+def test_large_metadata():
+    """Text and profiles of a PNG that unpack to megabytes are ignored; transparency and orientation are not."""
+    text, unicode_text, profile = PngImagePlugin.PngInfo(), PngImagePlugin.PngInfo(), bytes(5_000_000)
+    text.add_text("prompt", "x" * 5_000_000, zip=True)
+    unicode_text.add_itxt("prompt", "x" * 5_000_000, zip=True)
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    half = Image.new("RGBA", (16, 32), (0, 0, 0, 0))
+    for options in ({"pnginfo": text}, {"pnginfo": unicode_text}, {"icc_profile": profile}):
+        rgb, *_ = images.read_image(encode(half, exif=exif, **options))
+        assert rgb.size == (32, 16) and rgb.getpixel((0, 0)) == (255, 255, 255)
 
 
 def test_read_first_frame():
