@@ -15,12 +15,16 @@ from gan.errors import UsageError
 
 
 def open_folder(request: Request) -> Source:
-    """Opens the images of a folder and its subfolders, sorted by path. Raises UsageError if a folder cannot be read."""
+    """Opens the images of a folder and its subfolders, sorted by path.
+
+    Folders of training runs, and subfolders that cannot be read, are passed over. Raises UsageError if the folder
+    itself cannot be read.
+    """
     root = Path(request.data).expanduser().resolve()
     found, passed_over, states = [], [], []
-    for path, status in sorted(_walk(str(root))):
+    for path, status, reason in sorted(_walk(str(root)), key=lambda entry: entry[0]):
         name = os.fsencode(path[len(str(root)) :]).decode(errors="replace").replace(os.sep, "/").lstrip("/")
-        if reason := _why_not_a_file(status) or reason_to_pass_over(name):
+        if reason := reason or _why_not_a_file(status) or reason_to_pass_over(name):
             passed_over.append((name, reason))
             continue
         found.append((name, path))
@@ -29,27 +33,34 @@ def open_folder(request: Request) -> Source:
     return Source(root.name, digest(states), names, lambda i: images.read_image(paths[i]), passed_over)
 
 
-def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None]]:
-    """Yields the path and status of each file below `root`, and of each folder that is named like an image.
+def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None, str]]:
+    """Yields the path and status of each file below `root`, of each folder that is named like an image, and of each
+    folder that cannot be read, and why it is passed over whatever its name, or "".
 
     Links are followed, and a folder is visited once, however many links lead to it. The status of a broken link is
     None.
     """
-    visited = set()
-    for folder, folders, names in os.walk(root, onerror=_raise_usage_error, followlinks=True):
-        status = os.stat(folder)
-        if (status.st_dev, status.st_ino) in visited:
+    visited, runs, unreadable = set(), [], []
+
+    def note(error: OSError) -> None:
+        if os.path.samefile(error.filename, root):
+            raise UsageError(f"--data: the folder {error.filename} cannot be read ({error.strerror}).") from error
+        unreadable.append((error.filename, None, f"a folder that cannot be read ({error.strerror.lower()})"))
+
+    for folder, folders, names in os.walk(root, onerror=note, followlinks=True):
+        status = _status(folder)
+        if status is None or (status.st_dev, status.st_ino) in visited:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
         folders.sort()
+        if "config.json" in names and "checkpoints" in folders:
+            runs.append(os.path.join(folder, ""))
+        reason = "in the folder of a training run" if os.path.join(folder, "").startswith(tuple(runs)) else ""
         for name in names + [folder for folder in folders if not reason_to_pass_over(folder)]:
             path = os.path.join(folder, name)
-            yield path, _status(path)
-
-
-def _raise_usage_error(error: OSError) -> None:
-    raise UsageError(f"--data: the folder {error.filename} cannot be read ({error.strerror}).") from error
+            yield path, _status(path), reason
+    yield from unreadable
 
 
 def _status(path: str) -> os.stat_result | None:

@@ -19,6 +19,13 @@ from gan import images
 
 SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"}
 
+# Folders in which file servers and desktops keep thumbnails, snapshots and deleted files, in lower case; hidden folders
+# are passed over as well.
+LEFTOVER_FOLDERS = {
+    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # Synology, QNAP
+    *("$recycle.bin", "recycler", "system volume information", "lost+found"),
+}
+
 
 def no_progress(title: str) -> contextlib.AbstractContextManager:
     """A `Request.progress` that displays nothing."""
@@ -82,5 +89,7 @@ def reason_to_pass_over(name: str) -> str:
     *folders, file = name.split("/")
     if file == ".DS_Store" or file.startswith("._") or "__MACOSX" in folders:
         return "left behind by macOS"
+    if leftover := next((name for name in folders if name.startswith(".") or name.lower() in LEFTOVER_FOLDERS), ""):
+        return f"in {leftover}, a folder of thumbnails, caches or deleted files"
     suffix = os.path.splitext(file)[1]
     return "" if suffix.lower() in SUFFIXES else f"{suffix or 'no extension'} is not a format read here"

@@ -1,10 +1,12 @@
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
 from data_files import encode_png, open_data, save_folder
 
 from gan import images
+from gan.errors import UsageError
 
 
 def test_lists_images_and_passes_over_others(tmp_path, eight):
@@ -42,6 +44,54 @@ def test_links_pipes_and_names_that_are_not_utf8(tmp_path, eight):
     np.testing.assert_array_equal(np.asarray(source.read(2)[0]), eight[1])
     with pytest.raises(images.UnreadableImage):
         source.read(1)
+
+
+def test_leftovers_of_other_programs(tmp_path, eight):
+    """Thumbnails, caches and deleted files of other programs, in any subfolder, are passed over by name."""
+    save_folder(tmp_path, eight[:1])
+    leftovers = (".thumbnails", "a/@eaDir", "#recycle/b", "$RECYCLE.BIN", "a/.ipynb_checkpoints", "a/b/.git/c")
+    for folder in leftovers:
+        save_folder(tmp_path / folder, eight[:1])
+    source = open_data(tmp_path)
+    assert source.names == ["0.png"]
+    assert [name for name, _ in source.passed_over] == sorted(f"{folder}/0.png" for folder in leftovers)
+    assert open_data(tmp_path / ".thumbnails").names == ["0.png"]  # as that is what was asked for
+
+
+def test_folders_of_runs(tmp_path, eight):
+    """Grids, charts and exports of a run are passed over; generated faces alone, in another folder, are images."""
+    save_folder(tmp_path, eight[:1])
+    run = tmp_path / "output" / "default"
+    for folder in (run, run / "export", tmp_path / "output" / "faces"):
+        save_folder(folder, eight[:1])
+    (run / "checkpoints").mkdir()
+    (run / "config.json").write_text("{}")
+    source = open_data(tmp_path)
+    assert source.names == ["0.png", "output/faces/0.png"]
+    assert {name for name, _ in source.passed_over} == {
+        "output/default/0.png", "output/default/config.json", "output/default/export/0.png",
+    }  # fmt: skip
+
+
+def test_subfolders_that_cannot_be_read(tmp_path, monkeypatch, eight):
+    """They are passed over with their reason, wherever they are; the folder itself is refused."""
+    save_folder(tmp_path, eight[:5])
+    (tmp_path / "closed").mkdir()
+    closed, scan = {tmp_path / "closed", tmp_path / "x" / "deep er"}, os.scandir
+
+    def scan_if_allowed(path):
+        if Path(path) in closed:
+            raise PermissionError(13, "Permission denied", str(path))
+        return scan(path)
+
+    monkeypatch.setattr(os, "scandir", scan_if_allowed)
+    source = open_data(tmp_path)
+    assert len(source.names) == 4
+    reason = "a folder that cannot be read (permission denied)"
+    assert dict(source.passed_over) == dict.fromkeys(["closed", "x/deep er"], reason)
+    closed.add(tmp_path)
+    with pytest.raises(UsageError):
+        open_data(tmp_path)
 
 
 def test_identity(tmp_path, eight):
