@@ -9,6 +9,8 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+from gan.errors import UsageError
+
 
 @contextlib.contextmanager
 def silence_tensorflow() -> Iterator[None]:
@@ -34,7 +36,7 @@ def silence_tensorflow() -> Iterator[None]:
 def setup_devices(precision: str) -> tuple[str, str]:
     """Finds the device, and chooses the precision where it is "auto". Must precede all other uses of TensorFlow.
 
-    GPU memory is allocated as it is needed.
+    GPU memory is allocated as it is needed. Keras gets the settings that this program is written for.
 
     Returns:
         A description of the device, and the Keras precision policy.
@@ -46,6 +48,7 @@ def setup_devices(precision: str) -> tuple[str, str]:
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+        setup_keras()
     if precision == "auto":
         native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
         precision = "mixed_bfloat16" if native else "float32"
@@ -53,6 +56,23 @@ def setup_devices(precision: str) -> tuple[str, str]:
         warnings.warn("there is a GPU that TensorFlow cannot use; TF_CPP_MIN_LOG_LEVEL=0 shows why", stacklevel=2)
     name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
+
+
+def setup_keras() -> None:
+    """Gives Keras its own defaults in place of those of the user's keras.json.
+
+    Raises UsageError where Keras was imported with another backend before, as in a notebook.
+    """
+    import keras
+
+    if (backend := keras.backend.backend()) != "tensorflow":
+        raise UsageError(
+            f"Keras runs on {backend} in this process, and TensorFlow is needed. Start Python again with"
+            " KERAS_BACKEND=tensorflow."
+        )
+    keras.config.set_image_data_format("channels_last")
+    keras.config.set_floatx("float32")
+    keras.config.set_epsilon(1e-7)
 
 
 def has_bfloat16_gpu(details: dict) -> bool:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gan import devices
+from gan.errors import UsageError
 
 
 @pytest.mark.parametrize(
@@ -58,6 +59,13 @@ def test_given_precision(monkeypatch, precision):
     for native in (True, False):
         monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda native=native: native)
         assert devices.setup_devices(precision)[1] == precision
+
+
+def test_other_backends_are_refused(monkeypatch):
+    """Where Keras already runs on another backend, the message says what to do."""
+    monkeypatch.setattr("keras.backend.backend", lambda: "jax")
+    with pytest.raises(UsageError, match="KERAS_BACKEND=tensorflow"):
+        devices.setup_keras()
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((8, 6), "mixed_bfloat16"), ((7, 5), "float32")])

@@ -272,6 +272,26 @@ def test_resume_after_a_damaged_checkpoint(whole, resume, tmp_path):
 # The following tests call main() in this process, which is faster than a new one.
 
 
+@pytest.mark.parametrize(
+    ("backend", "settings"),
+    [
+        ("jax", {}),
+        (None, {"backend": "torch", "image_data_format": "channels_first"}),
+        (None, {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}),
+    ],
+)
+def test_settings_of_keras_do_not_matter(six, faces, cache, tmp_path, monkeypatch, backend, settings):
+    """With another backend or format in the user's environment or keras.json, a run has the same weights and scores."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
+    run(tmp_path, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
+    assert_same(tmp_path, six, 6)
+    columns = [table(where, "metrics.csv", "seconds", "eval_seconds") for where in (tmp_path, six)]
+    assert columns[0] == columns[1]
+
+
 def run_in_process(where, line, monkeypatch, capsys, code=0):
     """Runs the command in folder `where`, checks its exit code, and returns its output."""
     monkeypatch.chdir(where)
