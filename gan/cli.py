@@ -111,6 +111,8 @@ def in_range(kind: Callable, least: float | None = None, most: float | None = No
     wanted = {int: "a whole number", float: "a number"}.get(kind, "a number, or 'all'")
 
     def convert(text: str):
+        if not text.strip():
+            raise argparse.ArgumentTypeError("it is empty")
         try:
             value = kind(text)
         except ValueError:
@@ -127,15 +129,29 @@ def in_range(kind: Callable, least: float | None = None, most: float | None = No
     return convert
 
 
+def path_argument(text: str) -> str:
+    """The type of an argument that is a path: ~ is the home folder, and it is not empty."""
+    from gan.files import expand_path  # which imports NumPy, and --help needs none
+
+    if not text.strip():
+        raise argparse.ArgumentTypeError("it is empty")
+    try:
+        return str(expand_path(text))
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 def run_parser(name: str, text: str, out: str, generates: bool = True) -> argparse.ArgumentParser:
     """The parser of a tool that takes a run: its folder, --weights if it generates samples, and --out (`out`)."""
     parser = argparse.ArgumentParser(
         prog=f"python -m tools.{name}", description=text, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("run", metavar="output/RUN", help="folder of a run")
+    parser.add_argument("run", type=path_argument, metavar="output/RUN", help="folder of a run")
     if generates:
         add_weights_argument(parser)
-    parser.add_argument("--out", default="", metavar="PATH", help=f"what to write (default: {out} in the run's folder)")
+    parser.add_argument(
+        "--out", type=path_argument, default="", metavar="PATH", help=f"what to write (default: {out} in its folder)"
+    )
     return parser
 
 

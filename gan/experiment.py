@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gan.config import DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError
+from gan.files import expand_path
 
 OUTPUT = Path("output")
 VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
@@ -32,7 +33,7 @@ def reload_data(run, cache_dir: Path | str = ""):
     from gan.datasets import built_in_names
 
     config = run.load_config()
-    if config.data not in built_in_names() and not Path(config.data).expanduser().exists():
+    if config.data not in built_in_names() and not expand_path(config.data).exists():
         raise UsageError(
             f"{run.folder} was trained on {config.data}, which is not there."
             f" Put it back, or tell the run where it is now: {run.resume_command(data='WHERE')}"

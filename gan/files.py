@@ -10,6 +10,7 @@ import io
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
@@ -44,9 +45,27 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     _sync_folder(path.parent)
 
 
+def expand_path(path: str | os.PathLike) -> Path:
+    """Expands ~ and ~user at the start of a path. Raises UsageError where there is no such home folder."""
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise UsageError(f"{path}: there is no home folder of that name. Give the whole path.") from None
+
+
 def cache_folder(chosen: str | os.PathLike | None = None) -> Path:
-    """The folder of caches and downloads: the chosen one, or the user's cache folder."""
-    return Path(chosen or platformdirs.user_cache_dir("dcgan-faces"))
+    """The folder of caches and downloads: the chosen one, or the user's cache folder.
+
+    Warns where the user has no home, and returns a folder among the system's temporary files.
+    """
+    if chosen:
+        return expand_path(chosen)
+    with contextlib.suppress(RuntimeError):  # as recent versions of platformdirs raise; older ones return the ~
+        if not (folder := platformdirs.user_cache_dir("dcgan-faces")).startswith("~"):
+            return Path(folder)
+    folder = Path(tempfile.gettempdir(), f"dcgan-faces-{os.getuid()}")
+    warnings.warn(f"there is no home folder (HOME), so decoded images go to {folder}", stacklevel=2)
+    return folder
 
 
 def write_json(path: Path, content: dict) -> None:

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from gan.runs.run_directory import Run
-from tools import export, gallery, generate, interpolate, project, timelapse
+from tools import compare, evaluate, export, gallery, generate, interpolate, project, timelapse
 
 TOOLS = {
     "generate": (generate, ["--count", "4"], "faces.png"),
@@ -80,3 +80,29 @@ def test_what_is_no_run(tiny, capsys, name):
     assert tool.main([str(tiny), *arguments]) == 2
     told = capsys.readouterr().err
     assert " with: python train.py " in told and told.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("tool", "line", "flag"),
+    [
+        (generate, [""], "output/RUN"),
+        (generate, ["output/tiny", "--out", ""], "--out"),
+        (project, ["output/tiny", "--photo", " "], "--photo"),
+        (gallery, ["~nobody-of-that-name"], "folder"),
+        (evaluate, ["output/tiny", "--reference", ""], "--reference"),
+        (compare, ["--recipes", "default", "--minutes", "1", "--data", ""], "--data"),
+    ],
+)
+def test_empty_paths(tiny, capsys, tool, line, flag):
+    """An empty path, which would be the current folder, and the home of nobody are refused with exit code 2."""
+    with pytest.raises(SystemExit) as stop:
+        tool.main(line)
+    assert stop.value.code == 2 and flag in capsys.readouterr().err
+
+
+def test_paths_from_the_home_folder(tiny, monkeypatch):
+    """~ in the run and in --out is the home folder."""
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    monkeypatch.setenv("USERPROFILE", str(Path.cwd()))
+    assert generate.main(["~/output/tiny", "--count", "4", "--out=~/four.png"]) == 0
+    assert Path("four.png").exists() and not Path("~").exists()

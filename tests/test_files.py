@@ -1,10 +1,11 @@
 import json
 import os
+from pathlib import Path
 
 import pytest
 
 from gan.errors import UsageError
-from gan.files import atomic_write, read_csv, read_json, write_json
+from gan.files import atomic_write, cache_folder, expand_path, read_csv, read_json, write_json
 
 
 def test_file_appears_at_the_end(tmp_path):
@@ -80,3 +81,28 @@ def test_read_csv(tmp_path):
     path.write_bytes(b"a,b\n1,\xff\n")
     with pytest.raises(UsageError, match=r"it\.csv is damaged"):
         read_csv(path, 2)
+
+
+def test_expand_path(monkeypatch, tmp_path):
+    """~ at the start is the home folder, elsewhere it is part of a name; an unknown user is refused."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))  # on Windows
+    assert expand_path("~/faces") == tmp_path / "faces"
+    assert [expand_path(path) for path in ("faces", "a/~/b", "b~")] == [Path("faces"), Path("a/~/b"), Path("b~")]
+    with pytest.raises(UsageError):
+        expand_path("~nobody-of-that-name/faces")
+
+
+@pytest.mark.parametrize("error", [True, False])
+def test_cache_without_a_home(monkeypatch, error):
+    """Without a home folder the cache is a temporary folder, with a warning; a folder that was chosen is used."""
+
+    def user_cache_dir(name):
+        if error:
+            raise RuntimeError("could not determine the home directory")
+        return f"~/.cache/{name}"
+
+    monkeypatch.setattr("platformdirs.user_cache_dir", user_cache_dir)
+    with pytest.warns(UserWarning, match="no home folder"):
+        assert cache_folder().is_absolute()
+    assert cache_folder("here") == Path("here")

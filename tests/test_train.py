@@ -292,6 +292,34 @@ def test_settings_of_keras_do_not_matter(six, faces, cache, tmp_path, monkeypatc
     assert columns[0] == columns[1]
 
 
+# train.py for a user who is not in the system's list and has no HOME.
+WITHOUT_HOME = """
+import os, pwd, sys
+def find_nobody(who):
+    raise KeyError(who)
+pwd.getpwuid = pwd.getpwnam = find_nobody
+for name in ("HOME", "XDG_CACHE_HOME"):
+    os.environ.pop(name, None)
+import train
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has homes of another kind")
+@pytest.mark.parametrize(
+    ("data_flag", "code"), [("faces", 0), ("~/faces", 2), ("~nobody-of-that-name/faces", 2), ("", 2)]
+)
+def test_without_a_home(faces, tmp_path, monkeypatch, data_flag, code):
+    """Training works without a home, writes nothing into a folder called ~, and refuses paths that need one."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
+    (tmp_path / "temporary").mkdir()
+    (tmp_path / "faces").symlink_to(faces)
+    line = [sys.executable, "train.py", "--data", data_flag, *SMALL_RUN, "--epochs", "2"]
+    printed = run(tmp_path, *line, script=WITHOUT_HOME, code=code)
+    assert not (tmp_path / "~").exists()
+    assert ("2 iterations" in printed and "no home folder" in printed) if code == 0 else "train.py: " in printed
+
+
 def run_in_process(where, line, monkeypatch, capsys, code=0):
     """Runs the command in folder `where`, checks its exit code, and returns its output."""
     monkeypatch.chdir(where)

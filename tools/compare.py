@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gan import experiment
-from gan.cli import in_range, parse_arguments, run_command
+from gan.cli import in_range, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -49,7 +49,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     recipes = "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting"
     parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
-    parser.add_argument("--data", help="images, as for train.py")
+    parser.add_argument("--data", type=in_range(str), help="images, as for train.py")
     parser.add_argument("--minutes", type=in_range(float, 0.01), metavar="M", help="how long each run trains")
     parser.add_argument("--name", default="", help="name of the comparison (default: data and minutes)")
     parser.add_argument(
@@ -58,7 +58,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--network", nargs="+", choices=tuple(DISTANCES), help="feature extractors (default: all installed)"
     )
-    parser.add_argument("--cache-dir", default="", metavar="NAME", help="folder for decoded images and features")
+    parser.add_argument(
+        "--cache-dir", type=path_argument, default="", metavar="NAME", help="folder for decoded images and features"
+    )
     parser.add_argument("--grids", action="store_true", help="copy each run's grid to results/")
     parser.add_argument("--table", action="store_true", help="only write the table of --name again")
     arguments = parser.parse_args(argv)

@@ -40,7 +40,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tools.evaluate", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("runs", nargs="+", metavar="output/RUN", help="folders of runs")
+    parser.add_argument("runs", type=cli.path_argument, nargs="+", metavar="output/RUN", help="folders of runs")
     parser.add_argument(
         "--samples", type=cli.in_range(int, MIN_SAMPLES), default=SAMPLES, metavar="N",
         help=f"number of samples to score (default: {SAMPLES:,})",
@@ -50,10 +50,15 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="networks whose features are compared (default: onet, and vgg if it is installed)",
     )  # fmt: skip
     parser.add_argument(
-        "--inception", default="", metavar="PATH", help="file of the Inception graph (default: downloaded)"
+        "--inception",
+        type=cli.path_argument,
+        default="",
+        metavar="PATH",
+        help="file of the Inception graph (default: downloaded)",
     )
     parser.add_argument(
         "--reference",
+        type=cli.in_range(str),
         default="",
         metavar="DATA",
         help="images to compare with, as for --data (default: held-out images)",
@@ -66,7 +71,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help="seed of the samples' noise (default: 0)",
     )
-    parser.add_argument("--cache-dir", default="", metavar="NAME", help="folder of decoded images and features")
+    parser.add_argument(
+        "--cache-dir", type=cli.path_argument, default="", metavar="NAME", help="folder of decoded images and features"
+    )
     parser.add_argument("--anyway", action="store_true", help="print one table even of runs measured differently")
     arguments = parser.parse_args(argv)
     if arguments.inception and "inception" not in (arguments.network or ()):

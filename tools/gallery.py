@@ -18,7 +18,13 @@ from gan.gallery.page import Page
 def main(argv: list[str] | None = None) -> int:
     """Writes the page, prints its path, and names what is skipped or damaged. Returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m tools.gallery", description=__doc__.splitlines()[0])
-    parser.add_argument("folder", nargs="?", default="output", help="folder that holds the runs (default: output)")
+    parser.add_argument(
+        "folder",
+        type=cli.path_argument,
+        nargs="?",
+        default="output",
+        help="folder that holds the runs (default: output)",
+    )
     folder = Path(parser.parse_args(argv).folder)
     return cli.run_command("gallery", lambda: write_page(folder))
 

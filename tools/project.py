@@ -29,7 +29,11 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     parser = cli.run_parser("project", __doc__, "project.png")
     parser.add_argument(
-        "--photo", default="", metavar="FILE", help="a photograph (default: a held-out image of the run's data)"
+        "--photo",
+        type=cli.path_argument,
+        default="",
+        metavar="FILE",
+        help="a photograph (default: a held-out image of the run's data)",
     )
     parser.add_argument(
         "--crop", type=cli.in_range(int, 8, 100_000), default=0, metavar="N",

@@ -8,7 +8,6 @@ To add a source, write a file with a function (Request) -> Source, add a row to 
 """
 
 import difflib
-from pathlib import Path
 
 from gan.config import SUFFIXES_SHOWN
 from gan.datasets.arrays import open_array
@@ -19,6 +18,7 @@ from gan.datasets.orl import open_orl
 from gan.datasets.source import Request, Source
 from gan.datasets.zip_archive import open_zip
 from gan.errors import UsageError
+from gan.files import expand_path
 
 # "folder", a suffix of files, or a built-in name that --data takes -> the function that opens it.
 SOURCES = {
@@ -47,7 +47,7 @@ def find_kind(data: str) -> str:
 
     Built-in names come before files: a folder called "avatars" is given as "./avatars".
     """
-    path = Path(data).expanduser()
+    path = expand_path(data)
     built_in = built_in_names()
     if data in built_in:
         return data

@@ -15,7 +15,7 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Request, Source, digest
 from gan.errors import UsageError
-from gan.files import read_array_header
+from gan.files import expand_path, read_array_header
 
 NAMES = ("images", "x", "arr_0")
 RANGES = {  # range of values -> a function from one image in it to uint8
@@ -31,7 +31,7 @@ NEEDED = (
 
 def open_array(request: Request) -> Source:
     """Opens the images of a .npz or .npy file. Raises UsageError if it has no array of images."""
-    path = Path(request.data).expanduser()
+    path = expand_path(request.data)
     name, (count, *_), dtype = find_array(path)
     loaded = []  # the array and its range of values, once `prepare` was called
 

@@ -7,11 +7,11 @@ import contextlib
 import os
 import stat
 from collections.abc import Iterator
-from pathlib import Path
 
 from gan import images
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
 from gan.errors import UsageError
+from gan.files import expand_path
 
 
 def open_folder(request: Request) -> Source:
@@ -20,7 +20,7 @@ def open_folder(request: Request) -> Source:
     Folders of training runs, and subfolders that cannot be read, are passed over. Raises UsageError if the folder
     itself cannot be read.
     """
-    root = Path(request.data).expanduser().resolve()
+    root = expand_path(request.data).resolve()
     found, passed_over, states = [], [], []
     for path, status, reason in sorted(_walk(str(root)), key=lambda entry: entry[0]):
         name = os.fsencode(path[len(str(root)) :]).decode(errors="replace").replace(os.sep, "/").lstrip("/")

@@ -12,11 +12,12 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
 from gan.errors import UsageError
+from gan.files import expand_path
 
 
 def open_zip(request: Request) -> Source:
     """Opens the images of a .zip, sorted by path. Raises UsageError if it is not a zip file."""
-    path = Path(request.data).expanduser()
+    path = expand_path(request.data)
     try:
         archive = zipfile.ZipFile(path)
     except (zipfile.BadZipFile, OSError) as error:

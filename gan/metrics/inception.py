@@ -20,6 +20,7 @@ from google.protobuf.message import DecodeError
 
 from gan import download
 from gan.errors import RunError, UsageError
+from gan.files import expand_path
 
 URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"  # 89 MB
 GRAPH = "classify_image_graph_def.pb"
@@ -61,12 +62,12 @@ def load(path: str | os.PathLike) -> tuple[Callable, str]:
     Raises UsageError where the file is not that network.
     """
     try:
-        with open(Path(path).expanduser(), "rb") as file:
+        with open(expand_path(path), "rb") as file:
             data = file.read(LIMIT + 1)
         if len(data) > LIMIT:
             raise ValueError(f"it has more than {LIMIT:,} bytes")
         if data.startswith(b"\x1f\x8b"):  # gzip
-            data = unpack(Path(path).expanduser())
+            data = unpack(expand_path(path))
         return build(tf.compat.v1.GraphDef.FromString(data)), hashlib.sha256(data).hexdigest()[:16]
     except DecodeError:
         reason = "it is not a TensorFlow graph"
