@@ -150,7 +150,7 @@ def run_parser(name: str, text: str, out: str, generates: bool = True) -> argpar
     if generates:
         add_weights_argument(parser)
     parser.add_argument(
-        "--out", type=path_argument, default="", metavar="PATH", help=f"what to write (default: {out} in its folder)"
+        "--out", type=path_argument, metavar="PATH", help=f"what to write (default: {out} in its folder)"
     )
     return parser
 

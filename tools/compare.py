@@ -59,7 +59,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--network", nargs="+", choices=tuple(DISTANCES), help="feature extractors (default: all installed)"
     )
     parser.add_argument(
-        "--cache-dir", type=path_argument, default="", metavar="NAME", help="folder for decoded images and features"
+        "--cache-dir", type=path_argument, metavar="NAME", help="folder for decoded images and features"
     )
     parser.add_argument("--grids", action="store_true", help="copy each run's grid to results/")
     parser.add_argument("--table", action="store_true", help="only write the table of --name again")

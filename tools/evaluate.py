@@ -52,14 +52,12 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--inception",
         type=cli.path_argument,
-        default="",
         metavar="PATH",
         help="file of the Inception graph (default: downloaded)",
     )
     parser.add_argument(
         "--reference",
         type=cli.in_range(str),
-        default="",
         metavar="DATA",
         help="images to compare with, as for --data (default: held-out images)",
     )
@@ -72,7 +70,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="seed of the samples' noise (default: 0)",
     )
     parser.add_argument(
-        "--cache-dir", type=cli.path_argument, default="", metavar="NAME", help="folder of decoded images and features"
+        "--cache-dir", type=cli.path_argument, metavar="NAME", help="folder of decoded images and features"
     )
     parser.add_argument("--anyway", action="store_true", help="print one table even of runs measured differently")
     arguments = parser.parse_args(argv)
@@ -115,7 +113,7 @@ def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.Evaluat
             message = str(error).removeprefix(f"--data {arguments.reference}: ")
             raise type(error)(f"--reference {arguments.reference}: {message}") from error
     mirrors = AUGMENTATIONS[config.augmentation].mirrors
-    return run_evaluation.build_case(run, dataset, cache, mirrors, reference, arguments.reference)
+    return run_evaluation.build_case(run, dataset, cache, mirrors, reference, arguments.reference or "")
 
 
 def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:

@@ -31,7 +31,6 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument(
         "--photo",
         type=cli.path_argument,
-        default="",
         metavar="FILE",
         help="a photograph (default: a held-out image of the run's data)",
     )
