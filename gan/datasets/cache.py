@@ -60,7 +60,10 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
             with progress(f"Decoding {source.title}") as tick:
                 counts, digests, skipped = _decode_all(file, names, decode, tick)
             if not counts:
-                raise RunError(f"No readable image in {source.title}: {list_first(skipped)}.")
+                reasons = list_first(skipped)
+                if not skipped and source.passed_over:
+                    reasons += f", or it is passed over: {list_first(source.passed_over)}"
+                raise RunError(f"No readable image in {source.title}: {reasons}.")
             _write_header(file, (counts.total(), size, size, 3))
             report = _make_report(source, counts, len(skipped)) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])

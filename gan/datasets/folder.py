@@ -34,22 +34,21 @@ def open_folder(request: Request) -> Source:
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None, str]]:
-    """Yields the path and status of each file below `root`, of each folder that is named like an image, and of each
-    folder that cannot be read, and why it is passed over whatever its name, or "".
+    """Yields what is below `root`: path, status, and why it is passed over whatever its name, or "".
 
-    Links are followed, and a folder is visited once, however many links lead to it. The status of a broken link is
-    None.
+    These are all files, folders that are named like an image, and folders that cannot be read. Links are followed, and
+    a folder is visited once, however many links lead to it. The status of a broken link is None.
     """
     visited, runs, unreadable = set(), [], []
 
     def note(error: OSError) -> None:
-        if os.path.samefile(error.filename, root):
+        if error.filename == root:
             raise UsageError(f"--data: the folder {error.filename} cannot be read ({error.strerror}).") from error
         unreadable.append((error.filename, None, f"a folder that cannot be read ({error.strerror.lower()})"))
 
     for folder, folders, names in os.walk(root, onerror=note, followlinks=True):
-        status = _status(folder)
-        if status is None or (status.st_dev, status.st_ino) in visited:
+        status = os.stat(folder)
+        if (status.st_dev, status.st_ino) in visited:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))

@@ -17,8 +17,8 @@ BLOCK = 1024  # rows; the distances of two blocks take 8 MB
 def frechet_distance(real: np.ndarray, fake: np.ndarray) -> float:
     """Computes the squared Frechet distance of two Gaussians, |m1 - m2|^2 + tr(S1 + S2 - 2 sqrt(S1 S2)).
 
-    S are covariances over n - 1. Biased upwards in small sets, so compare only distances of equal n. arXiv:1706.08500,
-    eq. 6.
+    Of Inception's features it is the FID: arXiv:1706.08500, eq. 6. S are covariances over n - 1. Biased upwards in
+    small sets, so compare only distances of equal n.
     """
     (real_mean, real_cov), (fake_mean, fake_cov) = _moments(real), _moments(fake)
     # S1 S2 has the eigenvalues of sqrt(S1) S2 sqrt(S1), which is symmetric: they are real, and cheaper to find.

@@ -3,7 +3,8 @@
     save(run.checkpoints, iteration, {"generator/000": array, ...})
     others = restore(run.checkpoints, {"generator/000": variable, ...})
 
-The zip archive has a checksum for each array, and holds nothing that can execute code.
+The zip archive has a checksum for each array, and holds nothing that can execute code. `Trainer.resume` restores the
+rest of a run: tables, scores, diagnostics.
 """
 
 import math

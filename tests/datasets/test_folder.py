@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 from data_files import encode_png, open_data, save_folder
 
+import data
 from gan import images
-from gan.errors import UsageError
+from gan.errors import RunError, UsageError
 
 
 def test_lists_images_and_passes_over_others(tmp_path, eight):
@@ -71,6 +72,8 @@ def test_folders_of_runs(tmp_path, eight):
     assert {name for name, _ in source.passed_over} == {
         "output/default/0.png", "output/default/config.json", "output/default/export/0.png",
     }  # fmt: skip
+    with pytest.raises(RunError, match="in the folder of a training run"):
+        data.load(str(run), 16, cache_dir=tmp_path / "cache")
 
 
 def test_subfolders_that_cannot_be_read(tmp_path, monkeypatch, eight):
