@@ -11,18 +11,22 @@ import hashlib
 import mmap
 import os
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from gan import images, progress
 from gan.datasets import Request, cache, open_source
+from gan.datasets.joined import join
+from gan.datasets.source import MACOS, summarize
 from gan.errors import RunError, UsageError
 from gan.files import cache_folder
 
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
+MANY = 0.9  # share of the images, of which it is said that they are alike
+FEW = 100  # different images, of which it is said that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
 PIECE = 32  # rows copied before the pages that they came from are released
 
@@ -75,25 +79,31 @@ class Faces:
 
 
 def load(
-    source: str,
+    source: str | Sequence[str],
     image_size: int,
     *,
     limit: int = 0,
+    sample: int = 0,
     crop: int = 0,
     seed: int = 0,
     cache_dir: str | os.PathLike | None = None,
     allow_bad: bool = False,
+    allow_truncated: bool = False,
+    max_pixels: int = images.MAX_PIXELS,
 ) -> Faces:
     """Opens a data source and decodes its images, once: after that they come from the cache.
 
     Arguments:
-        source: as for --data (see gan/datasets).
+        source: as for --data (see gan/datasets); several are joined.
         image_size: the side of the decoded images in pixels, a multiple of 4 from 16 to 128.
-        limit: how many images to use; 0: all, or 10,000 avatars.
+        limit: how many images to use, the first by name; 0: all, or 10,000 avatars.
+        sample: how many of these to use, chosen at random; 0: all.
         crop: as for `gan.images.crop_square`.
-        seed: of the avatars.
+        seed: of the avatars, and of the choice.
         cache_dir: the folder of the cache; None: the user's cache folder.
         allow_bad: whether more than 5% of the images may be unreadable.
+        allow_truncated: whether files that are cut off are used.
+        max_pixels: files of more pixels are left out.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
@@ -101,21 +111,29 @@ def load(
     """
     if image_size not in SIZES:
         raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
-    if limit < 0 or crop < 0:
-        raise UsageError(f"--limit {limit} --crop {crop}: neither can be negative; 0 means all, and automatic.")
+    if limit < 0 or sample < 0 or crop < 0:
+        raise UsageError(f"--limit {limit} --sample {sample} --crop {crop}: none can be negative; 0 is the default.")
     folder = cache_folder(cache_dir)
-    opened = open_source(Request(source, image_size, limit, seed, folder, progress.track_task))
-    path = folder / f"{cache.compute_key(opened.identity, image_size, limit, crop)}.npy"
+    sources = [
+        open_source(Request(each, image_size, limit, seed, folder, max_pixels, progress.track_task))
+        for each in ([source] if isinstance(source, str) else source)
+    ]
+    opened = sources[0] if len(sources) == 1 else join(sources)
+    numbers = choose(len(opened.names), limit, sample, seed)
+    choice = [limit, *([sample, seed] if sample else [])]
+    path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, max_pixels, allow_truncated)}.npy"
     if not cache.is_whole(path):
-        cache.build(path, opened, image_size, crop=crop, limit=limit, progress=progress.track_task)
+        with images.truncated_allowed(allow_truncated):
+            cache.build(path, opened, image_size, crop=crop, numbers=numbers, progress=progress.track_task)
     pixels, report, skipped, attributes, digests = cache.read(path)
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
-    report |= {"source": opened.title, "skipped": counts}
+    report |= {"source": opened.title, "skipped": counts, "parts": dict(opened.parts)}
+    report["choice"] = "chosen at random" if sample else "the first in order of name"
     unreadable, labels = skipped[: counts["unreadable"]], None
     if opened.labels is not None:
         names = {name for name, _ in unreadable}
-        labels = opened.labels[[i for i, name in enumerate(opened.names[: limit or None]) if name not in names]]
+        labels = opened.labels[[i for i in numbers if opened.names[i] not in names]]
         if len(labels) != len(pixels):
             raise UsageError(f"{opened.title} has images of one name, so their labels cannot be told apart.")
     faces = Faces(pixels, report, unreadable + opened.passed_over, attributes, digests, labels)
@@ -123,21 +141,51 @@ def load(
     return faces
 
 
+def choose(count: int, limit: int, sample: int, seed: int) -> Sequence[int]:
+    """Chooses among `count` images: `sample` of the first `limit`, in order; 0 means all."""
+    numbers = range(count)[: limit or None]
+    if not sample or sample >= len(numbers):
+        return numbers
+    return sorted(np.random.default_rng([seed, sample]).choice(len(numbers), sample, replace=False).tolist())
+
+
 def describe(faces: Faces) -> list[str]:
-    """Lines that describe the data, for a person."""
+    """Lines that describe the data, and warn of what will not train well, for a person."""
     report, skipped = faces.report, faces.report["skipped"]
-    found, used, size = report["found"], report["used"], report["size"]
+    found, used, size, unreadable = report["found"], report["used"], report["size"], skipped["unreadable"]
+    parts = "".join(f", {count:,} of them in {title}" for title, count in report["parts"].items())
     lines = [
-        f"{found:,} images found in {report['source']}, {skipped['unreadable']:,} unreadable, "
+        f"{found:,} images found in {report['source']}{parts}, {unreadable:,} unreadable, "
         f"{skipped['passed_over']:,} other files passed over"
     ]
-    if skipped["unreadable"]:
-        lines.append(f"unreadable: {cache.list_first(faces.skipped[: skipped['unreadable']])}")
-    if used + skipped["unreadable"] < found:
-        lines.append(f"{used:,} of them used, the first in order of name")
+    if unreadable:
+        lines.append(f"unreadable: {summarize(faces.skipped[:unreadable])}")
+    if passed_over := [entry for entry in faces.skipped[unreadable:] if entry[1] != MACOS]:
+        lines.append(f"passed over: {summarize(passed_over)}")
+    if used + unreadable < found:
+        lines.append(f"{used:,} of them used, {report['choice']}")
     sizes = _several(report["sizes"], report["distinct_sizes"])
     modes = _several(report["modes"], len(report["modes"]))
-    return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}"]
+    return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]
+
+
+def find_problems(report: dict) -> list[str]:
+    """Warnings of a data report: of images that are all alike, or few."""
+    used, different, problems = report["used"], report["different"], []
+    for look, count in report["looks"].items():
+        if count > MANY * used:
+            problems.append(
+                f"warning: {count:,} of {used:,} images are nearly {look}, and so will be the samples."
+                " If the files look otherwise, their values have another range than was read: save them as 8-bit PNG."
+            )
+    if different <= (1 - MANY) * used:
+        problems.append(f"warning: only {different:,} of {used:,} images differ from each other.")
+    if different < FEW:
+        problems.append(
+            f"warning: {different:,} different images are few. The samples will be copies of them. Hundreds give some"
+            " variety, thousands new faces; --data may be given several times."
+        )
+    return problems
 
 
 def _several(counts: dict[str, int], distinct: int) -> str:
@@ -267,5 +315,5 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
     if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
         raise RunError(
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
-            f"{cache.list_first(faces.skipped[:bad])}. To train on the others, add --allow-bad."
+            f"{summarize(faces.skipped[:bad])}. To train on the others, add --allow-bad."
         )

@@ -56,7 +56,8 @@ def train(config: Config, dry_run: bool = False) -> int:
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
     with run.lock():
-        run.claim({**dataclasses.asdict(config), "faces": faces.title})
+        if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
+            print(f"New data: it was trained on {before} before. Scores before and after are of other images.")
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
         trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
         validator = trainer.validator

@@ -88,6 +88,10 @@ def argument_options(field: dataclasses.Field) -> dict:
     choices, limits = field.metadata["choices"], (field.metadata["least"], field.metadata["most"])
     if kind is bool:
         return {"action": argparse.BooleanOptionalAction, "help": f"{help} (default: {'yes' if default else 'no'})"}
+    if kind is list:
+        return {
+            "type": in_range(str), "action": "append", "metavar": "NAME", "help": f"{help} (default: {default[0]})"
+        }  # fmt: skip
     if kind is tuple:
         return {
             "type": in_range(float, *limits), "nargs": 2, "metavar": ("BETA1", "BETA2"),

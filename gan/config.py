@@ -41,14 +41,21 @@ class Config:
     """Every setting of a run, saved as config.json beside its results. The defaults are the recipe `default`."""
 
     # data
-    data: str = option("avatars", f"images: a folder, a {SUFFIXES_SHOWN} file, or built in: {', '.join(DATASETS)}")
+    data: tuple = option(
+        ("avatars",), f"images: a folder, a {SUFFIXES_SHOWN} file, or built in: {', '.join(DATASETS)}; given several"
+        " times, all of them", kind=list,
+    )  # fmt: skip
     limit: int = option(0, "use the first N images, or draw N avatars; 0: all images, or 10,000 avatars", least=0)
+    sample: int = option(0, "use N of these images, chosen at random by --seed; 0: all", least=0)
     crop: int = option(
         0, "cut out the central N x N first; 0: the largest square, or CelebA's 108 x 108 of 178 x 218", least=0
     )
     image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
+    allow_truncated: bool = option(False, "use images of files that are cut off; what is missing is gray or black")
+    max_pixels: int = option(90_000_000, "leave out image files of more pixels than this", least=64)
+    accept_new_data: bool = option(False, "continue a run although there are other images now, such as more of them")
     cache_dir: str = option("", "folder for decoded images (default: the user's cache folder)")
     # networks
     noise: str = option("vector", "shape of the generator's input: a vector, or an image", choices=("vector", "image"))
@@ -112,7 +119,7 @@ class Config:
             raise ValueError("it has none of a run's settings")
         known = {name: value for name, value in {**(defaults or {}), **saved}.items() if name in fields}
         for name, value in known.items():
-            if not isinstance(value, fields[name]):
+            if not isinstance(value, fields[name]) or (name == "data" and not all(isinstance(v, str) for v in value)):
                 raise ValueError(f"{name} is {value!r}"[:200])
         return cls(**{name: tuple(value) if fields[name] is list else value for name, value in known.items()})
 
@@ -122,9 +129,14 @@ class Config:
         if self.run:
             return self.run
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
-        path = Path(self.data)
-        data = path.stem if path.suffix in FILE_SUFFIXES else path.name
-        return "-".join(parts if self.data == "avatars" else [*parts, data or "data"])
+        paths = [Path(data) for data in self.data]
+        data = "+".join(path.stem if path.suffix in FILE_SUFFIXES else path.name for path in paths)
+        return "-".join(parts if self.data == ("avatars",) else [*parts, data or "data"])
+
+    @property
+    def data_title(self) -> str:
+        """The values of --data, for people."""
+        return " + ".join(self.data)
 
     def iterations(self, images: int) -> int:
         """The number of iterations: epochs x steps, where 'all' steps are a pass over that many images."""
@@ -149,7 +161,8 @@ def format_command(config: Config) -> str:
     if config.recipe not in RECIPES:  # an older version's
         config = dataclasses.replace(config, recipe="default", run=config.name)
     words = [] if config.recipe == "default" else ["--recipe", config.recipe]
-    for name, value in overrides(config).items():
+    settings = overrides(config)
+    for name, value in [*(("data", each) for each in settings.pop("data", ())), *settings.items()]:
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
@@ -163,7 +176,7 @@ def format_command(config: Config) -> str:
 # Settings that may differ when a run is continued: its length, its outputs, and where things are.
 MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience", "log",
-    "allow_bad", "cache_dir", "run", "recipe", "data",
+    "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "run", "recipe", "data",
 }  # fmt: skip
 
 
@@ -172,9 +185,10 @@ def differences(saved: dict, config: dict, defaults: dict | None = None) -> list
 
     A setting that a run does not have has the value of `defaults`, or today's default.
     """
+    accepted = {"faces"} if config.get("accept_new_data") else set()
     defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | (defaults or {})
     saved, config = {**defaults, **saved}, {**defaults, **config}
-    both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in MUTABLE]
+    both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in MUTABLE | accepted]
     digests = (str(one.get("faces")).rpartition("(")[2] for one in (saved, config))
     moved = len(set(digests)) == 1  # the same images are the same wherever they are
     other = [found for found in both if found[1] != found[2] and not (moved and found[0] == "faces")]

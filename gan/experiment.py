@@ -23,8 +23,9 @@ def load_data(config: Config):
     import data
 
     return data.load(
-        config.data, config.image_size, limit=config.limit, crop=config.crop, seed=config.seed,
-        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad,
+        config.data, config.image_size, limit=config.limit, sample=config.sample, crop=config.crop, seed=config.seed,
+        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad, allow_truncated=config.allow_truncated,
+        max_pixels=config.max_pixels,
     )  # fmt: skip
 
 
@@ -33,18 +34,20 @@ def reload_data(run, cache_dir: Path | str = ""):
     from gan.datasets import built_in_names
 
     config = run.load_config()
-    if config.data not in built_in_names() and not expand_path(config.data).exists():
-        raise UsageError(
-            f"{run.folder} was trained on {config.data}, which is not there."
-            f" Put it back, or tell the run where it is now: {run.resume_command(data='WHERE')}"
-        )
+    for data in config.data:
+        if data not in built_in_names() and not expand_path(data).exists():
+            moved = tuple("WHERE" if each == data else each for each in config.data)
+            raise UsageError(
+                f"{run.folder} was trained on {data}, which is not there."
+                f" Put it back, or tell the run where it is now: {run.resume_command(data=moved)}"
+            )
     try:
         faces = load_data(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))
     except (UsageError, RunError) as error:
-        message = str(error).removeprefix(f"--data {config.data}: ")
-        raise type(error)(f"{run.folder} was trained on {config.data}: {message}") from error
+        message = str(error).removeprefix(f"--data {config.data_title}: ")
+        raise type(error)(f"{run.folder} was trained on {config.data_title}: {message}") from error
     if (known := run.trained_on()) and faces.digest not in known:
-        raise UsageError(f"{run.folder} was trained on {known}; {config.data} holds other images now.")
+        raise UsageError(f"{run.folder} was trained on {known}; {config.data_title} holds other images now.")
     return faces
 
 

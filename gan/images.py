@@ -7,24 +7,28 @@ Networks take and return float32 (n, h, w, c) in [-1, 1]; files and the cache ho
 `to_uint8` are the only conversions between them.
 """
 
+import contextlib
+import importlib.util
 import io
 import math
 import os
-import warnings
-from collections.abc import Container
+from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 
-from gan import files
+from gan import file_kinds, files, value_range
 
 MIN_SIDE = 8
+MAX_PIXELS = 90_000_000  # of a file, unless told otherwise: it takes three bytes each to decode
 GRID_GAP = 2  # white pixels between the images of a grid
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
+WIDE_MODES = ("I", "F")  # Pillow's modes of integers and floats, whose range is not known from one image
+WHITE_IS_ZERO, PHOTOMETRIC = 0, 262  # a TIFF's value of that tag
 
 # How an image is turned upright: the value of the EXIF tag "orientation" -> Pillow's operation.
 ORIENTATIONS = {
@@ -34,8 +38,7 @@ ORIENTATIONS = {
 }  # fmt: skip
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
-# Pillow raises an error from 180 million pixels on, and only warns from 90 million on. Here both are errors.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
+Image.MAX_IMAGE_PIXELS = None  # `open_image` has a limit of its own, which Pillow only warns of
 
 
 class UnreadableImage(Exception):
@@ -60,25 +63,67 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 
 
 def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo, bytes]:
-    """Reads an image file, given as its path or its bytes. Raises UnreadableImage.
+    """Reads an image file as `open_image` does, with values of more than 8 bits scaled to RGB by their own range."""
+    image, info, content = open_image(file)
+    if image.mode in WIDE_MODES:
+        counts = value_range.count_values(np.asarray(image))
+        image = scale_to_rgb(image, value_range.find_range(counts))
+    return image, info, content
+
+
+def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, ImageInfo, bytes]:
+    """Opens an image file, given as its path or its bytes. Raises UnreadableImage.
 
     The pixels decide: metadata that cannot be read, or that are too large, are ignored.
 
     Returns:
-        The image, RGB, upright, on white where it was transparent; how it was stored; the bytes of the file.
+        The image, upright; how it was stored; the bytes of the file. The image is RGB, on white where it was
+        transparent, or of one of `WIDE_MODES`, with finite values, for `scale_to_rgb`. Where zero is white, these are
+        the negatives of the stored values.
     """
+    content = b""
     try:
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
         try:
-            return *_decode(io.BytesIO(content)), content
+            return *_decode(io.BytesIO(content), max_pixels), content
         except ValueError:  # of PNG chunks of text or profiles that unpack to megabytes
             if not content.startswith(PNG_SIGNATURE):
                 raise
-            return *_decode(io.BytesIO(_strip_png_metadata(content))), content
+            return *_decode(io.BytesIO(_strip_png_metadata(content)), max_pixels), content
     except UnreadableImage:
         raise
     except Exception as error:  # decoders raise nearly every kind of exception for damaged files
-        raise UnreadableImage(_describe_error(error)) from error
+        raise UnreadableImage(_describe_error(error, content)) from error
+
+
+def is_read(kind: file_kinds.Kind) -> bool:
+    """Tests whether images of a kind of file can be read here."""
+    if kind.format == "HEIF":
+        return has_heif()
+    return kind.format in FORMATS and (kind.format != "AVIF" or features.check("avif"))
+
+
+def has_heif() -> bool:
+    """Tests whether the package that reads HEIC is installed."""
+    return importlib.util.find_spec("pillow_heif") is not None
+
+
+@contextlib.contextmanager
+def truncated_allowed(allowed: bool) -> Iterator[None]:
+    """Lets files that are cut off be opened, or not; what is missing of their images is gray or black."""
+    before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, allowed
+    try:
+        yield
+    finally:
+        ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def scale_to_rgb(image: Image.Image, found: value_range.ValueRange | None) -> Image.Image:
+    """Converts an image of one of `WIDE_MODES` to RGB. Raises UnreadableImage where there is no range."""
+    values = np.asarray(image)
+    if found is None:
+        raise UnreadableImage(f"values of {values.min():g} to {values.max():g}, which are in no range known here")
+    return Image.fromarray(value_range.scale_to_uint8(values, found)).convert("RGB")
 
 
 def from_array(pixels: np.ndarray) -> Image.Image:
@@ -178,14 +223,27 @@ def read_png(path: str | os.PathLike) -> np.ndarray:
     return np.asarray(read_image(path)[0])
 
 
-def _decode(stream) -> tuple[Image.Image, ImageInfo]:
-    if not stream.read(1):
+def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo]:
+    head = stream.read(file_kinds.HEAD)
+    if not head:
         raise UnreadableImage("empty file")
+    if not head.strip(b"\0"):
+        raise UnreadableImage("its bytes are all zero")
     stream.seek(0)
-    with Image.open(stream, formats=FORMATS) as image:
-        _require_size(*image.size)
+    if file_kinds.identify(head).format == "HEIF" and has_heif():
+        import pillow_heif
+
+        pillow_heif.register_heif_opener()
+    with Image.open(stream, formats=[*FORMATS, *(["HEIF"] if "HEIF" in Image.OPEN else [])]) as image:
+        width, height = image.size
+        _require_size(width, height)
+        if width * height > max_pixels:
+            raise UnreadableImage(
+                f"{width * height:,} pixels, more than the limit of {max_pixels:,}, which --max-pixels raises"
+            )
         upright = _turn_upright(image)
-        return _to_rgb(upright), ImageInfo(image.mode, upright.size)
+        white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        return _to_rgb_or_wide(upright, white_is_zero), ImageInfo(image.mode, upright.size)
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -210,21 +268,18 @@ def _strip_png_metadata(content: bytes) -> bytes:
     return b"".join(kept)
 
 
-def _to_rgb(image: Image.Image) -> Image.Image:
-    """Converts any mode to RGB. 16-bit gray is scaled, where Pillow's own conversion may clip it at 255."""
-    if image.mode.startswith("I"):
-        return _gray_to_rgb(np.asarray(image) / 257)
-    if image.mode == "F":
+def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:
+    """Converts any mode to RGB, or to one of `WIDE_MODES`, where Pillow's own conversion may clip values at 255."""
+    if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(image)
-        return _gray_to_rgb(values * 255 if values.max() <= 1 else values)
+        if not np.isfinite(values).all():
+            raise UnreadableImage("NaN or infinity among its values")
+        values = values.astype(np.float32 if image.mode == "F" else np.int32)
+        return Image.fromarray(-values if white_is_zero else values)
     if image.has_transparency_data:
         image = image.convert("RGBA")
         return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
     return image.convert("RGB")
-
-
-def _gray_to_rgb(values: np.ndarray) -> Image.Image:
-    return Image.fromarray(np.clip(np.round(values), 0, 255).astype(np.uint8)).convert("RGB")
 
 
 def _require_size(width: int, height: int) -> None:
@@ -232,13 +287,14 @@ def _require_size(width: int, height: int) -> None:
         raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the minimum")
 
 
-def _describe_error(error: Exception) -> str:
+def _describe_error(error: Exception, content: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return "not an image"
+        kind = file_kinds.identify(content[: file_kinds.HEAD])
+        if is_read(kind):
+            return "damaged"
+        return "not an image" if kind == file_kinds.UNKNOWN else file_kinds.describe(kind)
     if isinstance(error, FileNotFoundError):
         return "no such file, or a broken link"
-    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
-        return "too many pixels"
     if "truncated" in str(error).lower():
         return "truncated"
     if isinstance(error, OSError) and error.strerror:

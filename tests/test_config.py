@@ -96,7 +96,7 @@ def test_recipes_have_the_values_of_their_sources():
 
 EXAMPLES = {
     bool: (["--no-{}"], False), tuple: (["--{}", "0.25", "0.5"], (0.25, 0.5)), float: (["--{}", "0.25"], 0.25),
-    int: (["--{}", "72"], 72), str: (["--{}", "x"], "x"),
+    int: (["--{}", "72"], 72), str: (["--{}", "x"], "x"), list: (["--{}", "x", "--{}", "y"], ("x", "y")),
 }  # fmt: skip
 
 

@@ -34,7 +34,13 @@ def test_folder_of_everything(folder_of_everything, load):
     assert odd[5, :, :8].max() == 0
     assert (odd[6] == (7, 8, 9)).all()
     assert faces.report["skipped"] == {"unreadable": 5, "passed_over": 1}
-    assert faces.report["modes"] == {"RGB": 103, "I;16": 1, "CMYK": 1, "RGBA": 1, "P": 1}
+    assert faces.report["modes"] == {
+        "RGB": 103,
+        "I;16 of 25,700 to 25,700, read as 16-bit": 1,
+        "CMYK": 1,
+        "RGBA": 1,
+        "P": 1,
+    }
 
 
 def test_every_kind_of_source_has_the_same_images(tmp_path, load, eight):
@@ -79,7 +85,7 @@ def test_too_many_unreadable(tmp_path, load):
         with pytest.raises(RunError) as caught:
             load(str(folder), 16)
     message = str(caught.value)
-    for words in ("6 of 101 images in faces", "bad 0.png (empty file), bad 1.png", "and 1 more", "--allow-bad"):
+    for words in ("6 of 101 images in faces", "6 such as bad 0.png (empty file)", "--allow-bad"):
         assert words in message
     assert len(load(str(folder), 16, allow_bad=True).images) == 95
 
@@ -127,6 +133,7 @@ def test_describe_mixture(tmp_path, load):
         "42 images found in two.zip, 1 unreadable, 0 other files passed over",
         "unreadable: zero.png (empty file)",
         "16x16 (40), 178x218 (1) RGB (40), L (1), center square (108x108 of 178x218), resized to 16x16",
+        *data.find_problems({"used": 41, "different": 40, "looks": {}}),
     ]
 
 
@@ -345,3 +352,100 @@ def test_python_exits_while_batches_are_prepared():
     """A program exits although an iterator over batches is still in use."""
     code = "import numpy as np, data\nb = iter(data.batches(np.zeros((99, 16, 16, 3), np.uint8), 64))\nnext(b)"
     subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+
+
+def save_tiffs(folder, values):
+    """Saves each (h, w) array as a TIFF of its type."""
+    folder.mkdir()
+    for i, each in enumerate(values):
+        Image.fromarray(each).save(folder / f"{i:03}.tif")
+    return folder
+
+
+def test_range_of_all_files_together(tmp_path, load):
+    """16-bit files that use 12 bits become as bright as they are, a dark one stays dark, and other files count not."""
+    values = (np.arange(256, dtype=np.uint16).reshape(16, 16) * 16)[None].repeat(30, 0)
+    values[1] //= 100
+    values[2, 0, 0] = 65535
+    folder = save_tiffs(tmp_path / "faces", values)
+    Image.fromarray(np.full((16, 16), 65535, np.uint16)).convert("I").save(folder / "other.tif")  # of another mode
+    Image.new("L", (16, 16), 77).save(folder / "usual.png")
+    faces = load(str(folder), 16)
+    expected = np.round(values / 4095 * 255).clip(0, 255)
+    np.testing.assert_array_equal(faces.images[:30], np.repeat(expected[..., None], 3, -1))
+    assert faces.images[30].min() == 255 and (faces.images[31] == 77).all()
+    assert faces.report["modes"]["I;16 of 0 to 65,535, read as 12-bit"] == 30
+    assert faces.digests[0] == int(hashlib.blake2b((folder / "000.tif").read_bytes(), digest_size=8).hexdigest(), 16)
+
+
+def test_files_without_a_known_range(tmp_path, load):
+    """Files whose values are in no usual range are unreadable, with these values; the others are used."""
+    draw = np.random.default_rng(0)
+    folder = save_tiffs(tmp_path / "faces", draw.normal(size=(3, 16, 16)).astype(np.float32))
+    with pytest.raises(RunError, match="in no range"):
+        load(str(folder), 16, allow_bad=True)
+    Image.new("L", (16, 16), 77).save(folder / "usual.png")
+    faces = load(str(folder), 16, allow_bad=True)
+    assert faces.report["skipped"]["unreadable"] == 3 and len(faces.images) == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "problem"),
+    [
+        (np.zeros((120, 16, 16)), "black"),
+        (np.full((120, 16, 16), 255), "white"),
+        (np.arange(120)[:, None, None].repeat(16, 1).repeat(16, 2) + 20, "one color"),
+        (np.arange(256).reshape(1, 16, 16).repeat(120, 0), "differ"),
+        (np.arange(99)[:, None, None] + np.arange(256).reshape(16, 16) // 2, "few"),
+        (np.arange(100)[:, None, None] + np.arange(256).reshape(16, 16) // 2, None),
+    ],
+)
+def test_problems(tmp_path, load, values, problem):
+    """Images that are nearly all black, white, of one color, the same, or few, are warned of."""
+    np.save(tmp_path / "a.npy", values.astype(np.uint8))
+    faces = load(str(tmp_path / "a.npy"), 16)
+    found = data.find_problems(faces.report)
+    assert all(line in data.describe(faces) for line in found)
+    assert any(problem in line for line in found) if problem else found == []
+    assert faces.report["different"] == len(np.unique(values, axis=0))
+
+
+def test_sources_are_joined(tmp_path, load, eight):
+    """Several sources are one data set, with the number of images of each; the order of --data matters."""
+    folder = save_grays(tmp_path / "grays", 5)
+    np.save(tmp_path / "noise.npy", eight)
+    both = load((str(folder), str(tmp_path / "noise.npy")), 16)
+    assert len(both.images) == 13 and both.report["parts"] == {"grays": 5, "noise.npy": 8}
+    np.testing.assert_array_equal(both.images[:5], load([str(folder)], 16).images)
+    assert any("5 of them in grays, 8 of them in noise.npy" in line for line in data.describe(both))
+    assert both.digest != load((str(tmp_path / "noise.npy"), str(folder)), 16).digest
+    few = load(("avatars", str(folder)), 16, limit=3)
+    assert len(few.images) == 3 and few.attributes == {}
+
+
+def test_sample_is_random_and_repeatable(tmp_path, load):
+    """`sample` takes images at random, by seed, in order, and among the first `limit`."""
+    folder = str(save_grays(tmp_path / "faces", 40))
+    chosen = load(folder, 16, sample=10).images[:, 0, 0, 0].tolist()
+    assert chosen == sorted(set(chosen)) and len(chosen) == 10 and chosen != list(range(10))
+    assert load(folder, 16, sample=10).images[:, 0, 0, 0].tolist() == chosen
+    assert load(folder, 16, sample=10, seed=1).images[:, 0, 0, 0].tolist() != chosen
+    assert set(load(folder, 16, sample=10, limit=20).images[:, 0, 0, 0].tolist()) < set(range(20))
+    assert len(load(folder, 16, sample=99).images) == 40
+    with pytest.raises(UsageError, match="--sample -1"):
+        load(folder, 16, sample=-1)
+    # Each of 40 images is in a sample of 10 with probability 1/4: 0.25 +- 4 * sqrt(0.25 * 0.75 / 2000).
+    shares = np.bincount(np.concatenate([data.choose(40, 0, 10, seed) for seed in range(2000)])) / 2000
+    assert shares.shape == (40,) and np.abs(shares - 0.25).max() < 0.039
+
+
+def test_limits_of_files(tmp_path, load):
+    """Truncated files, and files of many pixels, are used if that is asked for, and are another data set."""
+    folder = save_grays(tmp_path / "faces", 3)
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(folder / "large.png")
+    content = (folder / "large.png").read_bytes()
+    (folder / "cut.png").write_bytes(content[:-200])
+    assert len(load(str(folder), 16, allow_bad=True).images) == 4
+    assert len(load(str(folder), 16, allow_bad=True, allow_truncated=True).images) == 5
+    assert len(load(str(folder), 16, allow_bad=True, max_pixels=4095).images) == 3
+    assert len(load(str(folder), 16, allow_bad=True).images) == 4

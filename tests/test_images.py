@@ -1,9 +1,10 @@
 import io
 import struct
+import zlib
 
 import numpy as np
 import pytest
-from PIL import Image, ImageOps, PngImagePlugin
+from PIL import Image, ImageOps, PngImagePlugin, features
 
 from gan import images
 
@@ -166,13 +167,113 @@ def test_unreadable_path(tmp_path):
         images.read_image(tmp_path)
 
 
-@pytest.mark.parametrize("limit", [100, 200])
-def test_bombs_are_unreadable(monkeypatch, limit):
-    """An image of 256 pixels is refused both where Pillow raises an error (limit 100) and where it warns (200)."""
-    data = encode(Image.new("L", (16, 16)))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", limit)
-    with pytest.raises(images.UnreadableImage, match="too many pixels"):
-        images.read_image(data)
+def test_limit_of_pixels():
+    """An image of more pixels than the limit is unreadable; the reason has both numbers, and the flag."""
+    data = encode(Image.new("L", (16, 17)))
+    assert images.open_image(data, max_pixels=272)[0].size == (16, 17)
+    with pytest.raises(images.UnreadableImage, match=r"272 .* 271.*--max-pixels"):
+        images.open_image(data, max_pixels=271)
+    tall = b"\x89PNG\r\n\x1a\n" + make_chunk(b"IHDR", struct.pack(">IIBBBBB", 100_000, 100_000, 8, 0, 0, 0, 0))
+    with pytest.raises(images.UnreadableImage, match="10,000,000,000"):
+        images.read_image(tall + make_chunk(b"IDAT", b"") + make_chunk(b"IEND", b""))
+
+
+def make_chunk(kind, content):
+    """A chunk of a PNG."""
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+@pytest.mark.parametrize("format", ["JPEG", "PNG", "TIFF"])
+def test_truncated_files(format):
+    """A file without its last bytes is unreadable, or, where that is allowed, read."""
+    data = encode(Image.fromarray(NOISE), format)
+    with pytest.raises(images.UnreadableImage):
+        images.read_image(data[:-300])
+    with images.truncated_allowed(True):
+        rgb, *_ = images.read_image(data[:-300])
+    assert rgb.size == (64, 64)
+    whole, *_ = images.read_image(data)
+    np.testing.assert_array_equal(np.asarray(rgb)[:40], np.asarray(whole)[:40])
+    with pytest.raises(images.UnreadableImage):
+        images.read_image(data[:-300])
+
+
+def make_tiff(values, photometric=1):
+    """A TIFF of one strip, as cameras and microscopes write it, whose white is 0 where `photometric` is 0."""
+    height, width = values.shape
+    kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
+    tags = [(256, width), (257, height), (258, values.itemsize * 8), (259, 1), (262, photometric), (273, 200), (277, 1),
+            (278, height), (279, values.nbytes), (339, kind)]  # fmt: skip
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
+    header = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    return header.ljust(200, b"\0") + values.astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+RAMP = np.arange(256).reshape(16, 16)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (make_tiff(RAMP.astype(np.uint16) * 16), RAMP),  # 12 bits: 4080 of 4095, rounded
+        (make_tiff((RAMP * 257).astype(np.uint16)), RAMP),
+        (make_tiff((255 - RAMP).astype(np.uint8), photometric=0), RAMP),
+        (make_tiff(((255 - RAMP) * 257).astype(np.uint16), photometric=0), RAMP),
+        (make_tiff(((255 - RAMP) * 16).astype(np.uint16), photometric=0), RAMP),
+        (make_tiff((RAMP * 257 - 32768).astype(np.int16)), RAMP),
+        (make_tiff((RAMP / 255).astype(np.float32)), RAMP),
+        (make_tiff((RAMP / 127.5 - 1).astype(np.float32)), RAMP),
+        (make_tiff(RAMP.astype(np.float32)), RAMP),
+        (make_tiff((1 - RAMP / 255).astype(np.float32), photometric=0), RAMP),
+        (make_tiff((RAMP << 23).astype(np.uint32)), RAMP),
+    ],
+)
+def test_values_of_more_than_8_bits(data, expected):
+    """Values of any type and range become 0 to 255, black to white."""
+    rgb, *_ = images.read_image(data)
+    assert rgb.mode == "RGB"
+    assert np.abs(np.asarray(rgb)[..., 1].astype(int) - expected).max() <= 1
+
+
+def test_values_that_are_no_numbers():
+    """A picture that holds NaN is unreadable."""
+    values = np.full((8, 8), 0.5, np.float32)
+    values[3, 4] = np.nan
+    with pytest.raises(images.UnreadableImage, match="NaN"):
+        images.read_image(make_tiff(values))
+
+
+def test_files_that_are_something_else():
+    """The reason says what a file is, and what to do, where its first bytes tell."""
+    for content, words in [
+        (b"<!DOCTYPE html><title>403", "web page"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0", "git lfs pull"),
+        (bytes(1000), "zero"),
+        (b"PK\3\4" + bytes(range(60)), "zip"),
+    ]:
+        with pytest.raises(images.UnreadableImage, match=words):
+            images.read_image(content)
+
+
+@pytest.mark.skipif(not features.check("avif"), reason="Pillow is built without AVIF")
+def test_avif():
+    """AVIF is read, by whatever name."""
+    rgb, info, _ = images.read_image(encode(Image.new("RGB", (16, 16), (200, 100, 50)), "AVIF", quality=100))
+    assert info == ("RGB", (16, 16)) and np.abs(np.subtract(rgb.getpixel((8, 8)), (200, 100, 50))).max() <= 3
+
+
+def test_heic(monkeypatch):
+    """HEIC is read where pillow-heif is installed; else the reason says what to install."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64), (200, 100, 50))).save(buffer, quality=100)
+    monkeypatch.setattr(images, "has_heif", lambda: False)
+    monkeypatch.delitem(Image.OPEN, "HEIF", raising=False)
+    with pytest.raises(images.UnreadableImage, match="pip install pillow-heif"):
+        images.read_image(buffer.getvalue())
+    monkeypatch.undo()
+    rgb, *_ = images.read_image(buffer.getvalue())
+    assert rgb.size == (64, 64) and np.abs(np.subtract(rgb.getpixel((8, 8)), (200, 100, 50))).max() <= 8
 
 
 def make_coordinates(width, height):

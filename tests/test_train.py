@@ -7,11 +7,13 @@ import shutil
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
+from data_files import encode_png
 from helpers import THREADS
 from PIL import Image
 
@@ -357,6 +359,72 @@ def test_a_folder_of_every_kind_of_file(cache, tmp_path, folder_of_everything, m
         skipped = dict(list(csv.reader(file))[1:])
     assert skipped == reasons
     assert "passes over 107 images" in printed and "No score: no image was held out (--holdout)." in printed
+
+
+# train.py for a user who may not read the folder "closed", whoever runs the tests.
+WITH_A_CLOSED_FOLDER = """
+import os, sys
+scan = os.scandir
+def scan_if_allowed(path):
+    if os.path.basename(path) == "closed":
+        raise PermissionError(13, "Permission denied", path)
+    return scan(path)
+os.scandir = scan_if_allowed
+import train
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+def test_odd_data(eight, cache, tmp_path):
+    """A folder and a zip of odd files train: everything that is an image is used, and all else is named."""
+    folder = tmp_path / "photos"
+    values = np.random.default_rng(0).integers(0, 4096, (20, 16, 16)).astype(np.uint16)
+    for name in ("", ".thumbnails", "closed", "old run/checkpoints"):
+        (folder / name).mkdir(parents=True)
+    for i, image in enumerate(values):
+        Image.fromarray(image).save(folder / f"{i}.tif")
+    damaged_exif = b"Exif\0\0II*\0" + bytes(range(1, 60))
+    Image.fromarray(eight[0]).save(folder / "camera.jpg", exif=damaged_exif)
+    Image.fromarray(eight[1]).save(folder / "no suffix", "PNG")
+    for name in ("old run/000150.png", ".thumbnails/0.png"):
+        images.write_png(folder / name, eight[2])
+    (folder / "old run" / "config.json").write_text("{}")
+    (folder / "page.jpg").write_bytes(b"<!doctype html>")
+    with zipfile.ZipFile(tmp_path / "more.zip", "w") as archive:
+        for i, image in enumerate(eight[3:]):
+            archive.writestr(f"{i}.png", encode_png(image))
+    content = bytearray((tmp_path / "more.zip").read_bytes())
+    first = content.index(b"PK\x01\x02")
+    content[first + 6], content[first + 10] = 200, 9  # a future version of the format, and Deflate64
+    (tmp_path / "more.zip").write_bytes(content)
+    line = command(folder, cache, "--data", "more.zip", "--epochs", "1", "--holdout", "0", "--allow-bad")
+    printed = run(tmp_path, *line, script=WITH_A_CLOSED_FOLDER)
+    assert "28 images found in photos + more.zip, 23 of them in photos, 5 of them in more.zip, 2 unreadable" in printed
+    assert "read as 12-bit" in printed and "passes over 26 images" in printed
+    assert "26 different images are few" in printed
+    with open(tmp_path / "output/it/skipped.csv", newline="") as file:
+        skipped = dict(list(csv.reader(file))[1:])
+    assert skipped.keys() == {
+        "photos/page.jpg", "more.zip/0.png", "photos/.thumbnails/0.png", "photos/closed", "photos/old run/000150.png",
+        "photos/old run/config.json",
+    }  # fmt: skip
+    assert "web page" in skipped["photos/page.jpg"] and "Deflate64" in skipped["more.zip/0.png"]
+
+
+def test_new_data(eight, cache, tmp_path, monkeypatch, capsys):
+    """A run refuses other images than it was trained on, unless --accept-new-data is given; then it says so."""
+    np.save(tmp_path / "faces.npy", eight[:6])
+    line = command(tmp_path / "faces.npy", cache, "--holdout", "0")
+    run_in_process(tmp_path, [*line, "--epochs", "1"], monkeypatch, capsys)
+    known = json.loads((tmp_path / "output/it/config.json").read_text())["faces"]
+    np.save(tmp_path / "faces.npy", eight)
+    assert "faces: 6 of" in run_in_process(tmp_path, [*line, "--epochs", "2"], monkeypatch, capsys, code=2)
+    more = [*line, "--accept-new-data"]
+    assert f"it was trained on {known}" in run_in_process(tmp_path, [*more, "--epochs", "2"], monkeypatch, capsys)
+    assert len(log(tmp_path)) == 3
+    assert "it was trained on" not in run_in_process(tmp_path, [*more, "--epochs", "3"], monkeypatch, capsys)
+    # Other settings than the images are refused as before.
+    assert "seed" in run_in_process(tmp_path, [*more, "--seed", "5", "--epochs", "4"], monkeypatch, capsys, code=2)
 
 
 def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, capsys):

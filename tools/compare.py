@@ -176,7 +176,7 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
         faces = experiment.load_data(config)
         if (held_out := len(faces.split(config.holdout)[1])) < FEWEST_HELD:
             raise UsageError(
-                f"--data {config.data} has {len(faces.images):,} images, of which {held_out} would be held out; a"
+                f"--data {config.data_title} has {len(faces.images):,} images, of which {held_out} would be held out; a"
                 f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
             )
         run = Run(experiment.OUTPUT / config.name)

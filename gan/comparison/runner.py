@@ -93,7 +93,7 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
             lines += [name + line for line in configs.differences(saved, wanted, legacy.DEFAULTS)]
             if (minutes := saved.get("minutes", 0)) > config.minutes:
                 lines.append(f"{name}minutes: {minutes:g} there, {config.minutes:g} here")
-        elif config.data != "avatars" or saved.get("seed", 0) == config.seed:
+        elif config.data != ("avatars",) or saved.get("seed", 0) == config.seed:
             lines += [name + line for line in configs.differences({"faces": saved.get("faces")}, {"faces": title})]
     return lines
 

@@ -9,11 +9,12 @@ To add a source, write a file with a function (Request) -> Source, add a row to 
 
 import difflib
 
+from gan import file_kinds
 from gan.config import SUFFIXES_SHOWN
 from gan.datasets.arrays import open_array
 from gan.datasets.avatars import open_avatars
 from gan.datasets.celeba import open_celeba
-from gan.datasets.folder import open_folder
+from gan.datasets.folder import open_folder, read_head
 from gan.datasets.orl import open_orl
 from gan.datasets.source import Request, Source
 from gan.datasets.zip_archive import open_zip
@@ -45,7 +46,8 @@ def open_source(request: Request) -> Source:
 def find_kind(data: str) -> str:
     """Returns the key of `SOURCES` for a value of --data.
 
-    Built-in names come before files: a folder called "avatars" is given as "./avatars".
+    Built-in names come before files: a folder called "avatars" is given as "./avatars". The first bytes decide where
+    the suffix of a file is none of these.
     """
     path = expand_path(data)
     built_in = built_in_names()
@@ -57,7 +59,11 @@ def find_kind(data: str) -> str:
         return path.suffix.lower()
     allowed = f"a folder of images, a {SUFFIXES_SHOWN} file, or one of {', '.join(built_in)}"
     if path.exists():
-        raise UsageError(f"--data {data}: this kind of file is not known; give {allowed}.")
+        kind = file_kinds.identify(read_head(path))
+        if kind.suffix:
+            return kind.suffix
+        known = "this kind of file is not known" if kind == file_kinds.UNKNOWN else f"it is {file_kinds.describe(kind)}"
+        raise UsageError(f"--data {data}: {known}; give {allowed}.")
     close = difflib.get_close_matches(data, built_in, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise UsageError(f"--data {data}: there is no such file or folder.{hint} Give {allowed}.")

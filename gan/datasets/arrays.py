@@ -2,7 +2,7 @@
 
 source = open_array(Request("faces.npz", size=32))
 name, shape, dtype = find_array(path)        # reads only the headers
-array, value_range = load_array(path, name)  # reads the values
+array, found, description = load_array(path, name)  # reads the values
 """
 
 import zipfile
@@ -12,20 +12,16 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan import images
+from gan import images, value_range
 from gan.datasets.source import Request, Source, digest
 from gan.errors import UsageError
 from gan.files import expand_path, read_array_header
 
 NAMES = ("images", "x", "arr_0")
-RANGES = {  # range of values -> a function from one image in it to uint8
-    "0..255": np.asarray,
-    "[0, 1]": lambda image: images.to_uint8(image * 2.0 - 1),
-    "[-1, 1]": images.to_uint8,
-}
+COUNTED = 10_000  # images, evenly spread over the array, whose values decide the range
 NEEDED = (
-    "give an array of images, uint8 or float in [0, 1] or [-1, 1], of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3);"
-    f" if there are several, the name of one must be {', '.join(NAMES[:-1])} or {NAMES[-1]}"
+    "give an array of images, of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), uint8 from 0 to 255, or of another"
+    f" number type; if there are several, the name of one must be {', '.join(NAMES[:-1])} or {NAMES[-1]}"
 )
 
 
@@ -33,17 +29,20 @@ def open_array(request: Request) -> Source:
     """Opens the images of a .npz or .npy file. Raises UsageError if it has no array of images."""
     path = expand_path(request.data)
     name, (count, *_), dtype = find_array(path)
-    loaded = []  # the array and its range of values, once `prepare` was called
+    loaded = []  # the array, its range of values and how it is described, once `prepare` was called
 
     def prepare() -> dict[str, list[str]]:
         loaded[:] = load_array(path, name)
         return {}
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
-        array, value_range = loaded
-        image = images.from_array(RANGES[value_range](array[i]))
+        array, found, description = loaded
+        values = array[i]
+        if not np.isfinite(values).all():
+            raise images.UnreadableImage("NaN or infinity among its values")
+        image = images.from_array(value_range.scale_to_uint8(values, found) if found else values)
         mode = "L" if array.ndim == 3 or array.shape[-1] == 1 else "RGB"
-        return image, images.ImageInfo(f"{mode} of {dtype} in {value_range}", image.size), image.tobytes()
+        return image, images.ImageInfo(f"{mode} of {dtype}, {description}", image.size), image.tobytes()
 
     status = path.stat()
     identity = digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
@@ -62,22 +61,25 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
         headers = _read_headers(path)
     except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
         raise UsageError(f"--data {path}: not a NumPy file that can be read ({error}).") from error
-    possible = [name for name, header in headers.items() if _can_be_images(*header)]
+    usual = [name for name, header in headers.items() if _can_be_images(*header, kinds="f", types=(np.uint8,))]
+    possible = usual or [name for name, header in headers.items() if _can_be_images(*header, kinds="iub")]
     named = [name for name in NAMES if name in possible]
     if named or len(possible) == 1:
         name = (named or possible)[0]
+        if not headers[name][0][0]:
+            raise UsageError(f"--data {path}: its array has no images, as its shape is {headers[name][0]}.")
         return name, *headers[name]
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())
     raise UsageError(f"--data {path}: it holds {content or 'nothing'}; {NEEDED}.")
 
 
-def load_array(path: Path, name: str) -> tuple[np.ndarray, str]:
+def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRange | None, str]:
     """Loads an array; that of a .npy is mapped from disk.
 
-    Raises UsageError if it is damaged, or if its values are in none of `RANGES`.
+    Raises UsageError if it is damaged, or if its values are in no range that is known.
 
     Returns:
-        The array, and the key of `RANGES` for its values.
+        The array; the range of its values, or None for uint8; a description of both.
     """
     try:
         content = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -85,25 +87,37 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, str]:
     except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
         raise UsageError(f"--data {path}: damaged ({error}).") from error
     if array.dtype == np.uint8:
-        return array, "0..255"
-    low, high = float(array.min(initial=0)), float(array.max(initial=0))
-    if not (low >= -1 and high <= 1):  # (low < -1 or high > 1) would accept NaN
-        raise UsageError(f"--data {path}: its values range from {low:g} to {high:g}; {NEEDED}.")
-    return array, "[-1, 1]" if low < 0 else "[0, 1]"
+        return array, None, "read as 0 to 255"
+    if array.dtype == bool:
+        array = array.view(np.uint8)
+    counts = None
+    for image in array[:: -(-len(array) // COUNTED)]:
+        if np.isfinite(image).all():
+            more = value_range.count_values(image)
+            counts = counts + more if counts else more
+    found = counts and value_range.find_range(counts)
+    if not counts:
+        raise UsageError(f"--data {path}: all its images have NaN or infinity among their values.")
+    if not found:
+        raise UsageError(
+            f"--data {path}: its values range from {counts.low:g} to {counts.high:g}. Scale them to 0..255, [0, 1] or"
+            " [-1, 1]."
+        )
+    return array, found, value_range.describe_range(counts, found)
 
 
 def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Reads the shape and dtype of each array, without its values."""
-    if path.suffix.lower() == ".npy":
+    if path.suffix.lower() != ".npz":
         with open(path, "rb") as file:
             return {"": read_array_header(file)}
     with zipfile.ZipFile(path) as archive:
         return {name.removesuffix(".npy"): read_array_header(archive.open(name)) for name in archive.namelist()}
 
 
-def _can_be_images(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+def _can_be_images(shape: tuple[int, ...], dtype: np.dtype, kinds: str, types: tuple = ()) -> bool:
     is_shape = len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3))
-    return is_shape and (dtype == np.uint8 or dtype.kind == "f")
+    return is_shape and (dtype in types or dtype.kind in kinds)
 
 
 def _describe(dtype: np.dtype) -> str:

@@ -1,7 +1,7 @@
 """Cache of decoded images: <key>.npy, which is mapped into memory, and <key>.json, which says what is in it.
 
-path = folder / f"{compute_key(source.identity, 64, limit, crop)}.npy"
-build(path, source, 64, crop=0, limit=0, progress=track_task)
+path = folder / f"{compute_key(source.identity, 64, crop)}.npy"
+build(path, source, 64, crop=0, numbers=range(len(source.names)), progress=track_task)
 images, report, skipped, attributes, digests = read(path)
 """
 
@@ -13,18 +13,22 @@ import os
 import sys
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
 from gan import files, images
+from gan.datasets.source import summarize
 from gan.errors import RunError, UsageError
+from gan.value_range import ValueCounts, count_values, describe_range, find_range
 
-VERSION = 4  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 5  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
+NEARLY = 8  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
 
 
 def compute_key(*parts: object) -> str:
@@ -32,7 +36,7 @@ def compute_key(*parts: object) -> str:
     return hashlib.blake2b(json.dumps([VERSION, *parts]).encode(), digest_size=12).hexdigest()
 
 
-def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Callable) -> None:
+def build(path: Path, source, size: int, *, crop: int, numbers: Sequence[int], progress: Callable) -> None:
     """Decodes, crops and resizes the images of a source, and writes them to the cache.
 
     The .npy is written last and atomically, so the cache is whole where that file exists.
@@ -42,7 +46,7 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
         source: a `gan.datasets.source.Source`.
         size: side of the decoded images in pixels.
         crop: as for `gan.images.crop_square`.
-        limit: the number of images to use, the first by name; 0: all.
+        numbers: the images to use, as numbers in the source.
         progress: a function (title) -> context manager that yields tick(done, total).
 
     Raises:
@@ -53,22 +57,26 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
         if time.time() - part.stat().st_mtime > 3600:  # a build that was killed, not one that is running
             part.unlink(missing_ok=True)
     attributes = source.prepare()
-    decode = functools.partial(_decode, source.read, size, crop)
-    names = source.names[: limit or None]
+    names = [source.names[i] for i in numbers]
+    ranges = {}  # mode -> `ValueCounts` and range of its values
+    decode = functools.partial(_decode, source.read, size, crop, ranges)
     try:
         with files.atomic_write(path) as file:
             with progress(f"Decoding {source.title}") as tick:
-                counts, digests, skipped = _decode_all(file, names, decode, tick)
-            if not counts:
-                reasons = list_first(skipped)
-                if not skipped and source.passed_over:
-                    reasons += f", or it is passed over: {list_first(source.passed_over)}"
+                decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
+            if decoded.values:  # of modes whose range is known only now, so that their images can be decoded
+                ranges |= {mode: (counts, find_range(counts)) for mode, counts in decoded.values.items()}
+                with progress(f"Decoding {source.title} again") as tick:
+                    decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
+            if not decoded.infos:
+                reasons = summarize(decoded.skipped or source.passed_over) or "it is empty"
                 raise RunError(f"No readable image in {source.title}: {reasons}.")
-            _write_header(file, (counts.total(), size, size, 3))
-            report = _make_report(source, counts, len(skipped)) | {"size": size, "key": path.stem}
+            _write_header(file, (decoded.infos.total(), size, size, 3))
+            report = _make_report(source, decoded) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])
+            content = [report, decoded.skipped + source.passed_over, attributes, decoded.digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
-                beside.write(json.dumps([report, skipped + source.passed_over, attributes, digests.hex()]).encode())
+                beside.write(json.dumps(content).encode())
     except OSError as error:
         reason = f"{path.parent} cannot be written ({error.strerror or error})"
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
@@ -105,31 +113,47 @@ def is_whole(path: Path) -> bool:
     return True
 
 
-def list_first(skipped: list[tuple[str, str]], count: int = 5) -> str:
-    """Formats the first few of (name, reason) in one line, with the number of the others."""
-    named = [f"{name} ({reason})" for name, reason in skipped[:count]]
-    more = [f"and {len(skipped) - count:,} more"] if len(skipped) > count else []
-    return ", ".join(named + more) or "nothing is named like an image"
+@dataclass
+class _Decoded:
+    """What became of the images of a source.
 
-
-def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> tuple[Counter, bytes, list]:
-    """Writes all images that can be read.
-
-    Returns:
-        How many images have each `ImageInfo`; their digests, 8 bytes each; (name, reason) of those that are unreadable.
+    Arguments:
+        infos: how many images have each `ImageInfo`.
+        looks: how many are nearly "black", "white" or of "one color".
+        digests: of the content of each image, 8 bytes each.
+        pixels: the different digests of pixels.
+        skipped: (name, reason) of those that are unreadable.
+        values: mode -> `ValueCounts` of the images that are not decoded yet, as their range is not known.
     """
-    counts, digests, skipped = Counter(), bytearray(), []
+
+    infos: Counter = field(default_factory=Counter)
+    looks: Counter = field(default_factory=Counter)
+    digests: bytearray = field(default_factory=bytearray)
+    pixels: set[bytes] = field(default_factory=set)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
+    values: dict[str, ValueCounts] = field(default_factory=dict)
+
+
+def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callable) -> _Decoded:
+    """Writes all images that can be read."""
+    result = _Decoded()
+    file.truncate(0)
     _write_header(file, (0, 0, 0, 3))  # reserves its bytes
     with contextlib.closing(_map_in_order(decode, len(names))) as decoded:
-        for done, (name, (pixels, info_or_reason, digest)) in enumerate(zip(names, decoded, strict=True), start=1):
-            if pixels is None:
-                skipped.append((name, info_or_reason))
+        for done, (name, image) in enumerate(zip(names, decoded, strict=True), start=1):
+            if isinstance(image, str):
+                result.skipped.append((name, image))
+            elif isinstance(image, tuple):
+                mode, counts = image
+                result.values[mode] = result.values[mode] + counts if mode in result.values else counts
             else:
-                file.write(pixels)
-                counts[info_or_reason] += 1
-                digests += digest
+                file.write(image.pixels)
+                result.infos[image.info] += 1
+                result.looks[image.look] += 1
+                result.digests += image.digest
+                result.pixels.add(hashlib.blake2b(image.pixels, digest_size=8).digest())
             tick(done, len(names))
-    return counts, bytes(digests), skipped
+    return result
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
@@ -139,14 +163,44 @@ def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
     assert file.tell() == 128
 
 
-def _decode(read: Callable, size: int, crop: int, i: int) -> tuple[bytes | None, images.ImageInfo | str, bytes]:
-    """Returns the pixels, `ImageInfo` and digest of image number `i`, or None and the reason why it is unreadable."""
+@dataclass(frozen=True)
+class _Image:
+    pixels: bytes
+    info: images.ImageInfo
+    look: str
+    digest: bytes
+
+
+def _decode(read: Callable, size: int, crop: int, ranges: dict, i: int) -> _Image | tuple[str, ValueCounts] | str:
+    """Decodes image number `i`.
+
+    Returns:
+        The image; or its mode and the counts of its values, if the range of that mode is not in `ranges` yet; or the
+        reason why it is unreadable.
+    """
     try:
         image, info, content = read(i)
+        if image.mode in images.WIDE_MODES:
+            if info.mode not in ranges:
+                return info.mode, count_values(np.asarray(image))
+            counts, found = ranges[info.mode]
+            image = images.scale_to_rgb(image, found)
+            info = info._replace(mode=f"{info.mode} of {describe_range(counts, found)}")
+        pixels = np.asarray(images.resize_image(images.crop_square(image, crop), size))
         digest = hashlib.blake2b(content, digest_size=8).digest()
-        return images.resize_image(images.crop_square(image, crop), size).tobytes(), info, digest
+        return _Image(pixels.tobytes(), info, _describe_look(pixels), digest)
     except images.UnreadableImage as error:
-        return None, str(error), b""
+        return str(error)
+
+
+def _describe_look(pixels: np.ndarray) -> str:
+    """Returns "black", "white" or "one color" where an image is nearly that, else ""."""
+    low, high = pixels.min(axis=(0, 1)), pixels.max(axis=(0, 1))
+    if high.max() < NEARLY:
+        return "black"
+    if low.min() > 255 - NEARLY:
+        return "white"
+    return "one color" if (high - low).max() < NEARLY else ""
 
 
 def _map_in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
@@ -165,16 +219,18 @@ def _map_in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
         pool.shutdown(cancel_futures=True)
 
 
-def _make_report(source, counts: Counter, unreadable: int) -> dict:
+def _make_report(source, decoded: _Decoded) -> dict:
     modes, sizes = Counter(), Counter()
-    for info, count in counts.items():
+    for info, count in decoded.infos.items():
         modes[info.mode] += count
         sizes["{}x{}".format(*info.size)] += count
     return {
         "source": source.title,
         "found": len(source.names),
-        "used": counts.total(),
-        "skipped": {"unreadable": unreadable, "passed_over": len(source.passed_over)},
+        "used": decoded.infos.total(),
+        "different": len(decoded.pixels),
+        "looks": {look: count for look, count in decoded.looks.items() if look},
+        "skipped": {"unreadable": len(decoded.skipped), "passed_over": len(source.passed_over)},
         "modes": dict(modes.most_common()),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),

@@ -4,13 +4,17 @@ source = open_folder(Request("photos", size=64))
 """
 
 import contextlib
+import functools
 import os
 import stat
 from collections.abc import Iterator
 
+from PIL import Image
+
 from gan import images
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
 from gan.errors import UsageError
+from gan.file_kinds import HEAD
 from gan.files import expand_path
 
 
@@ -24,13 +28,25 @@ def open_folder(request: Request) -> Source:
     found, passed_over, states = [], [], []
     for path, status, reason in sorted(_walk(str(root)), key=lambda entry: entry[0]):
         name = os.fsencode(path[len(str(root)) :]).decode(errors="replace").replace(os.sep, "/").lstrip("/")
-        if reason := reason or _why_not_a_file(status) or reason_to_pass_over(name):
+        head = functools.partial(read_head, path)
+        if reason := reason or _why_not_a_file(status) or reason_to_pass_over(name, head):
             passed_over.append((name, reason))
             continue
         found.append((name, path))
         states.append((name, status and (status.st_size, status.st_mtime_ns, status.st_mode)))
     names, paths = [name for name, _ in found], [path for _, path in found]
-    return Source(root.name, digest(states), names, lambda i: images.read_image(paths[i]), passed_over)
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        return images.open_image(paths[i], request.max_pixels)
+
+    return Source(root.name, digest(states), names, read, passed_over)
+
+
+def read_head(path: str | os.PathLike) -> bytes:
+    """Reads the first bytes of a file, for `gan.file_kinds.identify`; b"" if it cannot be read."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return file.read(HEAD)
+    return b""
 
 
 def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None, str]]:
@@ -56,7 +72,7 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None, str]]:
         if "config.json" in names and "checkpoints" in folders:
             runs.append(os.path.join(folder, ""))
         reason = "in the folder of a training run" if os.path.join(folder, "").startswith(tuple(runs)) else ""
-        for name in names + [folder for folder in folders if not reason_to_pass_over(folder)]:
+        for name in names + [folder for folder in folders if not reason_to_pass_over(folder, bytes)]:
             path = os.path.join(folder, name)
             yield path, _status(path), reason
     yield from unreadable

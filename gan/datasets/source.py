@@ -15,10 +15,15 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan import images
+from gan import file_kinds, images
 
-SUFFIXES = {".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm"}
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".avif"),
+}
+# Of files that lie beside images in thousands; these are not opened to see what they are.
+TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".log", ".pts", ".py"}
 
+MACOS = "left behind by macOS"  # a reason to pass over a file, which nobody needs to know of
 # Folders in which file servers and desktops keep thumbnails, snapshots and deleted files, in lower case; hidden folders
 # are passed over as well.
 LEFTOVER_FOLDERS = {
@@ -42,6 +47,7 @@ class Request:
         limit: number of images, for sources that generate as many as needed; 0: their default.
         seed: random seed, for sources that generate images.
         cache_dir: folder for downloads.
+        max_pixels: the most pixels that an image file may have.
         progress: a function (title) -> context manager that yields tick(done, total).
     """
 
@@ -50,6 +56,7 @@ class Request:
     limit: int = 0
     seed: int = 0
     cache_dir: Path = Path(".")
+    max_pixels: int = images.MAX_PIXELS
     progress: Callable[[str], contextlib.AbstractContextManager] = no_progress
 
 
@@ -61,13 +68,15 @@ class Source:
         title: the name of the source, for people.
         identity: a string that changes whenever the images do; decoded images are cached under it.
         names: the name of each image.
-        read: a function (i) -> RGB image, `ImageInfo`, and bytes that identify the image on any machine, such as the
-            content of its file. Several threads call it at once. Raises `images.UnreadableImage`.
+        read: a function (i) -> image, `ImageInfo`, and bytes that identify the image on any machine, such as the
+            content of its file. The image is RGB, or of one of `images.WIDE_MODES`: then all images of that mode are
+            scaled alike. Several threads call it at once. Raises `images.UnreadableImage`.
         passed_over: (name, reason) of each file that is not an image.
         labels: float32 (len(names), k), a row for each image, which training batches carry; None: no labels. The
             networks use them where gan/experiment.py passes `classes` to `DCGAN`.
         prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
             is called once before the first `read`, and never if the images are in the cache.
+        parts: (title, number of images) of the sources that this one joins; empty: it is one.
     """
 
     title: str
@@ -77,6 +86,7 @@ class Source:
     passed_over: list[tuple[str, str]]
     prepare: Callable[[], dict[str, list[str]]] = dict
     labels: np.ndarray | None = None
+    parts: tuple[tuple[str, int], ...] = ()
 
 
 def digest(*parts: object) -> str:
@@ -84,12 +94,40 @@ def digest(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=20).hexdigest()
 
 
-def reason_to_pass_over(name: str) -> str:
-    """Returns why a file is passed over without being opened, or "" if its name is that of an image."""
+def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
+    """Returns why a file is passed over, or "" if it is an image.
+
+    The name decides, where it is that of an image or of text; otherwise the first bytes do.
+
+    Arguments:
+        name: the path in the data set, with slashes.
+        read_head: a function () -> the first `file_kinds.HEAD` bytes, or b"" if it cannot be read.
+    """
     *folders, file = name.split("/")
     if file == ".DS_Store" or file.startswith("._") or "__MACOSX" in folders:
-        return "left behind by macOS"
+        return MACOS
     if leftover := next((name for name in folders if name.startswith(".") or name.lower() in LEFTOVER_FOLDERS), ""):
         return f"in {leftover}, a folder of thumbnails, caches or deleted files"
-    suffix = os.path.splitext(file)[1]
-    return "" if suffix.lower() in SUFFIXES else f"{suffix or 'no extension'} is not a format read here"
+    suffix = os.path.splitext(file)[1].lower()
+    if suffix in SUFFIXES:
+        return ""
+    kind = file_kinds.UNKNOWN if suffix in TEXT_SUFFIXES else file_kinds.identify(read_head())
+    if images.is_read(kind):
+        return ""
+    if kind == file_kinds.UNKNOWN:
+        return f"{suffix or 'no extension'} is not a format read here"
+    return file_kinds.describe(kind)
+
+
+def summarize(skipped: list[tuple[str, str]], count: int = 5) -> str:
+    """Summarizes (name, reason) in one line: for each reason the number of files and the first, by frequency."""
+    names = {}
+    for name, reason in skipped:
+        names.setdefault(reason, []).append(name)
+    groups = sorted(names.items(), key=lambda group: -len(group[1]))
+    words = [
+        ", ".join(group) + f" ({reason})" if len(group) <= 3 else f"{len(group):,} such as {group[0]} ({reason})"
+        for reason, group in groups[:count]
+    ]
+    rest = sum(len(group) for _, group in groups[count:])
+    return ", ".join([*words, f"and {rest:,} more"] if rest else words)

@@ -3,6 +3,8 @@
 source = open_zip(Request("photos.zip", size=64))
 """
 
+import mmap
+import struct
 import threading
 import zipfile
 from pathlib import Path
@@ -12,29 +14,104 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
 from gan.errors import UsageError
+from gan.file_kinds import HEAD
 from gan.files import expand_path
+
+# Signatures, and the flag of names in UTF-8; APPNOTE.TXT, sections 4.3.7, 4.3.12, 4.3.16 and 4.4.4.
+LOCAL_HEADER, DIRECTORY_ENTRY, DIRECTORY_END, UTF8 = b"PK\3\4", b"PK\1\2", b"PK\5\6", 0x800
+METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # that zipfile does not unpack; 4.4.5
 
 
 def open_zip(request: Request) -> Source:
-    """Opens the images of a .zip, sorted by path. Raises UsageError if it is not a zip file."""
+    """Opens the images of a .zip, sorted by path. Raises UsageError if it is not a zip file.
+
+    Folders of training runs are passed over.
+    """
     path = expand_path(request.data)
     try:
-        archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise UsageError(f"--data {request.data}: not a zip file that can be opened ({error}).") from error
+        archive = _open_archive(path)
+    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, struct.error) as error:
+        raise UsageError(
+            f"--data {request.data}: not a zip file that can be opened ({error}). Unpack it, and give the folder."
+        ) from error
     entries = sorted((entry for entry in archive.infolist() if not entry.is_dir()), key=lambda entry: entry.filename)
-    reasons = [reason_to_pass_over(entry.filename) for entry in entries]
-    found = [entry for entry, reason in zip(entries, reasons, strict=True) if not reason]
-    passed_over = [(entry.filename, reason) for entry, reason in zip(entries, reasons, strict=True) if reason]
+    runs = _find_runs({entry.filename for entry in entries})
+    found, passed_over = [], []
+    for entry in entries:
+        name = entry.filename
+        reason = "in the folder of a training run" if name.startswith(runs) else ""
+        if reason := reason or reason_to_pass_over(name, lambda entry=entry: _read_head(archive, entry)):
+            passed_over.append((name, reason))
+        else:
+            found.append(entry)
     lock = threading.Lock()
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         with lock:  # there is one file handle; unpacking is short beside decoding, which runs in parallel
             data = _unpack(archive, found[i])
-        return images.read_image(data)
+        return images.open_image(data, request.max_pixels)
 
     identity = digest([(entry.filename, entry.file_size, entry.CRC) for entry in found])
     return Source(path.name, identity, [entry.filename for entry in found], read, passed_over)
+
+
+def _find_runs(names: set[str]) -> tuple[str, ...]:
+    """The folders of training runs, each with a slash: they hold a config.json and checkpoints."""
+    checkpoints = {name.rpartition("checkpoints/")[0] for name in names if "checkpoints/" in name}
+    return tuple(folder for folder in checkpoints if f"{folder}config.json" in names)
+
+
+def _open_archive(path: Path) -> zipfile.ZipFile:
+    """Opens a zip, also one in which single entries are of a version or have a name that zipfile refuses."""
+    try:
+        return zipfile.ZipFile(path)
+    except (NotImplementedError, UnicodeDecodeError):
+        with open(path, "rb") as file:
+            return zipfile.ZipFile(_correct_directory(_SeekableMap(file.fileno(), 0, access=mmap.ACCESS_COPY)))
+
+
+class _SeekableMap(mmap.mmap):
+    def seekable(self) -> bool:  # which mmap has from Python 3.13 on
+        return True
+
+
+def _correct_directory(content: mmap.mmap) -> mmap.mmap:
+    """Lowers the version of entries that need a later one than zipfile knows, and clears wrong flags of UTF-8 names.
+
+    The file does not change, only its copy in memory. Such an entry may fail when it is read, but no other one.
+    """
+    end = content.rfind(DIRECTORY_END)
+    length, offset = struct.unpack_from("<II", content, end + 12)
+    position = first = end - length
+    while position < end:
+        signature, _, version, flags, name_length, extra, comment, local = struct.unpack_from(
+            "<4sHHH18x3H8xI", content, position
+        )
+        local += first - offset  # of its local header; other content may precede the zip
+        if signature != DIRECTORY_ENTRY or content[local : local + 4] != LOCAL_HEADER:
+            raise zipfile.BadZipFile("its directory is damaged")
+        if flags & UTF8 and not _is_utf8(content[position + 46 : position + 46 + name_length]):
+            struct.pack_into("<H", content, position + 8, flags & ~UTF8)
+            struct.pack_into("<H", content, local + 6, flags & ~UTF8)
+        struct.pack_into("<H", content, position + 6, min(version & 255, zipfile.MAX_EXTRACT_VERSION))
+        position += 46 + name_length + extra + comment
+    return content
+
+
+def _is_utf8(name: bytes) -> bool:
+    try:
+        name.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+    try:
+        with archive.open(entry) as file:
+            return file.read(HEAD)
+    except Exception:  # as in `_unpack`
+        return b""
 
 
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
@@ -42,6 +119,11 @@ def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
         raise images.UnreadableImage("encrypted")
     try:
         return archive.read(entry)
+    except NotImplementedError as error:
+        method = METHODS.get(entry.compress_type, f"method {entry.compress_type}")
+        raise images.UnreadableImage(
+            f"compressed by {method}, which Python cannot unpack: unpack the zip, and give the folder"
+        ) from error
     except Exception as error:  # zlib, lzma and bz2 each raise exceptions of their own
         raise images.UnreadableImage(f"damaged in the zip: {error}") from error
 
@@ -53,5 +135,5 @@ def require_images(path: Path) -> None:
             names = archive.namelist()
     except zipfile.BadZipFile as error:
         raise ValueError("not a zip file") from error
-    if all(reason_to_pass_over(name) for name in names):
+    if all(reason_to_pass_over(name, bytes) for name in names):
         raise ValueError("the zip holds no images")

@@ -40,7 +40,7 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
     others = [f"`{name}`" for name, of in files.items() if of != digest]
     noise_shape = ", ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")}
-    settings |= {"data": base_name(config.data)}
+    settings |= {"data": " + ".join(base_name(each) for each in config.data)}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
         f"![Samples]({SAMPLES_FILE})",
@@ -87,7 +87,7 @@ def describe_data(run: Run, config: Config) -> str:
     """Describes the training data, as far as the run's folder does."""
     report = run.read_data_report()
     if report is None:
-        return f"`{base_name(config.data)}`."
+        return ", ".join(f"`{base_name(each)}`" for each in config.data) + "."
     count = report.get("held_out", round(config.holdout * report["used"]))  # older runs do not record it
     held_out = f" {count:,} of them were held out of training, to score against." if count else ""
     augmentation = {"none": "", "flip": ", half of them mirrored"}.get(
@@ -99,10 +99,10 @@ def describe_data(run: Run, config: Config) -> str:
     )
 
 
-def describe_terms(data: str) -> str:
+def describe_terms(data: tuple[str, ...]) -> str:
     """Describes license and bias of the data, where they are known."""
     known = {"avatars": AVATARS, "orl": ORL}
-    return known.get(data, CELEBA if "celeb" in data.lower() else UNKNOWN)
+    return " ".join(dict.fromkeys(known.get(each, CELEBA if "celeb" in each.lower() else UNKNOWN) for each in data))
 
 
 def describe_scores(run: Run, generator: Generator) -> str:

@@ -185,7 +185,7 @@ def summarize_scores(run: Run, settings: Config, path: Path) -> dict:
 
 def comparability_group(run: Run, settings: Config, network: str) -> str:
     """Returns a text that is equal for runs whose scores during training may be compared."""
-    return hash_parts(network, run.trained_on() or settings.data, settings.holdout, settings.image_size)
+    return hash_parts(network, run.trained_on() or settings.data_title, settings.holdout, settings.image_size)
 
 
 def summarize_best(run: Run, settings: Config, path: Path) -> dict:
@@ -197,7 +197,7 @@ def summarize_best(run: Run, settings: Config, path: Path) -> dict:
             "name": name,
             "value": require_finite(score["kid"]),
             "iteration": int(score["iteration"]),
-            "protocol": f"{name} during training on {settings.data} at {size} x {size}",
+            "protocol": f"{name} during training on {settings.data_title} at {size} x {size}",
             "group": comparability_group(run, settings, score["network"]),
         }
     }

@@ -36,7 +36,7 @@ def find_directions(generator: Generator, noise: np.ndarray, cache: Path, progre
     """
     from gan.metrics import avatar_classifier, feature_extractors
 
-    avatars = generator.config.data == "avatars"
+    avatars = generator.config.data == ("avatars",)
     count = min(AVATAR_SAMPLES if avatars else SAMPLES, MAX_NOISE // noise.size)
     points = np.concatenate([noise[None], generator.sample_noise(np.arange(1, count))])
     images = generator(points)

@@ -39,6 +39,8 @@ def translate_config(saved: dict) -> dict:
     for name in ("generator", "discriminator"):
         if name in config:
             config[name] = NETWORKS.get(config[name], config[name])
+    if isinstance(config.get("data"), str):
+        config["data"] = [config["data"]]
     if "flip" in config:
         flip = config.pop("flip")
         config.setdefault("augmentation", {True: "flip", False: "none"}.get(flip, flip))

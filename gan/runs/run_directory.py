@@ -59,17 +59,22 @@ class Run:
 
     # Configuration
 
-    def claim(self, config: dict) -> None:
+    def claim(self, config: dict) -> str:
         """Makes the directory and writes its config.json.
 
         Raises UsageError where the directory belongs to a run of another configuration.
+
+        Returns:
+            What the run was trained on before, if these are other images and `accept_new_data` is set; else "".
         """
-        path = self.folder / "config.json"
+        path, before = self.folder / "config.json", ""
         if path.exists():
             try:
                 saved = self.read_config()
             except (UsageError, TypeError):
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
+            titles = {"faces": saved.get("faces", "")}, {"faces": config.get("faces", "")}
+            before = titles[0]["faces"] if configs.differences(*titles) else ""
             if different := configs.differences(saved, json.loads(json.dumps(config)), legacy.DEFAULTS):
                 raise UsageError(
                     f"{self.folder} holds a run of another configuration:\n  "
@@ -79,6 +84,7 @@ class Run:
         for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing
         write_json(path, config)
+        return before
 
     def read_config(self) -> dict:
         """The content of config.json, by the present names. Raises UsageError where it is damaged."""
@@ -123,7 +129,7 @@ class Run:
             yield
 
     def write_data_report(self, report: dict, skipped: list[tuple[str, str]]) -> None:
-        """Writes what was trained on, and the name and reason of each file that was not."""
+        """Writes what is trained on, and the name and reason of each file that is not."""
         write_json(self.folder / "data.json", report)
         write_csv(self.folder / "skipped.csv", [("file", "reason"), *skipped])
         legacy.remove(self.folder, "skipped.csv")

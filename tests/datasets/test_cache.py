@@ -18,7 +18,7 @@ def test_second_load_decodes_nothing(tmp_path, load, monkeypatch):
     folder = save_grays(tmp_path / "faces", 30)
     (folder / "bad.png").write_bytes(b"x")
     first = load(str(folder), 16)
-    monkeypatch.setattr(images, "read_image", None)
+    monkeypatch.setattr(images, "open_image", None)
     second = load(str(folder), 16)
     assert isinstance(second.images, np.memmap)
     assert not second.images.flags.writeable
@@ -54,17 +54,17 @@ def test_interrupted_build_leaves_nothing(tmp_path, load, monkeypatch, error):
     """A build that is interrupted leaves no file, and the next build is complete."""
     folder = save_grays(tmp_path / "faces", 200)
 
-    def interrupt(file):
+    def interrupt(file, *options):
         if "150" in os.path.basename(file):
             raise error
-        return read_image(file)
+        return open_image(file, *options)
 
-    read_image = images.read_image
-    monkeypatch.setattr(images, "read_image", interrupt)
+    open_image = images.open_image
+    monkeypatch.setattr(images, "open_image", interrupt)
     with pytest.raises(error):
         load(str(folder), 16)
     assert os.listdir(tmp_path / "cache") == []
-    monkeypatch.setattr(images, "read_image", read_image)
+    monkeypatch.setattr(images, "open_image", open_image)
     assert len(load(str(folder), 16).images) == 200
 
 
@@ -100,7 +100,7 @@ def test_damaged_cache_is_rebuilt(tmp_path, load, capsys, damage):
 
 @pytest.mark.parametrize(
     ("files", "words"),
-    [([], "nothing is named"), (["a.txt"], "nothing is named"), (["a.png"], r"a.png \(empty file\)")],
+    [([], "it is empty"), (["a.txt"], r"a.txt \(.txt is not"), (["a.png"], r"a.png \(empty file\)")],
 )
 def test_no_readable_image(tmp_path, load, files, words):
     """A folder without a readable image, whatever else is in it, raises one line, and leaves no cache."""

@@ -1,3 +1,4 @@
+import os
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,19 @@ def test_unknown_source(tmp_path, monkeypatch, data, words):
         open_data(data)
     for word in [*words, "--data", "a folder of images", "avatars, orl, celeba"]:
         assert word in str(caught.value)
+
+
+def test_kind_by_the_first_bytes(tmp_path, eight):
+    """A zip and an array are opened under any name; another file is refused with what it is."""
+    folder = save_folder(tmp_path / "faces", eight)
+    os.rename(shutil.make_archive(str(tmp_path / "faces"), "zip", folder), tmp_path / "download")
+    os.rename(save_npy(tmp_path / "a.npy", eight), tmp_path / "b.bin")
+    for name in ("download", "b.bin"):
+        np.testing.assert_array_equal(read_pixels(open_data(tmp_path / name)), eight)
+    for content, word in {b"Rar!\x1a\x07": "archive", b"%PDF-1.7": "PDF", b"<html>": "web page"}.items():
+        (tmp_path / "faces.bin").write_bytes(content)
+        with pytest.raises(UsageError, match=word):
+            open_data(tmp_path / "faces.bin")
 
 
 def test_built_in_names_come_first(tmp_path, monkeypatch, eight):

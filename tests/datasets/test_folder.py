@@ -3,7 +3,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import encode_png, open_data, save_folder
+from data_files import encode_png, open_data, read_pixels, save_folder
 
 import data
 from gan import images
@@ -113,3 +113,37 @@ def test_identity(tmp_path, eight):
         change()
         identities.add(open_data(folder).identity)
     assert len(identities) == 5
+
+
+def test_images_by_their_first_bytes(tmp_path, eight, monkeypatch):
+    """Images without a suffix, or with a strange one, are listed; others are passed over with what they are."""
+    face = encode_png(eight[0])
+    others = {
+        "b.zip": b"PK\x03\x04",
+        "c": b"%PDF",
+        "d.npy": b"\x93NUMPY",
+        "e.heic": b"\0\0\0\x1cftypheic",
+        "f.xyz": b"1",
+    }
+    for name, content in {"0123": face, "a.jpg_large": face, "notes.txt": face, **others}.items():
+        (tmp_path / name).write_bytes(content)
+    monkeypatch.setattr(images, "has_heif", lambda: False)
+    source = open_data(tmp_path)
+    assert source.names == ["0123", "a.jpg_large"]
+    np.testing.assert_array_equal(read_pixels(source), eight[[0, 0]])
+    reasons = dict(source.passed_over)
+    assert reasons.keys() == {*others, "notes.txt"}  # text is not opened, as there may be as much of it as of images
+    words = {"b.zip": "zip", "c": "PDF", "d.npy": "--data", "e.heic": "pip install pillow-heif", "f.xyz": ".xyz"}
+    assert all(word in reasons[name] for name, word in words.items())
+
+
+def test_no_image_but_other_kinds(tmp_path, monkeypatch):
+    """Where there is no image, the error has the number of files of each kind, and what to do."""
+    monkeypatch.setattr(images, "has_heif", lambda: False)
+    for i in range(7):
+        (tmp_path / f"IMG_{i}.HEIC").write_bytes(b"\0\0\0\x1cftypheic")
+    (tmp_path / "faces.zip").write_bytes(b"PK\x03\x04")
+    with pytest.raises(RunError) as caught:
+        data.load(str(tmp_path), 16, cache_dir=tmp_path / "cache")
+    for word in ("7 such as IMG_0.HEIC", "pip install pillow-heif", "faces.zip", "unpack"):
+        assert word in str(caught.value)

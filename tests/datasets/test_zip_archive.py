@@ -58,3 +58,68 @@ def test_not_a_zip(tmp_path):
     (tmp_path / "a.zip").write_bytes(b"<html>")
     with pytest.raises(UsageError, match=r"a\.zip: not a zip file"):
         open_data(tmp_path / "a.zip")
+
+
+def corrupt_directory(path, number, offset, *values):
+    """Changes bytes of entry number `number` in the central directory, from `offset` on."""
+    content, position = bytearray(path.read_bytes()), -1
+    for _ in range(number + 1):
+        position = content.index(b"PK\1\2", position + 1)
+    content[position + offset : position + offset + len(values)] = bytes(values)
+    path.write_bytes(content)
+
+
+@pytest.mark.parametrize("method", [9, 12, 14, 93, 95, 98, 200])
+def test_methods_of_compression(tmp_path, eight, method):
+    """An entry whose compression Python does not have is unreadable; the others are read."""
+    path = save_zip(tmp_path / "a.zip", {f"{i}.png": encode_png(face) for i, face in enumerate(eight[:2])})
+    corrupt_directory(path, 0, 10, method)
+    source = open_data(path)
+    with pytest.raises(images.UnreadableImage):
+        source.read(0)
+    np.testing.assert_array_equal(source.read(1)[0], eight[1])
+
+
+@pytest.mark.parametrize("versions", [(64, 20), (255, 20), (20, 99), (64, 64)])
+def test_entries_of_future_versions(tmp_path, eight, versions):
+    """Entries that are marked as of a later version of the format are read if they can be; the file is unchanged."""
+    path = save_zip(tmp_path / "a.zip", {f"{i}.png": encode_png(face) for i, face in enumerate(eight[:2])})
+    for number, version in enumerate(versions):
+        corrupt_directory(path, number, 6, version)
+    before = path.read_bytes()
+    source = open_data(path)
+    for i in range(2):
+        np.testing.assert_array_equal(source.read(i)[0], eight[i])
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", [b"\xff\xfe.png", b"caf\xe9 1.png", b"\x83J\x83\x81.png"])
+def test_names_that_are_not_utf8(tmp_path, eight, name):
+    """Names that are marked as UTF-8 but are in another encoding do not matter."""
+    placeholder = "é" + "x" * (len(name) - 6) + ".png"
+    path = save_zip(tmp_path / "a.zip", {placeholder: encode_png(eight[0]), "ü.png": encode_png(eight[1])})
+    path.write_bytes(path.read_bytes().replace(placeholder.encode(), name))
+    source = open_data(path)
+    assert len(source.names) == 2 and "ü.png" in source.names
+    pixels = [np.asarray(source.read(i)[0]) for i in range(2)]
+    np.testing.assert_array_equal(pixels[source.names.index("ü.png")], eight[1])
+    np.testing.assert_array_equal(pixels[1 - source.names.index("ü.png")], eight[0])
+
+
+def test_folders_of_runs(tmp_path, eight):
+    """The grids of a training run, wherever its folder is in the zip, are passed over; other images are not."""
+    face = encode_png(eight[0])
+    names = ["a/config.json", "a/checkpoints/1.npz", "a/1.png", "a/deep/2.png", "b/config.json", "b/3.png"]
+    source = open_data(save_zip(tmp_path / "a.zip", dict.fromkeys(names, face)))
+    assert source.names == ["b/3.png"]
+    names = ["config.json", "checkpoints/1.npz", "1.png", "a/2.png"]
+    assert open_data(save_zip(tmp_path / "b.zip", dict.fromkeys(names, face))).names == []
+
+
+def test_images_by_their_first_bytes(tmp_path, eight):
+    """An entry without a suffix is an image if its first bytes say so; others are passed over, and named."""
+    files = {"noext": encode_png(eight[0]), "b.dat": b"x", "c.zip": b"PK\x03\x04", "d.jxl": b"\xff\x0a..."}
+    source = open_data(save_zip(tmp_path / "a.zip", files))
+    assert source.names == ["noext"]
+    reasons = dict(source.passed_over)
+    assert ".dat" in reasons["b.dat"] and "zip" in reasons["c.zip"] and reasons.keys() == {"b.dat", "c.zip", "d.jxl"}

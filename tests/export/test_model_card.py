@@ -110,7 +110,8 @@ def test_cards_of_older_versions_are_recognized(tmp_path):
 
 def test_terms():
     """License and bias are known for the built-in data and CelebA; for others, the card says to find out."""
-    assert model_card.describe_terms("avatars") == model_card.AVATARS
-    assert model_card.describe_terms("orl") == model_card.ORL
-    assert model_card.describe_terms("/a/CelebA/faces") == model_card.CELEBA
-    assert model_card.describe_terms("~/faces") == model_card.UNKNOWN
+    assert model_card.describe_terms(("avatars",)) == model_card.AVATARS
+    assert model_card.describe_terms(("orl",)) == model_card.ORL
+    assert model_card.describe_terms(("/a/CelebA/faces", "CelebA.zip")) == model_card.CELEBA
+    assert model_card.describe_terms(("~/faces",)) == model_card.UNKNOWN
+    assert model_card.describe_terms(("avatars", "orl")) == f"{model_card.AVATARS} {model_card.ORL}"

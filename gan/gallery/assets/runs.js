@@ -8,7 +8,8 @@ const gridPath = (run, iteration) => `${run.path}/${String(iteration).padStart(6
 const formatSize = (run) => `${run.image_size} × ${run.image_size}`;
 
 /** The last part of the data's path. */
-const dataName = (run) => String(setting(run, "data")).replace(/[\\/]+$/, "").split(/[\\/]/).at(-1) || "data";
+const baseName = (path) => String(path).replace(/[\\/]+$/, "").split(/[\\/]/).at(-1) || "data";
+const dataName = (run) => [].concat(setting(run, "data")).map(baseName).join(" + ");
 
 /** The address of a run's view, or of the comparison of two runs. */
 const link = (run, other) =>

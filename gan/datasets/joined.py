@@ -1,0 +1,44 @@
+"""Several sources as one.
+
+source = join([open_source(Request("photos", 64)), open_source(Request("more.zip", 64))])
+"""
+
+from bisect import bisect
+from itertools import accumulate
+
+import numpy as np
+from PIL import Image
+
+from gan import images
+from gan.datasets.source import Source, digest
+
+
+def join(sources: list[Source]) -> Source:
+    """Joins sources, one after the other; the names of files begin with the title of their source.
+
+    Attributes, and labels, are kept where all sources have the same ones.
+    """
+    ends = list(accumulate(len(source.names) for source in sources))
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        number = bisect(ends, i)
+        return sources[number].read(i - ends[number] + len(sources[number].names))
+
+    def prepare() -> dict[str, list[str]]:
+        first, *others = (source.prepare() for source in sources)
+        if any(other.keys() != first.keys() for other in others):
+            return {}
+        return {name: sum((other[name] for other in others), first[name]) for name in first}
+
+    labels = [source.labels for source in sources]
+    alike = all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
+    return Source(
+        " + ".join(source.title for source in sources),
+        digest([source.identity for source in sources]),
+        [f"{source.title}/{name}" for source in sources for name in source.names],
+        read,
+        [(f"{source.title}/{name}", reason) for source in sources for name, reason in source.passed_over],
+        prepare,
+        np.concatenate(labels) if alike else None,
+        tuple((source.title, len(source.names)) for source in sources),
+    )

@@ -1,0 +1,114 @@
+"""Value range: what the numbers of images mean whose values are not simply 0 to 255, judged over all of them.
+
+counts = count_values(first) + count_values(second)
+found = find_range(counts)              # ValueRange(0, 4095, "12-bit"), or None
+pixels = scale_to_uint8(first, found)
+
+A range is chosen by where all but a thousandth of the values lie, so a bright pixel, or the overshoot of a filter,
+does not change what the others mean.
+"""
+
+from collections import Counter
+from typing import NamedTuple
+
+import numpy as np
+
+OUTLIERS = 0.001  # share of the values that may lie outside a range
+BITS = (1, 8, 10, 12, 14, 16, 20, 24, 31, 32)  # of integers; cameras and scanners store fewer than the file's type has
+
+
+class ValueRange(NamedTuple):
+    """The values of black and white, and a name for people."""
+
+    black: float
+    white: float
+    name: str
+
+
+class Candidate(NamedTuple):
+    """A range, and which values point to it.
+
+    Arguments:
+        least, most: limits of the values, apart from `OUTLIERS`.
+        exceeded: a value that more than `OUTLIERS` of the values exceed; None: there is no such condition.
+    """
+
+    range: ValueRange
+    least: float
+    most: float
+    exceeded: float | None = None
+
+
+# In the order in which they are tried.
+INTEGERS = [
+    *(Candidate(ValueRange(0, 2**bits - 1, f"{bits}-bit"), 0, 2**bits - 1) for bits in BITS),
+    # The negative of images in which white is zero.
+    *(Candidate(ValueRange(1 - 2**bits, 0, f"{bits}-bit, white is zero"), 1 - 2**bits, 0) for bits in BITS),
+    *(
+        Candidate(ValueRange(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, f"signed {bits}-bit"), *limits)
+        for bits in BITS[1:]
+        for limits in [(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)]
+    ),
+]
+FLOATS = [
+    Candidate(ValueRange(0, 1, "[0, 1]"), -0.25, 1.25),  # sharpening and resizing overshoot by up to a quarter
+    Candidate(ValueRange(-0.5, 0.5, "[-0.5, 0.5]"), -0.55, 0.55),
+    Candidate(ValueRange(-1, 0, "[0, 1], white is zero"), -1.25, 0.25),
+    Candidate(ValueRange(-1, 1, "[-1, 1]"), -1.25, 1.25),
+    Candidate(ValueRange(0, 255, "0..255"), -16, 271, exceeded=16),  # not normalized by a mean and a deviation
+    *(Candidate(ValueRange(0, 2**bits - 1, f"{bits}-bit"), -16, 2**bits, exceeded=271) for bits in BITS[2:6]),
+]
+BELOW = sorted({candidate.least for candidate in INTEGERS + FLOATS})
+ABOVE = sorted(
+    {limit for c in INTEGERS + FLOATS for limit in (c.most, c.exceeded) if limit is not None},
+)
+
+
+class ValueCounts(NamedTuple):
+    """How many values there are, their extremes, and how many lie below or above each limit of the candidates."""
+
+    integers: bool
+    total: int
+    low: float
+    high: float
+    below: Counter
+    above: Counter
+
+    def __add__(self, other: "ValueCounts") -> "ValueCounts":
+        return ValueCounts(
+            self.integers and other.integers, self.total + other.total, min(self.low, other.low),
+            max(self.high, other.high), self.below + other.below, self.above + other.above,
+        )  # fmt: skip
+
+
+def count_values(values: np.ndarray) -> ValueCounts:
+    """Counts values of any number type, of which there is at least one, and all are finite."""
+    values = values.astype(np.float32) if values.dtype == np.float16 else values  # which ends at 65504
+    low, high = float(values.min()), float(values.max())
+    return ValueCounts(
+        values.dtype.kind != "f", values.size, low, high,
+        Counter({limit: np.count_nonzero(values < limit) for limit in BELOW if low < limit}),
+        Counter({limit: np.count_nonzero(values > limit) for limit in ABOVE if high > limit}),
+    )  # fmt: skip
+
+
+def find_range(counts: ValueCounts) -> ValueRange | None:
+    """Returns the first range that the values point to, or None."""
+    outliers = max(1, int(OUTLIERS * counts.total))
+    for candidate in INTEGERS if counts.integers else FLOATS:
+        fits = counts.below[candidate.least] + counts.above[candidate.most] <= outliers
+        if fits and (candidate.exceeded is None or counts.above[candidate.exceeded] > outliers):
+            return candidate.range
+    return None
+
+
+def scale_to_uint8(values: np.ndarray, found: ValueRange) -> np.ndarray:
+    """Converts values to uint8: black is 0, white 255; what lies outside is clipped."""
+    scaled = (values.astype(np.float64) - found.black) * (255 / (found.white - found.black))
+    return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
+
+
+def describe_range(counts: ValueCounts, found: ValueRange) -> str:
+    """Describes how values are read, such as "0 to 4,095, read as 12-bit"."""
+    digits = ",.0f" if counts.integers else ".4g"
+    return f"{counts.low:{digits}} to {counts.high:{digits}}, read as {found.name}"

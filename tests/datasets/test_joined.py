@@ -1,0 +1,55 @@
+import numpy as np
+import pytest
+from data_files import open_data, read_pixels, save_folder, save_npy
+
+from gan import images
+from gan.datasets.joined import join
+from gan.datasets.source import Source
+
+
+def test_images_of_all_sources(tmp_path, eight):
+    """Images of a folder and an array follow each other; names and files that are passed over say where they are."""
+    save_folder(tmp_path / "a", eight[:3])
+    (tmp_path / "a" / "notes.txt").touch()
+    sources = [open_data(tmp_path / "a"), open_data(save_npy(tmp_path / "b.npy", eight[3:]))]
+    joined = join(sources)
+    np.testing.assert_array_equal(read_pixels(joined), eight)
+    assert joined.names[2:4] == ["a/2.png", "b.npy/b.npy[0]"]
+    assert [name for name, _ in joined.passed_over] == ["a/notes.txt"]
+    assert joined.parts == (("a", 3), ("b.npy", 5))
+    assert joined.identity != join(sources[::-1]).identity != sources[0].identity
+
+
+@pytest.mark.parametrize(
+    ("second", "attributes", "labels"),
+    [
+        (({"hair": ["red"]}, [[0, 1]]), {"hair": ["black", "red"]}, [[1, 0], [0, 1]]),
+        (({}, None), {}, None),
+        (({"eyes": ["open"]}, [[1]]), {}, None),
+    ],
+)
+def test_attributes_and_labels(second, attributes, labels):
+    """Attributes and labels are joined if all sources have the same ones, else there are none."""
+
+    def make(attributes, labels):
+        rows = None if labels is None else np.array(labels, np.float32)
+        return Source("s", "s", ["i"], lambda i: None, [], lambda: attributes, rows)
+
+    joined = join([make({"hair": ["black"]}, [[1, 0]]), make(*second)])
+    assert joined.prepare() == attributes
+    assert (None if joined.labels is None else joined.labels.tolist()) == labels
+
+
+def test_errors_name_the_image():
+    """Each image is read by its own source: the last of the first, the first of the second, none of an empty one."""
+
+    def make(title, count):
+        def read(i):
+            raise images.UnreadableImage(f"{title} {i}")
+
+        return Source(title, title, ["n"] * count, read, [])
+
+    joined = join([make("a", 2), make("b", 0), make("c", 3)])
+    for i, words in enumerate(["a 0", "a 1", "c 0", "c 1", "c 2"]):
+        with pytest.raises(images.UnreadableImage, match=words):
+            joined.read(i)
