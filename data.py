@@ -159,7 +159,7 @@ def describe(faces: Faces) -> list[str]:
         f"{skipped['passed_over']:,} other files passed over"
     ]
     if unreadable:
-        lines.append(f"unreadable: {summarize(faces.skipped[:unreadable])}")
+        lines.append(f"unreadable: {summarize(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}")
     if passed_over := [entry for entry in faces.skipped[unreadable:] if entry[1] != MACOS]:
         lines.append(f"passed over: {summarize(passed_over)}")
     if used + unreadable < found:
@@ -186,6 +186,13 @@ def find_problems(report: dict) -> list[str]:
             " variety, thousands new faces; --data may be given several times."
         )
     return problems
+
+
+def _advise(skipped: list[tuple[str, str]]) -> str:
+    """The flags with which some of the unreadable images would be used."""
+    advice = {"truncated": "--allow-truncated uses what there is", "more than the limit": "--max-pixels raises it"}
+    found = [flag for word, flag in advice.items() if any(word in reason for _, reason in skipped)]
+    return f"; {', '.join(found)}" if found else ""
 
 
 def _several(counts: dict[str, int], distinct: int) -> str:
@@ -315,5 +322,5 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
     if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
         raise RunError(
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
-            f"{summarize(faces.skipped[:bad])}. To train on the others, add --allow-bad."
+            f"{summarize(faces.skipped[:bad])}{_advise(faces.skipped[:bad])}. To train on the others, add --allow-bad."
         )

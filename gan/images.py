@@ -12,6 +12,7 @@ import importlib.util
 import io
 import math
 import os
+import warnings
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -38,6 +39,7 @@ ORIENTATIONS = {
 }  # fmt: skip
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
+warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of damaged metadata, which do not matter
 Image.MAX_IMAGE_PIXELS = None  # `open_image` has a limit of its own, which Pillow only warns of
 
 
@@ -238,9 +240,7 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
         width, height = image.size
         _require_size(width, height)
         if width * height > max_pixels:
-            raise UnreadableImage(
-                f"{width * height:,} pixels, more than the limit of {max_pixels:,}, which --max-pixels raises"
-            )
+            raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {max_pixels:,}")
         upright = _turn_upright(image)
         white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
         return _to_rgb_or_wide(upright, white_is_zero), ImageInfo(image.mode, upright.size)

@@ -447,5 +447,8 @@ def test_limits_of_files(tmp_path, load):
     (folder / "cut.png").write_bytes(content[:-200])
     assert len(load(str(folder), 16, allow_bad=True).images) == 4
     assert len(load(str(folder), 16, allow_bad=True, allow_truncated=True).images) == 5
-    assert len(load(str(folder), 16, allow_bad=True, max_pixels=4095).images) == 3
+    faces = load(str(folder), 16, allow_bad=True, max_pixels=4095)
+    assert len(faces.images) == 3 and any("--max-pixels" in line for line in data.describe(faces))
+    with pytest.raises(RunError, match=r"cut.png .*truncated.*--allow-truncated.*--allow-bad"):
+        load(str(folder), 16)
     assert len(load(str(folder), 16, allow_bad=True).images) == 4

@@ -28,7 +28,7 @@ from gan.value_range import ValueCounts, count_values, describe_range, find_rang
 
 VERSION = 5  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
-NEARLY = 8  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
+NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
 
 
 def compute_key(*parts: object) -> str:

@@ -1,11 +1,12 @@
 """tools.project, as typed at a command line."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, PngImagePlugin
 
 from gan import images
 from gan.generation import latent_directions
@@ -39,6 +40,28 @@ def test_photograph(tiny, photo, capsys):
         assert file["noise"].shape == (8,)
         np.testing.assert_array_equal(row[::8, 260::8], file["image"])
     assert "after 2 steps" in capsys.readouterr().out
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize("odd", ["exif", "text", "12-bit"])
+def test_odd_photographs(tiny, photo, odd):
+    """Damaged metadata, large text, and 12 bits in 16 do not matter to a photograph."""
+    gray = np.linspace(0, 4095, 64 * 64).reshape(64, 64).astype(np.uint16)
+    if odd == "exif":
+        Image.fromarray(photo).save("odd.jpg", exif=b"Exif\0\0II*\0" + bytes(range(1, 60)), quality=100, subsampling=0)
+    elif odd == "text":
+        text = PngImagePlugin.PngInfo()
+        text.add_text("prompt", "x" * 5_000_000, zip=True)
+        Image.fromarray(photo).save("odd.png", pnginfo=text)
+    else:
+        Image.fromarray(gray).save("odd.png")
+    (path,) = Path().glob("odd.*")
+    assert project.main([str(tiny), "--photo", str(path)]) == 0
+    expected = (
+        np.round(gray / 4095 * 255).astype(np.uint8)[..., None].repeat(3, -1) if odd == "12-bit" else photo[:, 10:50]
+    )
+    center = np.asarray(images.resize_image(Image.fromarray(expected), 16)).astype(int)
+    assert np.abs(images.read_png(tiny / "project.png")[::8, :128:8] - center).max() <= 8
 
 
 def test_held_out_image(tiny):
