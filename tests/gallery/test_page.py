@@ -85,7 +85,7 @@ def test_data_never_becomes_markup(tmp_path):
     text = (tmp_path / "index.html").read_text()
     assert text.count("<script") == text.count("</script>") == 2 and "<!--" not in text and "<img src" not in text
     (found,) = read_data(tmp_path / "index.html")["runs"]
-    assert (found["name"], found["settings"]["data"]) == (HTML_NAME, script)
+    assert (found["name"], found["settings"]["data"]) == (HTML_NAME, [script])
     assert found["settings"]["recipe"] == "{{SCRIPT}}"  # not a placeholder of the template
     assert found["path"] == "%3Cimg%20src%3Dx%20onerror%3Dalert%281%29%3E"
     (run.folder / "config.json").write_text('{"width": "</script><script>"}')

@@ -44,9 +44,9 @@ class Processes:
 
     def load(self, config):
         """Faces that are those of every other such data, and of avatars of every other such seed."""
-        draw = np.random.default_rng(config.seed if config.data == "avatars" else 0)
+        draw = np.random.default_rng(config.seed if config.data == ("avatars",) else 0)
         digests = draw.integers(0, 2**64, self.pictures, np.uint64).astype(">u8")
-        report = {"used": self.pictures, "source": config.data}
+        report = {"used": self.pictures, "source": config.data_title}
         return data.Faces(np.zeros((self.pictures, 1, 1, 3), np.uint8), report, [], digests=digests)
 
     def train(self, config):
@@ -133,7 +133,7 @@ def test_all_recipes_are_trained_alike(processes):
     names = [f"compare-it-{recipe}-0" for recipe in RECIPES]
     assert processes.trained == processes.evaluated == names
     configs = [Run(experiment.OUTPUT / name).load_config() for name in names]
-    assert {(c.minutes, c.data, c.holdout, c.seed) for c in configs} == {(2.0, "faces", 0.1, 0)}
+    assert {(c.minutes, c.data, c.holdout, c.seed) for c in configs} == {(2.0, ("faces",), 0.1, 0)}
     assert [config.recipe for config in configs] == list(RECIPES)
 
 
