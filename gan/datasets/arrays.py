@@ -5,8 +5,8 @@ name, shape, dtype = find_array(path)        # reads only the headers
 array, value_range = load_array(path, name)  # reads the values
 """
 
+import math
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,10 +14,11 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.source import Request, Source, digest
-from gan.errors import UsageError
-from gan.files import expand_path, read_array_header
+from gan.errors import UsageError, summarize
+from gan.files import damage_as_value_error, expand_path, read_array_header
 
 NAMES = ("images", "x", "arr_0")
+MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for, https://zlib.net/zlib_tech.html
 RANGES = {  # range of values -> a function from one image in it to uint8
     "0..255": np.asarray,
     "[0, 1]": lambda image: images.to_uint8(image * 2.0 - 1),
@@ -60,7 +61,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
     """
     try:
         headers = _read_headers(path)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: not a NumPy file that can be read ({error}).") from error
     possible = [name for name, header in headers.items() if _can_be_images(*header)]
     named = [name for name in NAMES if name in possible]
@@ -68,7 +69,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
         name = (named or possible)[0]
         return name, *headers[name]
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())
-    raise UsageError(f"--data {path}: it holds {content or 'nothing'}; {NEEDED}.")
+    raise UsageError(f"--data {path}: it holds {summarize(content, 1000) if content else 'nothing'}; {NEEDED}.")
 
 
 def load_array(path: Path, name: str) -> tuple[np.ndarray, str]:
@@ -80,9 +81,10 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, str]:
         The array, and the key of `RANGES` for its values.
     """
     try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        array = content[name] if name else content
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        with damage_as_value_error():
+            content = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = content[name] if name else content
+    except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: damaged ({error}).") from error
     if array.dtype == np.uint8:
         return array, "0..255"
@@ -93,12 +95,22 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, str]:
 
 
 def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Reads the shape and dtype of each array, without its values."""
+    """Reads the shape and dtype of each array, without its values. Raises ValueError or OSError."""
+    length = path.stat().st_size
     if path.suffix.lower() == ".npy":
         with open(path, "rb") as file:
-            return {"": read_array_header(file)}
-    with zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy"): read_array_header(archive.open(name)) for name in archive.namelist()}
+            headers, lengths = {"": read_array_header(file)}, {"": length}
+    else:
+        headers, lengths = {}, {}
+        with damage_as_value_error(), zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                headers[name] = read_array_header(archive.open(entry))
+                lengths[name] = min(entry.file_size, MOST_DEFLATED * length)
+    for name, (shape, dtype) in headers.items():
+        if math.prod(shape) * dtype.itemsize > lengths[name]:
+            raise ValueError(f"it is shorter than the {_describe(dtype)} {shape} that its header says")
+    return headers
 
 
 def _can_be_images(shape: tuple[int, ...], dtype: np.dtype) -> bool:

@@ -23,7 +23,7 @@ import numpy as np
 from gan import files, images
 from gan.errors import RunError, UsageError
 
-VERSION = 4  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 5  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
 
 
@@ -67,8 +67,9 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
             _write_header(file, (counts.total(), size, size, 3))
             report = _make_report(source, counts, len(skipped)) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])
+            parts = [report, skipped + source.passed_over, attributes, digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
-                beside.write(json.dumps([report, skipped + source.passed_over, attributes, digests.hex()]).encode())
+                beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum
     except OSError as error:
         reason = f"{path.parent} cannot be written ({error.strerror or error})"
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
@@ -82,14 +83,20 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
         of unreadable images; attributes, as from `Source.prepare`; digests of the images, uint64 (n,).
     """
     try:
-        report, skipped, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
-        digests = np.frombuffer(bytes.fromhex(digests), ">u8")
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-        used = report["used"]
-    except (OSError, EOFError, TypeError, KeyError) as error:
+        with files.damage_as_value_error():
+            *parts, checksum = json.loads(path.with_suffix(".json").read_bytes())
+            if checksum != compute_key(*parts):
+                raise ValueError("its checksum is another")
+            report, skipped, attributes, digests = parts
+            digests = np.frombuffer(bytes.fromhex(digests), ">u8")
+            pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+            size, length = report["size"], path.stat().st_size
+            if pixels.dtype != np.uint8 or pixels.shape != (len(digests), size, size, 3):
+                raise ValueError(f"its shape is {pixels.shape}")
+            if len(digests) != report["used"] or length != pixels.offset + pixels.nbytes:
+                raise ValueError("wrong length")
+    except OSError as error:
         raise ValueError(str(error)) from error
-    if not len(pixels) == len(digests) == used or path.stat().st_size != pixels.offset + pixels.nbytes:
-        raise ValueError("wrong length")
     return pixels, report, [(name, reason) for name, reason in skipped], attributes, digests
 
 

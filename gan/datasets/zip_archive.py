@@ -11,8 +11,11 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
 from gan.files import expand_path
+
+LARGEST = 256 << 20  # bytes of one image
+PIECE = 4096  # bytes
 
 
 def open_zip(request: Request) -> Source:
@@ -20,9 +23,11 @@ def open_zip(request: Request) -> Source:
     path = expand_path(request.data)
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError) as error:
-        raise UsageError(f"--data {request.data}: not a zip file that can be opened ({error}).") from error
-    entries = sorted((entry for entry in archive.infolist() if not entry.is_dir()), key=lambda entry: entry.filename)
+    except Exception as error:  # damaged headers raise nearly every kind of exception
+        reason = summarize(error)
+        raise UsageError(f"--data {request.data}: not a zip file that can be opened ({reason}).") from error
+    listed = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
+    entries = sorted(listed, key=lambda entry: entry.filename)
     reasons = [reason_to_pass_over(entry.filename) for entry in entries]
     found = [entry for entry, reason in zip(entries, reasons, strict=True) if not reason]
     passed_over = [(entry.filename, reason) for entry, reason in zip(entries, reasons, strict=True) if reason]
@@ -40,10 +45,15 @@ def open_zip(request: Request) -> Source:
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.flag_bits & 1:
         raise images.UnreadableImage("encrypted")
+    if entry.file_size > LARGEST:
+        raise images.UnreadableImage(f"more than {LARGEST >> 20} MB")
+    # Other methods unpack all that was read at once, to whatever size; these never more than was asked for.
+    step = entry.file_size if entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else PIECE
     try:
-        return archive.read(entry)
+        with archive.open(entry) as file:
+            return b"".join(iter(lambda: file.read(step), b""))
     except Exception as error:  # zlib, lzma and bz2 each raise exceptions of their own
-        raise images.UnreadableImage(f"damaged in the zip: {error}") from error
+        raise images.UnreadableImage(f"damaged in the zip: {summarize(error)}") from error
 
 
 def require_images(path: Path) -> None:
