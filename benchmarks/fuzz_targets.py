@@ -370,7 +370,7 @@ def read_reports(folder: Path) -> None:
     report = run.read_data_report()
     assert isinstance(report, dict) and isinstance(report["crop"], str)
     path, iteration = run.find_generator()
-    assert path.name == "best.keras" and type(iteration) is int, iteration
+    assert path.name == "best.keras" and isinstance(iteration, int), iteration
     for result in run.read_evaluations():
         assert isinstance(result["protocol"], dict) and isinstance(result["scores"], dict), result
 
@@ -423,7 +423,7 @@ class Variable:
 def restore_checkpoint(folder: Path) -> None:
     """Restores the newest whole checkpoint; reads the parts that training and other tools use."""
     for path in checkpoints.list_paths(folder / "run" / "checkpoints"):
-        with contextlib.suppress(checkpoints.READ_ERRORS):
+        with contextlib.suppress(OSError, ValueError):
             assert set(checkpoints.count_weights(path)) == {"generator", "discriminator"}
     names = ("generator/000", "generator/001", "discriminator/000", "ema_generator/000", "iteration")
     variables = {name: Variable(array) for name, array in make_arrays(0).items() if name in names}

@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from gan.config import Config
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
+from gan.files import damage_as_value_error
 from gan.generation import noise as noises
 from gan.images import to_uint8
-from gan.runs import checkpoints
 from gan.runs.run_directory import format_iteration
 
 BATCH_SIZE = 100  # images generated at once
@@ -89,7 +89,8 @@ def load_model(path: Path):
     import keras
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (*checkpoints.READ_ERRORS, TypeError) as error:
-        reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
+        with damage_as_value_error():
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError) as error:
+        reason = summarize(str(error.__cause__ or error).split("\n\n")[-1], 300)
         raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
