@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gan.comparison import markdown
 from gan.errors import UsageError
-from gan.files import atomic_write, damaged_file_error, read_json, write_json
+from gan.files import atomic_write, damaged_file_error, has_values, read_json, write_json
 from gan.metrics.evaluation import protocol_differences
 from gan.runs import legacy
 from gan.runs.run_directory import Run
@@ -17,6 +17,7 @@ FOLDER = Path("results")
 KINDS = {
     "name": str, "data": str, "minutes": int | float, "samples": int, "networks": list, "recipes": dict, "rows": list,
 }  # fmt: skip
+ROW = {"label": str, "seed": int, "run": str}  # beside what the page shows
 FORMER = {"failed", "machine"}  # of rows of older versions, which kept runs that failed
 
 
@@ -39,8 +40,11 @@ def read(name: str) -> dict:
         rows = [translate_row(row) for row in document["rows"] if not row.get("failed")]
         document |= {"name": name, "rows": rows}  # its name is that of the file
         markdown.format_page(document)
+        whole = all(has_values(row, ROW) for row in rows)
     except Exception:  # a value may be of any other type
-        raise damaged_file_error(path) from None
+        whole = False
+    if not whole:
+        raise damaged_file_error(path)
     return document
 
 
