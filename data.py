@@ -19,7 +19,7 @@ import numpy as np
 from gan import images, progress
 from gan.datasets import Request, cache, open_source
 from gan.datasets.joined import join
-from gan.datasets.source import MACOS, summarize
+from gan.datasets.source import MACOS, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.files import cache_folder
 
@@ -159,9 +159,11 @@ def describe(faces: Faces) -> list[str]:
         f"{skipped['passed_over']:,} other files passed over"
     ]
     if unreadable:
-        lines.append(f"unreadable: {summarize(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}")
+        lines.append(
+            f"unreadable: {summarize_skipped(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}"
+        )
     if passed_over := [entry for entry in faces.skipped[unreadable:] if entry[1] != MACOS]:
-        lines.append(f"passed over: {summarize(passed_over)}")
+        lines.append(f"passed over: {summarize_skipped(passed_over)}")
     if used + unreadable < found:
         lines.append(f"{used:,} of them used, {report['choice']}")
     sizes = _several(report["sizes"], report["distinct_sizes"])
@@ -322,5 +324,6 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
     if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
         raise RunError(
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
-            f"{summarize(faces.skipped[:bad])}{_advise(faces.skipped[:bad])}. To train on the others, add --allow-bad."
+            f"{summarize_skipped(faces.skipped[:bad])}{_advise(faces.skipped[:bad])}."
+            " To train on the others, add --allow-bad."
         )

@@ -2,10 +2,14 @@
 
 import dataclasses
 import json
+import math
 import shlex
+import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from gan.errors import summarize
 from gan.recipes import RECIPES
 
 
@@ -113,15 +117,14 @@ class Config:
     @classmethod
     def from_dict(cls, saved: dict, defaults: dict | None = None) -> "Config":
         """The configuration of a config.json; what it lacks comes from `defaults`, or is today's. Raises ValueError."""
-        kinds = {float: int | float, tuple: list, steps: int | str}  # as JSON has them
-        fields = {field.name: kinds.get(kind := field.metadata["kind"], kind) for field in dataclasses.fields(cls)}
+        fields = {field.name: field.metadata for field in dataclasses.fields(cls)}
         if not fields.keys() & saved.keys():
             raise ValueError("it has none of a run's settings")
         known = {name: value for name, value in {**(defaults or {}), **saved}.items() if name in fields}
         for name, value in known.items():
-            if not isinstance(value, fields[name]) or (name == "data" and not all(isinstance(v, str) for v in value)):
-                raise ValueError(f"{name} is {value!r}"[:200])
-        return cls(**{name: tuple(value) if fields[name] is list else value for name, value in known.items()})
+            if not _is_allowed(value, fields[name]["kind"], fields[name]["least"], fields[name]["most"]):
+                raise ValueError(f"{name} is {summarize(repr(value))}")
+        return cls(**{name: tuple(value) if isinstance(value, list) else value for name, value in known.items()})
 
     @property
     def name(self) -> str:
@@ -148,6 +151,21 @@ class Config:
     def images_per_iteration(self) -> int:
         """Real images that one iteration uses."""
         return self.batch_size * self.discriminator_steps
+
+
+def _is_allowed(value: object, kind: Callable, least: float | None, most: float | None) -> bool:
+    """Tests the type and the limits of a setting as JSON has it; its choices may be those of another version."""
+    if kind is list:
+        return isinstance(value, list) and value != [] and all(isinstance(x, str) for x in value)
+    if kind is tuple:
+        return isinstance(value, list) and len(value) == 2 and all(_is_allowed(x, float, least, most) for x in value)
+    if kind is steps:
+        return value == "all" or _is_allowed(value, int, 1, None)
+    if kind not in (int, float):
+        return isinstance(value, kind)
+    is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
+    low, high = -math.inf if least is None else least, sys.float_info.max if most is None else most
+    return is_number and low <= value <= high  # which neither NaN nor infinity is
 
 
 def overrides(config: Config) -> dict:
@@ -192,4 +210,6 @@ def differences(saved: dict, config: dict, defaults: dict | None = None) -> list
     digests = (str(one.get("faces")).rpartition("(")[2] for one in (saved, config))
     moved = len(set(digests)) == 1  # the same images are the same wherever they are
     other = [found for found in both if found[1] != found[2] and not (moved and found[0] == "faces")]
-    return [f"{name.replace('_', '-')}: {there} there, {here} here" for name, there, here in other]
+    return [
+        f"{name.replace('_', '-')}: {summarize(there)} there, {summarize(here)} here" for name, there, here in other
+    ]

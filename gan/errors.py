@@ -1,6 +1,7 @@
 """The two errors that end a command with one line in place of a traceback; see `gan.cli.run_command`.
 
 raise UsageError("--limit -1: give 0 or more.")
+raise UsageError(f"{path}: damaged ({summarize(error)}).") from error
 """
 
 
@@ -14,3 +15,9 @@ class RunError(Exception):
     """It was tried, and failed; the message says what happened and what is left. Exit code 1."""
 
     exit_code = 1
+
+
+def summarize(what: object, length: int = 200) -> str:
+    """Returns an error's message, or another value, in one line of at most `length` characters."""
+    text = " ".join(str(what).split()) or type(what).__name__
+    return text if len(text) <= length else f"{text[: length - 3]}..."

@@ -11,14 +11,17 @@ import json
 import os
 import tempfile
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import UnionType
 from typing import BinaryIO
 
 import numpy as np
 import platformdirs
 
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
+
+MOST_DIGITS = 18  # of the number that a row of a table starts with
 
 
 @contextlib.contextmanager
@@ -74,12 +77,12 @@ def write_json(path: Path, content: dict) -> None:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 
 
-def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict | list:
+def read_json(path: Path, kind: type = dict, kinds: Mapping[str, type | UnionType] | None = None) -> dict | list:
     """Reads a dictionary, or a list of dictionaries.
 
     Arguments:
         kind: dict or list.
-        names: keys that each dictionary must have.
+        kinds: keys that each dictionary must have, and the types of their values.
 
     Raises:
         UsageError: if the file is damaged, which includes content of another kind.
@@ -89,9 +92,14 @@ def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict 
     except (ValueError, RecursionError):
         raise damaged_file_error(path) from None
     entries = found if kind is list and isinstance(found, list) else [found]
-    if not isinstance(found, kind) or not all(isinstance(e, dict) and set(names) <= set(e) for e in entries):
+    if not isinstance(found, kind) or not all(has_values(entry, kinds or {}) for entry in entries):
         raise damaged_file_error(path)
     return found
+
+
+def has_values(entry: object, kinds: Mapping[str, type | UnionType]) -> bool:
+    """Tests whether something is a dictionary that has all these keys, with values of these types."""
+    return isinstance(entry, dict) and all(name in entry and isinstance(entry[name], kinds[name]) for name in kinds)
 
 
 def damaged_file_error(path: Path) -> UsageError:
@@ -103,16 +111,16 @@ def read_csv(path: Path, columns: int) -> list[list[str]]:
     """Reads the rows of a table whose first column is a number: [] if there is no file.
 
     The header is left out, and so is a last row that was not written completely. Raises UsageError if the file is not
-    UTF-8.
+    UTF-8, or not CSV.
 
     Arguments:
         columns: how many columns a row has; other rows are left out.
     """
     try:
         lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
-    except UnicodeDecodeError:
+        return [row for row in lines if len(row) == columns and row[0].isdecimal() and len(row[0]) <= MOST_DIGITS]
+    except (UnicodeDecodeError, csv.Error):
         raise damaged_file_error(path) from None
-    return [row for row in lines if len(row) == columns and row[0].isdecimal()]
 
 
 def write_csv(path: Path, rows: list) -> None:
@@ -126,12 +134,30 @@ def write_csv(path: Path, rows: list) -> None:
 def read_array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     """Reads the shape and dtype of an array in NumPy's .npy format, without its values, and closes the file.
 
-    Raises ValueError where it is not in that format, and KeyError where it is in a later version of it than 2.0.
+    Raises ValueError where it is not in version 1.0 or 2.0 of that format.
     """
     formats = {(1, 0): np.lib.format.read_array_header_1_0, (2, 0): np.lib.format.read_array_header_2_0}
-    with file:
+    with file, damage_as_value_error():
         shape, _, dtype = formats[np.lib.format.read_magic(file)](file)
+        if any(side < 0 for side in shape):
+            raise ValueError(f"its shape is {shape}")
     return shape, dtype
+
+
+@contextlib.contextmanager
+def damage_as_value_error() -> Iterator[None]:
+    """Turns whatever a library raises for the content of a damaged file into a ValueError with one line of text.
+
+    Errors of the file system, and of too little memory, stay what they are.
+    """
+    try:
+        yield
+    except MemoryError:
+        raise
+    except Exception as error:  # decoders raise nearly every kind of exception for damaged files
+        if isinstance(error, OSError) and error.errno:
+            raise
+        raise ValueError(summarize(error)) from error
 
 
 def _umask() -> int:

@@ -269,6 +269,24 @@ def test_config_round_trip(recipe):
     assert dataclasses.asdict(Config.from_dict(saved)) == dataclasses.asdict(config)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"width": 1}, {"width": "32"}, {"width": True}, {"width": 32.0}, {"image_size": 10**30}, {"seed": -1},
+        {"minutes": float("nan")}, {"minutes": float("inf")}, {"minutes": -1}, {"minutes": None},
+        {"steps_per_epoch": "some"}, {"steps_per_epoch": 0}, {"steps_per_epoch": None},
+        {"generator_betas": [0.0]}, {"generator_betas": [0.0, "1"]}, {"generator_betas": [0.0, 2]}, {"loss": 3},
+    ],
+    ids=str,
+)  # fmt: skip
+def test_settings_of_the_wrong_type_or_out_of_range(change):
+    """What no flag allows is refused, and named, but for choices, which another version may have had."""
+    with pytest.raises(ValueError, match=next(iter(change))):
+        Config.from_dict(change)
+    allowed = {"width": 2, "minutes": 3, "steps_per_epoch": "all", "generator_betas": [0, 0.5], "loss": "another"}
+    assert Config.from_dict(allowed).generator_betas == (0, 0.5)
+
+
 def old_config(**changes):
     """The content of config.json in versions without held-out images or reused fakes."""
     config = json.loads(json.dumps(dataclasses.asdict(Config())))

@@ -1,11 +1,23 @@
+import io
 import json
 import os
+import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from gan.errors import UsageError
-from gan.files import atomic_write, cache_folder, expand_path, read_csv, read_json, write_json
+from gan.files import (
+    atomic_write,
+    cache_folder,
+    damage_as_value_error,
+    expand_path,
+    read_array_header,
+    read_csv,
+    read_json,
+    write_json,
+)
 
 
 def test_file_appears_at_the_end(tmp_path):
@@ -54,10 +66,10 @@ def test_damaged_dictionary(tmp_path, text):
     """Content that is not JSON, not a dictionary, or lacks a key raises an error that names the file."""
     path = tmp_path / "it.json"
     write_json(path, {"a": 1, "c": []})
-    assert read_json(path, names={"a"}) == {"a": 1, "c": []}
+    assert read_json(path, kinds={"a": object}) == {"a": 1, "c": []}
     path.write_bytes(text)
     with pytest.raises(UsageError, match=r"it\.json is damaged: move it away"):
-        read_json(path, names={"a"})
+        read_json(path, kinds={"a": object})
 
 
 @pytest.mark.parametrize("text", ["{}", "[1]", "[[]]", '[{"a": 1}, {}]', '["a"]', "{"])
@@ -66,10 +78,10 @@ def test_damaged_list(tmp_path, text):
     path = tmp_path / "it.json"
     for whole in ([], [{"a": 1}, {"a": 2, "b": 3}]):
         path.write_text(json.dumps(whole))
-        assert read_json(path, list, {"a"}) == whole
+        assert read_json(path, list, {"a": object}) == whole
     path.write_text(text)
     with pytest.raises(UsageError, match=r"it\.json is damaged"):
-        read_json(path, list, {"a"})
+        read_json(path, list, {"a": object})
 
 
 def test_read_csv(tmp_path):
@@ -78,9 +90,56 @@ def test_read_csv(tmp_path):
     assert read_csv(path, 2) == []
     path.write_text("a,b\n1,x\n2\n\u00b2,y\n3,z,0\n4,w\n")
     assert read_csv(path, 2) == [["1", "x"], ["4", "w"]]
-    path.write_bytes(b"a,b\n1,\xff\n")
-    with pytest.raises(UsageError, match=r"it\.csv is damaged"):
-        read_csv(path, 2)
+    path.write_text("a,b\n1,x\n" + "9" * 5000 + ",y\n")  # more digits than Python converts
+    assert read_csv(path, 2) == [["1", "x"]]
+    for content in (b"a,b\n1,\xff\n", b"a,b\n1," + b"x" * 200_000):
+        path.write_bytes(content)
+        with pytest.raises(UsageError, match=r"it\.csv is damaged"):
+            read_csv(path, 2)
+
+
+@pytest.mark.parametrize(("value", "whole"), [(1, True), (1.5, True), (None, False), ("1", False), ([], False)])
+def test_types_of_values(tmp_path, value, whole):
+    """A dictionary whose value has another type than those allowed is damaged."""
+    path = tmp_path / "it.json"
+    path.write_text(json.dumps({"a": value, "b": {}}))
+    if whole:
+        assert read_json(path, kinds={"a": int | float})["a"] == value
+    else:
+        with pytest.raises(UsageError, match=r"it\.json is damaged"):
+            read_json(path, kinds={"a": int | float})
+
+
+def npy(shape, version=1):
+    """The bytes of an array's header."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    return b"\x93NUMPY" + bytes([version, 0]) + len(header).to_bytes(2, "little") + header
+
+
+def test_read_array_header():
+    """Shape and dtype; a ValueError for whatever else."""
+    assert read_array_header(io.BytesIO(npy("(2, 3)"))) == ((2, 3), np.uint8)
+    for content in (b"", b"\x93NUMPY", npy("(2, 3)", version=9), npy("(2, (("), npy("(-2, 3)"), npy("(" * 3000)):
+        with pytest.raises(ValueError) as caught:
+            read_array_header(io.BytesIO(content))
+        assert len(str(caught.value)) <= 200
+
+
+@pytest.mark.parametrize(
+    "error", [zlib.error("bad"), KeyError("x"), OSError("no number"), RecursionError(), EOFError()]
+)
+def test_damage_is_a_value_error(error):
+    """Whatever a library raises becomes a ValueError, whose cause it is."""
+    with pytest.raises(ValueError) as caught, damage_as_value_error():
+        raise error
+    assert caught.value.__cause__ is error and str(caught.value)
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(2, "No such file"), MemoryError(), KeyboardInterrupt()])
+def test_what_is_not_damage(error):
+    """Errors of the file system, of memory and Ctrl-C stay what they are."""
+    with pytest.raises(type(error)), damage_as_value_error():
+        raise error
 
 
 def test_expand_path(monkeypatch, tmp_path):

@@ -8,13 +8,16 @@ from pathlib import Path
 
 from gan.comparison import markdown
 from gan.errors import UsageError
-from gan.files import atomic_write, read_json, write_json
+from gan.files import atomic_write, damaged_file_error, has_values, read_json, write_json
 from gan.metrics.evaluation import protocol_differences
 from gan.runs import legacy
 from gan.runs.run_directory import Run
 
 FOLDER = Path("results")
-NAMES = {"name", "data", "minutes", "samples", "networks", "recipes", "rows"}
+KINDS = {
+    "name": str, "data": str, "minutes": int | float, "samples": int, "networks": list, "recipes": dict, "rows": list,
+}  # fmt: skip
+ROW = {"label": str, "seed": int, "run": str}  # beside what the page shows
 FORMER = {"failed", "machine"}  # of rows of older versions, which kept runs that failed
 
 
@@ -32,8 +35,17 @@ def read(name: str) -> dict:
     path = FOLDER / f"{name}.json"
     if not path.exists():
         raise UsageError(f"There is no {path}: compare first.")
-    document = read_json(path, names=NAMES)
-    return {**document, "rows": [translate_row(row) for row in document["rows"] if not row.get("failed")]}
+    document = read_json(path, kinds=KINDS)
+    try:
+        rows = [translate_row(row) for row in document["rows"] if not row.get("failed")]
+        document |= {"name": name, "rows": rows}  # its name is that of the file
+        markdown.format_page(document)
+        whole = all(has_values(row, ROW) for row in rows)
+    except Exception:  # a value may be of any other type
+        whole = False
+    if not whole:
+        raise damaged_file_error(path)
+    return document
 
 
 def translate_row(row: dict) -> dict:

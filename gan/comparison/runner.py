@@ -16,12 +16,15 @@ from gan import config as configs
 from gan.cli import SIGNALS
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
-from gan.files import damaged_file_error, read_json, write_json
+from gan.files import damaged_file_error, has_values, read_json, write_json
 from gan.metrics.evaluation import HELD_OUT, protocol_differences
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 
-SESSION_KEYS = {"machine", "minutes", "exit_code", "other_cores", "shared", "wall_seconds"}
+SESSION = {
+    "machine": dict, "minutes": int | float, "exit_code": int | None, "other_cores": int | float | None, "shared": bool,
+    "wall_seconds": int | float | None,
+}  # fmt: skip
 BUSY = 0.7  # cores that other work may keep busy before equal time is no longer equal work
 
 
@@ -64,7 +67,7 @@ def read_sessions(run: Run) -> list[dict]:
     """Reads the training sessions of a run so far. The last has no exit code if this process was killed as well."""
     path = legacy.find(run.folder, "sessions.json")
     sessions = legacy.translate_sessions(read_json(path, list)) if path.exists() else []
-    if not all(session.keys() >= SESSION_KEYS for session in sessions):
+    if not all(has_values(session, SESSION) for session in sessions):
         raise damaged_file_error(path)
     return sessions
 
@@ -160,7 +163,10 @@ def find_scores(run: Run, samples: int, networks: list[str]) -> dict | None:
     wanted = {"file": path.name, "iteration": iteration}, samples, 0, set(networks), HELD_OUT
     for result in reversed(run.read_evaluations()):
         how = result["protocol"]
-        found = how["samples"], how["seed"], set(how["networks"]), how["reference"].get("data")
+        try:
+            found = how["samples"], how["seed"], set(how["networks"]), how["reference"].get("data")
+        except (KeyError, TypeError, AttributeError):  # of another version
+            continue
         if (result["generator"], *found) == wanted:
             return result
     return None
@@ -181,15 +187,21 @@ def require_success(code: int, work: str, run: Run) -> None:
 def collect_row(run: Run) -> dict:
     """Collects settings, sizes, speed and sessions of a run. Raises UsageError without a log or checkpoints."""
     log, paths, scores = run.read_log(), checkpoints.list_paths(run.checkpoints), run.read_scores()
-    if not log or not paths:
+    if not len(log.get("seconds", ())) or not paths:
         raise UsageError(
             f"{run.folder} has no log.csv or no checkpoints any more. Put them back, or remove the folder: the same"
             " command trains it again."
         )
     seconds, sessions = float(log["seconds"][-1]), read_sessions(run)
+    if seconds <= 0:
+        raise damaged_file_error(run.log)
+    try:
+        weights = checkpoints.count_weights(paths[-1])
+    except ValueError:
+        raise damaged_file_error(paths[-1]) from None
     return {
         "config": {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")},
-        "weights": checkpoints.count_weights(paths[-1]),
+        "weights": weights,
         "seconds": seconds,
         "iterations": int(log["iteration"][-1]),
         "images": int(log["images"][-1]),

@@ -5,8 +5,8 @@ name, shape, dtype = find_array(path)        # reads only the headers
 array, found, description = load_array(path, name)  # reads the values
 """
 
+import math
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +14,12 @@ from PIL import Image
 
 from gan import images, value_range
 from gan.datasets.source import Request, Source, digest
-from gan.errors import UsageError
-from gan.files import expand_path, read_array_header
+from gan.errors import UsageError, summarize
+from gan.files import damage_as_value_error, expand_path, read_array_header
 
 NAMES = ("images", "x", "arr_0")
 COUNTED = 10_000  # images, evenly spread over the array, whose values decide the range
+MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for, https://zlib.net/zlib_tech.html
 NEEDED = (
     "give an array of images, of shape (n, h, w), (n, h, w, 1) or (n, h, w, 3), uint8 from 0 to 255, or of another"
     f" number type; if there are several, the name of one must be {', '.join(NAMES[:-1])} or {NAMES[-1]}"
@@ -59,7 +60,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
     """
     try:
         headers = _read_headers(path)
-    except (ValueError, KeyError, OSError, zipfile.BadZipFile) as error:
+    except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: not a NumPy file that can be read ({error}).") from error
     usual = [name for name, header in headers.items() if _can_be_images(*header, kinds="f", types=(np.uint8,))]
     possible = usual or [name for name, header in headers.items() if _can_be_images(*header, kinds="iub")]
@@ -70,7 +71,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
             raise UsageError(f"--data {path}: its array has no images, as its shape is {headers[name][0]}.")
         return name, *headers[name]
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())
-    raise UsageError(f"--data {path}: it holds {content or 'nothing'}; {NEEDED}.")
+    raise UsageError(f"--data {path}: it holds {summarize(content, 1000) if content else 'nothing'}; {NEEDED}.")
 
 
 def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRange | None, str]:
@@ -82,9 +83,10 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
         The array; the range of its values, or None for uint8; a description of both.
     """
     try:
-        content = np.load(path, mmap_mode="r", allow_pickle=False)
-        array = content[name] if name else content
-    except (ValueError, EOFError, OSError, zipfile.BadZipFile, zlib.error) as error:
+        with damage_as_value_error():
+            content = np.load(path, mmap_mode="r", allow_pickle=False)
+            array = content[name] if name else content
+    except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: damaged ({error}).") from error
     if array.dtype == np.uint8:
         return array, None, "read as 0 to 255"
@@ -107,12 +109,22 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
 
 
 def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
-    """Reads the shape and dtype of each array, without its values."""
+    """Reads the shape and dtype of each array, without its values. Raises ValueError or OSError."""
+    length = path.stat().st_size
     if path.suffix.lower() != ".npz":
         with open(path, "rb") as file:
-            return {"": read_array_header(file)}
-    with zipfile.ZipFile(path) as archive:
-        return {name.removesuffix(".npy"): read_array_header(archive.open(name)) for name in archive.namelist()}
+            headers, lengths = {"": read_array_header(file)}, {"": length}
+    else:
+        headers, lengths = {}, {}
+        with damage_as_value_error(), zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                name = entry.filename.removesuffix(".npy")
+                headers[name] = read_array_header(archive.open(entry))
+                lengths[name] = min(entry.file_size, MOST_DEFLATED * length)
+    for name, (shape, dtype) in headers.items():
+        if math.prod(shape) * dtype.itemsize > lengths[name]:
+            raise ValueError(f"it is shorter than the {_describe(dtype)} {shape} that its header says")
+    return headers
 
 
 def _can_be_images(shape: tuple[int, ...], dtype: np.dtype, kinds: str, types: tuple = ()) -> bool:

@@ -22,7 +22,7 @@ from typing import BinaryIO
 import numpy as np
 
 from gan import files, images
-from gan.datasets.source import summarize
+from gan.datasets.source import summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.value_range import ValueCounts, count_values, describe_range, find_range
 
@@ -69,14 +69,14 @@ def build(path: Path, source, size: int, *, crop: int, numbers: Sequence[int], p
                 with progress(f"Decoding {source.title} again") as tick:
                     decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if not decoded.infos:
-                reasons = summarize(decoded.skipped or source.passed_over) or "it is empty"
+                reasons = summarize_skipped(decoded.skipped or source.passed_over) or "it is empty"
                 raise RunError(f"No readable image in {source.title}: {reasons}.")
             _write_header(file, (decoded.infos.total(), size, size, 3))
             report = _make_report(source, decoded) | {"size": size, "key": path.stem}
             report["crop"] = images.describe_crop(crop, report["sizes"])
-            content = [report, decoded.skipped + source.passed_over, attributes, decoded.digests.hex()]
+            parts = [report, decoded.skipped + source.passed_over, attributes, decoded.digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
-                beside.write(json.dumps(content).encode())
+                beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum
     except OSError as error:
         reason = f"{path.parent} cannot be written ({error.strerror or error})"
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
@@ -90,14 +90,20 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
         of unreadable images; attributes, as from `Source.prepare`; digests of the images, uint64 (n,).
     """
     try:
-        report, skipped, attributes, digests = json.loads(path.with_suffix(".json").read_bytes())
-        digests = np.frombuffer(bytes.fromhex(digests), ">u8")
-        pixels = np.load(path, mmap_mode="r", allow_pickle=False)
-        used = report["used"]
-    except (OSError, EOFError, TypeError, KeyError) as error:
+        with files.damage_as_value_error():
+            *parts, checksum = json.loads(path.with_suffix(".json").read_bytes())
+            if checksum != compute_key(*parts):
+                raise ValueError("its checksum is another")
+            report, skipped, attributes, digests = parts
+            digests = np.frombuffer(bytes.fromhex(digests), ">u8")
+            pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+            size, length = report["size"], path.stat().st_size
+            if pixels.dtype != np.uint8 or pixels.shape != (len(digests), size, size, 3):
+                raise ValueError(f"its shape is {pixels.shape}")
+            if len(digests) != report["used"] or length != pixels.offset + pixels.nbytes:
+                raise ValueError("wrong length")
+    except OSError as error:
         raise ValueError(str(error)) from error
-    if not len(pixels) == len(digests) == used or path.stat().st_size != pixels.offset + pixels.nbytes:
-        raise ValueError("wrong length")
     return pixels, report, [(name, reason) for name, reason in skipped], attributes, digests
 
 

@@ -119,7 +119,7 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     return file_kinds.describe(kind)
 
 
-def summarize(skipped: list[tuple[str, str]], count: int = 5) -> str:
+def summarize_skipped(skipped: list[tuple[str, str]], count: int = 5) -> str:
     """Summarizes (name, reason) in one line: for each reason the number of files and the first, by frequency."""
     names = {}
     for name, reason in skipped:

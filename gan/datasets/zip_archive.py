@@ -13,13 +13,15 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
 from gan.file_kinds import HEAD
 from gan.files import expand_path
 
 # Signatures, and the flag of names in UTF-8; APPNOTE.TXT, sections 4.3.7, 4.3.12, 4.3.16 and 4.4.4.
 LOCAL_HEADER, DIRECTORY_ENTRY, DIRECTORY_END, UTF8 = b"PK\3\4", b"PK\1\2", b"PK\5\6", 0x800
 METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # that zipfile does not unpack; 4.4.5
+LARGEST = 256 << 20  # bytes of one image
+PIECE = 4096  # bytes
 
 
 def open_zip(request: Request) -> Source:
@@ -30,11 +32,13 @@ def open_zip(request: Request) -> Source:
     path = expand_path(request.data)
     try:
         archive = _open_archive(path)
-    except (zipfile.BadZipFile, OSError, NotImplementedError, ValueError, struct.error) as error:
+    except Exception as error:  # damaged headers raise nearly every kind of exception
         raise UsageError(
-            f"--data {request.data}: not a zip file that can be opened ({error}). Unpack it, and give the folder."
+            f"--data {request.data}: not a zip file that can be opened ({summarize(error)}). Unpack it, and give the"
+            " folder."
         ) from error
-    entries = sorted((entry for entry in archive.infolist() if not entry.is_dir()), key=lambda entry: entry.filename)
+    listed = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
+    entries = sorted(listed, key=lambda entry: entry.filename)
     runs = _find_runs({entry.filename for entry in entries})
     found, passed_over = [], []
     for entry in entries:
@@ -117,15 +121,20 @@ def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
 def _unpack(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
     if entry.flag_bits & 1:
         raise images.UnreadableImage("encrypted")
+    if entry.file_size > LARGEST:
+        raise images.UnreadableImage(f"more than {LARGEST >> 20} MB")
+    # Other methods unpack all that was read at once, to whatever size; these never more than was asked for.
+    step = entry.file_size if entry.compress_type in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) else PIECE
     try:
-        return archive.read(entry)
+        with archive.open(entry) as file:
+            return b"".join(iter(lambda: file.read(step), b""))
     except NotImplementedError as error:
         method = METHODS.get(entry.compress_type, f"method {entry.compress_type}")
         raise images.UnreadableImage(
             f"compressed by {method}, which Python cannot unpack: unpack the zip, and give the folder"
         ) from error
     except Exception as error:  # zlib, lzma and bz2 each raise exceptions of their own
-        raise images.UnreadableImage(f"damaged in the zip: {error}") from error
+        raise images.UnreadableImage(f"damaged in the zip: {summarize(error)}") from error
 
 
 def require_images(path: Path) -> None:

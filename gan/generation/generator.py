@@ -5,19 +5,26 @@ images = generator.generate_seeds(range(64))       # uint8 (64, h, w, 3), the sa
 images = generator(generator.sample_noise([7]))    # the image of seed 7, by way of its noise
 """
 
+import json
+import math
+import re
+import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from gan.config import Config
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
+from gan.files import damage_as_value_error
 from gan.generation import noise as noises
 from gan.images import to_uint8
-from gan.runs import checkpoints
 from gan.runs.run_directory import format_iteration
 
+MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]  # of the archive that a .keras file is
+LARGEST = 4096  # side of an image, and of noise that is one
 BATCH_SIZE = 100  # images generated at once
 NOISE_BATCH = 10 * BATCH_SIZE  # seeds whose noise is in memory at once
 
@@ -84,12 +91,46 @@ class Generator:
 def load_model(path: Path):
     """Loads the Keras model in a file, in safe mode, which runs no code of the file's.
 
-    Raises UsageError where it cannot be loaded.
+    Raises UsageError where it cannot be loaded, or is not a generator's.
     """
     import keras
 
     try:
-        return keras.saving.load_model(path, compile=False, safe_mode=True)
-    except (*checkpoints.READ_ERRORS, TypeError) as error:
-        reason = " ".join(str(error).split("\n\n")[-1].split())[:300]
+        with damage_as_value_error():
+            # In a thread, as what Keras notes of variables without values is kept for each thread.
+            with ThreadPoolExecutor(1) as pool:
+                pool.submit(_require_generator, path).result()
+            return keras.saving.load_model(path, compile=False, safe_mode=True)
+    except (OSError, ValueError) as error:
+        # Keras writes pages, partly in bold, of which this part is the reason.
+        parts = re.sub(r"\x1b\[\d*m", "", str(error.__cause__ or error)).split("\n\n")
+        reason = summarize([part for part in parts if not part.startswith("Arguments received")][-1], 300)
         raise UsageError(f"{path} is not a generator that can be opened ({reason})") from error
+
+
+def _require_generator(path: Path) -> None:
+    """Raises an error unless a .keras file is a generator whose weights it holds, before any memory is taken for them.
+
+    Keras allocates what the configuration says before it reads the weights, and unpacks other members of the archive to
+    a temporary folder.
+    """
+    import keras
+
+    with zipfile.ZipFile(path) as archive:
+        entries = {entry.filename: entry for entry in archive.infolist()}
+        stored = all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist())
+        if sorted(archive.namelist()) != MEMBERS or not stored:
+            raise ValueError("it was not saved by Keras, or has more in it than a generator")
+        content = json.loads(archive.read("config.json"))
+    with keras.StatelessScope(initialize_variables=False):
+        network = keras.saving.deserialize_keras_object(content, safe_mode=True)
+    if not isinstance(network, keras.Model):
+        raise ValueError("it holds no network")
+    inputs, outputs = network.input_shape, network.output_shape
+    if len(inputs) not in (2, 4) or not all(0 < side <= LARGEST**2 for side in inputs[1:]):
+        raise ValueError(f"its input has shape {inputs}, which is not that of noise")
+    if len(outputs) != 4 or outputs[1] != outputs[2] or outputs[3] != 3 or not 0 < outputs[1] <= LARGEST:
+        raise ValueError(f"its output has shape {outputs}, which is not that of images")
+    weights = sum(math.prod(variable.shape) * np.dtype(variable.dtype).itemsize for variable in network.variables)
+    if weights > entries["model.weights.h5"].file_size:
+        raise ValueError("its weights are not all in the file")

@@ -102,7 +102,7 @@ def load_classifier(
     if path.exists():
         try:
             return _read(path, size, network, weights)
-        except checkpoints.READ_ERRORS as error:
+        except (OSError, ValueError) as error:
             print(f"The cache file {path} is damaged ({error}): training it again.", file=sys.stderr)
     accuracy, min_confidence = _train(network, size, progress)
     with files.atomic_write(path) as file:
@@ -174,10 +174,11 @@ def _build_network(side: int) -> keras.Sequential:
 
 
 def _read(path: Path, size: int, network: keras.Sequential, weights: dict) -> Classifier:
-    """Assigns `weights`, the network's, from a file. Raises one of `checkpoints.READ_ERRORS` before any is assigned."""
+    """Assigns `weights`, the network's, from a file. Raises OSError or ValueError before any is assigned."""
     arrays = checkpoints.load(path, weights)
-    accuracy = dict(zip(ATTRIBUTES, arrays["accuracy"].tolist(), strict=True))
-    min_confidence = float(arrays["least_sure"])
+    with files.damage_as_value_error():
+        accuracy = dict(zip(ATTRIBUTES, arrays["accuracy"].tolist(), strict=True))
+        min_confidence = float(arrays["least_sure"])
     digest = hashlib.blake2b(digest_size=6)
     for name, weight in weights.items():
         weight.assign(arrays[name])

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from gan import files
+from gan.errors import summarize
 from gan.metrics import distances, memorization
 
 HELD_OUT = "held out"  # the name of a run's own held-out images, in protocols
@@ -73,10 +74,11 @@ def load_features(extractor, real: ImageSubset, folder: Path) -> np.ndarray:
     """Loads the features of real images, float32 (n, d), from `folder`; computes and stores them there if need be."""
     how = hashlib.blake2b(json.dumps([extractor.digest, extractor.protocol]).encode(), digest_size=8).hexdigest()
     path = folder / f"{extractor.name}-{how}-{real.digest()}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        found = np.load(path, allow_pickle=False)
-        if len(found) == len(real):
-            return found
+    with contextlib.suppress(OSError, ValueError), files.damage_as_value_error():
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        whole = path.stat().st_size == found.offset + found.nbytes
+        if whole and found.ndim == 2 and len(found) == len(real) and found.dtype == np.float32:
+            return np.array(found)
     found = extractor.embed(real.images, real.rows)
     with files.atomic_write(path) as file:
         np.save(file, found)
@@ -213,7 +215,7 @@ def protocol_differences(one: dict, other: dict, path: str = "") -> list[str]:
         if isinstance(value, dict) and isinstance(other_value, dict):
             lines += protocol_differences(value, other_value, f"{path}{name} ")
         elif value != other_value:
-            lines.append(f"{path}{name}: {value} and {other_value}")
+            lines.append(f"{path}{name}: {summarize(value)} and {summarize(other_value)}")
     return lines
 
 

@@ -11,17 +11,17 @@ import math
 import re
 import warnings
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from gan.errors import RunError, UsageError
-from gan.files import atomic_write, read_array_header
+from gan.files import atomic_write, damage_as_value_error, read_array_header
 from gan.runs import legacy
 
 MAX_TO_KEEP = 2
-READ_ERRORS = (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error, RuntimeError)
+# What a training saves beside its variables, and the shapes; older versions lack some.
+OTHERS = {"seconds": (), "data_seconds": (), "grid_due": (), "pixel_variance": (), "validation": (3,)}
 
 
 def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:
@@ -71,31 +71,52 @@ def load_newest(folder: Path, variables: dict) -> tuple[Path | None, dict[str, n
     for path in reversed(list_paths(folder)):
         try:
             return path, load(path, variables)
-        except READ_ERRORS as error:
+        except (OSError, ValueError) as error:
             warnings.warn(f"{path} is damaged, or of another version ({error}); passed over", stacklevel=3)
     return None, {}
 
 
 def load(path: Path, variables: dict) -> dict[str, np.ndarray]:
-    """All arrays of a checkpoint, checked against their checksums and against the variables' names and shapes."""
-    with zipfile.ZipFile(path) as file:
-        # NumPy reads no further than an array's header says, so damage to a header may keep it from the checksum.
-        if damaged := file.testzip():
-            raise ValueError(f"{damaged} fails its checksum")
-    with np.load(path, allow_pickle=False) as file:
-        arrays = legacy.translate_arrays({name: file[name] for name in file.files})
-    for name, variable in variables.items():
+    """All arrays of a checkpoint, checked against their checksums and against the variables' names and shapes.
+
+    Raises OSError or ValueError where it cannot be read, or holds others.
+    """
+    with damage_as_value_error():
+        _require_whole(path)
+        with np.load(path, allow_pickle=False) as file:
+            arrays = legacy.translate_arrays({name: file[name] for name in file.files})
+    for name in variables:
         if name not in arrays:
             raise ValueError(f"it has no {name}")
-        if arrays[name].shape != tuple(variable.shape):
-            raise ValueError(f"{name} has shape {arrays[name].shape}, not {tuple(variable.shape)}")
+    for name, shape in {**OTHERS, **{name: tuple(variable.shape) for name, variable in variables.items()}}.items():
+        if name in arrays and arrays[name].shape != shape:
+            raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
     return arrays
 
 
-def count_weights(path: Path) -> dict[str, int]:
-    """The number of weights of each network, from the headers of a checkpoint; random states do not count."""
-    counts = {"generator": 0, "discriminator": 0}
+def _require_whole(path: Path) -> None:
+    """Raises an error unless all arrays of a file are numbers, as many as their headers say, and pass their checksums.
+
+    NumPy alone would allocate what a header says, and read no further, so that damage may keep it from the checksum.
+    """
     with zipfile.ZipFile(path) as file:
+        for entry in file.infolist():
+            shape, dtype = read_array_header(file.open(entry))
+            if entry.compress_type != zipfile.ZIP_STORED or dtype.kind not in "fiub":
+                raise ValueError(f"{entry.filename} is not as it is saved")
+            if math.prod(shape) * dtype.itemsize > entry.file_size:
+                raise ValueError(f"{entry.filename} is shorter than its header says")
+        if damaged := file.testzip():
+            raise ValueError(f"{damaged} fails its checksum")
+
+
+def count_weights(path: Path) -> dict[str, int]:
+    """The number of weights of each network, from the headers of a checkpoint; random states do not count.
+
+    Raises OSError or ValueError where it cannot be read.
+    """
+    counts = {"generator": 0, "discriminator": 0}
+    with damage_as_value_error(), zipfile.ZipFile(path) as file:
         for name in file.namelist():
             if (part := name.split("/")[0]) in counts:
                 shape, dtype = read_array_header(file.open(name))

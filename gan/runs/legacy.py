@@ -109,12 +109,12 @@ def _translate_result(result: dict) -> dict:
     if isinstance(memorization, dict) and "in_words" in memorization:
         scores["memorization"] = {("summary" if k == "in_words" else k): v for k, v in memorization.items()}
     for name in ("attribute_distances", "modes_missing"):
-        if isinstance(scores.get(name), dict):
+        if name in scores:
             scores[name] = _translate_attributes(scores[name])
     if isinstance(shares := scores.get("attribute_shares"), dict):
         scores["attribute_shares"] = {whose: _translate_attributes(values) for whose, values in shares.items()}
     return {**result, "protocol": protocol, "scores": scores}
 
 
-def _translate_attributes(values: dict) -> dict:
-    return {ATTRIBUTES.get(name, name): value for name, value in values.items()}
+def _translate_attributes(values: object) -> object:
+    return {ATTRIBUTES.get(name, name): value for name, value in values.items()} if isinstance(values, dict) else values

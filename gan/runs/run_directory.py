@@ -20,6 +20,7 @@ import contextlib
 import csv
 import dataclasses
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -111,7 +112,7 @@ class Run:
 
     def trained_on(self) -> str:
         """The title and digest of the data set that the run was trained on; empty where that is not recorded."""
-        return self.read_config().get("faces", "")
+        return str(self.read_config().get("faces", ""))
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -137,8 +138,8 @@ class Run:
     def read_data_report(self) -> dict | None:
         """The content of data.json; None where there is none. Raises UsageError where it is damaged."""
         path = self.folder / "data.json"
-        names = {"used", "source", "crop"}
-        return legacy.translate_report(read_json(path, names=names)) if path.exists() else None
+        kinds = {"used": int, "source": str, "crop": str}
+        return legacy.translate_report(read_json(path, kinds=kinds)) if path.exists() else None
 
     # Tables
 
@@ -195,11 +196,16 @@ class Run:
         }
         header, rows = self._read_table(self.metrics)
         try:
-            return [
+            scores = [
                 {name: kinds.get(name, float)(text) for name, text in zip(header, row, strict=True)} for row in rows
             ]
         except ValueError:
             raise damaged_file_error(self.metrics) from None
+        if not all(
+            row.keys() >= set(SCORE_COLUMNS) and math.isfinite(row["kid"] + row["kid_stderr"]) for row in scores
+        ):
+            raise damaged_file_error(self.metrics)
+        return scores
 
     def read_log(self, last: int = 0) -> dict[str, np.ndarray]:
         """The columns of log.csv, float64 (n,), of the last rows or, for 0, of all; an empty cell is NaN.
@@ -213,7 +219,10 @@ class Run:
             values = np.array([[text or "nan" for text in row] for row in rows[-last:]], float)
         except ValueError:
             raise damaged_file_error(self.log) from None
-        return dict(zip(header, values.reshape(-1, len(header)).T, strict=True))
+        log = dict(zip(header, values.reshape(-1, len(header)).T, strict=True))
+        if not all(name in log and np.isfinite(log[name]).all() for name in LOG_START):
+            raise damaged_file_error(self.log)
+        return log
 
     def active_failures(self) -> dict[str, str]:
         """The failure modes of diagnostics.csv that have not ended, each with its advice."""
@@ -227,7 +236,7 @@ class Run:
     def read_evaluations(self) -> list[dict]:
         """The evaluations of scores.json, the last one last. Raises UsageError where it is damaged."""
         path = self.folder / "scores.json"
-        found = read_json(path, list, {"protocol", "generator", "scores"}) if path.exists() else []
+        found = read_json(path, list, dict.fromkeys(("protocol", "generator", "scores"), dict)) if path.exists() else []
         return legacy.translate_scores(found)
 
     def _read_table(self, path: Path, header_only: bool = False) -> tuple[list[str], list[list[str]]]:
@@ -265,7 +274,7 @@ class Run:
         """The iteration of best.keras, or None where there is none."""
         path = self.folder / "best.json"  # the later of the two
         whole = path.exists() and (self.folder / "best.keras").exists()
-        return read_json(path, names={"iteration"})["iteration"] if whole else None
+        return read_json(path, kinds={"iteration": int})["iteration"] if whole else None
 
     def save_generator(self, generator, name: str = "generator.keras") -> None:
         """Writes generator.keras, or another file of that kind."""

@@ -11,6 +11,7 @@ import pytest
 from sample_runs import make_evaluation, make_run
 
 from gan.comparison import hardware, runner
+from gan.errors import UsageError
 from gan.files import write_json
 from gan.runs.run_directory import Run
 
@@ -115,3 +116,35 @@ def test_the_newest_scores_of_that_protocol_are_found(tmp_path):
     assert runner.find_scores(run, 64, ["onet"]) == newest
     write_json(run.folder / "scores.json", others)
     assert runner.find_scores(run, 64, ["onet"]) is None
+    write_json(
+        run.folder / "scores.json", [{**wanted, "protocol": {}}, {**wanted, "protocol": {**protocol, "seed": []}}]
+    )
+    assert runner.find_scores(run, 64, ["onet"]) is None
+    write_json(run.folder / "scores.json", [{**wanted, "protocol": {**protocol, "networks": 3}}, wanted])
+    assert runner.find_scores(run, 64, ["onet"]) == wanted
+
+
+@pytest.mark.parametrize("change", [{"minutes": "10"}, {"exit_code": None, "machine": []}, {"shared": 1}])
+def test_damaged_sessions(tmp_path, change):
+    """A value of another type is named as damage."""
+    session = {"machine": {}, "minutes": 1, "exit_code": 0, "other_cores": None, "shared": False, "wall_seconds": 1.5}
+    write_json(tmp_path / "sessions.json", [session])
+    assert runner.is_trained(Run(tmp_path), 1.0)
+    write_json(tmp_path / "sessions.json", [session | change])
+    with pytest.raises(UsageError, match=r"sessions\.json is damaged"):
+        runner.is_trained(Run(tmp_path), 1.0)
+
+
+def test_a_row_of_damaged_files(tmp_path):
+    """A log without rows or without time, and a damaged checkpoint, are named."""
+    run = make_run(tmp_path, "run")
+    assert runner.collect_row(run)["weights"] == {"generator": 15, "discriminator": 7}
+    checkpoint = run.checkpoints / "000000004.npz"
+    checkpoint.write_bytes(checkpoint.read_bytes()[:-50])
+    with pytest.raises(UsageError, match=r"000000004\.npz is damaged"):
+        runner.collect_row(run)
+    header = run.log.read_text().splitlines()[0]
+    for row, named in (("", "no log.csv"), ("1,8,0.0,1,1,1,1,,4", r"log\.csv is damaged")):
+        run.log.write_text(f"{header}\n{row}\n")
+        with pytest.raises(UsageError, match=named):
+            runner.collect_row(run)

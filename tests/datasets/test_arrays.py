@@ -1,4 +1,5 @@
 import os
+import zipfile
 
 import numpy as np
 import pytest
@@ -144,3 +145,33 @@ def test_choice_of_the_array(tmp_path, eight):
     np.savez(path, a=eight, b=eight)
     with pytest.raises(UsageError, match=r"a uint8 \(8, 32, 32, 3\); b uint8 \(8, 32, 32, 3\)"):
         open_data(path)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+@pytest.mark.parametrize("shape", ["(2**40, 8, 8)", "(1099511627776, 8, 8, 3)", "(-8, 8, 8)", "((", "(8.5, 8, 8)"])
+def test_headers_that_say_more_than_there_is(tmp_path, name, shape):
+    """A shape that the file does not hold, and one that is none, are refused at once."""
+    header = f"{{'descr': '|u1', 'fortran_order': False, 'shape': {shape}}}\n".encode()
+    content = b"\x93NUMPY\1\0" + len(header).to_bytes(2, "little") + header + bytes(1000)
+    path = tmp_path / name
+    if name == "a.npy":
+        path.write_bytes(content)
+    else:
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            archive.writestr("images.npy", content)
+    with pytest.raises(UsageError, match="not a NumPy file") as caught:
+        open_data(path)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_damaged_npz(tmp_path, eight):
+    """Any byte of a compressed array may be wrong: it is refused, or the images are those that were stored."""
+    path = tmp_path / "a.npz"
+    np.savez_compressed(path, images=eight)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), len(whole) // 60):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
+        try:
+            np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
+        except UsageError as error:
+            assert str(path) in str(error)

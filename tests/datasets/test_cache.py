@@ -135,12 +135,18 @@ def test_cache_of_another_format_is_rebuilt(tmp_path, load):
     digests = load(str(folder), 16).digests
     (path,) = (tmp_path / "cache").glob("*.json")
     whole = path.read_text()
-    report, skipped, attributes, hexadecimal = json.loads(whole)
-    for content in (
+    report, skipped, attributes, hexadecimal, checksum = json.loads(whole)
+    for parts in (
         [report, skipped, attributes],
         [report, skipped, attributes, hexadecimal[:16]],
         [report, [], {}, 3],
+        [report | {"size": 4}, skipped, attributes, hexadecimal],
     ):
+        path.write_text(json.dumps([*parts, cache.compute_key(*parts)]))
+        np.testing.assert_array_equal(load(str(folder), 16).digests, digests)
+        assert path.read_text() == whole
+    changed = [report | {"source": "another"}, skipped, attributes, hexadecimal, checksum]
+    for content in (changed, [], {}, 3, None):
         path.write_text(json.dumps(content))
         np.testing.assert_array_equal(load(str(folder), 16).digests, digests)
         assert path.read_text() == whole

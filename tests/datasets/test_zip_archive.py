@@ -1,3 +1,4 @@
+import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -5,6 +6,7 @@ import pytest
 from data_files import encode_png, open_data, save_zip
 
 from gan import images
+from gan.datasets import zip_archive
 from gan.errors import UsageError
 
 
@@ -53,9 +55,24 @@ def test_threads_read_at_once(tmp_path):
     assert read == grays.tolist()
 
 
-def test_not_a_zip(tmp_path):
+def test_a_bomb_is_not_unpacked(tmp_path, monkeypatch):
+    """An entry is unpacked as far as its header says, by every method, and not at all beyond a limit."""
+    monkeypatch.setattr(zip_archive, "LARGEST", 1000)
+    for method in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED, zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA):
+        with zipfile.ZipFile(tmp_path / "a.zip", "w", method) as archive:
+            archive.writestr("a.png", bytes(1001))
+            archive.writestr("b.png", bytes(1000))
+        source = open_data(tmp_path / "a.zip")
+        with pytest.raises(images.UnreadableImage, match="more than"):
+            source.read(0)
+        with pytest.raises(images.UnreadableImage, match="not an image"):
+            source.read(1)
+
+
+@pytest.mark.parametrize("content", [b"<html>", b"", b"PK\x05\x06" + bytes(18)[:10]])
+def test_not_a_zip(tmp_path, content):
     """A file that only has the suffix .zip is refused."""
-    (tmp_path / "a.zip").write_bytes(b"<html>")
+    (tmp_path / "a.zip").write_bytes(content)
     with pytest.raises(UsageError, match=r"a\.zip: not a zip file"):
         open_data(tmp_path / "a.zip")
 
@@ -123,3 +140,16 @@ def test_images_by_their_first_bytes(tmp_path, eight):
     assert source.names == ["noext"]
     reasons = dict(source.passed_over)
     assert ".dat" in reasons["b.dat"] and "zip" in reasons["c.zip"] and reasons.keys() == {"b.dat", "c.zip", "d.jxl"}
+
+
+def test_damaged_headers(tmp_path, eight):
+    """An empty name is passed over; a directory that ends early is refused."""
+    path = save_zip(tmp_path / "a.zip", {"a.png": encode_png(eight[0])})
+    whole, central = path.read_bytes(), path.read_bytes().index(b"PK\x01\x02")
+    path.write_bytes(
+        whole[: central + 6] + b"\xff" + whole[central + 7 : central + 28] + b"\xff\xff" + whole[central + 30 :]
+    )
+    with pytest.raises(UsageError, match=r"a\.zip: not a zip file"):
+        open_data(path)
+    path.write_bytes(whole[: central + 46] + b"\0" + whole[central + 47 :])  # the name ends there
+    assert open_data(path).names == []

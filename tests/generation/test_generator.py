@@ -1,7 +1,9 @@
 """Generators loaded from a run's folder, whatever is left of it."""
 
 import json
+import re
 import shutil
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from gan import experiment
 from gan.errors import RunError, UsageError
 from gan.generation import noise
-from gan.generation.generator import BATCH_SIZE
+from gan.generation.generator import BATCH_SIZE, load_model
 from gan.runs.run_directory import Run
 
 
@@ -100,6 +102,78 @@ def test_config_of_an_older_version(tiny):
     older = {name: saved[name] for name in ("image_size", "noise_distribution", "data")}
     (tiny / "config.json").write_text(json.dumps(older))
     assert generate(experiment.load_generator(Run(tiny))).shape == (5, 16, 16, 3)
+
+
+def rewrite(path, member, change):
+    """Writes a .keras file again with a member's bytes changed."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    members[member] = change(members.get(member, b""))
+    with zipfile.ZipFile(path, "w") as archive:
+        for name, content in members.items():
+            archive.writestr(name, content)
+
+
+def save_network(path, outputs=(16, 16, 3), inputs=(8,), units=16 * 16 * 3):
+    """Saves a network of one matrix."""
+    import keras
+
+    last = [keras.layers.Reshape(outputs)] if len(outputs) != 1 else []
+    keras.Sequential([keras.Input(inputs), keras.layers.Flatten(), keras.layers.Dense(units), *last]).save(path)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "reason"), [((16, 16, 3), None), ((8, 32, 3), "images"), ((16, 48), "images"), ((768,), "images")]
+)
+def test_networks_that_are_no_generators(tmp_path, outputs, reason):
+    """Another output than square color images is refused."""
+    save_network(tmp_path / "a.keras", outputs)
+    if not reason:
+        assert load_model(tmp_path / "a.keras").output_shape == (None, 16, 16, 3)
+        return
+    with pytest.raises(UsageError, match=reason):
+        load_model(tmp_path / "a.keras")
+
+
+@pytest.mark.parametrize(
+    ("member", "change", "reason"),
+    [
+        ("assets/../../escaped", lambda content: b"x", "more in it"),
+        ("config.json", lambda content: b"{}", "config"),
+        ("config.json", lambda content: b"[" * 100_000, "recursion"),
+        ("config.json", lambda content: content.replace(b'"Reshape"', b'"Lambda"'), "function"),
+        ("config.json", lambda content: content.replace(b'"units": 768', b'"units": 10000000000'), "10000000000"),
+        ("model.weights.h5", lambda content: content[:500], "not all in the file"),
+        ("model.weights.h5", lambda content: b"\0" * len(content), "file signature"),
+    ],
+)
+def test_hostile_files(tmp_path, member, change, reason):
+    """Other members, other classes, and weights that are not there are refused, before anything is written."""
+    path = tmp_path / "run" / "a.keras"
+    path.parent.mkdir()
+    save_network(path)
+    rewrite(path, member, change)
+    with pytest.raises(UsageError, match=reason) as caught:
+        load_model(path)
+    assert len(str(caught.value)) < 600 and list(tmp_path.rglob("*")) == [path.parent, path]
+
+
+def test_no_memory_is_taken_for_weights_that_are_not_there(tmp_path, monkeypatch):
+    """Two matrices of 24 GB in a file of kilobytes are refused before either is allocated."""
+    import keras
+
+    path = tmp_path / "a.keras"
+    wide = keras.layers.Dense(16)
+    keras.Sequential([keras.Input((8,)), wide, keras.layers.Dense(768), keras.layers.Reshape((16, 16, 3))]).save(path)
+    rewrite(path, "config.json", lambda content: re.sub(rb'"units": 16\b', b'"units": 8000000', content))
+    rewrite(
+        path,
+        "config.json",
+        lambda content: content.replace(b'"input_shape": [null, 16]', b'"input_shape": [null, 8000000]'),
+    )
+    monkeypatch.setattr(keras.saving, "load_model", None)  # which would allocate them
+    with pytest.raises(UsageError, match="not all in the file"):
+        load_model(path)
 
 
 def test_no_generator(tiny, tmp_path):

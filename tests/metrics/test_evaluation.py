@@ -67,9 +67,10 @@ def test_features_are_stored(tmp_path):
     for damage in (b"", b"nonsense", path.read_bytes()[:-40]):
         path.write_bytes(damage)
         np.testing.assert_array_equal(evaluation.load_features(extractor, real, folder), first)
-    np.save(path, first[:7])
-    np.testing.assert_array_equal(evaluation.load_features(extractor, real, folder), first)
-    assert extractor.count == 100
+    for other in (first[:7], first[0, 0], first.astype(np.float64), first[:, 0], first.astype(str)):
+        np.save(path, other)
+        np.testing.assert_array_equal(evaluation.load_features(extractor, real, folder), first)
+    assert extractor.count == 180
 
 
 def test_features_of_other_extractors(tmp_path):

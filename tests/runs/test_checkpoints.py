@@ -1,3 +1,4 @@
+import io
 import os
 import zipfile
 
@@ -172,6 +173,41 @@ def test_wrong_shape_or_missing_array(tmp_path, name):
     assert_unassigned(variables)
 
 
+def store(**arrays):
+    """Writes arrays uncompressed, as checkpoints are."""
+    return lambda path: np.savez(path, **arrays)
+
+
+def declare_more(path):
+    """Writes a header that says 2**40 numbers, with a right checksum."""
+    file = io.BytesIO()
+    np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": (2**40,)})
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("generator/000.npy", file.getvalue())
+
+
+@pytest.mark.parametrize(
+    ("write", "reason"),
+    [
+        (store(**{**contents(1), "flag": np.array("yes")}), "flag.npy is not as it is saved"),
+        (store(**{**contents(1), "exact": np.complex64(1)}), "exact.npy is not as it is saved"),
+        (store(**contents(1), seconds=np.zeros(2)), r"seconds has shape \(2,\)"),
+        (store(**contents(1), validation=np.float64(0)), "validation has shape"),
+        (lambda path: np.savez_compressed(path, **contents(1)), "not as it is saved"),
+        (declare_more, "shorter than its header says"),
+        (lambda path: zipfile.ZipFile(path, "w").writestr("a.txt", "text"), "magic"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
+def test_what_was_not_saved_by_a_training(tmp_path, write, reason):
+    """A whole file with other types, shapes or compression is refused before any variable is assigned."""
+    write(tmp_path / "000000001.npz")
+    variables = zero_variables()
+    with pytest.warns(UserWarning, match=reason), pytest.raises(RunError):
+        checkpoints.restore(tmp_path, variables)
+    assert_unassigned(variables)
+
+
 @pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
 def test_failed_save_keeps_earlier_checkpoints(two, monkeypatch, error):
     """If saving fails, the earlier checkpoints are unchanged, and no temporary file is left."""
@@ -204,7 +240,7 @@ def test_pickles_are_not_loaded(tmp_path):
     checkpoints.save(tmp_path / "checkpoints", 1, {**contents(1), "seconds": array})
     with zipfile.ZipFile(tmp_path / "checkpoints" / "000000001.npz") as file:
         assert b"mkdir" in file.read("seconds.npy")
-    with pytest.warns(UserWarning, match="pickle"), pytest.raises(RunError):
+    with pytest.warns(UserWarning, match="not as it is saved"), pytest.raises(RunError):
         checkpoints.restore(tmp_path / "checkpoints", zero_variables())
     assert not (tmp_path / "ran").exists()
 

@@ -220,7 +220,14 @@ def test_read_log(run):
             Run.read_scores,
         ),
         ("metrics.csv", "\n".join([",".join(SCORE_COLUMNS), ",".join(["3", *[""] * 12])]), Run.read_scores),
+        ("metrics.csv", "\n".join([",".join(SCORE_COLUMNS), "1,1,1,onet,64,nan" + ",1" * 7]), Run.read_scores),
+        ("metrics.csv", "iteration,kid\n1,2.5\n", Run.read_scores),
         ("log.csv", ",".join(LOG_COLUMNS) + "\n1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.read_log(5)),
+        ("log.csv", ",".join(LOG_COLUMNS) + "\n1,64,,1.25,1,0.6,0.4,640.0", Run.read_log),
+        ("log.csv", "iteration,d_loss\n1,64\n", Run.read_log),
+        ("best.json", '{"iteration": "4"}', Run.best_iteration),
+        ("data.json", '{"used": 1, "source": 2, "crop": "center"}', Run.read_data_report),
+        ("scores.json", '[{"protocol": [], "generator": {}, "scores": {}}]', Run.read_evaluations),
     ],
 )
 def test_damaged_files(run, name, text, read):
