@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,9 +48,7 @@ def build(path: Path, source, size: int, *, crop: int, limit: int, progress: Cal
         RunError: if no image can be read.
         UsageError: if the cache cannot be written.
     """
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        if time.time() - part.stat().st_mtime > 3600:  # a build that was killed, not one that is running
-            part.unlink(missing_ok=True)
+    files.remove_leftovers(path.with_name("*"))
     attributes = source.prepare()
     decode = functools.partial(_decode, source.read, size, crop)
     names = source.names[: limit or None]
