@@ -108,8 +108,9 @@ class Part:
             self.save()
             if done and self.short:
                 self.compare()
-        self.run_round(Injection(), "")
-        self.compare()
+        if (self.folder / "run").exists():  # else its end was compared before
+            self.run_round(Injection(), "")
+            self.compare()
 
     def make_reference(self) -> None:
         """Runs the command once without kills and faults, and reads what it wrote and the paths that it changed."""
@@ -180,16 +181,14 @@ def choose_injection(rng: random.Random, paths: list[str], window: str, fault: i
 
 
 def find_window(path: str) -> str:
-    """The name of what is being written when a file of that path changes."""
+    """The name of what is being written when a file of that path changes; "folder" for a folder."""
     return next((name for name, parts in WINDOWS.items() if any(part in path for part in parts)), "folder")
 
 
 def name_moment(paths: list[str], delay: int) -> str:
     """The moment of a kill, after calls that changed these paths: while something was written, or afterwards."""
-    if not paths:
-        return "start"
-    window = find_window(paths[-1])
-    return AFTERWARDS.get(window, f"after {window}") if delay else window
+    window = next((name for name in map(find_window, reversed(paths)) if name != "folder"), "start")
+    return AFTERWARDS.get(window, f"after {window}") if delay and window != "start" else window
 
 
 def find_problem(code: int | None, log: str, command: str, failed: bool) -> str:
