@@ -47,6 +47,7 @@ TINY = [
     *("--sample-every", str(EVERY), "--score-every", str(EVERY), "--score-samples", "64"),
 ]  # fmt: skip
 PATIENCE = 600.0  # seconds after which a command hangs
+KILLED = -9  # the exit code of a process that SIGKILL ended
 # What is being written, by parts of the paths of its files; the first that fits counts.
 WINDOWS = {
     "cache": ["/cache/"], "page": ["index.html"], "checkpoint": ["/checkpoints"], "best model": ["best."],
@@ -139,7 +140,7 @@ class Part:
             end = "ended" if code in (1, 2) else "went on"
             name = f"{errno.errorcode[injection.fault]} in {find_window(matched[injection.at - 1])}, {end}"
             self.faults[name] += 1
-        elif code == -signal.SIGKILL:
+        elif code == KILLED:
             self.kills[name_moment(paths, injection.delay if reached else 0)] += 1
         problem = find_problem(code, log.read_text("utf-8", "replace"), self.command, bool(injection.fault and reached))
         if not problem:
@@ -201,7 +202,7 @@ def find_problem(code: int | None, log: str, command: str, failed: bool) -> str:
     messages = [line for line in log.splitlines() if line.strip() and not line.startswith(f"{command}: warning: ")]
     if code is None:
         return f"it had not ended after {PATIENCE:g} s"
-    if code not in ([0, -signal.SIGKILL, 1, 2] if failed else [0, -signal.SIGKILL]):
+    if code not in ([0, KILLED, 1, 2] if failed else [0, KILLED]):
         return f"it ended with {code}: {messages[-1:]}"
     if len(messages) != (code > 0) or not all(line.startswith(f"{command}: ") for line in messages):
         return f"it ended with {code} and {len(messages)} lines: {messages[-1:]}"

@@ -30,7 +30,7 @@ def read_folder(folder: Path) -> dict[str, object]:
     contents = {}
     for path in sorted(Path(folder).rglob("*")):
         if path.is_file():
-            name = str(path.relative_to(folder))
+            name = path.relative_to(folder).as_posix()
             try:
                 contents[name] = None if TEMPORARY.fullmatch(path.name) else READERS[path.suffix](path)
             except Exception as error:  # each format has errors of its own

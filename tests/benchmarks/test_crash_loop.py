@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks import crash_loop
-from benchmarks.crash_loop import Part, choose_injection, find_problem, find_window, name_moment
+from benchmarks.crash_loop import KILLED, Part, choose_injection, find_problem, find_window, name_moment
 from benchmarks.injection import Injection, build_library
 from gan.errors import RunError, UsageError
 
@@ -81,7 +80,6 @@ def test_choose_the_start():
     assert min(one.delay for one in chosen) < 200_000 and 3_800_000 < max(one.delay for one in chosen) <= 4_000_000
 
 
-KILLED = -signal.SIGKILL
 WARNING, MESSAGE = "train.py: warning: the page is not up to date\n", "train.py: No space left on device\n"
 
 
@@ -95,7 +93,7 @@ WARNING, MESSAGE = "train.py: warning: the page is not up to date\n", "train.py:
         (1, MESSAGE + MESSAGE, True, "ended with 1 and 2 lines"),
         (1, "ValueError: closed", True, "ended with 1 and 1 lines"),
         (0, "the cache is damaged", True, "ended with 0 and 1 lines"),
-        (-signal.SIGSEGV, "", True, "ended with -11"),
+        (-11, "", True, "ended with -11"),
         (70, "Traceback ...", True, "ended with 70"),
         (None, "", True, "had not ended"),
     ],

@@ -31,7 +31,7 @@ def test_equal_folders(one, tmp_path):
     Page(run.folder.parent).write()
     first, second = read_folder(one), read_folder(tmp_path / "other")
     assert list_differences(first, second) == [] and set(first) == {
-        str(path.relative_to(one)) for path in one.rglob("*") if path.is_file()
+        path.relative_to(one).as_posix() for path in one.rglob("*") if path.is_file()
     }
 
 
