@@ -1,1 +1,1 @@
-"""Measure speed; each file is a command: python -m benchmarks.NAME."""
+"""Measure speed, and kill trainings; crash_loop.py and speed.py are commands: python -m benchmarks.NAME."""

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import tempfile
+import time
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -19,9 +20,16 @@ from typing import BinaryIO
 import numpy as np
 import platformdirs
 
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
+
 from gan.errors import UsageError, summarize
 
 MOST_DIGITS = 18  # of the number that a row of a table starts with
+
+ABANDONED = 3600.0  # seconds without a change after which a temporary file is a leftover, locked or not
 
 
 @contextlib.contextmanager
@@ -33,7 +41,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    handle, temporary, lock = _open_temporary(path)
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
@@ -45,7 +53,26 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
+    finally:
+        if lock is not None:
+            os.close(lock)
     _sync_folder(path.parent)
+
+
+def remove_leftovers(path: str | os.PathLike) -> None:
+    """Removes the temporary files of `atomic_write(path)` in processes that were killed, and leaves those of others.
+
+    The name in `path` may be a pattern, as for `Path.glob`. Where there are no file locks to tell, on Windows and some
+    network file systems, only files are removed that nobody has written to for an hour.
+    """
+    for part in Path(path).parent.glob(f".{Path(path).name}.*.part"):
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            if time.time() - part.stat().st_mtime < ABANDONED:
+                if fcntl is None:
+                    continue
+                file = opened.enter_context(open(part, "r+b"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where a process is writing it
+            part.unlink()
 
 
 def expand_path(path: str | os.PathLike) -> Path:
@@ -158,6 +185,23 @@ def damage_as_value_error() -> Iterator[None]:
         if isinstance(error, OSError) and error.errno:
             raise
         raise ValueError(summarize(error)) from error
+
+
+def _open_temporary(path: Path) -> tuple[int, str, int | None]:
+    """Opens a new file beside `path`. Returns its descriptor, its path, and a second descriptor, or None on Windows.
+
+    The file is locked until both are closed, so that `remove_leftovers` leaves it. The second one is for the time when
+    it is complete and does not have its name yet.
+    """
+    while True:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        if fcntl is None:
+            return handle, temporary, None
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        if os.path.exists(temporary):
+            return handle, temporary, os.dup(handle)
+        os.close(handle)  # another process removed it before it was locked
 
 
 def _umask() -> int:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from gan import files
 from gan.errors import UsageError
 from gan.files import (
     atomic_write,
@@ -16,6 +17,7 @@ from gan.files import (
     read_array_header,
     read_csv,
     read_json,
+    remove_leftovers,
     write_json,
 )
 
@@ -40,6 +42,68 @@ def test_failure_keeps_the_old_file(tmp_path, error):
         file.write(b"new")
         raise error
     assert path.read_bytes() == b"old"
+    assert os.listdir(tmp_path) == ["a.bin"]
+
+
+LEFTOVER, OTHERS = ".a.bin.x1y2.part", (".b.bin.x1y2.part", ".a.bin", "a.bin.part", ".a.bin.x1y2.other")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks")
+@pytest.mark.parametrize(("pattern", "left"), [("a.bin", OTHERS), ("*", OTHERS[1:]), ("c.bin", (LEFTOVER, *OTHERS))])
+def test_leftovers_are_removed(tmp_path, pattern, left):
+    """Temporary files of killed processes go at once, for one file or for all of a folder; other files stay."""
+    for name in (LEFTOVER, *OTHERS):
+        (tmp_path / name).touch()
+    remove_leftovers(tmp_path / pattern)
+    assert set(os.listdir(tmp_path)) == set(left)
+
+
+@pytest.mark.parametrize("content", [b"", b"half"])
+def test_a_file_that_is_being_written_stays(tmp_path, content):
+    """A temporary file whose process is alive stays, and gets its name."""
+    with atomic_write(tmp_path / "a.bin") as file:
+        file.write(content)
+        file.flush()
+        remove_leftovers(tmp_path / "a.bin")
+    assert (tmp_path / "a.bin").read_bytes() == content
+
+
+@pytest.mark.parametrize(("age", "stays"), [(60, True), (3700, False)])
+@pytest.mark.parametrize("locks", ["none", "refused"])
+def test_leftovers_without_locks(tmp_path, monkeypatch, locks, age, stays):
+    """Where there are no locks, those are removed that nobody has written to for an hour, and files are written."""
+
+    class Refusing:
+        LOCK_EX = LOCK_NB = 0
+
+        def flock(file, kind):
+            raise OSError("no locks available")
+
+    monkeypatch.setattr(files, "fcntl", Refusing if locks == "refused" else None)
+    path = tmp_path / LEFTOVER
+    path.touch()
+    os.utime(path, (path.stat().st_mtime - age,) * 2)
+    remove_leftovers(tmp_path / "a.bin")
+    assert path.exists() == stays
+    write_json(tmp_path / "it.json", {"a": 1})
+    assert read_json(tmp_path / "it.json") == {"a": 1}
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks")
+def test_a_file_removed_before_it_is_locked(tmp_path, monkeypatch):
+    """A temporary file that another process takes for a leftover is opened anew."""
+    flock, removed = files.fcntl.flock, []
+
+    def remove_first(handle, kind):
+        if not removed:
+            removed.extend(tmp_path.glob(".a.bin.*.part"))
+            removed[0].unlink()
+        flock(handle, kind)
+
+    monkeypatch.setattr(files.fcntl, "flock", remove_first)
+    with atomic_write(tmp_path / "a.bin") as file:
+        file.write(b"whole")
+    assert removed and (tmp_path / "a.bin").read_bytes() == b"whole"
     assert os.listdir(tmp_path) == ["a.bin"]
 
 

@@ -11,7 +11,6 @@ import hashlib
 import json
 import os
 import sys
-import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -53,9 +52,7 @@ def build(path: Path, source, size: int, *, crop: int, numbers: Sequence[int], p
         RunError: if no image can be read.
         UsageError: if the cache cannot be written.
     """
-    for part in path.parent.glob(f".{path.name}.*.part"):
-        if time.time() - part.stat().st_mtime > 3600:  # a build that was killed, not one that is running
-            part.unlink(missing_ok=True)
+    files.remove_leftovers(path.with_name("*"))
     attributes = source.prepare()
     names = [source.names[i] for i in numbers]
     ranges = {}  # mode -> `ValueCounts` and range of its values

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from gan.config import Config
 from gan.errors import UsageError
-from gan.files import atomic_write
+from gan.files import atomic_write, remove_leftovers
 from gan.gallery.run_summary import replace_surrogates, summarize
 from gan.metrics.report import LEGEND
 
@@ -48,6 +48,7 @@ class Page:
             "runs": runs,
             "skipped": skipped,
         }
+        remove_leftovers(self.path)
         with atomic_write(self.path) as file:
             file.write(render(data).encode())
         return runs, skipped

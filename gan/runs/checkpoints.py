@@ -28,6 +28,11 @@ def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:
     """Writes `arrays` as folder/<iteration>.npz, then removes all but the newest two."""
     with atomic_write(folder / f"{iteration:09d}.npz") as file:
         np.savez(file, **arrays)
+    remove_old(folder)
+
+
+def remove_old(folder: Path) -> None:
+    """Removes all checkpoints but the newest two."""
     for old in list_paths(folder)[:-MAX_TO_KEEP]:
         old.unlink(missing_ok=True)
 
@@ -58,6 +63,7 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
         )
     for damaged in paths[paths.index(path) + 1 :]:  # out of the way, so that it is not one of the two that are kept
         damaged.replace(damaged.with_suffix(".damaged"))
+    remove_old(folder)  # a process that was killed after it saved may have left a third
     for name, variable in variables.items():
         variable.assign(arrays.pop(name))
     return arrays

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import os
 import re
 
 import pytest
@@ -49,6 +50,16 @@ def test_the_page_follows_the_runs(tmp_path):
     assert [one["iterations"] for one in page.write()[0]] == [5]
     (run.folder / "config.json").unlink()
     assert page.write() == ([], []) and read_data(page.path)["runs"] == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks")
+def test_leftovers_of_a_killed_process(tmp_path):
+    """Writing the page removes what a killed process left of it, and nothing else."""
+    make_run(tmp_path, "one")
+    for name in (".index.html.x1y2.part", ".notes.part"):
+        (tmp_path / name).touch()
+    Page(tmp_path).write()
+    assert sorted(os.listdir(tmp_path)) == [".notes.part", "index.html", "one"]
 
 
 def test_wrong_folders_are_refused(tmp_path, capsys):

@@ -62,6 +62,15 @@ def test_round_trip(tmp_path):
     assert rest == {"seconds": 1.5}
 
 
+def test_a_third_checkpoint(two):
+    """A third checkpoint, of a process that was killed before it removed the oldest, is removed at the next start."""
+    oldest = (two / "000000001.npz").read_bytes()
+    checkpoints.save(two, 3, contents(3))
+    (two / "000000001.npz").write_bytes(oldest)
+    checkpoints.restore(two, zero_variables())
+    assert [path.name for path in checkpoints.list_paths(two)] == ["000000002.npz", "000000003.npz"]
+
+
 def test_nothing_to_restore(tmp_path):
     """Without a folder, or without a checkpoint in it, nothing is assigned or returned."""
     (tmp_path / ".000000009.npz.x.part").write_bytes(b"half")
