@@ -15,7 +15,7 @@ import signal
 import sys
 
 from gan import experiment
-from gan.cli import parse_arguments, run_command
+from gan.cli import handle_signals, parse_arguments, run_command
 from gan.config import Config
 
 
@@ -23,13 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the command line, trains, and turns errors into one message and an exit code."""
     config, dry_run = parse_arguments(argv)
     # Until the trainer has its own handler: as Ctrl-C, so that a half-written cache is removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return run_command(
-        "train.py",
-        lambda: train(config, dry_run),
-        stopped="stopped at once. The same command goes on from the last checkpoint, if any.",
-        failed=". What was saved before is whole; the same command goes on from there.",
-    )
+    with handle_signals([signal.SIGTERM], signal.default_int_handler):
+        return run_command(
+            "train.py",
+            lambda: train(config, dry_run),
+            stopped="stopped at once. The same command goes on from the last checkpoint, if any.",
+            failed=". What was saved before is whole; the same command goes on from there.",
+        )
 
 
 def train(config: Config, dry_run: bool = False) -> int:

@@ -17,7 +17,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from gan import experiment
-from gan.cli import in_range, parse_arguments, path_argument, run_command
+from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -29,14 +29,14 @@ from gan.runs.run_directory import Run
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     arguments = parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is removed
     try:
-        return run_command(
-            "compare",
-            lambda: compare(arguments),
-            stopped="stopped. The same command goes on from here.",
-            failed=". What was done is kept; the same command goes on from there.",
-        )
+        with handle_signals([signal.SIGTERM], signal.default_int_handler):  # so that a half-written cache is removed
+            return run_command(
+                "compare",
+                lambda: compare(arguments),
+                stopped="stopped. The same command goes on from here.",
+                failed=". What was done is kept; the same command goes on from there.",
+            )
     except runner.Stopped as stopped:
         print("compare: stopped. The same command goes on from here.", file=sys.stderr)
         return stopped.args[0]

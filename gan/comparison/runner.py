@@ -13,7 +13,7 @@ import sys
 import time
 
 from gan import config as configs
-from gan.cli import SIGNALS
+from gan.cli import SIGNALS, handle_signals
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
 from gan.files import damaged_file_error, read_json, write_json
@@ -45,16 +45,12 @@ def run_process(command: list[str]) -> int:
             process.send_signal(number)
 
     handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    handlers = {number: signal.signal(number, pass_on) for number in handled}
-    try:
+    with handle_signals(handled, pass_on):
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
         for number in early:  # while it was being started
             process.send_signal(number if os.name == "posix" else signal.SIGTERM)
         code = process.wait()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
     if received or code - 128 in SIGNALS:
         raise Stopped(128 + received[0] if received else code)
     return code

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 import tensorflow as tf
 
-from gan.cli import SIGNALS
+from gan.cli import SIGNALS, handle_signals
 from gan.config import Config
 from gan.errors import RunError
 from gan.gallery.page import Page
@@ -81,21 +81,19 @@ class Trainer:
             return 0
         if self.iteration:
             print(f"Going on after iteration {self.iteration:,}.")
-        handlers = {number: signal.signal(number, self.stop) for number in SIGNALS if not is_ignored(number)}
         start = self.seconds if self.length.seconds else self.iteration
         names = dict.fromkeys(["console", "csv", self.config.log])
-        try:
-            for name in [name for name in names if name != "none"]:
-                self.loggers.append(LOGGERS[name](self.run, self.length, start))
-            self.write_outputs(*outputs)
-            self.loop()
-        except tf.errors.OpError as error:
-            raise self.step_failure(error) from error
-        finally:
-            for logger in self.loggers:
-                logger.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        with handle_signals([number for number in SIGNALS if not is_ignored(number)], self.stop):
+            try:
+                for name in [name for name in names if name != "none"]:
+                    self.loggers.append(LOGGERS[name](self.run, self.length, start))
+                self.write_outputs(*outputs)
+                self.loop()
+            except tf.errors.OpError as error:
+                raise self.step_failure(error) from error
+            finally:
+                for logger in self.loggers:
+                    logger.close()
         return self.finish()
 
     def resume(self, saved: dict) -> None:
