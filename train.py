@@ -28,7 +28,7 @@ def main(argv: list[str] | None = None) -> int:
             "train.py",
             lambda: train(config, dry_run),
             stopped="stopped at once. The same command goes on from the last checkpoint, if any.",
-            failed=". What was saved before is whole; the same command goes on from there.",
+            failed=". Once that is put right, the same command goes on from the last checkpoint, if any.",
         )
 
 
@@ -37,18 +37,18 @@ def train(config: Config, dry_run: bool = False) -> int:
     faces = experiment.load_data(config)
     from gan.devices import setup_devices  # after the data: a path that does not exist need not wait for TensorFlow
 
-    device, precision = setup_devices(config.precision)
+    run = experiment.open_run(config)
+    earlier = run.read_precision() if config.precision == "auto" else ""  # what this machine prefers may be another one
+    device, precision = setup_devices(earlier or config.precision)
+    device += f", {precision}{' as before' if earlier else ''}"
 
     import data
-    from gan.runs.legacy import find_run
-    from gan.runs.run_directory import Run
     from gan.training.schedule import RunLength
 
     config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
     gan = experiment.build_gan(config)
-    run = Run(experiment.OUTPUT / config.run if config.run else find_run(experiment.OUTPUT, config.name))
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)

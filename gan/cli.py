@@ -54,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of train.py: a flag a field. A flag that is not given leaves no value, so the recipe's applies."""
     parser = argparse.ArgumentParser(
         prog="train.py",
-        description="Train a GAN on images of faces. Sample grids, scores and the generator are written to output/;"
+        description="Train a GAN on images of faces. Sample grids, scores and the generator are written to --output;"
         " the same command continues a run that was stopped.",
         epilog="Defaults are those of --recipe default; `--recipe NAME --dry-run` shows another's.",
         usage="python train.py [--flag value ...]",

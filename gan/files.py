@@ -6,6 +6,7 @@ with atomic_write("samples.npy") as file:
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -13,12 +14,19 @@ import tempfile
 import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import platformdirs
 
 from gan.errors import UsageError
+
+# Errors of file systems that cannot do what is asked, such as network and FUSE ones: nothing was lost.
+UNSUPPORTED = {
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EBADF", "EISDIR")
+    if hasattr(errno, name)
+}  # fmt: skip
 
 
 @contextlib.contextmanager
@@ -34,15 +42,32 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+            flush_to_disk(file)
+        with ignore_unsupported():
+            os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
             os.unlink(temporary)
         raise
     _sync_folder(path.parent)
+
+
+def flush_to_disk(file: BinaryIO | TextIO) -> None:
+    """Flushes a file to the disk, where its file system can. Raises OSError where that fails, as on a full disk."""
+    file.flush()
+    with ignore_unsupported():
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def ignore_unsupported() -> Iterator[None]:
+    """Goes on where a file system does not support a call; all other errors are raised."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
 
 
 def expand_path(path: str | os.PathLike) -> Path:
@@ -96,7 +121,7 @@ def read_json(path: Path, kind: type = dict, names: Iterable[str] = ()) -> dict 
 
 def damaged_file_error(path: Path) -> UsageError:
     """Makes the error for a file whose content is not what this program wrote."""
-    return UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
+    return UsageError(f"{path} is damaged: move it away, or put back a whole copy, and repeat the command.")
 
 
 def read_csv(path: Path, columns: int) -> list[list[str]]:
@@ -141,8 +166,8 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flushes the rename to disk, except on Windows, which cannot open a folder."""
-    with contextlib.suppress(OSError):
+    """Flushes the rename to disk, where the system can; Windows cannot open a folder."""
+    with ignore_unsupported():
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

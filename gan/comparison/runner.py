@@ -1,6 +1,6 @@
 """Runner of a comparison: trains and scores one run, each in a process of its own, and records where and when.
 
-exit_code = train_session(["python", "-m", "train", ...], run, machine, minutes)  # adds to sessions.json
+exit_code = train_session(["python", "train.py", ...], run, machine, minutes)  # adds to sessions.json
 row = train_and_score(run, commands, machine, minutes, samples, networks)
 """
 
@@ -184,7 +184,9 @@ def collect_row(run: Run) -> dict:
         )
     seconds, sessions = float(log["seconds"][-1]), read_sessions(run)
     return {
-        "config": {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")},
+        "config": {
+            name: value for name, value in run.read_config().items() if name not in ("cache_dir", "output", "run")
+        },
         "weights": checkpoints.count_weights(paths[-1]),
         "seconds": seconds,
         "iterations": int(log["iteration"][-1]),

@@ -20,6 +20,7 @@ from gan.metrics.evaluation import ImageSubset
 from gan.runs import checkpoints
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 from gan.training import diagnostics, trainer
+from gan.training.clock import Clock
 from gan.training.schedule import RunLength
 from gan.training.trainer import Trainer
 from gan.training.validation import Scorer, Validator
@@ -57,13 +58,13 @@ class FakeGAN:
         pass
 
 
-class Clock:
+class TickingClock(Clock):
     """A clock that advances by `tick` seconds with each reading."""
 
     def __init__(self, tick):
         self.now, self.tick = 0.0, tick
 
-    def perf_counter(self):
+    def read(self):
         self.now += self.tick
         return self.now
 
@@ -77,7 +78,7 @@ def no_validation():
 def train(tmp_path, gan, total, *, monkeypatch=None, tick=None, minutes=0.0, validator=None, **settings):
     """Trains in tmp_path; returns the exit code and the run."""
     if tick:
-        monkeypatch.setattr(trainer, "time", Clock(tick))
+        monkeypatch.setattr(trainer, "clock", TickingClock(tick))
     run = Run(tmp_path / "run")
     config = Config(**{"sample_every": 3, "image_size": 16, "batch_size": 4, **settings})
     code = Trainer(
@@ -324,8 +325,8 @@ def test_a_slow_first_step_does_not_cause_scores(tmp_path, monkeypatch, quick_ex
 
     The mean of the first twentieth of the steps would predict a run of 200 s, which would be scored.
     """
-    clock = Clock(0.001)
-    monkeypatch.setattr(trainer, "time", clock)
+    clock = TickingClock(0.001)
+    monkeypatch.setattr(trainer, "clock", clock)
     gan = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
     _, run = train(tmp_path, gan, 400, sample_every=200, validator=gan.validator(forced=False))
     assert logged_iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
