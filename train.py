@@ -15,7 +15,7 @@ import signal
 import sys
 
 from gan import experiment
-from gan.cli import parse_arguments, run_command
+from gan.cli import handle_signals, parse_arguments, run_command
 from gan.config import Config
 
 
@@ -23,13 +23,13 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the command line, trains, and turns errors into one message and an exit code."""
     config, dry_run = parse_arguments(argv)
     # Until the trainer has its own handler: as Ctrl-C, so that a half-written cache is removed.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    return run_command(
-        "train.py",
-        lambda: train(config, dry_run),
-        stopped="stopped at once. The same command goes on from the last checkpoint, if any.",
-        failed=". What was saved before is whole; the same command goes on from there.",
-    )
+    with handle_signals([signal.SIGTERM], signal.default_int_handler):
+        return run_command(
+            "train.py",
+            lambda: train(config, dry_run),
+            stopped="stopped at once. The same command goes on from the last checkpoint, if any.",
+            failed=". Once that is put right, the same command goes on from the last checkpoint, if any.",
+        )
 
 
 def train(config: Config, dry_run: bool = False) -> int:
@@ -37,18 +37,18 @@ def train(config: Config, dry_run: bool = False) -> int:
     faces = experiment.load_data(config)
     from gan.devices import setup_devices  # after the data: a path that does not exist need not wait for TensorFlow
 
-    device, precision = setup_devices(config.precision)
+    run = experiment.open_run(config)
+    earlier = run.read_precision() if config.precision == "auto" else ""  # what this machine prefers may be another one
+    device, precision = setup_devices(earlier or config.precision)
+    device += f", {precision}{' as before' if earlier else ''}"
 
     import data
-    from gan.runs.legacy import find_run
-    from gan.runs.run_directory import Run
     from gan.training.schedule import RunLength
 
     config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
     gan = experiment.build_gan(config)
-    run = Run(experiment.OUTPUT / config.run if config.run else find_run(experiment.OUTPUT, config.name))
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)

@@ -17,7 +17,11 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from statistics import median
+
+if not __package__:  # run as a file: python benchmarks/speed.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment
 from gan.cli import in_range, parse_arguments, run_command

@@ -8,15 +8,18 @@ The flags of train.py, with their choices, limits and help, are the fields of `C
 """
 
 import argparse
+import contextlib
 import dataclasses
 import math
 import signal
 import sys
+import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from gan.config import Config, steps
+from gan.console import prepare_streams
 from gan.errors import RunError, UsageError
 from gan.recipes import RECIPES
 from gan.runs import legacy
@@ -51,7 +54,7 @@ def build_parser() -> argparse.ArgumentParser:
     """The parser of train.py: a flag a field. A flag that is not given leaves no value, so the recipe's applies."""
     parser = argparse.ArgumentParser(
         prog="train.py",
-        description="Train a GAN on images of faces. Sample grids, scores and the generator are written to output/;"
+        description="Train a GAN on images of faces. Sample grids, scores and the generator are written to --output;"
         " the same command continues a run that was stopped.",
         epilog="Defaults are those of --recipe default; `--recipe NAME --dry-run` shows another's.",
         usage="python train.py [--flag value ...]",
@@ -173,10 +176,16 @@ def output_path(arguments: argparse.Namespace, name: str) -> Path:
     return path
 
 
-def allow_undecodable_names() -> None:
-    """Lets names of files that are not valid text, as Linux allows, be printed as they are."""
-    if getattr(sys.stdout, "errors", "") == "strict" and hasattr(sys.stdout, "reconfigure"):  # a notebook's has not
-        sys.stdout.reconfigure(errors="surrogateescape")  # stderr takes anything as it is
+@contextlib.contextmanager
+def handle_signals(numbers: Iterable[int], handler: Callable) -> Iterator[None]:
+    """Handles signals by a function until the block ends; in a thread, which Python gives no signals, by none."""
+    main = threading.current_thread() is threading.main_thread()
+    before = {number: signal.signal(number, handler) for number in numbers if main}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier or signal.SIG_DFL)  # None: not Python's
 
 
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:
@@ -185,16 +194,17 @@ def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopp
     Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError or OSError, 130 for Ctrl-C. `stopped`
     is printed after Ctrl-C, `failed` after the message of an OSError.
     """
-    allow_undecodable_names()
-    warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
-    try:
-        return work() or 0
-    except (UsageError, RunError) as error:
-        print(f"{name}: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"{name}: {error}{failed}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        print(f"{name}: {stopped}", file=sys.stderr)
-        return 128 + signal.SIGINT
+    prepare_streams()
+    with warnings.catch_warnings():  # which restores, at the end, how warnings are shown
+        warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
+        try:
+            return work() or 0
+        except (UsageError, RunError) as error:
+            print(f"{name}: {error}", file=sys.stderr)
+            return error.exit_code
+        except OSError as error:
+            print(f"{name}: {error}{failed}", file=sys.stderr)
+            return 1
+        except KeyboardInterrupt:
+            print(f"{name}: {stopped}", file=sys.stderr)
+            return 128 + signal.SIGINT

@@ -112,7 +112,8 @@ class Config:
     seed: int = option(0, "seed of data order, initial weights, noise and avatars", least=0, most=2**32 - 1)
     precision: str = option("auto", "auto: mixed_bfloat16 where hardware has it, else float32", choices=PRECISIONS)
     recipe: str = option("default", "a set of settings by name, which other flags override", choices=tuple(RECIPES))
-    run: str = option("", "name of the run's folder in output/ (default: recipe, noise, generator, size, data)")
+    output: str = option("output", "folder of all runs, each in a folder of its own")
+    run: str = option("", "name of the run's folder in --output (default: recipe, noise, generator, size, data)")
 
     @classmethod
     def from_dict(cls, saved: dict, defaults: dict | None = None) -> "Config":
@@ -128,7 +129,7 @@ class Config:
 
     @property
     def name(self) -> str:
-        """The run's folder in output/. It names data that are not the default, so that runs do not collide."""
+        """The run's folder in --output. It names data that are not the default, so that runs do not collide."""
         if self.run:
             return self.run
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
@@ -194,7 +195,7 @@ def format_command(config: Config) -> str:
 # Settings that may differ when a run is continued: its length, its outputs, and where things are.
 MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience", "log",
-    "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "run", "recipe", "data",
+    "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "output", "run", "recipe", "data",
 }  # fmt: skip
 
 

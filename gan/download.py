@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from gan.errors import RunError
+from gan.files import flush_to_disk
 
 BLOCK = 1 << 20  # bytes
 TIMEOUT = 30  # seconds without a byte
@@ -86,7 +87,6 @@ def _write(response, part: Path, done: int, progress: Callable[[int, int], None]
             file.write(block)
             done += len(block)
             progress(done, total)
-        file.flush()
-        os.fsync(file.fileno())
+        flush_to_disk(file)
     if total and done != total:
         raise ConnectionError(f"the connection ended after {done:,} of {total:,} bytes")

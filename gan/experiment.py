@@ -14,8 +14,16 @@ from gan.config import DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError
 from gan.files import expand_path
 
-OUTPUT = Path("output")
 VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
+
+
+def open_run(config: Config):
+    """The folder of a configuration's run, a `Run`; under its former default name where only that exists."""
+    from gan.runs.legacy import find_run
+    from gan.runs.run_directory import Run
+
+    output = expand_path(config.output)
+    return Run(output / config.run if config.run else find_run(output, config.name))
 
 
 def load_data(config: Config):
@@ -204,7 +212,7 @@ def rebuild_generator(run, config: Config):
 
 
 def header(config: Config, gan, images: int, held_out: int, length, device: str, folder: Path) -> list[str]:
-    """Lines that say what is about to be trained, on what, and for how long."""
+    """Lines that say what is about to be trained, on what, for how long, and on which device."""
     seen = length.total * config.images_per_iteration
     extent = (
         f"{config.minutes:g} minutes of iterations of {config.images_per_iteration} over {images:,} images"
@@ -216,5 +224,5 @@ def header(config: Config, gan, images: int, held_out: int, length, device: str,
         f"{config.recipe}: {config.noise} noise, {config.generator} generator of {gan.generator.count_params():,}"
         f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
         f"{extent}, {held_out:,} more held out for scores",
-        f"{device}, {config.precision}, into {folder}",
+        f"{device}, into {folder}",
     ]

@@ -6,6 +6,7 @@ with atomic_write("samples.npy") as file:
 
 import contextlib
 import csv
+import errno
 import io
 import json
 import os
@@ -15,7 +16,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from types import UnionType
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 import numpy as np
 import platformdirs
@@ -31,6 +32,13 @@ MOST_DIGITS = 18  # of the number that a row of a table starts with
 
 ABANDONED = 3600.0  # seconds without a change after which a temporary file is a leftover, locked or not
 
+# Errors of file systems that cannot do what is asked, such as network and FUSE ones: nothing was lost.
+UNSUPPORTED = {
+    getattr(errno, name)
+    for name in ("EINVAL", "ENOSYS", "ENOTSUP", "EOPNOTSUPP", "EPERM", "EACCES", "EBADF", "EISDIR")
+    if hasattr(errno, name)
+}  # fmt: skip
+
 
 @contextlib.contextmanager
 def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
@@ -45,9 +53,9 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
     try:
         with os.fdopen(handle, "wb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+            flush_to_disk(file)
+        with ignore_unsupported():
+            os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
@@ -73,6 +81,23 @@ def remove_leftovers(path: str | os.PathLike) -> None:
                 file = opened.enter_context(open(part, "r+b"))
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where a process is writing it
             part.unlink()
+
+
+def flush_to_disk(file: BinaryIO | TextIO) -> None:
+    """Flushes a file to the disk, where its file system can. Raises OSError where that fails, as on a full disk."""
+    file.flush()
+    with ignore_unsupported():
+        os.fsync(file.fileno())
+
+
+@contextlib.contextmanager
+def ignore_unsupported() -> Iterator[None]:
+    """Goes on where a file system does not support a call; all other errors are raised."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in UNSUPPORTED:
+            raise
 
 
 def expand_path(path: str | os.PathLike) -> Path:
@@ -131,7 +156,7 @@ def has_values(entry: object, kinds: Mapping[str, type | UnionType]) -> bool:
 
 def damaged_file_error(path: Path) -> UsageError:
     """Makes the error for a file whose content is not what this program wrote."""
-    return UsageError(f"{path} is damaged: move it away, and the same command goes on without it.")
+    return UsageError(f"{path} is damaged: move it away, or put back a whole copy, and repeat the command.")
 
 
 def read_csv(path: Path, columns: int) -> list[list[str]]:
@@ -211,8 +236,8 @@ def _umask() -> int:
 
 
 def _sync_folder(folder: Path) -> None:
-    """Flushes the rename to disk, except on Windows, which cannot open a folder."""
-    with contextlib.suppress(OSError):
+    """Flushes the rename to disk, where the system can; Windows cannot open a folder."""
+    with ignore_unsupported():
         handle = os.open(folder, os.O_RDONLY)
         try:
             os.fsync(handle)

@@ -2,16 +2,23 @@
 
 import contextlib
 import json
+import os
 import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from gan.cli import handle_signals
 from gan.runs.run_directory import Run
 from tools import compare, evaluate, export, gallery, generate, interpolate, project, timelapse
 
+ROOT = Path(__file__).parent.parent
 TOOLS = {
     "generate": (generate, ["--count", "4"], "faces.png"),
     "interpolate": (interpolate, ["--frames", "8"], "walk.gif"),
@@ -57,11 +64,12 @@ def without_its_data(run):
 
 @pytest.mark.parametrize("state", [in_training, a_checkpoint_alone, of_an_older_version, without_its_data])
 def test_every_tool_works(tiny, capsys, state):
-    """Each makes its file out of what is there, and the page shows the run."""
+    """Each makes its file out of what is there, in a thread as well, and the page shows the run."""
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save("me.png")
-    with state(tiny) or contextlib.nullcontext():
+    with state(tiny) or contextlib.nullcontext(), ThreadPoolExecutor(1) as thread:
         for name, (tool, arguments, made) in TOOLS.items():
-            assert tool.main([str(tiny), *arguments]) == 0, (name, capsys.readouterr().err)
+            code = thread.submit(tool.main, [str(tiny), *arguments]).result()
+            assert code == 0, (name, capsys.readouterr().err)
             assert (tiny / made).stat().st_size > 100, name
         assert gallery.main(["output"]) == 0
     assert capsys.readouterr().out.splitlines()[-1] == f"{Path('output/index.html')}: 1 runs"
@@ -98,6 +106,42 @@ def test_empty_paths(tiny, capsys, tool, line, flag):
     with pytest.raises(SystemExit) as stop:
         tool.main(line)
     assert stop.value.code == 2 and flag in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "code", "told"),
+    [
+        *((f"tools/{name}.py", ["output/tyni"], 2, "There are: output/tiny") for name in [*TOOLS, "evaluate"]),
+        ("tools/gallery.py", [], 0, "output/index.html: 1 runs"),
+        ("tools/compare.py", ["--name", "it", "--table"], 2, "results/it.json"),
+        ("tools/generate.py", ["output/tiny", "--count", "4", "--out", "four.png"], 0, ": four.png"),
+        ("benchmarks/speed.py", ["--help"], 0, "--rounds"),
+        ("train.py", ["--data", "no/such/place"], 2, "no/such/place"),
+    ],
+)
+def test_commands_as_files(tiny, name, arguments, code, told):
+    """A command runs by the path of its file from any folder, and its paths start from there."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    line = [sys.executable, ROOT / name, *arguments]
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+    assert done.returncode == code and told in done.stdout + done.stderr, done.stderr
+    assert Path("four.png").exists() is (arguments[-1:] == ["four.png"])
+
+
+def test_handlers_of_signals():
+    """They hold until the block ends, whatever ends it, and in a thread there are none."""
+    before, received = signal.getsignal(signal.SIGTERM), []
+    with pytest.raises(ValueError, match="mine"), handle_signals([signal.SIGTERM], lambda *_: received.append(1)):
+        signal.raise_signal(signal.SIGTERM)
+        raise ValueError("mine")
+    assert received == [1] and signal.getsignal(signal.SIGTERM) is before
+
+    def handle():
+        with handle_signals([signal.SIGTERM], print):
+            return signal.getsignal(signal.SIGTERM)
+
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(handle).result() is before
 
 
 def test_paths_from_the_home_folder(tiny, monkeypatch):

@@ -1,3 +1,4 @@
+import errno
 import io
 import json
 import os
@@ -117,6 +118,36 @@ def test_permissions_follow_the_umask(tmp_path):
     finally:
         os.umask(old)
     assert (tmp_path / "a.bin").stat().st_mode & 0o777 == 0o640
+
+
+@pytest.mark.parametrize("code", [errno.EINVAL, errno.ENOTSUP, errno.ENOSYS, errno.EPERM])
+@pytest.mark.parametrize("call", ["fsync", "chmod"])
+def test_file_systems_that_do_less(tmp_path, monkeypatch, call, code):
+    """Where a file system has no fsync or no chmod, files are written without."""
+    monkeypatch.setattr(os, call, refuse(code))
+    with atomic_write(tmp_path / "a.bin") as file:
+        file.write(b"whole")
+    assert os.listdir(tmp_path) == ["a.bin"] and (tmp_path / "a.bin").read_bytes() == b"whole"
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC, errno.EDQUOT])
+def test_failures_of_the_disk(tmp_path, monkeypatch, code):
+    """Where a file cannot be flushed to the disk, the old one stays."""
+    (tmp_path / "a.bin").write_bytes(b"old")
+    monkeypatch.setattr(os, "fsync", refuse(code))
+    with pytest.raises(OSError) as error, atomic_write(tmp_path / "a.bin") as file:
+        file.write(b"new")
+    assert error.value.errno == code
+    assert os.listdir(tmp_path) == ["a.bin"] and (tmp_path / "a.bin").read_bytes() == b"old"
+
+
+def refuse(code):
+    """A function that fails with that error, whatever it is given."""
+
+    def fail(*given):
+        raise OSError(code, os.strerror(code))
+
+    return fail
 
 
 @pytest.mark.parametrize(

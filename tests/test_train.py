@@ -3,11 +3,13 @@
 import csv
 import json
 import os
+import shlex
 import shutil
 import signal
 import subprocess
 import sys
 import zipfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import keras
@@ -328,6 +330,35 @@ def run_in_process(where, line, monkeypatch, capsys, code=0):
     capsys.readouterr()
     assert train.main(line[2:]) == code
     return "".join(capsys.readouterr())
+
+
+def test_in_a_thread(whole, faces, cache, tmp_path, monkeypatch):
+    """Training works in a thread, as in a web app, with the same results."""
+    monkeypatch.chdir(tmp_path)
+    line = command(faces, cache, "--epochs", "12", "--sample-every", "3", "--score-every", "0")
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(train.main, line[2:]).result() == 0
+    assert log(tmp_path)[-1][0] == "12" and (tmp_path / "output/it/generator.keras").exists()
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no sh")
+@pytest.mark.parametrize(
+    ("settings", "redirection"),
+    [
+        ({"PYTHONIOENCODING": "ascii"}, "2>&-"),
+        ({"PYTHONIOENCODING": "cp1252"}, "2>&1 | head -1"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "<&- >&- 2>&-"),
+    ],
+)
+def test_consoles(faces, cache, tmp_path, monkeypatch, settings, redirection):
+    """The work is done whatever the console can show, and whether or not it is there."""
+    (tmp_path / "顔 é").symlink_to(faces)
+    for name, value in settings.items():
+        monkeypatch.setenv(name, value)
+    line = shlex.join(command("顔 é", cache, "--epochs", "2", "--run", "名"))
+    subprocess.run(f"({line}; echo $? > code) {redirection}", shell=True, cwd=tmp_path, check=True, timeout=300)
+    assert (tmp_path / "code").read_text() == "0\n"
+    assert (tmp_path / "output/名/000002.png").exists() and (tmp_path / "output/名/generator.keras").exists()
 
 
 def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):

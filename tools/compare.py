@@ -16,8 +16,11 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
+if not __package__:  # run as a file: python tools/compare.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import experiment
-from gan.cli import in_range, parse_arguments, path_argument, run_command
+from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -25,18 +28,20 @@ from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.runs.run_directory import Run
 
+ROOT = Path(__file__).resolve().parents[1]
+
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     arguments = parse(argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that a half-written cache is removed
     try:
-        return run_command(
-            "compare",
-            lambda: compare(arguments),
-            stopped="stopped. The same command goes on from here.",
-            failed=". What was done is kept; the same command goes on from there.",
-        )
+        with handle_signals([signal.SIGTERM], signal.default_int_handler):  # so that a half-written cache is removed
+            return run_command(
+                "compare",
+                lambda: compare(arguments),
+                stopped="stopped. The same command goes on from here.",
+                failed=". What was done is kept; the same command goes on from there.",
+            )
     except runner.Stopped as stopped:
         print("compare: stopped. The same command goes on from here.", file=sys.stderr)
         return stopped.args[0]
@@ -60,6 +65,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument(
         "--cache-dir", type=path_argument, metavar="NAME", help="folder for decoded images and features"
+    )
+    parser.add_argument(
+        "--output", type=path_argument, default="output", metavar="NAME", help="folder of all runs (default: output)"
     )
     parser.add_argument("--grids", action="store_true", help="copy each run's grid to results/")
     parser.add_argument("--table", action="store_true", help="only write the table of --name again")
@@ -91,7 +99,7 @@ def compare(arguments: argparse.Namespace) -> None:
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
     failed = []
     for number, (variant, seed) in enumerate(plan, 1):
-        run = Run(experiment.OUTPUT / configs[variant, seed].name)
+        run = experiment.open_run(configs[variant, seed])
         if any(row["run"] == run.folder.name for row in document["rows"]):
             continue
         print(f"compare: {number} of {len(plan)}: {variant.label}, seed {seed}", flush=True)
@@ -111,7 +119,7 @@ def compare(arguments: argparse.Namespace) -> None:
     done = {config.name for config in configs.values()}
     for row in document["rows"] if arguments.grids else []:
         if row["run"] in done:
-            results.keep_grid(row, arguments.name, experiment.OUTPUT)
+            results.keep_grid(row, arguments.name, Path(arguments.output))
     if failed:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
 
@@ -119,17 +127,18 @@ def compare(arguments: argparse.Namespace) -> None:
 def build_training_command(arguments: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
     """Builds the command that trains a run."""
     return [
-        *(sys.executable, "-m", "train", "--minutes", f"{arguments.minutes:g}", *variant.flags, "--seed", f"{seed}"),
+        *(sys.executable, str(ROOT / "train.py"), "--minutes", f"{arguments.minutes:g}"),
+        *(*variant.flags, "--seed", f"{seed}"),
         *("--data", arguments.data, "--holdout", "0.1"),
         *("--run", f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"),
-        *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else []),
+        *("--output", arguments.output, *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
     ]
 
 
 def build_evaluation_command(document: dict, arguments: argparse.Namespace, run: Run) -> list[str]:
     """Builds the command that scores a run."""
     return [
-        *(sys.executable, "-m", "tools.evaluate", str(run.folder), "--samples", f"{arguments.samples}"),
+        *(sys.executable, str(ROOT / "tools" / "evaluate.py"), str(run.folder), "--samples", f"{arguments.samples}"),
         *("--network", *document["networks"], *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
     ]
 
@@ -137,7 +146,7 @@ def build_evaluation_command(document: dict, arguments: argparse.Namespace, run:
 def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -> Config:
     """Parses the configuration of a run. Exits with code 2, as train.py does, where a flag is wrong."""
     try:
-        return parse_arguments(build_training_command(arguments, variant, seed)[3:])[0]
+        return parse_arguments(build_training_command(arguments, variant, seed)[2:])[0]
     except SystemExit:
         print(f"compare: the mistake is in --recipes {variant.label}", file=sys.stderr)
         raise
@@ -179,7 +188,7 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
                 f"--data {config.data_title} has {len(faces.images):,} images, of which {held_out} would be held out; a"
                 f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
             )
-        run = Run(experiment.OUTPUT / config.name)
+        run = experiment.open_run(config)
         conflicts += runner.find_conflicts(run, config, faces.title, machine, document["rows"])
     results.refuse("Runs are there that would not compare", conflicts)
 

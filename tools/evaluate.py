@@ -16,6 +16,9 @@ from pathlib import Path
 
 import numpy as np
 
+if not __package__:  # run as a file: python tools/evaluate.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import cli, experiment, progress
 from gan.errors import RunError, UsageError
 from gan.files import cache_folder

@@ -12,6 +12,9 @@ import shlex
 import sys
 from pathlib import Path
 
+if not __package__:  # run as a file: python tools/export.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import cli, experiment
 from gan.errors import RunError
 from gan.export import exporter, model_card

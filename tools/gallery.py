@@ -10,6 +10,9 @@ import argparse
 import sys
 from pathlib import Path
 
+if not __package__:  # run as a file: python tools/gallery.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import cli
 from gan.errors import UsageError
 from gan.gallery.page import Page

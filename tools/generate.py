@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+if not __package__:  # run as a file: python tools/generate.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import cli, experiment, images
 from gan.errors import UsageError
 from gan.files import atomic_write

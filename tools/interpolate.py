@@ -12,6 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
+if not __package__:  # run as a file: python tools/interpolate.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import cli, experiment, images
 from gan.generation import animation, noise
 from gan.generation.generator import Generator

@@ -14,6 +14,9 @@ from pathlib import Path
 
 import numpy as np
 
+if not __package__:  # run as a file: python tools/project.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
 from gan import cli, experiment, images, progress
 from gan.errors import RunError, UsageError
 from gan.files import atomic_write, cache_folder

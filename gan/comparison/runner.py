@@ -1,6 +1,6 @@
 """Runner of a comparison: trains and scores one run, each in a process of its own, and records where and when.
 
-exit_code = train_session(["python", "-m", "train", ...], run, machine, minutes)  # adds to sessions.json
+exit_code = train_session(["python", "train.py", ...], run, machine, minutes)  # adds to sessions.json
 row = train_and_score(run, commands, machine, minutes, samples, networks)
 """
 
@@ -13,7 +13,7 @@ import sys
 import time
 
 from gan import config as configs
-from gan.cli import SIGNALS
+from gan.cli import SIGNALS, handle_signals
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
 from gan.files import damaged_file_error, has_values, read_json, write_json
@@ -48,16 +48,12 @@ def run_process(command: list[str]) -> int:
             process.send_signal(number)
 
     handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    handlers = {number: signal.signal(number, pass_on) for number in handled}
-    try:
+    with handle_signals(handled, pass_on):
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
         for number in early:  # while it was being started
             process.send_signal(number if os.name == "posix" else signal.SIGTERM)
         code = process.wait()
-    finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
     if received or code - 128 in SIGNALS:
         raise Stopped(128 + received[0] if received else code)
     return code
@@ -200,7 +196,9 @@ def collect_row(run: Run) -> dict:
     except ValueError:
         raise damaged_file_error(paths[-1]) from None
     return {
-        "config": {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")},
+        "config": {
+            name: value for name, value in run.read_config().items() if name not in ("cache_dir", "output", "run")
+        },
         "weights": weights,
         "seconds": seconds,
         "iterations": int(log["iteration"][-1]),

@@ -39,7 +39,7 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
     current = [f"`{name}`" for name, of in files.items() if of == digest]
     others = [f"`{name}`" for name, of in files.items() if of != digest]
     noise_shape = ", ".join(map(str, generator.noise_shape))
-    settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "run")}
+    settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "output", "run")}
     settings |= {"data": " + ".join(base_name(each) for each in config.data)}
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
@@ -110,7 +110,7 @@ def describe_scores(run: Run, generator: Generator) -> str:
     source = {"file": generator.source.name, "iteration": generator.iteration}
     evaluations = [result for result in run.read_evaluations() if result["generator"] == source]
     if not evaluations:
-        return f"Not evaluated yet: run `python -m tools.evaluate output/{run.folder.name}`, then export again."
+        return f"Not evaluated yet: run `python -m tools.evaluate {Path(*run.folder.parts[-2:])}`, then export again."
     scores, protocol = evaluations[-1]["scores"], evaluations[-1]["protocol"]
     rows = [f"| {name} | {format_number(scores[name])} |" for name in SCORES if name in scores]
     data = protocol["reference"].get("data", HELD_OUT)  # older evaluations were against no other data

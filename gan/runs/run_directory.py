@@ -19,6 +19,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
 import contextlib
 import csv
 import dataclasses
+import errno
 import json
 import math
 import os
@@ -36,7 +37,7 @@ except ImportError:  # Windows
 from gan import config as configs
 from gan import images
 from gan.errors import UsageError
-from gan.files import atomic_write, damaged_file_error, read_csv, read_json, write_csv, write_json
+from gan.files import atomic_write, damaged_file_error, flush_to_disk, read_csv, read_json, write_csv, write_json
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -108,7 +109,15 @@ class Run:
 
     def resume_command(self, **changes) -> str:
         """The command that continues the run; `data=` is where its data are now."""
-        return configs.format_command(dataclasses.replace(self.load_config(), run=self.folder.name, **changes))
+        where = {"output": str(self.folder.parent), "run": self.folder.name}
+        return configs.format_command(dataclasses.replace(self.load_config(), **where, **changes))
+
+    def read_precision(self) -> str:
+        """The precision that the run has been trained in; empty where that is not recorded."""
+        with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
+            if (precision := self.read_config().get("precision")) in configs.PRECISIONS[1:]:
+                return precision
+        return ""
 
     def trained_on(self) -> str:
         """The title and digest of the data set that the run was trained on; empty where that is not recorded."""
@@ -118,15 +127,21 @@ class Run:
     def lock(self) -> Iterator[None]:
         """Keeps other processes out of the directory. Raises UsageError where one is in it.
 
-        The system releases the lock however the process ends. Windows has no such lock, and none is kept there.
+        The system releases the lock however the process ends. Windows has no such lock, and none is kept there. Warns
+        where the file system has none.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with open(self.folder / ".lock", "w") as file:
             try:
                 if fcntl:
                     fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UsageError(f"Another process is training in {self.folder}. Give --run another name.") from None
+            except OSError as error:
+                if error.errno in (errno.EAGAIN, errno.EWOULDBLOCK, errno.EACCES):  # which depends on the file system
+                    raise UsageError(
+                        f"Another process is training in {self.folder}. Give --run another name."
+                    ) from None
+                reason = f"its file system has no locks ({error.strerror})"
+                warnings.warn(f"{self.folder} is not locked: {reason}. Train one process at a time in it", stacklevel=3)
             yield
 
     def write_data_report(self, report: dict, skipped: list[tuple[str, str]]) -> None:
@@ -178,10 +193,9 @@ class Run:
 
     def append_rows(self, path: Path, rows: list[tuple]) -> None:
         """Adds rows to one of the tables."""
-        with open(path, "a", newline="") as file:
+        with open(path, "a", newline="", encoding="utf-8") as file:
             csv.writer(file, lineterminator="\n").writerows(rows)
-            file.flush()
-            os.fsync(file.fileno())  # the checkpoint that follows must not outlive these rows
+            flush_to_disk(file)  # the checkpoint that follows must not outlive these rows
 
     def append_score(self, score: dict) -> None:
         """Adds a score to metrics.csv, so that it reads back the same; None becomes an empty cell."""

@@ -6,14 +6,13 @@ One step is `DCGAN.train_step` in dcgan.py.
 """
 
 import signal
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from gan.cli import SIGNALS
+from gan.cli import SIGNALS, handle_signals
 from gan.config import Config
 from gan.errors import RunError
 from gan.gallery.page import Page
@@ -21,6 +20,7 @@ from gan.images import to_uint8
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
 from gan.training import diagnostics, loss_chart
+from gan.training.clock import clock
 from gan.training.ema import Calibrator
 from gan.training.loggers import LOGGERS
 from gan.training.schedule import MILESTONES, SCHEDULES, Milestones, RunLength
@@ -81,21 +81,20 @@ class Trainer:
             return 0
         if self.iteration:
             print(f"Going on after iteration {self.iteration:,}.")
-        handlers = {number: signal.signal(number, self.stop) for number in SIGNALS if not is_ignored(number)}
         start = self.seconds if self.length.seconds else self.iteration
         names = dict.fromkeys(["console", "csv", self.config.log])
-        try:
-            for name in [name for name in names if name != "none"]:
-                self.loggers.append(LOGGERS[name](self.run, self.length, start))
-            self.write_outputs(*outputs)
-            self.loop()
-        except tf.errors.OpError as error:
-            raise self.step_failure(error) from error
-        finally:
-            for logger in self.loggers:
-                logger.close()
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
+        stopping = [number for number in SIGNALS if not is_ignored(number)]
+        with handle_signals(stopping, self.stop), handle_signals(clock.SIGNALS, clock.skip_pause):
+            try:
+                for name in [name for name in names if name != "none"]:
+                    self.loggers.append(LOGGERS[name](self.run, self.length, start))
+                self.write_outputs(*outputs)
+                self.loop()
+            except tf.errors.OpError as error:
+                raise self.step_failure(error) from error
+            finally:
+                for logger in self.loggers:
+                    logger.close()
         return self.finish()
 
     def resume(self, saved: dict) -> None:
@@ -137,10 +136,10 @@ class Trainer:
     def loop(self) -> None:
         """Trains step by step, and from time to time logs, scores, saves and writes a grid."""
         batches = iter(self.batches(self.iteration))
-        self.logged_at = self.saved_at = time.perf_counter()
+        self.logged_at = self.saved_at = clock.read()
         while not self.is_done() and not self.stopped_by:
             self.step(batches)
-            now = time.perf_counter()
+            now = clock.read()
             trained = self.seconds + (now - self.logged_at)
             last = self.length.progress(self.iteration, trained) >= 1
             grid = self.grid_milestones.reached(self.iteration, trained) or last
@@ -156,12 +155,12 @@ class Trainer:
 
     def step(self, batches: Iterator) -> None:
         """Waits for a batch and trains on it."""
-        start = time.perf_counter()
+        start = clock.read()
         try:
             batch = next(batches)
         except tf.errors.OpError as error:  # a fault of the program's, such as a mistake in an augmentation
             raise RuntimeError("the input pipeline failed") from error
-        self.data_seconds += time.perf_counter() - start
+        self.data_seconds += clock.read() - start
         self.set_learning_rates()
         self.pending.append(self.gan.train_step(batch))
         self.iteration += 1
@@ -169,7 +168,7 @@ class Trainer:
     def set_learning_rates(self) -> None:
         """Sets both learning rates according to the schedule and the share of the run that is done."""
         if self.config.learning_rate_schedule != "constant":
-            seconds = self.seconds + (time.perf_counter() - self.logged_at)
+            seconds = self.seconds + (clock.read() - self.logged_at)
             progress = min(1.0, self.length.progress(self.iteration, seconds))
             for optimizer, rate in self.rates:
                 optimizer.learning_rate = rate * SCHEDULES[self.config.learning_rate_schedule](progress)
@@ -177,7 +176,7 @@ class Trainer:
     def write_log(self) -> None:
         """Logs the steps since the last call. Raises RunError at the first scalar that is not finite."""
         scalars = [{name: float(value) for name, value in step.items()} for step in self.pending]  # waits for a GPU
-        now = time.perf_counter()
+        now = clock.read()
         elapsed, self.logged_at, self.pending = now - self.logged_at, now, []
         self.step_seconds = elapsed / len(scalars)
         size, first = self.config.images_per_iteration, self.iteration - len(scalars) + 1
@@ -223,7 +222,7 @@ class Trainer:
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.write_outputs(grid, best)
         self.saved_iteration = self.iteration
-        self.logged_at = self.saved_at = time.perf_counter()
+        self.logged_at = self.saved_at = clock.read()
 
     # What the loop does from time to time
 
@@ -300,10 +299,7 @@ class Trainer:
         advice = diagnostics.suggest_after_nan(self.config.precision)
         self.run.append_rows(self.run.diagnostics, [(iteration, "NaN", "started", advice)])
         self.page.refresh()
-        raise RunError(
-            f"NaN or infinite after iteration {iteration:,}: {what}. The checkpoint of iteration"
-            f" {self.saved_iteration:,} and the grids up to it are in {self.run.folder}. {advice}."
-        )
+        raise RunError(f"NaN or infinite after iteration {iteration:,}: {what}. {self.describe_saved()}. {advice}.")
 
     def step_failure(self, error: tf.errors.OpError) -> RunError:
         """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
@@ -312,11 +308,16 @@ class Trainer:
             advice = "It is out of memory: try a smaller --batch-size, --width or --image-size"
         else:
             advice = "Try --precision float32, another --image-size or --batch-size"
-        kept = f"The checkpoint of iteration {self.saved_iteration:,} is" if self.saved_iteration else "Nothing is"
         return RunError(
             f"TensorFlow failed in iteration {self.iteration + 1:,} ({type(error).__name__}: {reason[:200]})."
-            f" {kept} saved in {self.run.folder}. {advice}, under another --run."
+            f" {self.describe_saved()}. {advice}, under another --run."
         )
+
+    def describe_saved(self) -> str:
+        """What is left of the run after a failure."""
+        if not self.saved_iteration:
+            return f"There is no checkpoint in {self.run.folder} yet"
+        return f"The checkpoint of iteration {self.saved_iteration:,} and the grids up to it are in {self.run.folder}"
 
     def finish(self) -> int:
         """Collects the samples, and prints what there is and what to do next. Returns the exit code."""

@@ -9,7 +9,6 @@ one run, not runs, and is not the number that `tools.evaluate` measures.
 """
 
 import functools
-import time
 import warnings
 from collections.abc import Callable
 
@@ -26,6 +25,7 @@ from gan.metrics.feature_extractors import (
     load_face_detector,
 )
 from gan.training import diagnostics
+from gan.training.clock import clock
 
 BUDGET = 0.05  # share of a run's training time that scores may take in addition
 SETUP_SECONDS = 5.0  # about what loading takes; a run whose budget is less is not scored unless asked
@@ -94,9 +94,9 @@ class Scorer:
         fake = self.generate(count)
         features = (self.extractor.embed(fake) - self.mean) / self.std
         thumbnails = memorization.thumbnails(fake)
-        start = time.perf_counter()
+        start = clock.read()
         face_rate = float(self.detect(fake[:DETECTED]).mean()) if self.detect else None
-        self.detection_seconds = time.perf_counter() - start
+        self.detection_seconds = clock.read() - start
         near = self.nearest(thumbnails, self.training_thumbnails), self.nearest(thumbnails, self.held_out_thumbnails)
         copies = memorization.measure_memorization(*near, *self.baseline, resamples=0)  # the interval is not used
         diversity = distances.diversity(features)
@@ -113,10 +113,10 @@ class Scorer:
     def affordable_samples(self, seconds: float) -> tuple[int, float]:
         """How many samples, a multiple of 64, can be scored in that time, and how long that is expected to take."""
         self.score(MIN_SAMPLES)  # compiles what is to be compiled
-        start = time.perf_counter()
+        start = clock.read()
         self.score(MIN_SAMPLES)
         # The detector looks at the same number of samples, however many there are.
-        each = (time.perf_counter() - start - self.detection_seconds) / MIN_SAMPLES
+        each = (clock.read() - start - self.detection_seconds) / MIN_SAMPLES
         if not each:
             return MAX_SAMPLES, self.detection_seconds
         wanted = (seconds - self.detection_seconds) / each // MIN_SAMPLES * MIN_SAMPLES
@@ -228,7 +228,7 @@ class Validator:
         last = remaining <= 1  # scored in any case, else the best would be one of early scores alone
         if not self.can_evaluate(planned, remaining):
             return None
-        start = time.perf_counter()
+        start = clock.read()
         if self.scorer.extractor is None:
             if self.budget.remaining(planned) <= SETUP_SECONDS and not (self.forced or (self.rows and last)):
                 return None  # after a restart, loading again would exceed the budget
@@ -236,15 +236,15 @@ class Validator:
             self.network = self.network or installed_extractors()[-1 if BUDGET * planned > LARGE_BUDGET else 0]
             self.scorer.load(self.network)
         if not self.samples:
-            seconds = (self.budget.remaining(planned) - (time.perf_counter() - start)) / (remaining + 1)
+            seconds = (self.budget.remaining(planned) - (clock.read() - start)) / (remaining + 1)
             self.samples, self.budget.last_seconds = self.scorer.affordable_samples(seconds)
-        begun = time.perf_counter()
+        begun = clock.read()
         self.budget.seconds_spent += begun - start
         affordable = self.budget.allows(planned, remaining)
         if not (self.forced or affordable or last):
             return None
         score = self.scorer.score(self.samples)
-        self.budget.spend(time.perf_counter() - begun)
+        self.budget.spend(clock.read() - begun)
         row = {"iteration": iteration, "network": self.network, "samples": self.samples, **score}
         self.rows.append(row | {"eval_seconds": self.budget.seconds_spent})
         return self.rows[-1]

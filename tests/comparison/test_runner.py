@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sample_runs import make_evaluation, make_run
@@ -70,6 +71,12 @@ def test_what_is_ignored_stays_ignored():
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_in_a_thread():
+    """A thread, which gets no signals, runs a process and waits for it."""
+    with ThreadPoolExecutor(1) as thread:
+        assert thread.submit(runner.run_process, [sys.executable, "-c", "raise SystemExit(3)"]).result(60) == 3
 
 
 @pytest.mark.parametrize(("busy", "others", "shared"), [((100.0, 106.0), 2.5, True), ((100.0, 103.0), 1.0, False)])

@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import errno
 import json
 import os
 
@@ -10,6 +11,7 @@ import pytest
 from gan import images
 from gan.config import Config
 from gan.errors import UsageError
+from gan.runs import run_directory
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 
 
@@ -95,6 +97,56 @@ def test_claim_removes_temporary_files(run):
         path.write_bytes(b"x")
     run.claim(settings())
     assert not any(path.exists() for path in temporary) and all(path.exists() for path in others)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+@pytest.mark.parametrize(
+    ("code", "locked"),
+    [(errno.ENOLCK, False), (errno.ENOTSUP, False), (errno.ENOSYS, False), (errno.EAGAIN, True), (errno.EACCES, True)],
+)
+def test_locks(run, monkeypatch, code, locked):
+    """A lock that another process holds is an error; where the file system has none, there is one warning."""
+
+    def flock(*given):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(run_directory.fcntl, "flock", flock)
+    expected = pytest.raises(UsageError, match="Another") if locked else pytest.warns(UserWarning, match="not locked")
+    with expected as found, run.lock():
+        pass
+    assert locked or len(found) == 1
+
+
+@pytest.mark.parametrize(
+    ("content", "precision"),
+    [
+        ('{"precision": "mixed_bfloat16"}', "mixed_bfloat16"),
+        ('{"precision": "float32"}', "float32"),
+        *((text, "") for text in ('{"precision": "auto"}', '{"precision": ["float32"]}', "{}", "{", "[]")),
+    ],
+)
+def test_precision_of_a_run(run, content, precision):
+    """It is the one in config.json, if there is a usable one."""
+    assert run.read_precision() == ""
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.json").write_text(content)
+    assert run.read_precision() == precision
+
+
+@pytest.mark.parametrize(
+    ("folder", "flags"),
+    [
+        ("output/it", "--run it"),
+        ("my runs/it", "--output 'my runs' --run it"),
+        ("output/a/it", "--output output/a --run it"),
+    ],
+)
+def test_command_that_continues_a_run(tmp_path, monkeypatch, folder, flags):
+    """It names the folder where the run is now, wherever it was when it was trained."""
+    monkeypatch.chdir(tmp_path)
+    run = Run(folder)
+    run.claim(settings(output="elsewhere", run="former"))
+    assert run.resume_command() == f"python train.py {flags}"
 
 
 def test_write_data_report(run):
@@ -235,7 +287,7 @@ def test_damaged_files(run, name, text, read):
     run.claim(settings())
     (run.folder / "best.keras").write_bytes(b"whole")
     (run.folder / name).write_text(text)
-    with pytest.raises(UsageError, match=f"{name} is damaged: move it away, and the same command goes on without it"):
+    with pytest.raises(UsageError, match=f"{name} is damaged: move it away"):
         read(run)
 
 

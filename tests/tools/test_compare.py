@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shlex
 import shutil
 import signal
@@ -40,7 +39,8 @@ class Processes:
         self.best = 0  # the iteration of the best generator, where there is one beside the last
 
     def __call__(self, command):
-        return self.train(parse_arguments(command[3:])[0]) if command[2] == "train" else self.evaluate(command[3:])
+        train = Path(command[1]).name == "train.py"
+        return self.train(parse_arguments(command[2:])[0]) if train else self.evaluate(command[2:])
 
     def load(self, config):
         """Faces that are those of every other such data, and of avatars of every other such seed."""
@@ -52,7 +52,7 @@ class Processes:
     def train(self, config):
         config = dataclasses.replace(config, precision="float32" if config.precision == "auto" else config.precision)
         self.trained.append(config.name)
-        run = Run(experiment.OUTPUT / config.name)
+        run = Run(config.output, config.name)
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
         seconds = 60 * config.minutes
         run.append_log([{"iteration": 100, "images": 6400, "seconds": seconds, "d_loss": 1.0, "images_per_second": 50}])
@@ -132,7 +132,7 @@ def test_all_recipes_are_trained_alike(processes):
     assert compare.main(command_line("all")) == 0
     names = [f"compare-it-{recipe}-0" for recipe in RECIPES]
     assert processes.trained == processes.evaluated == names
-    configs = [Run(experiment.OUTPUT / name).load_config() for name in names]
+    configs = [Run("output", name).load_config() for name in names]
     assert {(c.minutes, c.data, c.holdout, c.seed) for c in configs} == {(2.0, ("faces",), 0.1, 0)}
     assert [config.recipe for config in configs] == list(RECIPES)
 
@@ -152,7 +152,7 @@ def test_settings_override_a_recipe(processes):
     assert compare.main(command_line("default,noise-size=16,reuse_fakes=no", "udacity-64,generator_betas=0.1 0.9")) == 0
     names = ["compare-it-default,noise_size=16,reuse_fakes=no-0", "compare-it-udacity-64,generator_betas=0.1+0.9-0"]
     assert processes.trained == names
-    first, second = (Run(experiment.OUTPUT / name).load_config() for name in names)
+    first, second = (Run("output", name).load_config() for name in names)
     assert (first.noise_size, first.reuse_fakes, second.generator_betas) == (16, False, (0.1, 0.9))
 
 
@@ -427,12 +427,19 @@ def test_from_faces_to_table(tmp_path):
     np.save(tmp_path / "faces.npy", avatars.draw(300, 16, seed=5)[0])
     tiny = ["default,width=2,image_size=16"]
     line = [
-        *(sys.executable, "-m", "tools.compare", "--recipes", *tiny, "--data", "faces.npy", "--minutes", "0.03"),
+        *(
+            sys.executable,
+            str(ROOT / "tools/compare.py"),
+            "--recipes",
+            *tiny,
+            "--data",
+            "faces.npy",
+            "--minutes",
+            "0.03",
+        ),
         *("--samples", "64", "--network", "onet", "--cache-dir", "cache", "--name", "tiny", "--grids"),
     ]
-    done = subprocess.run(
-        line, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, timeout=300
-    )
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "of training" in done.stdout
     names = sorted(path.name for path in (tmp_path / "results").iterdir())

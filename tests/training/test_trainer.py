@@ -20,6 +20,7 @@ from gan.metrics.evaluation import ImageSubset
 from gan.runs import checkpoints
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 from gan.training import diagnostics, trainer
+from gan.training.clock import Clock
 from gan.training.schedule import RunLength
 from gan.training.trainer import Trainer
 from gan.training.validation import Scorer, Validator
@@ -57,15 +58,17 @@ class FakeGAN:
         pass
 
 
-class Clock:
+class TickingClock(Clock):
     """A clock that advances by `tick` seconds with each reading."""
 
     def __init__(self, tick):
-        self.now, self.tick = 0.0, tick
+        self.now = self.last = self.paused = 0.0
+        self.tick = tick
 
-    def perf_counter(self):
+    def read(self):
         self.now += self.tick
-        return self.now
+        self.last = self.now
+        return self.now - self.paused
 
 
 def no_validation():
@@ -77,7 +80,7 @@ def no_validation():
 def train(tmp_path, gan, total, *, monkeypatch=None, tick=None, minutes=0.0, validator=None, **settings):
     """Trains in tmp_path; returns the exit code and the run."""
     if tick:
-        monkeypatch.setattr(trainer, "time", Clock(tick))
+        monkeypatch.setattr(trainer, "clock", TickingClock(tick))
     run = Run(tmp_path / "run")
     config = Config(**{"sample_every": 3, "image_size": 16, "batch_size": 4, **settings})
     code = Trainer(
@@ -167,6 +170,8 @@ def test_a_loss_that_is_not_finite(tmp_path, bad):
     gan = FakeGAN(losses=lambda i: [1.0, bad if i >= 5 else 2.0, 0.5, 0.5])
     with pytest.raises(RunError, match=r"after iteration 5.*checkpoint of iteration 3"):
         train(tmp_path, gan, 100)
+    with pytest.raises(RunError, match="no checkpoint"):
+        train(tmp_path / "early", FakeGAN(losses=lambda i: [bad] * 4), 100)
     run = Run(tmp_path / "run")
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000003.npz"
     assert [(row["iteration"], row["failure_mode"]) for row in table(run.diagnostics)] == [("5", "NaN")]
@@ -208,6 +213,25 @@ def test_resume_with_minutes(tmp_path, monkeypatch):
     assert 20 <= len(grid_iterations(run)) <= 22
     train(tmp_path, FakeGAN(), 1, minutes=2.0, **options)
     assert 120 <= float(table(run.log)[-1]["seconds"]) < 123 and grid_iterations(run)[-1] == len(table(run.log))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGCONT")
+@pytest.mark.parametrize("minutes", [0.0, 1.0])
+def test_a_pause_is_no_training(tmp_path, monkeypatch, minutes):
+    """An hour in which the process is stopped adds no second to the log, and causes no checkpoint or other speed."""
+    clock = TickingClock(0.5)
+    monkeypatch.setattr(trainer, "clock", clock)
+    monkeypatch.setattr("gan.training.clock.time.perf_counter", lambda: clock.now)
+
+    def stop():
+        clock.now += 3600
+        signal.raise_signal(signal.SIGCONT)
+
+    _, run = train(tmp_path, FakeGAN(at=3, do=stop), 20, minutes=minutes, sample_every=20)
+    seconds = [float(row["seconds"]) for row in table(run.log)]
+    assert max(np.diff(seconds)) < 5 and seconds[-1] < 63 and (len(seconds) == 20 or seconds[-1] >= 60)
+    assert min(float(row["images_per_second"]) for row in table(run.log)) > 0.5
+    assert not minutes or len(seconds) > 20
 
 
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
@@ -324,8 +348,8 @@ def test_a_slow_first_step_does_not_cause_scores(tmp_path, monkeypatch, quick_ex
 
     The mean of the first twentieth of the steps would predict a run of 200 s, which would be scored.
     """
-    clock = Clock(0.001)
-    monkeypatch.setattr(trainer, "time", clock)
+    clock = TickingClock(0.001)
+    monkeypatch.setattr(trainer, "clock", clock)
     gan = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
     _, run = train(tmp_path, gan, 400, sample_every=200, validator=gan.validator(forced=False))
     assert logged_iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
@@ -515,4 +539,4 @@ def test_errors_of_tensorflow(tmp_path, at):
         train(tmp_path, FakeGAN(at=at, do=fail), 100)
     message = str(error.value)
     assert f"iteration {at}" in message and "tmp_var already exists" in message and "\n" not in message
-    assert ("iteration 3 is" in message) is (at == 5) and "--batch-size" in message
+    assert ("checkpoint of iteration 3 " in message) is (at == 5) and "--batch-size" in message
