@@ -5,13 +5,12 @@ training, held_out = faces.split(holdout=0.1)
 for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 """
 
-import atexit
 import functools
 import hashlib
 import mmap
 import os
-import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -28,6 +27,7 @@ MOST_UNREADABLE = 0.05  # share of the images
 MANY = 0.9  # share of the images, of which it is said that they are alike
 FEW = 100  # different images, of which it is said that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
+WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
 PIECE = 32  # rows copied before the pages that they came from are released
 
 
@@ -231,7 +231,7 @@ def batches(
     start: int = 0,
     augment: Callable | None = None,
 ):
-    """Returns endless shuffled batches (images, labels), prepared ahead by tf.data.
+    """Returns endless shuffled batches (images, labels), prepared ahead.
 
     Batch number i depends on (seed, i) alone, so `start` continues exactly where an earlier run stopped, at once.
 
@@ -242,7 +242,7 @@ def batches(
         augment: a function (uint8 images, NumPy generator) -> uint8 images, applied to every batch.
 
     Returns:
-        `Batches` of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
+        A tf.data.Dataset of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
@@ -250,50 +250,39 @@ def batches(
     gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
 
     def load(i: int) -> tuple[np.ndarray, np.ndarray]:
-        batch, chosen = gather(int(i))
+        batch, chosen = gather(i)
         if augment:
-            batch = augment(batch, np.random.default_rng([seed, int(i), 1]))
+            batch = augment(batch, np.random.default_rng([seed, i, 1]))
         return images.to_float(batch.astype(np.float32)), labels[chosen]  # in NumPy, which is faster than TensorFlow
 
+    take = _prepare_ahead(load)
+
     def batch(i):
-        loaded, chosen = tf.numpy_function(load, [i], (tf.float32, tf.float32), stateful=False)
+        loaded, chosen = tf.numpy_function(take, [i], (tf.float32, tf.float32), stateful=False)
         return (
             tf.ensure_shape(loaded, (batch_size, *real.shape[1:])),
             tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
         )
 
-    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    return Batches(numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2))
+    return tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(batch)
 
 
-class Batches:
-    """An endless iterable over a tf.data.Dataset, whose iterators are closed before Python ends.
+def _prepare_ahead(load: Callable[[int], tuple]) -> Callable[[int], tuple]:
+    """Makes a function (i) -> load(i) that computes the next results meanwhile, in threads.
 
-    Python cannot end while TensorFlow's threads prepare batches ahead by calling Python functions: each waits for the
-    other. So every iterator belongs to a generator, which `close_streams` closes at exit.
+    These are Python's threads, not those of `Dataset.prefetch`: Python cannot end while TensorFlow's threads call
+    Python functions, as each waits for the other, but it waits for its own threads, and no longer than for what each
+    of them is computing.
     """
+    pool, waiting = ThreadPoolExecutor(WORKERS), {}
 
-    def __init__(self, dataset):
-        self.dataset = dataset
+    def take(i: int) -> tuple:
+        for number in range(int(i), int(i) + 1 + AHEAD):
+            if number not in waiting:
+                waiting[number] = pool.submit(load, number)
+        return waiting.pop(int(i)).result()
 
-    def __iter__(self) -> Iterator:
-        if not _streams:
-            atexit.register(close_streams)  # after TensorFlow's own, so that it runs before them
-        stream = self._iterate()
-        _streams.add(stream)
-        return stream
-
-    def _iterate(self) -> Iterator:
-        yield from self.dataset
-
-
-_streams = weakref.WeakSet()  # the generators of all iterators that are in use
-
-
-def close_streams() -> None:
-    """Closes all iterators over batches, which ends their threads."""
-    for stream in list(_streams):
-        stream.close()
+    return take
 
 
 def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:

@@ -1,6 +1,7 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import zipfile
@@ -161,7 +162,7 @@ def test_order_from_anywhere(start, count):
 
 def take(dataset, count):
     """Takes the images of the first batches, (count, batch, h, w, c)."""
-    return np.stack([images for images, _ in dataset.dataset.take(count).as_numpy_iterator()])
+    return np.stack([images for images, _ in dataset.take(count).as_numpy_iterator()])
 
 
 @pytest.mark.parametrize("batch_size", [3, 8, 50])
@@ -174,7 +175,7 @@ def test_batches_are_the_images_in_order(eight, batch_size):
 
 def test_batches_have_a_shape(eight):
     """Shapes and types are known before the first batch."""
-    images, labels = data.batches(eight, 5).dataset.element_spec
+    images, labels = data.batches(eight, 5).element_spec
     assert images.shape == (5, 32, 32, 3) and labels.shape == (5, 0)
     assert images.dtype == labels.dtype == "float32"
 
@@ -183,9 +184,7 @@ def test_labels_follow_their_images(eight):
     """Each image comes with its own row of labels, with and without `rows`."""
     labels = np.eye(8, dtype=np.float32)
     for rows in (None, np.array([1, 2, 6])):
-        for batch, chosen in (
-            data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator()
-        ):
+        for batch, chosen in data.batches(eight, 5, rows=rows, labels=labels, seed=3).take(4).as_numpy_iterator():
             np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
 
 
@@ -348,10 +347,56 @@ def test_batches_of_some_rows(eight):
         assert sorted(face.tobytes() for face in batch) == sorted(face.tobytes() for face in expected)
 
 
-def test_python_exits_while_batches_are_prepared():
-    """A program exits although an iterator over batches is still in use."""
-    code = "import numpy as np, data\nb = iter(data.batches(np.zeros((99, 16, 16, 3), np.uint8), 64))\nnext(b)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+# Takes batches whose augmentation takes 2 seconds, and does something else while others are prepared.
+SLOW = """
+import os, signal, sys, threading, time
+import numpy as np
+import data
+made = []
+def slow(images, rng):
+    made.append(1)
+    if len(made) > {fails_after}:
+        raise ValueError("mine")
+    time.sleep(2)
+    return images
+batches = iter(data.batches(np.zeros((99, 16, 16, 3), np.uint8), 8, augment=slow))
+next(batches)
+{then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails_after", "then", "code"),
+    [
+        (99, "", 0),
+        (99, "raise RuntimeError('mine')", 1),
+        (99, "sys.exit(3)", 3),
+        (99, "threading.Thread(target=lambda: [one for one in batches], daemon=True).start(); time.sleep(1)", 0),
+        (99, "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start(); list(batches)", -signal.SIGINT),
+        (5, "list(batches)", 1),
+    ],
+)
+def test_python_exits_while_batches_are_prepared(fails_after, then, code):
+    """A program ends from every state: at its end, by an error, by Ctrl-C while it waits, by an error in a batch."""
+    script = SLOW.format(fails_after=fails_after, then=then)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+
+
+def test_an_error_comes_with_its_batch(eight):
+    """An error in an augmentation comes when its batch is due; batches before it are right."""
+
+    def augment(images, rng):
+        if rng.integers(2**32) == first_of_third:
+            raise ValueError("mine")
+        return images
+
+    first_of_third = np.random.default_rng([0, 2, 1]).integers(2**32)
+    batches = iter(data.batches(eight, 8, augment=augment))
+    for _ in range(2):
+        assert next(batches)[0].shape == (8, 32, 32, 3)
+    with pytest.raises(Exception, match="mine"):
+        next(batches)
 
 
 def save_tiffs(folder, values):
