@@ -5,13 +5,14 @@ training, held_out = faces.split(holdout=0.1)
 for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 """
 
-import atexit
 import functools
 import hashlib
+import itertools
 import mmap
 import os
-import weakref
+from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -24,6 +25,7 @@ from gan.files import cache_folder
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
 FEWEST_HELD = 20  # held-out images that a score needs
+WORKERS, AHEAD = 2, 4  # threads that prepare batches, and batches that are prepared ahead
 PIECE = 32  # rows copied before the pages that they came from are released
 
 
@@ -173,8 +175,8 @@ def batches(
     seed: int = 0,
     start: int = 0,
     augment: Callable | None = None,
-):
-    """Returns endless shuffled batches (images, labels), prepared ahead by tf.data.
+) -> Iterator:
+    """Yields shuffled batches (images, labels) without end, prepared ahead in threads.
 
     Batch number i depends on (seed, i) alone, so `start` continues exactly where an earlier run stopped, at once.
 
@@ -184,59 +186,30 @@ def batches(
         labels: float32 (n, k), a row an image; None: batches have labels (batch_size, 0).
         augment: a function (uint8 images, NumPy generator) -> uint8 images, applied to every batch.
 
-    Returns:
-        `Batches` of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
+    Yields:
+        Tensors: float32 images (batch_size, h, w, 3) in [-1, 1], and float32 labels (batch_size, k).
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
     labels = np.zeros((len(real), 0), np.float32) if labels is None else labels
     gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
 
-    def load(i: int) -> tuple[np.ndarray, np.ndarray]:
-        batch, chosen = gather(int(i))
+    def load(i: int):
+        batch, chosen = gather(i)
         if augment:
-            batch = augment(batch, np.random.default_rng([seed, int(i), 1]))
-        return images.to_float(batch.astype(np.float32)), labels[chosen]  # in NumPy, which is faster than TensorFlow
+            batch = augment(batch, np.random.default_rng([seed, i, 1]))
+        # In NumPy, which is faster here than TensorFlow.
+        return tf.constant(images.to_float(batch.astype(np.float32))), tf.constant(labels[chosen])
 
-    def batch(i):
-        loaded, chosen = tf.numpy_function(load, [i], (tf.float32, tf.float32), stateful=False)
-        return (
-            tf.ensure_shape(loaded, (batch_size, *real.shape[1:])),
-            tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
-        )
-
-    numbers = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
-    return Batches(numbers.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2))
-
-
-class Batches:
-    """An endless iterable over a tf.data.Dataset, whose iterators are closed before Python ends.
-
-    Python cannot end while TensorFlow's threads prepare batches ahead by calling Python functions: each waits for the
-    other. So every iterator belongs to a generator, which `close_streams` closes at exit.
-    """
-
-    def __init__(self, dataset):
-        self.dataset = dataset
-
-    def __iter__(self) -> Iterator:
-        if not _streams:
-            atexit.register(close_streams)  # after TensorFlow's own, so that it runs before them
-        stream = self._iterate()
-        _streams.add(stream)
-        return stream
-
-    def _iterate(self) -> Iterator:
-        yield from self.dataset
-
-
-_streams = weakref.WeakSet()  # the generators of all iterators that are in use
-
-
-def close_streams() -> None:
-    """Closes all iterators over batches, which ends their threads."""
-    for stream in list(_streams):
-        stream.close()
+    # Not by tf.data: Python cannot end while its threads call Python functions, as each would wait for the other.
+    pool, waiting = ThreadPoolExecutor(WORKERS), deque()
+    try:
+        for i in itertools.count(start):
+            waiting.append(pool.submit(load, i))
+            if len(waiting) > AHEAD:
+                yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # waits for those that are being prepared
 
 
 def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:

@@ -29,7 +29,7 @@ from gan.comparison import hardware
 from gan.config import Config
 from gan.errors import UsageError
 
-AHEAD = 4  # batches that may have been prefetched during the other turns
+AHEAD = 4  # batches that may have been prepared during the other turns
 LOADS = 16  # batches that the data alone is timed with, for each step: loading is faster than training
 ROWS = {  # the table's, in order: title and digits
     "step_images_per_second": ("step alone, images/s", 1),
@@ -200,7 +200,7 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
     faces = experiment.load_data(config)
     gan = experiment.build_gan(config)
     augment = AUGMENTATIONS[config.augmentation].pipeline
-    batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, augment=augment))
+    batches = data.batches(faces.images, config.images_per_iteration, seed=config.seed, augment=augment)
     contenders = {"step": (gan.train_step, next(batches))}
     machine = hardware.describe_machine(device, precision) | {"load": load}
     if flags.against:

@@ -1,8 +1,11 @@
 import hashlib
+import itertools
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -154,7 +157,7 @@ def test_order_from_anywhere(start, count):
 
 def take(dataset, count):
     """Takes the images of the first batches, (count, batch, h, w, c)."""
-    return np.stack([images for images, _ in dataset.dataset.take(count).as_numpy_iterator()])
+    return np.stack([images.numpy() for images, _ in itertools.islice(dataset, count)])
 
 
 @pytest.mark.parametrize("batch_size", [3, 8, 50])
@@ -166,8 +169,8 @@ def test_batches_are_the_images_in_order(eight, batch_size):
 
 
 def test_batches_have_a_shape(eight):
-    """Shapes and types are known before the first batch."""
-    images, labels = data.batches(eight, 5).dataset.element_spec
+    """Batches have as many images as asked for, and a row of labels each, of no columns where there are none."""
+    images, labels = next(data.batches(eight, 5))
     assert images.shape == (5, 32, 32, 3) and labels.shape == (5, 0)
     assert images.dtype == labels.dtype == "float32"
 
@@ -176,10 +179,9 @@ def test_labels_follow_their_images(eight):
     """Each image comes with its own row of labels, with and without `rows`."""
     labels = np.eye(8, dtype=np.float32)
     for rows in (None, np.array([1, 2, 6])):
-        for batch, chosen in (
-            data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator()
-        ):
-            np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
+        for batch, chosen in itertools.islice(data.batches(eight, 5, rows=rows, labels=labels, seed=3), 4):
+            expected = eight[chosen.numpy().argmax(axis=1)].astype(np.float32)
+            np.testing.assert_array_equal(batch, images.to_float(expected))
 
 
 def test_labels_of_a_source(tmp_path, monkeypatch, load, eight):
@@ -341,7 +343,55 @@ def test_batches_of_some_rows(eight):
         assert sorted(face.tobytes() for face in batch) == sorted(face.tobytes() for face in expected)
 
 
-def test_python_exits_while_batches_are_prepared():
-    """A program exits although an iterator over batches is still in use."""
-    code = "import numpy as np, data\nb = iter(data.batches(np.zeros((99, 16, 16, 3), np.uint8), 64))\nnext(b)"
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60, capture_output=True)
+# Takes batches whose augmentation takes 2 seconds, and does something else while others are prepared.
+SLOW = """
+import os, signal, sys, threading, time
+import numpy as np
+import data
+made = []
+def slow(images, rng):
+    made.append(1)
+    if len(made) > {fails_after}:
+        raise ValueError("mine")
+    time.sleep(2)
+    return images
+batches = data.batches(np.zeros((99, 16, 16, 3), np.uint8), 8, augment=slow)
+next(batches)
+{then}
+"""
+
+
+@pytest.mark.parametrize(
+    ("fails_after", "then", "code"),
+    [
+        (99, "", 0),
+        (99, "raise RuntimeError('mine')", 1),
+        (99, "sys.exit(3)", 3),
+        (99, "threading.Thread(target=lambda: [one for one in batches], daemon=True).start(); time.sleep(1)", 0),
+        (99, "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start(); list(batches)", -signal.SIGINT),
+        (5, "list(batches)", 1),
+    ],
+)
+def test_python_exits_while_batches_are_prepared(fails_after, then, code):
+    """A program ends from every state: at its end, by an error, by Ctrl-C while it waits, by an error in a batch."""
+    script = SLOW.format(fails_after=fails_after, then=then)
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
+    assert done.returncode == code, done.stderr
+
+
+def test_errors_and_the_end(eight):
+    """An error in an augmentation comes with the batch that it belongs to; no thread is left after the last batch."""
+
+    def augment(images, rng):
+        if next(numbers) == 2:
+            raise ValueError("mine")
+        return images
+
+    numbers, before = itertools.count(), threading.active_count()
+    batches = data.batches(eight, 5, augment=augment)
+    with pytest.raises(ValueError, match="mine"):
+        list(batches)
+    closed = data.batches(eight, 5)
+    next(closed)
+    closed.close()
+    assert threading.active_count() == before

@@ -156,10 +156,7 @@ class Trainer:
     def step(self, batches: Iterator) -> None:
         """Waits for a batch and trains on it."""
         start = clock.read()
-        try:
-            batch = next(batches)
-        except tf.errors.OpError as error:  # a fault of the program's, such as a mistake in an augmentation
-            raise RuntimeError("the input pipeline failed") from error
+        batch = next(batches)
         self.data_seconds += clock.read() - start
         self.set_learning_rates()
         self.pending.append(self.gan.train_step(batch))
