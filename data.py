@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import mmap
 import os
+import threading
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -195,6 +196,8 @@ def batches(
     gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
 
     def load(i: int):
+        if not threading.main_thread().is_alive():  # Python is ending, and nobody takes this batch
+            return None
         batch, chosen = gather(i)
         if augment:
             batch = augment(batch, np.random.default_rng([seed, i, 1]))
