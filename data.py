@@ -9,6 +9,7 @@ import functools
 import hashlib
 import mmap
 import os
+import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -276,10 +277,13 @@ def _prepare_ahead(load: Callable[[int], tuple]) -> Callable[[int], tuple]:
     """
     pool, waiting = ThreadPoolExecutor(WORKERS), {}
 
+    def load_unless_ending(number: int) -> tuple | None:
+        return load(number) if threading.main_thread().is_alive() else None  # which nobody takes any more
+
     def take(i: int) -> tuple:
         for number in range(int(i), int(i) + 1 + AHEAD):
             if number not in waiting:
-                waiting[number] = pool.submit(load, number)
+                waiting[number] = pool.submit(load_unless_ending, number)
         return waiting.pop(int(i)).result()
 
     return take

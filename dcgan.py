@@ -10,6 +10,9 @@ augmentation and optimizers are arguments; nothing is looked up here by name.
 
 import enum
 
+import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
+
+# isort: split
 import keras
 import tensorflow as tf
 

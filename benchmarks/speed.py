@@ -29,7 +29,7 @@ from gan.comparison import hardware
 from gan.config import Config
 from gan.errors import UsageError
 
-AHEAD = 4  # batches that may have been prefetched during the other turns
+AHEAD = 4  # batches that may have been prepared during the other turns
 LOADS = 16  # batches that the data alone is timed with, for each step: loading is faster than training
 ROWS = {  # the table's, in order: title and digits
     "step_images_per_second": ("step alone, images/s", 1),

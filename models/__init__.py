@@ -10,6 +10,7 @@ To add a pair, write a file with both functions, their rows in `GENERATORS` and 
 tuples of gan/config.py.
 """
 
+import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
 from models import conv, conv_dense, dense, self_modulated, upsample
 
 GENERATORS = {

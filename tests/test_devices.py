@@ -68,6 +68,15 @@ def test_other_backends_are_refused(monkeypatch):
         devices.setup_keras()
 
 
+@pytest.mark.parametrize("module", ["dcgan", "models", "data, keras", "gan.experiment, keras"])
+def test_backend_of_a_notebook(tmp_path, module):
+    """Whatever of the project is imported first, Keras runs on TensorFlow, whatever the user's setting is."""
+    code = f"import {module}, sys; print(sys.modules['keras'].backend.backend())"
+    environment = os.environ | {"KERAS_BACKEND": "jax", "KERAS_HOME": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == "tensorflow\n"
+
+
 @pytest.mark.parametrize(("capability", "expected"), [((8, 6), "mixed_bfloat16"), ((7, 5), "float32")])
 def test_gpu_is_preferred(monkeypatch, capability, expected):
     """The GPU's name and precision are returned, and the memory of every GPU is set to grow."""

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -359,6 +360,98 @@ def test_consoles(faces, cache, tmp_path, monkeypatch, settings, redirection):
     subprocess.run(f"({line}; echo $? > code) {redirection}", shell=True, cwd=tmp_path, check=True, timeout=300)
     assert (tmp_path / "code").read_text() == "0\n"
     assert (tmp_path / "output/名/000002.png").exists() and (tmp_path / "output/名/generator.keras").exists()
+
+
+# train.py on a file system that has no locks, no permissions and no fsync.
+ON_A_POOR_FILE_SYSTEM = """
+import errno, os, sys
+import fcntl
+def refuse(code):
+    def fail(*given):
+        raise OSError(code, os.strerror(code))
+    return fail
+fcntl.flock, os.chmod, os.fsync = refuse(errno.ENOLCK), refuse(errno.EPERM), refuse(errno.EINVAL)
+import train
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
+def test_a_file_system_that_does_less(faces, cache, six, tmp_path):
+    """Training goes on there with the same results, after one warning that nothing locks the folder."""
+    line = command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED)
+    printed = run(tmp_path, *line, script=ON_A_POOR_FILE_SYSTEM)
+    assert printed.count("warning") == 1 and "output/it is not locked" in printed
+    assert_same(tmp_path, six, 6)
+
+
+def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, capsys):
+    """--precision auto goes on in the run's precision, whatever this machine prefers; another one is refused."""
+    shutil.copytree(six, tmp_path, dirs_exist_ok=True)
+    asked = []
+
+    def setup_devices(precision):
+        asked.append(precision)
+        return "GPU (new)", "mixed_bfloat16" if precision == "auto" else precision
+
+    monkeypatch.setattr("gan.devices.setup_devices", setup_devices)
+    line = [*command(faces, cache), "--epochs", "7", "--sample-every", "3", "--precision"]
+    printed = run_in_process(tmp_path, [*line, "auto"], monkeypatch, capsys)
+    assert "GPU (new), float32 as before" in printed and "Going on after iteration 6" in printed
+    printed = run_in_process(tmp_path, [*line, "mixed_bfloat16"], monkeypatch, capsys, code=2)
+    assert "precision: float32 there, mixed_bfloat16 here" in printed
+    printed = run_in_process(tmp_path, [*line, "auto", "--run", "new", "--dry-run"], monkeypatch, capsys)
+    assert "GPU (new), mixed_bfloat16, into" in printed
+    assert asked == ["float32", "mixed_bfloat16", "auto"]
+
+
+@pytest.mark.parametrize("output", ["~/my runs", "a/b", "顔"])
+def test_output_folder(six, faces, cache, tmp_path, monkeypatch, capsys, output):
+    """--output holds the runs: one goes on there, its page is there, and printed commands name it."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    folder = tmp_path / output.removeprefix("~/")
+    shutil.copytree(six / "output/it", folder / "it")
+    line = command(faces, cache, "--epochs", "7", "--sample-every", "7", "--output", output)
+    printed = run_in_process(tmp_path, line, monkeypatch, capsys)
+    assert "Going on after iteration 6" in printed and (folder / "index.html").exists()
+    assert not (tmp_path / "output").exists() and not (tmp_path / "~").exists()
+    words = shlex.split(Run(folder / "it").resume_command())
+    assert words[words.index("--output") + 1] == str(folder) and words[words.index("--run") + 1] == "it"
+
+
+@pytest.mark.parametrize("output", ["", " "])
+def test_empty_output_folder(capsys, output):
+    """An empty --output is refused with exit code 2."""
+    with pytest.raises(SystemExit) as stop:
+        train.main(["--output", output])
+    assert stop.value.code == 2 and "--output" in capsys.readouterr().err
+
+
+# train.py, stopped for 20 seconds by another process in its third step.
+WITH_A_PAUSE = """
+import os, signal, subprocess, sys
+import data, train
+batches = data.batches
+def pause(*args, **kwargs):
+    for number, batch in enumerate(batches(*args, **kwargs), 1):
+        if number == 3:
+            subprocess.Popen(["sh", "-c", f"sleep 20; kill -CONT {os.getpid()}"])
+            os.kill(os.getpid(), signal.SIGSTOP)
+        yield batch
+data.batches = pause
+sys.exit(train.main(sys.argv[1:]))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGSTOP")
+def test_a_pause(faces, cache, tmp_path):
+    """A run that was stopped and continued has no second of the pause in its log."""
+    start = time.monotonic()
+    run(tmp_path, *command(faces, cache, "--epochs", "6"), script=WITH_A_PAUSE)
+    seconds = float(Run(tmp_path / "output/it").read_log()["seconds"][-1])
+    assert 0 < seconds < time.monotonic() - start - 20
 
 
 def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys):
