@@ -39,7 +39,7 @@ from gan.errors import RunError
 from gan.files import read_json, write_json
 
 ROOT = Path(__file__).parent.parent
-SAVES_PER_ROUND = 0.6  # about what a round adds, so that a run is nearly done when the rounds are
+SAVES_PER_ROUND = 0.7  # about what a round adds, so that a run is nearly done when the rounds are
 EVERY = 2  # iterations between saves
 TINY = [
     *("--limit", "60", "--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--run", "it"),
