@@ -39,7 +39,7 @@ from gan.errors import RunError
 from gan.files import read_json, write_json
 
 ROOT = Path(__file__).parent.parent
-SAVES_PER_ROUND = 0.6  # about what a round adds, so that a run is nearly done when the rounds are
+SAVES_PER_ROUND = 0.7  # about what a round adds, so that a run is nearly done when the rounds are
 EVERY = 2  # iterations between saves
 TINY = [
     *("--limit", "60", "--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--run", "it"),
@@ -47,11 +47,12 @@ TINY = [
     *("--sample-every", str(EVERY), "--score-every", str(EVERY), "--score-samples", "64"),
 ]  # fmt: skip
 PATIENCE = 600.0  # seconds after which a command hangs
+START_CALLS = 100  # about as many as a command makes before it trains
 KILLED = -9  # the exit code of a process that SIGKILL ended
 # What is being written, by parts of the paths of its files; the first that fits counts.
 WINDOWS = {
     "cache": ["/cache/"], "page": ["index.html"], "checkpoint": ["/checkpoints"], "best model": ["best."],
-    "generator": ["generator."], "chart": ["loss.png"], "grid": [".png"], "samples": ["samples.npz"],
+    "generator": ["generator."], "chart": ["loss.png"], "grid": ["/it/.0"], "samples": ["samples.npz"],
     "tables": ["log.csv", "metrics.csv", "diagnostics.csv"],
     "claim": ["config.json", "data.json", "skipped.csv", ".lock"],
 }  # fmt: skip
@@ -172,7 +173,7 @@ def choose_injection(rng: random.Random, paths: list[str], window: str, fault: i
     """
     # The process is killed in any case after up to three saves, so that a window that does not come costs no whole run.
     saves = len({path for path in paths if "/checkpoints/." in path})
-    last = 40 + rng.randint(1, 3) * len(paths) // saves
+    last = START_CALLS + int(rng.uniform(1, 3) * len(paths) / saves)
     if window == "start":
         return Injection(at=1 if fault else 0, delay=int(1e6 * rng.uniform(0, start_seconds)), fault=fault, last=last)
     together = [len([*group]) for name, group in itertools.groupby(paths, find_window) if name == window]
