@@ -265,7 +265,9 @@ def batches(
             tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
         )
 
-    return tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(batch)
+    options = tf.data.Options()  # else threads of TensorFlow would prefetch
+    options.autotune.enabled = options.experimental_optimization.apply_default_optimizations = False
+    return tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(batch).with_options(options)
 
 
 def _prepare_ahead(load: Callable[[int], tuple]) -> Callable[[int], tuple]:
