@@ -29,7 +29,7 @@ from gan.datasets import cache
 from gan.errors import RunError, UsageError
 from gan.gallery.page import Page
 from gan.metrics import evaluation
-from gan.runs import checkpoints
+from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import DIAGNOSTIC_COLUMNS, SCORE_COLUMNS, Run
 
 SIZE = 16
@@ -321,9 +321,10 @@ def make_arrays(value: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def make_run(random: Random, *names: str) -> dict[str, bytes]:
-    """The files of a run, of which only those with these names may be damaged."""
-    return dict(run_files())
+def make_run(random: Random) -> dict[str, bytes]:
+    """The files of a run, some of them under the names that older versions gave them."""
+    former = {f"run/{name}": f"run/{old}" for name, old in legacy.FILES.items() if random.random() < 0.2}
+    return {former.get(name, name): content for name, content in run_files().items()}
 
 
 def read_config(folder: Path) -> None:
@@ -526,7 +527,7 @@ def read_files(folder: Path, pattern: str) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob(pattern)) if p.is_file()}
 
 
-TABLES = ("log.csv", "metrics.csv", "diagnostics.csv")
+TABLES = ("log.csv", "metrics.csv", "diagnostics.csv", "health.csv")
 TARGETS = {
     "image": Target(make_image, read_image, (images.UnreadableImage,)),
     "grid": Target(make_grids, collect_grids, ()),
@@ -541,7 +542,7 @@ TARGETS = {
     "claim": Target(make_run, claim_run, victims=("config.json",)),
     "tables": Target(make_run, read_tables, victims=TABLES),
     "reports": Target(make_run, read_reports, victims=("data.json", "best.json", "scores.json")),
-    "row": Target(make_run, read_row, victims=("scores.json", "sessions.json", *TABLES)),
+    "row": Target(make_run, read_row, victims=("scores.json", "sessions.json", "sittings.json", *TABLES)),
     "page": Target(make_run, write_page, (), (".json", ".csv", ".npz")),
     "results": Target(make_comparison, read_results),
     "checkpoint": Target(make_run, restore_checkpoint, victims=(".npz",)),
