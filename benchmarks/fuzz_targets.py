@@ -332,7 +332,7 @@ def read_config(folder: Path) -> None:
     run = Run(folder / "run")
     config = run.load_config()
     for field in dataclasses.fields(Config):
-        wanted = {str: str, bool: bool, int: int, float: (int, float), tuple: tuple}
+        wanted = {str: str, bool: bool, int: int, float: (int, float), tuple: tuple, list: tuple}
         value, kind = getattr(config, field.name), field.metadata["kind"]
         assert isinstance(value, wanted.get(kind, (int, str))), (field.name, value)
     assert isinstance(run.trained_on(), str) and isinstance(run.resume_command(), str) and isinstance(config.name, str)
