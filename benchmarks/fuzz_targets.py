@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, features
 
 import data
 from benchmarks.mutations import write_zip
@@ -97,6 +97,7 @@ IMAGE_FORMATS = (
     ("TIFF", ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"), {"frames": (1, 3)}),
     ("TIFF", ("L", "RGB"), {"compression": TIFF_COMPRESSION}),
     ("PPM", ("1", "L", "RGB", "I;16", "F"), {}),
+    *([("AVIF", ("RGB", "RGBA"), {"speed": (10,)})] if features.check("avif") else []),
 )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def make_pictures(count: int, random: Random) -> list[tuple[str, bytes]]:
     pictures = []
     for i in range(count):
         ((name, content),) = make_image(random).items()
-        suffix = name.rpartition(".")[2]
+        suffix = random.choice((name.rpartition(".")[2], name.rpartition(".")[2], "jpg", "dat"))
         pictures.append((f"{i % 2}/{i:03d}.{suffix}", content))
     return pictures
 
@@ -192,9 +193,14 @@ def load_data(folder: Path) -> None:
     assert first.title == again.title and first.skipped == again.skipped
 
 
-def load_faces(source: Path, cache_dir: Path) -> data.Faces:
+def load_truncated(folder: Path) -> None:
+    """Loads a data set with images that are cut off."""
+    load_faces(folder / "faces", folder / "cache", allow_truncated=True)
+
+
+def load_faces(source: Path, cache_dir: Path, **options) -> data.Faces:
     """Loads a data set, and asserts all that `data.load` and `data.Faces` promise."""
-    faces = data.load(str(source), SIZE, cache_dir=cache_dir, allow_bad=True)
+    faces = data.load(str(source), SIZE, cache_dir=cache_dir, allow_bad=True, **options)
     count, report = len(faces.images), faces.report
     assert faces.images.shape == (count, SIZE, SIZE, 3) and faces.images.dtype == np.uint8, faces.images.shape
     assert report["used"] == count > 0 and report["found"] == count + report["skipped"]["unreadable"], report
@@ -532,6 +538,7 @@ TARGETS = {
     "image": Target(make_image, read_image, (images.UnreadableImage,)),
     "grid": Target(make_grids, collect_grids, ()),
     "folder": Target(make_folder, load_data),
+    "truncated": Target(make_folder, load_truncated),
     "zip": Target(make_zip, load_data),
     "npy": Target(make_npy, load_data),
     "npz": Target(make_npz, load_data),
