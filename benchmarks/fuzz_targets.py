@@ -18,7 +18,7 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
-from PIL import Image, ImageCms, ImageFile
+from PIL import Image, ImageCms, ImageFile, features
 
 import data
 from benchmarks.mutations import write_zip
@@ -29,7 +29,7 @@ from gan.datasets import cache
 from gan.errors import RunError, UsageError
 from gan.gallery.page import Page
 from gan.metrics import evaluation
-from gan.runs import checkpoints
+from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import DIAGNOSTIC_COLUMNS, SCORE_COLUMNS, Run
 
 SIZE = 16
@@ -97,6 +97,7 @@ IMAGE_FORMATS = (
     ("TIFF", ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "I;16", "I", "F"), {"frames": (1, 3)}),
     ("TIFF", ("L", "RGB"), {"compression": TIFF_COMPRESSION}),
     ("PPM", ("1", "L", "RGB", "I;16", "F"), {}),
+    *([("AVIF", ("RGB", "RGBA"), {"speed": (10,)})] if features.check("avif") else []),
 )  # fmt: skip
 
 
@@ -137,7 +138,7 @@ def make_pictures(count: int, random: Random) -> list[tuple[str, bytes]]:
     pictures = []
     for i in range(count):
         ((name, content),) = make_image(random).items()
-        suffix = name.rpartition(".")[2]
+        suffix = random.choice((name.rpartition(".")[2], name.rpartition(".")[2], "jpg", "dat"))
         pictures.append((f"{i % 2}/{i:03d}.{suffix}", content))
     return pictures
 
@@ -192,9 +193,14 @@ def load_data(folder: Path) -> None:
     assert first.title == again.title and first.skipped == again.skipped
 
 
-def load_faces(source: Path, cache_dir: Path) -> data.Faces:
+def load_truncated(folder: Path) -> None:
+    """Loads a data set with images that are cut off."""
+    load_faces(folder / "faces", folder / "cache", allow_truncated=True)
+
+
+def load_faces(source: Path, cache_dir: Path, **options) -> data.Faces:
     """Loads a data set, and asserts all that `data.load` and `data.Faces` promise."""
-    faces = data.load(str(source), SIZE, cache_dir=cache_dir, allow_bad=True)
+    faces = data.load(str(source), SIZE, cache_dir=cache_dir, allow_bad=True, **options)
     count, report = len(faces.images), faces.report
     assert faces.images.shape == (count, SIZE, SIZE, 3) and faces.images.dtype == np.uint8, faces.images.shape
     assert report["used"] == count > 0 and report["found"] == count + report["skipped"]["unreadable"], report
@@ -321,9 +327,10 @@ def make_arrays(value: int) -> dict[str, np.ndarray]:
     }  # fmt: skip
 
 
-def make_run(random: Random, *names: str) -> dict[str, bytes]:
-    """The files of a run, of which only those with these names may be damaged."""
-    return dict(run_files())
+def make_run(random: Random) -> dict[str, bytes]:
+    """The files of a run, some of them under the names that older versions gave them."""
+    former = {f"run/{name}": f"run/{old}" for name, old in legacy.FILES.items() if random.random() < 0.2}
+    return {former.get(name, name): content for name, content in run_files().items()}
 
 
 def read_config(folder: Path) -> None:
@@ -331,7 +338,7 @@ def read_config(folder: Path) -> None:
     run = Run(folder / "run")
     config = run.load_config()
     for field in dataclasses.fields(Config):
-        wanted = {str: str, bool: bool, int: int, float: (int, float), tuple: tuple}
+        wanted = {str: str, bool: bool, int: int, float: (int, float), tuple: tuple, list: tuple}
         value, kind = getattr(config, field.name), field.metadata["kind"]
         assert isinstance(value, wanted.get(kind, (int, str))), (field.name, value)
     assert isinstance(run.trained_on(), str) and isinstance(run.resume_command(), str) and isinstance(config.name, str)
@@ -526,11 +533,12 @@ def read_files(folder: Path, pattern: str) -> dict[str, bytes]:
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.glob(pattern)) if p.is_file()}
 
 
-TABLES = ("log.csv", "metrics.csv", "diagnostics.csv")
+TABLES = ("log.csv", "metrics.csv", "diagnostics.csv", "health.csv")
 TARGETS = {
     "image": Target(make_image, read_image, (images.UnreadableImage,)),
     "grid": Target(make_grids, collect_grids, ()),
     "folder": Target(make_folder, load_data),
+    "truncated": Target(make_folder, load_truncated),
     "zip": Target(make_zip, load_data),
     "npy": Target(make_npy, load_data),
     "npz": Target(make_npz, load_data),
@@ -541,7 +549,7 @@ TARGETS = {
     "claim": Target(make_run, claim_run, victims=("config.json",)),
     "tables": Target(make_run, read_tables, victims=TABLES),
     "reports": Target(make_run, read_reports, victims=("data.json", "best.json", "scores.json")),
-    "row": Target(make_run, read_row, victims=("scores.json", "sessions.json", *TABLES)),
+    "row": Target(make_run, read_row, victims=("scores.json", "sessions.json", "sittings.json", *TABLES)),
     "page": Target(make_run, write_page, (), (".json", ".csv", ".npz")),
     "results": Target(make_comparison, read_results),
     "checkpoint": Target(make_run, restore_checkpoint, victims=(".npz",)),

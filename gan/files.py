@@ -28,7 +28,7 @@ except ImportError:  # Windows
 
 from gan.errors import UsageError, summarize
 
-MOST_DIGITS = 18  # of the number that a row of a table starts with
+MOST_DIGITS = 18  # of an iteration, in tables and in names of files
 
 ABANDONED = 3600.0  # seconds without a change after which a temporary file is a leftover, locked or not
 

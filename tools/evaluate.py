@@ -104,6 +104,8 @@ def evaluate(arguments: argparse.Namespace) -> None:
 def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.EvaluationCase:
     """Loads the images of a run and, with --reference, those to compare with."""
     config, reference = run.load_config(), None
+    if config.augmentation not in AUGMENTATIONS:
+        raise UsageError(f"{run.folder} has the augmentation {config.augmentation}, which this version does not have.")
     cache = cache_folder(arguments.cache_dir or config.cache_dir)
     run.read_evaluations()  # a damaged scores.json is reported before the work
     dataset = experiment.reload_data(run, cache)

@@ -40,7 +40,7 @@ def read(name: str) -> dict:
         rows = [translate_row(row) for row in document["rows"] if not row.get("failed")]
         document |= {"name": name, "rows": rows}  # its name is that of the file
         markdown.format_page(document)
-        whole = all(has_values(row, ROW) for row in rows)
+        whole = all(has_values(row, ROW) and "/" not in row["label"] for row in rows)  # it names files
     except Exception:  # a value may be of any other type
         whole = False
     if not whole:

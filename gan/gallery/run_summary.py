@@ -76,7 +76,7 @@ def load_settings(run: Run) -> Config:
 
 def list_grids(folder: Path) -> list[int]:
     """Returns the iterations that have a grid."""
-    names = [name[:-4] for name in os.listdir(folder) if re.fullmatch(r"[0-9]{6,}\.png", name)]
+    names = [name[:-4] for name in os.listdir(folder) if re.fullmatch(r"[0-9]{6,15}\.png", name)]
     return sorted(int(name) for name in names if name == f"{int(name):06d}")
 
 

@@ -37,7 +37,16 @@ except ImportError:  # Windows
 from gan import config as configs
 from gan import images
 from gan.errors import UsageError
-from gan.files import atomic_write, damaged_file_error, flush_to_disk, read_csv, read_json, write_csv, write_json
+from gan.files import (
+    MOST_DIGITS,
+    atomic_write,
+    damaged_file_error,
+    flush_to_disk,
+    read_csv,
+    read_json,
+    write_csv,
+    write_json,
+)
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -209,15 +218,16 @@ class Run:
             "face_rate": lambda text: float(text) if text else None,
         }
         header, rows = self._read_table(self.metrics)
+        if not header:
+            return []
         try:
             scores = [
                 {name: kinds.get(name, float)(text) for name, text in zip(header, row, strict=True)} for row in rows
             ]
         except ValueError:
             raise damaged_file_error(self.metrics) from None
-        if not all(
-            row.keys() >= set(SCORE_COLUMNS) and math.isfinite(row["kid"] + row["kid_stderr"]) for row in scores
-        ):
+        numbers = ("kid", "kid_stderr", "seconds", "eval_seconds")
+        if set(SCORE_COLUMNS) - set(header) or not all(math.isfinite(row[name]) for row in scores for name in numbers):
             raise damaged_file_error(self.metrics)
         return scores
 
@@ -316,7 +326,8 @@ class Run:
 
     def list_grids(self) -> list[Path]:
         """The paths of all grids, by iteration."""
-        return sorted((p for p in self.folder.glob("*.png") if p.stem.isdecimal()), key=lambda p: int(p.stem))
+        found = (p for p in self.folder.glob("*.png") if p.stem.isdecimal() and len(p.stem) <= MOST_DIGITS)
+        return sorted(found, key=lambda p: int(p.stem))
 
     def save_grid(self, iteration: int, samples: np.ndarray) -> np.ndarray:
         """Writes samples, uint8 (n, h, w, 3), as <iteration>.png, small ones enlarged; returns the picture."""

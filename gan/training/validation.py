@@ -14,7 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
 from gan.metrics import distances, memorization
 from gan.metrics.evaluation import ImageSubset, feature_std, select_best
 from gan.metrics.feature_extractors import (
@@ -270,9 +270,10 @@ class Validator:
         self.network, self.samples = rows[-1]["network"], self.samples or rows[-1]["samples"]
         self.budget.seconds_spent = max(self.budget.seconds_spent, rows[-1]["eval_seconds"])
         if self.network not in installed_extractors():
+            how = f" To install it: pip install {PACKAGES[self.network][1]}" if self.network in PACKAGES else ""
             raise UsageError(
-                f"This run's scores are by {self.network}, which is not installed here, and no other network's compare"
-                f" with them. To install it: pip install {PACKAGES[self.network][1]}"
+                f"This run's scores are by {summarize(self.network)}, which is not installed here, and no other"
+                f" network's compare with them.{how}"
             )
 
     def protocol(self) -> dict:

@@ -216,6 +216,12 @@ def test_one_table(copy_run, capsys):
     assert {"kid-onet", "recall-onet", "face_rate"} <= set(rows)
 
 
+def test_an_augmentation_of_another_version(copy_run, capsys):
+    """Exit code 2; the message names it."""
+    assert run(copy_run("photos", "rotated", augmentation="rotation")) == 2
+    assert "augmentation rotation" in capsys.readouterr().err
+
+
 def test_different_protocols(copy_run, capsys):
     """Exit code 2, all differences, a table for each run, and results are stored; --anyway prints one table."""
     runs = ["output/photos", "output/avatars"]

