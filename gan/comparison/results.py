@@ -17,6 +17,7 @@ FOLDER = Path("results")
 KINDS = {
     "name": str, "data": str, "minutes": int | float, "samples": int, "networks": list, "recipes": dict, "rows": list,
 }  # fmt: skip
+MOST_RUNS = 10_000  # planned, each of which the page lists
 ROW = {"label": str, "seed": int, "run": str}  # beside what the page shows
 FORMER = {"failed", "machine"}  # of rows of older versions, which kept runs that failed
 
@@ -37,11 +38,13 @@ def read(name: str) -> dict:
         raise UsageError(f"There is no {path}: compare first.")
     document = read_json(path, kinds=KINDS)
     try:
+        if sum(document["recipes"].values()) > MOST_RUNS:
+            raise ValueError
         rows = [translate_row(row) for row in document["rows"] if not row.get("failed")]
         document |= {"name": name, "rows": rows}  # its name is that of the file
         markdown.format_page(document)
         whole = all(has_values(row, ROW) and "/" not in row["label"] for row in rows)  # it names files
-    except Exception:  # a value may be of any other type
+    except Exception:  # a value may be any other, of any type
         whole = False
     if not whole:
         raise damaged_file_error(path)

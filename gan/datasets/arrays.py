@@ -67,7 +67,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
     named = [name for name in NAMES if name in possible]
     if named or len(possible) == 1:
         name = (named or possible)[0]
-        if not headers[name][0][0]:
+        if 0 in headers[name][0]:
             raise UsageError(f"--data {path}: its array has no images, as its shape is {headers[name][0]}.")
         return name, *headers[name]
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())

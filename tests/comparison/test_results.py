@@ -42,6 +42,7 @@ def test_the_name_is_that_of_the_file(folder):
         (["rows", 0, "label"], "../../escaped"),
         (["rows", 0, "protocol"], [1]),
         (["recipes", "default,noise=image"], None),
+        (["recipes", "default,noise=image"], 10**12),
     ],
 )
 def test_damage_is_named(folder, path, value):

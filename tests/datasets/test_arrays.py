@@ -175,3 +175,11 @@ def test_a_damaged_npz(tmp_path, eight):
             np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
         except UsageError as error:
             assert str(path) in str(error)
+
+
+@pytest.mark.parametrize("shape", [(0, 8, 8), (6, 0, 8, 3), (6, 8, 0), (0, 0, 0)])
+def test_images_without_pixels(tmp_path, shape):
+    """An array in which any side is 0 is refused; its shape is named."""
+    with pytest.raises(UsageError) as caught:
+        open_data(save_npy(tmp_path / "a.npy", np.zeros(shape, np.float32)))
+    assert str(shape) in str(caught.value)
