@@ -42,12 +42,13 @@ def train(config: Config, dry_run: bool = False) -> int:
     import data
     from gan.runs.legacy import find_run
     from gan.runs.run_directory import Run
+    from gan.training.memory import require_memory
     from gan.training.schedule import RunLength
 
     config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
-    gan = experiment.build_gan(config)
+    gan = experiment.build_gan(config, check=require_memory)
     run = Run(experiment.OUTPUT / config.run if config.run else find_run(experiment.OUTPUT, config.name))
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)

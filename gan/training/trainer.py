@@ -23,6 +23,7 @@ from gan.runs.run_directory import Run
 from gan.training import diagnostics, loss_chart
 from gan.training.ema import Calibrator
 from gan.training.loggers import LOGGERS
+from gan.training.memory import release_memory
 from gan.training.schedule import MILESTONES, SCHEDULES, Milestones, RunLength
 from gan.training.validation import Validator
 from models.portable import to_stock_keras
@@ -222,6 +223,8 @@ class Trainer:
         }
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.write_outputs(grid, best)
+        del arrays
+        release_memory()
         self.saved_iteration = self.iteration
         self.logged_at = self.saved_at = time.perf_counter()
 
