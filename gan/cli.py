@@ -178,8 +178,8 @@ def allow_undecodable_names() -> None:
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:
     """Does the work of a command and returns its exit code; an error or Ctrl-C becomes one line on standard error.
 
-    Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError or OSError, 130 for Ctrl-C. `stopped`
-    is printed after Ctrl-C, `failed` after the message of an OSError.
+    Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError, an OSError or where memory is
+    exhausted, 130 for Ctrl-C. `stopped` is printed after Ctrl-C, `failed` after the message of an OSError.
     """
     allow_undecodable_names()
     warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
@@ -191,6 +191,20 @@ def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopp
     except OSError as error:
         print(f"{name}: {error}{failed}", file=sys.stderr)
         return 1
+    except Exception as error:
+        if not is_out_of_memory(error):
+            raise
+        reason = " ".join(str(error).split())[:200]
+        print(f"{name}: out of memory ({reason or type(error).__name__}){failed}", file=sys.stderr)
+        return 1
     except KeyboardInterrupt:
         print(f"{name}: {stopped}", file=sys.stderr)
         return 128 + signal.SIGINT
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tests whether an error says that memory, perhaps a GPU's, is exhausted, without importing TensorFlow."""
+    tensorflow = sys.modules.get("tensorflow")
+    return isinstance(error, MemoryError) or (
+        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    )

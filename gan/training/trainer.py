@@ -312,7 +312,9 @@ class Trainer:
         """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
         reason = " ".join((error.message or type(error).__name__).split())
         if isinstance(error, tf.errors.ResourceExhaustedError):
-            advice = "It is out of memory: try a smaller --batch-size, --width or --image-size"
+            half = self.config.batch_size // 2
+            smaller = f"--batch-size {half}, or a smaller" if half else "a smaller"
+            advice = f"It is out of memory: try {smaller} --width or --image-size"
         else:
             advice = "Try --precision float32, another --image-size or --batch-size"
         kept = f"The checkpoint of iteration {self.saved_iteration:,} is" if self.saved_iteration else "Nothing is"
