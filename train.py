@@ -43,12 +43,13 @@ def train(config: Config, dry_run: bool = False) -> int:
     device += f", {precision}{' as before' if earlier else ''}"
 
     import data
+    from gan.training.memory import require_memory
     from gan.training.schedule import RunLength
 
     config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
-    gan = experiment.build_gan(config)
+    gan = experiment.build_gan(config, check=require_memory)
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)

@@ -195,10 +195,11 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
 
     import data
     from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.memory import require_memory
 
     config = dataclasses.replace(config, precision=precision)
     faces = experiment.load_data(config)
-    gan = experiment.build_gan(config)
+    gan = experiment.build_gan(config, check=require_memory)
     augment = AUGMENTATIONS[config.augmentation].pipeline
     batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, augment=augment))
     contenders = {"step": (gan.train_step, next(batches))}

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from gan.config import Config, steps
 from gan.console import prepare_streams
-from gan.errors import RunError, UsageError
+from gan.errors import RunError, UsageError, summarize
 from gan.recipes import RECIPES
 from gan.runs import legacy
 
@@ -191,8 +191,8 @@ def handle_signals(numbers: Iterable[int], handler: Callable) -> Iterator[None]:
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:
     """Does the work of a command and returns its exit code; an error or Ctrl-C becomes one line on standard error.
 
-    Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError or OSError, 130 for Ctrl-C. `stopped`
-    is printed after Ctrl-C, `failed` after the message of an OSError.
+    Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError, an OSError or where memory is
+    exhausted, 130 for Ctrl-C. `stopped` is printed after Ctrl-C, `failed` after the message of an OSError.
     """
     prepare_streams()
     with warnings.catch_warnings():  # which restores, at the end, how warnings are shown
@@ -205,6 +205,19 @@ def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopp
         except OSError as error:
             print(f"{name}: {error}{failed}", file=sys.stderr)
             return 1
+        except Exception as error:
+            if not is_out_of_memory(error):
+                raise
+            print(f"{name}: out of memory ({summarize(error)}){failed}", file=sys.stderr)
+            return 1
         except KeyboardInterrupt:
             print(f"{name}: {stopped}", file=sys.stderr)
             return 128 + signal.SIGINT
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Tests whether an error says that memory, perhaps a GPU's, is exhausted, without importing TensorFlow."""
+    tensorflow = sys.modules.get("tensorflow")
+    return isinstance(error, MemoryError) or (
+        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
+    )

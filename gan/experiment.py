@@ -7,7 +7,9 @@
 What needs TensorFlow is imported where it is used, so that --help and a mistyped flag are answered at once.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gan.config import DISTRIBUTIONS, Config
@@ -59,8 +61,11 @@ def reload_data(run, cache_dir: Path | str = ""):
     return faces
 
 
-def build_gan(config: Config):
-    """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed."""
+def build_gan(config: Config, check: Callable | None = None):
+    """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed.
+
+    `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on.
+    """
     import keras
 
     import dcgan
@@ -68,7 +73,6 @@ def build_gan(config: Config):
     from gan.training.losses import LOSSES
     from gan.training.optimizers import build_optimizer
     from gan.training.regularizers import REGULARIZERS
-    from models import DISCRIMINATORS, GENERATORS
 
     try:
         loss = LOSSES[config.loss].smoothed(config.label_smoothing)
@@ -78,14 +82,15 @@ def build_gan(config: Config):
             f"--label-smoothing {config.label_smoothing:g}: --loss {config.loss} has no targets to smooth; {smoothable}"
             " have. Leave it out, or use one of those."
         ) from None
-    keras.utils.set_random_seed(config.seed)
-    keras.mixed_precision.set_global_policy(config.precision)
-    image_shape = (config.image_size, config.image_size, 3)
-    noise_shape = image_shape if config.noise == "image" else (config.noise_size,)
     scaled = config.precision == "mixed_float16"
+    with describe_networks(config) as (generator, discriminator):
+        if check:
+            check(config, generator, discriminator)
+        with keras.StatelessScope():
+            pass  # at its end, Keras gives the weights their values
     return dcgan.DCGAN(
-        GENERATORS[config.generator](noise_shape, image_shape, config.width),
-        DISCRIMINATORS[config.discriminator](image_shape, config.discriminator_width or config.width, config.dropout),
+        generator,
+        discriminator,
         g_optimizer=build_optimizer(
             config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
         ),
@@ -104,6 +109,32 @@ def build_gan(config: Config):
         ema_half_life=config.ema_half_life,
         seed=config.seed,
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def describe_networks(config: Config) -> Iterator[tuple]:
+    """Builds generator and discriminator whose weights have shapes and no values yet: none is too large for that.
+
+    They get their values, which the seed fixes, when a `keras.StatelessScope` ends within the block, and are forgotten
+    where the block raises.
+    """
+    import keras
+
+    from models import DISCRIMINATORS, GENERATORS
+
+    keras.utils.set_random_seed(config.seed)
+    keras.mixed_precision.set_global_policy(config.precision)
+    image_shape = (config.image_size, config.image_size, 3)
+    noise_shape = image_shape if config.noise == "image" else (config.noise_size,)
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width)
+            width = config.discriminator_width or config.width
+            discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout)
+        yield generator, discriminator
+    except BaseException:
+        keras.utils.clear_session()  # else Keras would give them values when another scope ends
+        raise
 
 
 def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
@@ -213,6 +244,8 @@ def rebuild_generator(run, config: Config):
 
 def header(config: Config, gan, images: int, held_out: int, length, device: str, folder: Path) -> list[str]:
     """Lines that say what is about to be trained, on what, for how long, and on which device."""
+    from gan.training.memory import describe_memory
+
     seen = length.total * config.images_per_iteration
     extent = (
         f"{config.minutes:g} minutes of iterations of {config.images_per_iteration} over {images:,} images"
@@ -224,5 +257,5 @@ def header(config: Config, gan, images: int, held_out: int, length, device: str,
         f"{config.recipe}: {config.noise} noise, {config.generator} generator of {gan.generator.count_params():,}"
         f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
         f"{extent}, {held_out:,} more held out for scores",
-        f"{device}, into {folder}",
+        f"{device}, {describe_memory(config, gan.generator, gan.discriminator)}, into {folder}",
     ]

@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 OUTLIERS = 0.001  # share of the values that may lie outside a range
+ROWS = 256  # that are scaled at once, as images of many megapixels would take gigabytes
 BITS = (1, 8, 10, 12, 14, 16, 20, 24, 31, 32)  # of integers; cameras and scanners store fewer than the file's type has
 
 
@@ -104,8 +105,11 @@ def find_range(counts: ValueCounts) -> ValueRange | None:
 
 def scale_to_uint8(values: np.ndarray, found: ValueRange) -> np.ndarray:
     """Converts values to uint8: black is 0, white 255; what lies outside is clipped."""
-    scaled = (values.astype(np.float64) - found.black) * (255 / (found.white - found.black))
-    return np.clip(np.round(scaled), 0, 255).astype(np.uint8)
+    pixels = np.empty(values.shape, np.uint8)
+    for start in range(0, len(values), ROWS):
+        scaled = (values[start : start + ROWS].astype(np.float64) - found.black) * (255 / (found.white - found.black))
+        pixels[start : start + ROWS] = np.clip(np.round(scaled), 0, 255)
+    return pixels
 
 
 def describe_range(counts: ValueCounts, found: ValueRange) -> str:

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.cli import handle_signals
+from gan.cli import handle_signals, run_command
 from gan.runs.run_directory import Run
 from tools import compare, evaluate, export, gallery, generate, interpolate, project, timelapse
 
@@ -150,3 +150,20 @@ def test_paths_from_the_home_folder(tiny, monkeypatch):
     monkeypatch.setenv("USERPROFILE", str(Path.cwd()))
     assert generate.main(["~/output/tiny", "--count", "4", "--out=~/four.png"]) == 0
     assert Path("four.png").exists() and not Path("~").exists()
+
+
+@pytest.mark.parametrize("kind", ["NumPy", "TensorFlow"])
+def test_exhausted_memory_is_one_line(capsys, kind):
+    """Wherever it happens; other errors of TensorFlow are mistakes of the program, and go on."""
+    import tensorflow as tf
+
+    def fail():
+        if kind == "NumPy":
+            raise MemoryError
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\ntensor")
+
+    assert run_command("tool", fail, failed=". Whole.") == 1
+    told = capsys.readouterr().err
+    assert "out of memory" in told and told.endswith(". Whole.\n") and told.count("\n") == 1
+    with pytest.raises(tf.errors.InternalError):
+        run_command("tool", lambda: (_ for _ in ()).throw(tf.errors.InternalError(None, None, "x")))

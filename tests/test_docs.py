@@ -76,7 +76,8 @@ def flags():
             with pytest.raises(SystemExit):
                 importlib.import_module(module).main(["--help"])
         found[name] = set(re.findall(r"--[a-z][a-z0-9-]*", "".join(written)))
-    found["-m benchmarks.speed"] |= found["train.py"]  # which it takes too
+    for name in ("speed", "memory", "soak"):
+        found[f"-m benchmarks.{name}"] |= found["train.py"]  # which they take too
     return found
 
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -661,3 +662,33 @@ def test_real_faces(tmp_path, monkeypatch, capsys, celeba):
     assert train.main([*line, "--run", "real"]) == 0
     assert "64 images" in capsys.readouterr().out
     assert images.read_png(tmp_path / "output/real/000002.png").std() > 1
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [("--width", "4096", "--batch-size", "100000"), ("--noise-size", "2000000000"), ("--batch-size", "10000000")],
+)
+def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, flags):
+    """Exit code 2 before networks are built, with what is needed, what there is, and the largest batch or other flags.
+
+    --dry-run says how much is needed of what there is.
+    """
+    line = [
+        sys.executable,
+        str(ROOT / "train.py"),
+        "--data",
+        str(faces),
+        "--cache-dir",
+        str(cache),
+        "--image-size",
+        "16",
+    ]
+    told = run(tmp_path, *line, *flags, code=2)
+    assert len(re.findall(r"[\d,.]+ GB", told)) == 2
+    assert not (tmp_path / "output").exists()
+    if flags[0] == "--batch-size":
+        largest = re.search(r"--batch-size (\d+)", told)[1]
+        assert re.search(r"about [\d,.]+ GB of memory, [\d,.]+ GB available", run(tmp_path, *line, "--dry-run"))
+        assert 64 < int(largest) < 10_000_000
+    else:
+        assert "--width" in told and "--noise-size" in told

@@ -23,6 +23,7 @@ from gan.training import diagnostics, loss_chart
 from gan.training.clock import clock
 from gan.training.ema import Calibrator
 from gan.training.loggers import LOGGERS
+from gan.training.memory import release_memory
 from gan.training.schedule import MILESTONES, SCHEDULES, Milestones, RunLength
 from gan.training.validation import Validator
 from models.portable import to_stock_keras
@@ -221,6 +222,8 @@ class Trainer:
         }
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.write_outputs(grid, best)
+        del arrays
+        release_memory()
         self.saved_iteration = self.iteration
         self.logged_at = self.saved_at = clock.read()
 
@@ -305,7 +308,9 @@ class Trainer:
         """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
         reason = " ".join((error.message or type(error).__name__).split())
         if isinstance(error, tf.errors.ResourceExhaustedError):
-            advice = "It is out of memory: try a smaller --batch-size, --width or --image-size"
+            half = self.config.batch_size // 2
+            smaller = f"--batch-size {half}, or a smaller" if half else "a smaller"
+            advice = f"It is out of memory: try {smaller} --width or --image-size"
         else:
             advice = "Try --precision float32, another --image-size or --batch-size"
         return RunError(

@@ -52,7 +52,7 @@ class Processes:
     def train(self, config):
         config = dataclasses.replace(config, precision="float32" if config.precision == "auto" else config.precision)
         self.trained.append(config.name)
-        run = Run(config.output, config.name)
+        run = Run(Path(config.output, config.name))
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
         seconds = 60 * config.minutes
         run.append_log([{"iteration": 100, "images": 6400, "seconds": seconds, "d_loss": 1.0, "images_per_second": 50}])
@@ -132,7 +132,7 @@ def test_all_recipes_are_trained_alike(processes):
     assert compare.main(command_line("all")) == 0
     names = [f"compare-it-{recipe}-0" for recipe in RECIPES]
     assert processes.trained == processes.evaluated == names
-    configs = [Run("output", name).load_config() for name in names]
+    configs = [Run(Path("output", name)).load_config() for name in names]
     assert {(c.minutes, c.data, c.holdout, c.seed) for c in configs} == {(2.0, ("faces",), 0.1, 0)}
     assert [config.recipe for config in configs] == list(RECIPES)
 
@@ -152,7 +152,7 @@ def test_settings_override_a_recipe(processes):
     assert compare.main(command_line("default,noise-size=16,reuse_fakes=no", "udacity-64,generator_betas=0.1 0.9")) == 0
     names = ["compare-it-default,noise_size=16,reuse_fakes=no-0", "compare-it-udacity-64,generator_betas=0.1+0.9-0"]
     assert processes.trained == names
-    first, second = (Run("output", name).load_config() for name in names)
+    first, second = (Run(Path("output", name)).load_config() for name in names)
     assert (first.noise_size, first.reuse_fakes, second.generator_betas) == (16, False, (0.1, 0.9))
 
 

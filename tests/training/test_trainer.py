@@ -540,3 +540,13 @@ def test_errors_of_tensorflow(tmp_path, at):
     message = str(error.value)
     assert f"iteration {at}" in message and "tmp_var already exists" in message and "\n" not in message
     assert ("checkpoint of iteration 3 " in message) is (at == 5) and "--batch-size" in message
+
+
+def test_exhausted_memory(tmp_path):
+    """The message says a batch size that is worth trying: half of the 4 that were too many."""
+
+    def fail():
+        raise tf.errors.ResourceExhaustedError(None, None, "OOM")
+
+    with pytest.raises(RunError, match=r"--batch-size 2\b"):
+        train(tmp_path, FakeGAN(at=1, do=fail), 100)

@@ -1,0 +1,199 @@
+"""Memory: how much a training takes, estimated before any weight is allocated, and how much there is.
+
+    require_memory(config, generator, discriminator)   # raises UsageError where it does not fit
+    describe_memory(config, generator, discriminator)  # "about 1.0 GB of memory, 20.1 GB available"
+
+The networks may have been built in `keras.StatelessScope`, where weights have no values yet. `python -m
+benchmarks.memory` compares estimates with measured peaks.
+"""
+
+import contextlib
+import ctypes
+import dataclasses
+import gc
+import math
+import os
+import re
+import subprocess
+from pathlib import Path
+
+import keras
+import tensorflow as tf
+
+from gan.config import Config
+from gan.errors import UsageError
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None
+
+FLOAT = 4  # bytes
+BASE = 850e6  # Python, TensorFlow, Keras and Matplotlib, their code included, and the networks that score
+SLOTS = {"adam": 2, "adamw": 2, "rmsprop": 2, "sgd": 1}  # that an optimizer keeps for each weight
+PENALTY_PASSES = {"none": 0, "r1": 2, "r2": 2, "r1+r2": 4}  # of the discriminator: forward, and the gradient's own
+RETAINED = 0.75  # share of all activations that a step holds at once; measured, as TensorFlow frees and reuses some
+BATCHES = 6  # of real images: in the making, prefetched and in use
+GENERATED = 100  # images that are generated at once to calibrate the EMA; grids and scores take 64
+SCORED = 1000  # real images that are read at once for a score, and transposed
+
+
+# What is needed
+
+
+def count_weights(network: keras.Model) -> int:
+    """Counts the bytes of a network's weights."""
+    return FLOAT * sum(math.prod(weight.shape) for weight in network.weights)
+
+
+def count_activations(network: keras.Model) -> tuple[int, int]:
+    """Counts the bytes that one image takes in the outputs of all layers, and in the largest output."""
+    views = (keras.layers.InputLayer, keras.layers.Reshape, keras.layers.Flatten)  # which copy nothing
+    layers = [layer for layer in network.layers if not isinstance(layer, views)]
+    sizes = [math.prod(layer.output.shape[1:]) * tf.as_dtype(layer.compute_dtype).size for layer in layers]
+    return sum(sizes), max(sizes)
+
+
+def estimate_memory(config: Config, generator: keras.Model, discriminator: keras.Model, gpu: bool = False) -> int:
+    """Estimates the most memory, in bytes, that a training takes at any time, of the machine or of its GPU.
+
+    What a step frees is not used again by NumPy, for a checkpoint's copies and scores, so these are added.
+    """
+    g, d = count_weights(generator), count_weights(discriminator)
+    variables = g * (1 + SLOTS[config.generator_optimizer]) + d * (1 + SLOTS[config.discriminator_optimizer])
+    variables += g if config.ema_half_life else 0
+    exported = g * (2 if config.ema_half_life else 1)  # the calibrated average, and generator.keras
+    gradients = 2 * (g + d)  # and kernels in the layouts that convolutions compute with
+    (g_all, g_largest), (d_all, d_largest) = count_activations(generator), count_activations(discriminator)
+    noise, pixels = (FLOAT * math.prod(network.input_shape[1:]) for network in (generator, discriminator))
+    passes = 2 + (PENALTY_PASSES[config.penalty] if config.penalty_weight else 0)
+    image = RETAINED * (g_all + passes * d_all + 2 * max(g_largest, d_largest)) + 2 * noise
+    data = BATCHES * config.discriminator_steps * pixels
+    step = config.batch_size * (image + (pixels * config.discriminator_steps if gpu else data))
+    needed = variables + exported + gradients + max(step, 2 * GENERATED * (noise + g_largest))
+    return round(needed if gpu else BASE + needed + variables + g + 2 * SCORED * pixels)
+
+
+def largest_batch(config: Config, generator: keras.Model, discriminator: keras.Model, most: int, gpu: bool) -> int:
+    """Finds the largest batch size whose estimate is at most `most` bytes; 0 where there is none."""
+    low, high = 0, config.batch_size
+    while low < high:
+        middle = (low + high + 1) // 2
+        tried = dataclasses.replace(config, batch_size=middle)
+        fits = estimate_memory(tried, generator, discriminator, gpu) <= most
+        low, high = (middle, high) if fits else (low, middle - 1)
+    return low
+
+
+def require_memory(config: Config, generator: keras.Model, discriminator: keras.Model) -> None:
+    """Raises UsageError where a training does not fit, with the largest batch that does or what else to lower."""
+    for gpu, available in ((False, available_memory()), (True, available_gpu_memory())):
+        needed = estimate_memory(config, generator, discriminator, gpu)
+        if available is None or needed <= available:
+            continue
+        batch = largest_batch(config, generator, discriminator, available, gpu)
+        advice = (
+            f"The largest that fits is --batch-size {batch}."
+            if batch
+            else "Not even --batch-size 1 fits: try a smaller --width, --discriminator-width, --noise-size or"
+            " --image-size."
+        )
+        raise UsageError(
+            f"training takes about {format_bytes(needed)} of {'GPU ' if gpu else ''}memory, and"
+            f" {format_bytes(available)} are available. {advice}"
+        )
+
+
+def describe_memory(config: Config, generator: keras.Model, discriminator: keras.Model) -> str:
+    """Says how much memory a training takes and, where that is known, how much there is."""
+    available = available_memory()
+    there = "" if available is None else f", {format_bytes(available)} available"
+    return f"about {format_bytes(estimate_memory(config, generator, discriminator))} of memory{there}"
+
+
+def format_bytes(count: float) -> str:
+    """Formats a number of bytes in GB of 10^9."""
+    return f"{count / 1e9:,.{1 if count < 100e9 else 0}f} GB"
+
+
+# What there is
+
+
+def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """How many bytes this process may hold in all, what it holds already included; None where that is unknown.
+
+    On Linux it is the least of what the system has left (MemAvailable) and what the limits of control groups
+    (versions 1 and 2) and of the address space (ulimit -v) leave; elsewhere, the memory of the machine.
+    """
+    try:
+        own = read_sizes(proc / "self" / "status")
+        limits = [read_sizes(proc / "meminfo")["MemAvailable"], *group_limits(proc, groups)]
+        space = resource.getrlimit(resource.RLIMIT_AS)[0]
+        if space != resource.RLIM_INFINITY:
+            limits.append(space - own["VmSize"])
+        return max(0, min(limits)) + own["VmRSS"]
+    except (OSError, KeyError):
+        pass
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):  # Windows has none
+        return None
+
+
+def read_sizes(path: Path) -> dict[str, int]:
+    """Reads the lines of a file in /proc that are sizes in kB: bytes by name."""
+    found = re.findall(r"^(\w+):\s+(\d+) kB$", path.read_text(), re.MULTILINE)
+    return {name: int(value) * 1024 for name, value in found}
+
+
+def group_limits(proc: Path, groups: Path) -> list[int]:
+    """What the limits of this process's control group, and of the groups around it, leave, in bytes."""
+    left = []
+    for line in (proc / "self" / "cgroup").read_text().splitlines():
+        _, controller, path = line.split(":", 2)
+        if controller in ("", "memory"):  # versions 2 and 1
+            group = groups / controller / path.lstrip("/")
+            # In a container, the path may be the one outside of it; then only the root is there.
+            left += [limit_left(folder) for folder in (group, *group.parents) if folder.is_relative_to(groups)]
+    return [count for count in left if count is not None]
+
+
+def limit_left(group: Path) -> int | None:
+    """What the limit of one control group leaves, in bytes; None where there is no such group, or no limit.
+
+    Files that were read count as used there, and are dropped where memory is needed.
+    """
+    names = (
+        ("memory.max", "memory.current", "")
+        if (group / "memory.max").exists()
+        else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
+    )
+    try:
+        limit, used = (int((group / name).read_text()) for name in names[:2])
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        return limit - used + sum(int(statistics[f"{names[2]}{kind}_file"]) for kind in ("active", "inactive"))
+    except (OSError, ValueError, KeyError):  # "max" is no limit
+        return None
+
+
+def available_gpu_memory() -> int | None:
+    """How many bytes the GPU that TensorFlow uses has left; None where there is none, or only it knows."""
+    if not tf.config.list_physical_devices("GPU"):
+        return None
+    command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return max(map(int, done.stdout.split())) * 2**20  # of several GPUs, it may be any
+    except (OSError, ValueError, subprocess.SubprocessError):
+        return None
+
+
+def release_memory() -> None:
+    """Returns memory to the system that is no longer used, where Python or the C library (glibc) would keep it.
+
+    Figures refer to themselves, so Python frees them late, and what lies between pieces in use stays with the process:
+    100 MB more in half an hour of saving every five seconds.
+    """
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such function
+        ctypes.CDLL(None).malloc_trim(0)

@@ -1,0 +1,293 @@
+"""gan/training/memory.py: estimates worked by hand, how they grow, what is refused, and what limits there are."""
+
+import dataclasses
+import gc
+import os
+import re
+import weakref
+
+import keras
+import pytest
+import tensorflow as tf
+
+from gan import experiment
+from gan.config import Config
+from gan.errors import UsageError
+from gan.recipes import RECIPES
+from gan.training import memory
+from gan.training.optimizers import OPTIMIZERS, build_optimizer
+from gan.training.regularizers import REGULARIZERS
+
+PLAIN = Config(penalty="none", ema_half_life=0.0, batch_size=100)
+
+
+@pytest.fixture
+def pair():
+    """A generator of 36 weights, noise (2,) -> images (2, 2, 3), and a discriminator of 13."""
+    generator = keras.Sequential(
+        [keras.Input((2,)), keras.layers.Dense(12, dtype="float32"), keras.layers.Reshape((2, 2, 3))]
+    )
+    discriminator = keras.Sequential(
+        [keras.Input((2, 2, 3)), keras.layers.Flatten(), keras.layers.Dense(1, dtype="float32")]
+    )
+    return generator, discriminator
+
+
+def estimate(config):
+    """The estimate of a configuration, whose networks get no weights."""
+    with experiment.describe_networks(dataclasses.replace(config, precision="float32")) as networks:
+        needed = memory.estimate_memory(config, *networks)
+    keras.utils.clear_session()
+    return needed
+
+
+def test_an_estimate_worked_by_hand(pair):
+    """Weights of 144 and 52 bytes, outputs of 48 and 4 bytes an image, noise of 8, pixels of 48."""
+    variables = 3 * (144 + 52)  # with Adam's two slots
+    exported, gradients = 144, 2 * (144 + 52)
+    image = 0.75 * (48 + 2 * 4 + 2 * 48) + 2 * 8  # 130
+    step = 100 * (image + 6 * 48)
+    copies, scored = variables + 144, 2 * 1000 * 48
+    expected = variables + exported + gradients + step + copies + scored
+    assert memory.estimate_memory(PLAIN, *pair) == memory.BASE + expected
+    assert memory.estimate_memory(PLAIN, *pair, gpu=True) == variables + exported + gradients + 100 * (image + 48)
+
+
+@pytest.mark.parametrize(
+    ("changes", "more"),
+    [
+        ({"ema_half_life": 1.0}, 3 * 144),  # the average, its calibrated copy, and its copy in a checkpoint
+        ({"generator_optimizer": "sgd"}, -2 * 144),  # a slot less, there and in a checkpoint
+        ({"penalty": "r1"}, 100 * 0.75 * 2 * 4),
+        ({"penalty": "r1", "penalty_weight": 0.0}, 0),
+        ({"penalty": "r1+r2"}, 100 * 0.75 * 4 * 4),
+        ({"discriminator_steps": 3}, 100 * 2 * 6 * 48),
+        ({"batch_size": 101}, 130 + 6 * 48),
+        ({"batch_size": 1}, 200 * (8 + 48) - 100 * (130 + 6 * 48)),  # then generating 100 images takes most
+    ],
+)
+def test_what_a_setting_adds(pair, changes, more):
+    """Bytes by hand, of the networks above."""
+    changed = memory.estimate_memory(dataclasses.replace(PLAIN, **changes), *pair)
+    assert changed - memory.estimate_memory(PLAIN, *pair) == more
+
+
+def test_half_precision_takes_half():
+    """Outputs of a layer that computes in bfloat16 have two bytes; weights keep four."""
+    layer = keras.layers.Dense(12, dtype="mixed_bfloat16")
+    network = keras.Sequential([keras.Input((2,)), layer])
+    assert memory.count_activations(network) == (24, 24) and memory.count_weights(network) == 144
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_slots_are_those_of_the_optimizers(name):
+    """As many variables as a weight of 1,000 gets."""
+    optimizer, weight = build_optimizer(name, 0.1, (0.5, 0.9)), keras.Variable(tf.zeros(1000))
+    optimizer.build([weight])
+    assert sum(variable.shape == (1000,) for variable in optimizer.variables) == memory.SLOTS[name]
+    assert set(memory.PENALTY_PASSES) == set(REGULARIZERS)
+
+
+@pytest.mark.parametrize("recipe", ["default", "udacity-2x2", "keras-gan-upsample", "keras-gan-dense", "conv-dense"])
+def test_more_takes_more(recipe):
+    """A wider network, a larger image and longer noise, of every kind of network; none builds its weights."""
+    config = Config(**RECIPES[recipe])
+    usual = estimate(config)
+    for changes in ({"width": 100_000}, {"discriminator_width": 300}, {"image_size": 128}):
+        assert estimate(dataclasses.replace(config, **changes)) > usual, changes
+    assert estimate(dataclasses.replace(config, noise="vector", noise_size=10**9)) > 10**12
+
+
+@pytest.mark.parametrize(("gpu", "most"), [(False, 0), (False, 1234), (False, 150_000), (True, 30_000)])
+def test_the_largest_batch_is_the_largest(pair, gpu, most):
+    """It fits, and one image more does not."""
+    most += 0 if gpu else int(memory.BASE) + 110_000
+    config = dataclasses.replace(PLAIN, batch_size=10**7)
+    batch = memory.largest_batch(config, *pair, most, gpu)
+    fits = [
+        memory.estimate_memory(dataclasses.replace(config, batch_size=b), *pair, gpu) <= most
+        for b in (batch, batch + 1)
+    ]
+    assert (batch == 0 or fits[0]) and not fits[1]
+    assert memory.largest_batch(dataclasses.replace(config, batch_size=1), *pair, 10**12, gpu) == 1
+
+
+@pytest.mark.parametrize("gpu", [False, True])
+def test_what_does_not_fit_is_refused(pair, monkeypatch, gpu):
+    """The message has what is needed, what there is, and the largest batch, which then is not refused."""
+    machine, card = (10**12, 2_000_000_000) if gpu else (2_000_000_000, None)
+    monkeypatch.setattr(memory, "available_memory", lambda: machine)
+    monkeypatch.setattr(memory, "available_gpu_memory", lambda: card)
+    with pytest.raises(UsageError, match=r"2\.0 GB") as caught:
+        memory.require_memory(dataclasses.replace(PLAIN, batch_size=10**8), *pair)
+    assert ("GPU" in str(caught.value)) is gpu
+    largest = int(re.search(r"--batch-size (\d+)", str(caught.value))[1])
+    memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest), *pair)
+    with pytest.raises(UsageError):
+        memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest + 1), *pair)
+
+
+def test_where_no_batch_fits(pair, monkeypatch):
+    """The message says what else to lower."""
+    monkeypatch.setattr(memory, "available_memory", lambda: 10**8)
+    with pytest.raises(UsageError, match=r"--width.*--noise-size.*--image-size"):
+        memory.require_memory(PLAIN, *pair)
+
+
+def test_where_nothing_is_known_nothing_is_refused(pair, monkeypatch):
+    """And only the estimate is shown."""
+    monkeypatch.setattr(memory, "available_memory", lambda: None)
+    config = dataclasses.replace(PLAIN, batch_size=10**9)
+    memory.require_memory(config, *pair)
+    assert "available" not in memory.describe_memory(config, *pair)
+    monkeypatch.setattr(memory, "available_memory", lambda: 20_050_000_000)
+    assert memory.describe_memory(PLAIN, *pair) == "about 0.9 GB of memory, 20.1 GB available"
+
+
+def test_what_is_refused_gets_no_memory(float32_afterwards):
+    """Networks of 400 TB of weights are described, refused and forgotten; smaller ones are built afterwards."""
+    wide = Config(recipe="udacity-64", generator="conv", discriminator="conv", width=1_000_000, precision="float32")
+
+    def check(config, generator, discriminator):
+        assert memory.count_weights(generator) > 4e14
+        memory.require_memory(config, generator, discriminator)
+
+    with pytest.raises(UsageError, match="--width"):
+        experiment.build_gan(wide, check)
+    narrow = dataclasses.replace(wide, width=4, image_size=16)
+    assert experiment.build_gan(narrow, check=lambda *_: None).generator.count_params() > 0
+
+
+def test_weights_are_those_of_networks_built_at_once(float32_afterwards):
+    """Values that come later are the same to the bit, a trained-on projection of noise and dropout included."""
+    from models import DISCRIMINATORS, GENERATORS
+
+    for name in DISCRIMINATORS:
+        config = Config(generator=name, discriminator=name, noise="image", image_size=16, width=4, dropout=0.1, seed=7)
+        gan = experiment.build_gan(dataclasses.replace(config, precision="float32"))
+        keras.utils.set_random_seed(7)
+        shape = (16, 16, 3)
+        for built, network in (
+            (gan.generator, GENERATORS[name](shape, shape, 4)),
+            (gan.discriminator, DISCRIMINATORS[name](shape, 4, 0.1)),
+        ):
+            assert len(built.variables) == len(network.variables)
+            for ours, theirs in zip(built.variables, network.variables, strict=True):
+                assert (ours.numpy() == theirs.numpy()).all(), ours.path
+
+
+@pytest.fixture
+def system(tmp_path, monkeypatch):
+    """A function that writes a /proc and /sys/fs/cgroup of 1,000 kB in use, and returns what is available in kB."""
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (memory.resource.RLIM_INFINITY, -1))
+
+    def available(group="", **files):
+        (tmp_path / "proc" / "self").mkdir(parents=True, exist_ok=True)
+        (tmp_path / "proc" / "self" / "status").write_text("Name:\tpython\nVmSize:\t9000 kB\nVmRSS:\t 1000 kB\n")
+        (tmp_path / "proc" / "self" / "cgroup").write_text(group)
+        (tmp_path / "proc" / "meminfo").write_text("MemTotal: 99000 kB\nMemAvailable:   50000 kB\nHugePages_Total: 0\n")
+        for name, text in files.items():
+            path = tmp_path / "cgroup" / name.replace("__", "/").replace("memory_", "memory.")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text)
+        found = memory.available_memory(tmp_path / "proc", tmp_path / "cgroup")
+        return found if found is None else found / 1024
+
+    return available
+
+
+def kb(count):
+    """A number of kB as files of control groups have it."""
+    return f"{count * 1024}\n"
+
+
+def test_without_limits_the_rest_of_the_machine_is_available(system):
+    """What is left, and what the process holds already."""
+    assert system() == 51_000
+
+
+STATISTICS = f"anon 5\nactive_file {kb(100)}inactive_file {kb(200)}"
+
+
+@pytest.mark.parametrize(
+    ("limits", "expected"),
+    [
+        ({"a__b__memory_max": kb(5000)}, 5000 - 2000 + 300 + 1000),
+        ({"a__b__memory_max": "max\n"}, 51_000),
+        ({"a__b__memory_max": kb(10**9)}, 51_000),
+        ({"a__b__memory_max": "max\n", "a__memory_max": kb(4000)}, 4000 - 2000 + 300 + 1000),  # around it
+        ({"memory_max": kb(3000)}, 3000 - 2000 + 300 + 1000),  # within a container: its own is the root
+        ({"a__b__memory_max": kb(1000)}, 1000),  # exceeded already
+        ({"a__b__memory_max": "nonsense"}, 51_000),
+    ],
+)
+def test_control_groups_of_version_2(system, limits, expected):
+    """Limit less usage, without the files that can be dropped, and what the process holds."""
+    folders = {name.rpartition("memory_")[0] for name in limits}
+    others = {
+        f"{folder}memory_{kind}": text
+        for folder in folders
+        for kind, text in (("current", kb(2000)), ("stat", STATISTICS))
+    }
+    assert system("0::/a/b\n", **limits, **others) == expected
+
+
+def test_control_groups_of_version_1(system):
+    """Other names; the controller has a folder of its own."""
+    files = {
+        "memory__a__memory_limit_in_bytes": kb(6000),
+        "memory__a__memory_usage_in_bytes": kb(2500),
+        "memory__a__memory_stat": f"active_file 7\ntotal_active_file {kb(10)}total_inactive_file {kb(20)}",
+    }
+    assert system("9:cpu,cpuacct:/a\n4:memory:/a\n0::/\n", **files) == 6000 - 2500 + 30 + 1000
+
+
+def test_the_limit_of_the_address_space(system, monkeypatch):
+    """ulimit -v 12000: 3,000 kB beyond the 9,000 that are in use."""
+    monkeypatch.setattr(memory.resource, "getrlimit", lambda kind: (12_000 * 1024, -1))
+    assert system() == 3000 + 1000
+
+
+def test_other_systems(tmp_path, monkeypatch):
+    """Without /proc the machine's memory counts; where that is unknown, nothing."""
+    monkeypatch.setattr(os, "sysconf", {"SC_PHYS_PAGES": 1000, "SC_PAGE_SIZE": 4096}.__getitem__)
+    assert memory.available_memory(tmp_path) == 4_096_000
+    monkeypatch.delattr(os, "sysconf")
+    assert memory.available_memory(tmp_path) is None
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the stand-in is a shell script")
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [("printf '1000\\n2000\\n'", 2000 * 2**20), ("echo [N/A]", None), ("exit 9", None), (None, None)],
+)
+def test_the_memory_of_a_gpu(tmp_path, monkeypatch, script, expected):
+    """As nvidia-smi says; of several GPUs the most. Unknown where it fails or is missing."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    if script:
+        (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "nvidia-smi").chmod(0o755)
+    assert memory.available_gpu_memory() == expected
+
+
+def test_without_a_gpu_its_memory_is_not_asked_for(monkeypatch):
+    """No process is started for it."""
+    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(memory.subprocess, "run", lambda *args, **options: pytest.fail("it is asked for"))
+    assert memory.available_gpu_memory() is None
+
+
+def test_release_memory():
+    """What refers to itself is freed, in old generations, too."""
+
+    class Figure:
+        pass
+
+    figure = Figure()
+    figure.canvas = figure
+    gc.collect()
+    known = weakref.ref(figure)
+    del figure
+    memory.release_memory()
+    assert known() is None
