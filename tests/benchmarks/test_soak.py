@@ -30,12 +30,12 @@ def test_a_sawtooth_is_flat():
     found = soak.summarize(rows, 40)
     assert found["flat"] and found["drift_percent"] == 0
     assert (found["rss_mb_first"], found["rss_mb_last"], found["windows"]) == (900.0, 900.0, 6)
-    assert (found["files"], found["files_medians"], found["threads"]) == ([9, 10], [9], [5, 5])
+    assert (found["files"], found["files_levels"], found["threads"]) == ([9, 10], [9], [5, 5])
 
 
 @pytest.mark.parametrize("sign", [1, -1])
 def test_a_drift_is_measured_from_the_first_window(sign):
-    """1 MB a minute from 1,000 MB at ten minutes: the medians of [10, 15) and [35, 40) are 25 MB apart."""
+    """1 MB a minute from 1,000 MB at ten minutes: the levels of [10, 15) and [35, 40) are 25 MB apart."""
     rows = readings(40, lambda minute: 1000.0 + sign * (minute - 10))
     found = soak.summarize(rows, 40)
     assert not found["flat"]
@@ -47,7 +47,7 @@ def test_one_more_file_or_thread_is_not_flat(leaking):
     """One that is open from the half hour on."""
     found = soak.summarize(readings(40, **{leaking: lambda minute: 9 + (minute >= 30)}), 40)
     assert not found["flat"] and found["drift_percent"] == 0
-    assert found[leaking] == found[f"{leaking}_medians"] == [9, 10]
+    assert found[leaking] == found[f"{leaking}_levels"] == [9, 10]
 
 
 def test_a_soak_that_ended_at_once_is_not_flat():
