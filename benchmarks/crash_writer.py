@@ -114,7 +114,7 @@ def build_cache(folder: Path) -> tuple[np.ndarray, dict]:
     source = Source("noise", "noise", [f"noise {i}" for i in range(IMAGES)], read, [])
     path = folder / f"{cache.compute_key(source.identity, SIZE)}.npy"
     if not cache.is_whole(path):
-        cache.build(path, source, SIZE, crop=0, limit=0, progress=no_progress)
+        cache.build(path, source, SIZE, crop=0, numbers=range(len(source.names)), progress=no_progress)
     faces, report, *_ = cache.read(path)
     return faces, report
 

@@ -30,7 +30,6 @@ from pathlib import Path
 from gan.cli import in_range, parse_arguments, run_command
 from gan.config import Config
 from gan.errors import UsageError
-from gan.experiment import OUTPUT
 from gan.runs.run_directory import Run
 
 TRAIN = Path(__file__).parent.parent / "train.py"
@@ -136,7 +135,7 @@ def soak(flags: argparse.Namespace, config: Config, words: list[str]) -> int:
     finally:
         child.terminate()
         code = child.wait()
-    run = Run(OUTPUT / config.name)
+    run = Run(Path(config.output, config.name))
     log = run.read_log(1)
     result = summarize(rows, flags.minutes) | {
         "minutes": flags.minutes, "iterations": int(log["iteration"][0]) if log else 0,

@@ -368,12 +368,17 @@ next(batches)
 @pytest.mark.parametrize(
     ("fails_after", "then", "code"),
     [
-        (99, "", 0),
-        (99, "raise RuntimeError('mine')", 1),
-        (99, "sys.exit(3)", 3),
-        (99, "threading.Thread(target=lambda: [one for one in batches], daemon=True).start(); time.sleep(1)", 0),
         (99, "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start(); list(batches)", -signal.SIGINT),
-        (5, "list(batches)", 1),
+        pytest.param(99, "", 0, marks=pytest.mark.slow),
+        pytest.param(99, "raise RuntimeError('mine')", 1, marks=pytest.mark.slow),
+        pytest.param(99, "sys.exit(3)", 3, marks=pytest.mark.slow),
+        pytest.param(
+            99,
+            "threading.Thread(target=lambda: [one for one in batches], daemon=True).start(); time.sleep(1)",
+            0,
+            marks=pytest.mark.slow,
+        ),  # fmt: skip
+        pytest.param(5, "list(batches)", 1, marks=pytest.mark.slow),
     ],
 )
 def test_python_exits_while_batches_are_prepared(fails_after, then, code):

@@ -15,6 +15,7 @@ import math
 import os
 import re
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -188,12 +189,23 @@ def available_gpu_memory() -> int | None:
         return None
 
 
-def release_memory() -> None:
-    """Returns memory to the system that is no longer used, where Python or the C library (glibc) would keep it.
+@contextlib.contextmanager
+def release_memory() -> Iterator[None]:
+    """Returns the memory that a block has used to the system when it ends.
 
-    Figures refer to themselves, so Python frees them late, and what lies between pieces in use stays with the process:
-    100 MB more in half an hour of saving every five seconds.
+    Figures refer to themselves, so only Python's collector frees them. It would come to most of them late, when the gaps
+    that they leave are of no use any more: 100 MB in half an hour of drawing a chart every five seconds. While it is
+    off, everything new stays young, and the young objects are collected in milliseconds; all objects take 0.2 s.
     """
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # other C libraries have no such function
-        ctypes.CDLL(None).malloc_trim(0)
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+        gc.collect(0)
+        with contextlib.suppress(
+            OSError, AttributeError, TypeError
+        ):  # C libraries other than glibc have no such function
+            ctypes.CDLL(None).malloc_trim(0)

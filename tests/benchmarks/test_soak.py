@@ -83,6 +83,7 @@ def test_memory_is_read_in_decimal_megabytes(tmp_path):
 
 
 @LINUX
+@pytest.mark.slow
 def test_a_short_soak(tmp_path):
     """The command trains, stops after its time, writes its readings, and prints one JSON document."""
     command = [sys.executable, "-m", "benchmarks.soak", "--minutes", "0.4", "--run", "short", *TINY]
