@@ -377,7 +377,7 @@ next(batches)
             "threading.Thread(target=lambda: [one for one in batches], daemon=True).start(); time.sleep(1)",
             0,
             marks=pytest.mark.slow,
-        ),  # fmt: skip
+        ),
         pytest.param(5, "list(batches)", 1, marks=pytest.mark.slow),
     ],
 )

@@ -193,9 +193,9 @@ def available_gpu_memory() -> int | None:
 def release_memory() -> Iterator[None]:
     """Returns the memory that a block has used to the system when it ends.
 
-    Figures refer to themselves, so only Python's collector frees them. It would come to most of them late, when the gaps
-    that they leave are of no use any more: 100 MB in half an hour of drawing a chart every five seconds. While it is
-    off, everything new stays young, and the young objects are collected in milliseconds; all objects take 0.2 s.
+    Figures refer to themselves, so only Python's collector frees them. It would come to most of them late, when the
+    gaps that they leave are of no use any more: 100 MB in half an hour of drawing a chart every five seconds. While it
+    is off, everything new stays young, and the young objects are collected in milliseconds; all objects take 0.2 s.
     """
     enabled = gc.isenabled()
     gc.disable()
