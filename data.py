@@ -25,8 +25,8 @@ from gan.files import cache_folder
 
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
-MANY = 0.9  # share of the images, of which it is said that they are alike
-FEW = 100  # different images, of which it is said that samples will be copies
+MANY = 0.9  # share of images that look the same, above which there is a warning
+FEW = 100  # different images, below which a warning says that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
 PIECE = 32  # rows copied before the pages that they came from are released
@@ -124,7 +124,7 @@ def load(
     choice = [limit, *([sample, seed] if sample else [])]
     path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, max_pixels, allow_truncated)}.npy"
     if not cache.is_whole(path):
-        with images.truncated_allowed(allow_truncated):
+        with images.allow_truncated_files(allow_truncated):
             cache.build(path, opened, image_size, crop=crop, numbers=numbers, progress=progress.track_task)
     pixels, report, skipped, attributes, digests = cache.read(path)
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
@@ -178,15 +178,15 @@ def find_problems(report: dict) -> list[str]:
     for look, count in report["looks"].items():
         if count > MANY * used:
             problems.append(
-                f"warning: {count:,} of {used:,} images are nearly {look}, and so will be the samples."
-                " If the files look otherwise, their values have another range than was read: save them as 8-bit PNG."
+                f"warning: {count:,} of {used:,} images are nearly {look}, so samples will be, too. If an image viewer"
+                " shows them differently, their value range was not recognized: save them as 8-bit PNG."
             )
     if different <= (1 - MANY) * used:
-        problems.append(f"warning: only {different:,} of {used:,} images differ from each other.")
+        problems.append(f"warning: only {different:,} of {used:,} images are different.")
     if different < FEW:
         problems.append(
-            f"warning: {different:,} different images are few. The samples will be copies of them. Hundreds give some"
-            " variety, thousands new faces; --data may be given several times."
+            f"warning: there are only {different:,} different images, so samples will be copies of them. Add more, for"
+            " example by a second --data: hundreds give some variety, thousands new faces."
         )
     return problems
 
@@ -265,22 +265,21 @@ def batches(
             tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
         )
 
-    options = tf.data.Options()  # else threads of TensorFlow would prefetch
+    options = tf.data.Options()  # without these, TensorFlow would prefetch in its own threads
     options.autotune.enabled = options.experimental_optimization.apply_default_optimizations = False
     return tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(batch).with_options(options)
 
 
 def _prepare_ahead(load: Callable[[int], tuple]) -> Callable[[int], tuple]:
-    """Makes a function (i) -> load(i) that computes the next results meanwhile, in threads.
+    """Returns a function (i) -> load(i) that computes the next results in background threads.
 
-    These are Python's threads, not those of `Dataset.prefetch`: Python cannot end while TensorFlow's threads call
-    Python functions, as each waits for the other, but it waits for its own threads, and no longer than for what each
-    of them is computing.
+    These are Python's threads, not those of `Dataset.prefetch`: at exit, Python and TensorFlow's threads would wait for
+    each other for ever. For its own threads Python waits only until they have computed what they are computing.
     """
     pool, waiting = ThreadPoolExecutor(WORKERS), {}
 
     def load_unless_ending(number: int) -> tuple | None:
-        return load(number) if threading.main_thread().is_alive() else None  # which nobody takes any more
+        return load(number) if threading.main_thread().is_alive() else None  # at exit nobody takes it
 
     def take(i: int) -> tuple:
         for number in range(int(i), int(i) + 1 + AHEAD):

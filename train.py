@@ -38,7 +38,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     from gan.devices import setup_devices  # after the data: a path that does not exist need not wait for TensorFlow
 
     run = experiment.open_run(config)
-    earlier = run.read_precision() if config.precision == "auto" else ""  # what this machine prefers may be another one
+    earlier = run.read_precision() if config.precision == "auto" else ""  # this machine may prefer another precision
     device, precision = setup_devices(earlier or config.precision)
     device += f", {precision}{' as before' if earlier else ''}"
 
@@ -58,7 +58,7 @@ def train(config: Config, dry_run: bool = False) -> int:
         return 0
     with run.lock():
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
-            print(f"New data: it was trained on {before} before. Scores before and after are of other images.")
+            print(f"New data: so far the run was trained on {before}. Earlier scores are of other images.")
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
         trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
         validator = trainer.validator

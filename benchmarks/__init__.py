@@ -1,1 +1,1 @@
-"""Measure speed, and kill trainings; crash_loop.py and speed.py are commands: python -m benchmarks.NAME."""
+"""Measure speed and memory, and test crashes, damaged files and long trainings: python -m benchmarks.NAME."""

@@ -1,4 +1,4 @@
-"""Kill a training at hundreds of moments, let its writes fail, and compare its end with one that was left alone.
+"""Kill a training at hundreds of moments, let its writes fail, and compare its end with an uninterrupted one.
 
     python -m benchmarks.crash_loop --out FOLDER
     python -m benchmarks.crash_loop --out FOLDER --kills 15 --faults 5 --writer-kills 300 --writer-faults 50
@@ -6,7 +6,7 @@
 Two parts: train.py itself on a tiny run, and, in forked processes of milliseconds, the functions that write its files
 (benchmarks/crash_writer.py). Each round starts the same command, which is killed (SIGKILL, its whole process group), or
 in which a system call fails (ENOSPC, EIO). After each round every file must be whole. At the end all files must equal
-those of a run that was left alone, but for what depends on the clock, and no other file may be there.
+those of an uninterrupted run, but for what depends on the clock, and no other file may be there.
 
 The same command goes on after the last round. The first finding ends it, with its folder left as it is. Those of a
 training take some ten seconds each, those of the writer a tenth of one. Needs Linux and a C compiler.
@@ -65,7 +65,7 @@ class Part:
     """A command that is killed again and again, and what has come of it so far, which is kept in part.json.
 
     Arguments:
-        folder: where the command works, in `run/`, and its reference, which is left alone, in `reference/`.
+        folder: where the command works, in `run/`, and its reference, which is not interrupted, in `reference/`.
         start: a function (folder, injection, log, trace) that starts the command in a folder, and returns its exit
             code; what it says on standard error goes to `log`, the calls that it makes to `trace`.
         command: the name at the start of its messages.
@@ -262,7 +262,7 @@ def describe(part: Part) -> list[str]:
     """Lines that say what a part has been through."""
     lines = [
         f"{part.folder.name}: {part.kills.total():,} kills and {part.faults.total():,} faults in {part.rounds:,} rounds"
-        f" and {part.seconds:,.0f} s; every file whole after each, the end equal to that of a run left alone"
+        f" and {part.seconds:,.0f} s; every file whole after each, the end equal to that of an uninterrupted run"
     ]
     for title, counts in (("killed in", part.kills), ("failed with", part.faults)):
         lines += [f"  {title} {name}: {count:,}" for name, count in sorted(counts.items())]

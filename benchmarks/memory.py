@@ -12,6 +12,7 @@ import argparse
 import dataclasses
 import json
 import os
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -57,9 +58,9 @@ def parse(argv: list[str] | None) -> list[str]:
         allow_abbrev=False,
     )
     _, words = parser.parse_known_args(argv)
-    cases = [" ".join(words)] if words else CASES
+    cases = [shlex.join(words)] if words else CASES
     for case in cases:
-        parse_arguments(case.split())
+        parse_arguments(shlex.split(case))
     return cases
 
 
@@ -70,9 +71,9 @@ def estimate(case: str) -> int:
     from gan.devices import setup_devices
     from gan.training.memory import estimate_memory
 
-    config, _ = parse_arguments(case.split())
+    config, _ = parse_arguments(shlex.split(case))
     config = dataclasses.replace(config, precision=setup_devices(config.precision)[1])
-    with experiment.describe_networks(config) as networks:
+    with experiment.build_uninitialized_networks(config) as networks:
         needed = estimate_memory(config, *networks)
     keras.utils.clear_session()  # the weights never get values
     return needed
@@ -84,7 +85,9 @@ def measure(case: str) -> int:
         log = Path(folder) / "log.txt"
         with open(log, "w") as output:
             child = subprocess.Popen(
-                [sys.executable, str(TRAIN), *case.split(), *SHORT], cwd=folder, stdout=output, stderr=output
+                [sys.executable, str(TRAIN), *shlex.split(case), *SHORT, "--output", folder],
+                stdout=output,
+                stderr=output,
             )
         _, status, usage = os.wait4(child.pid, 0)  # of this child alone
         child.returncode = os.waitstatus_to_exitcode(status)

@@ -27,10 +27,10 @@ import sys
 import time
 from pathlib import Path
 
-from gan.cli import in_range, parse_arguments, run_command
+from gan import experiment
+from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
 from gan.config import Config
 from gan.errors import UsageError
-from gan.runs.run_directory import Run
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SECONDS = 5.0  # from one reading to the next
@@ -52,7 +52,9 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config, list[str]
     parser.add_argument(
         "--minutes", type=in_range(float, 0.1), default=120.0, metavar="X", help="duration on the clock (default: 120)"
     )
-    parser.add_argument("--out", default="soak.csv", metavar="PATH", help="CSV file of readings (default: soak.csv)")
+    parser.add_argument(
+        "--out", type=path_argument, default="soak.csv", metavar="PATH", help="CSV file of readings (default: soak.csv)"
+    )
     flags, rest = parser.parse_known_args(argv)
     words = ["--run", time.strftime("soak-%Y%m%d-%H%M%S"), "--score-every", "100", "--sample-every", "100"]
     words += ["--score-samples", "256", *rest, "--minutes", f"{flags.minutes:g}"]
@@ -128,14 +130,14 @@ def soak(flags: argparse.Namespace, config: Config, words: list[str]) -> int:
     if not Path("/proc/self/status").exists():
         raise UsageError("this system has no /proc, from which a process's memory is read: run it on Linux.")
     # stdout is for the report; a SIGTERM to this process must not leave the child behind.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    child = subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=2)
-    try:
-        rows = watch(child, flags.minutes, Path(flags.out))
-    finally:
-        child.terminate()
-        code = child.wait()
-    run = Run(Path(config.output, config.name))
+    with handle_signals([signal.SIGTERM], signal.default_int_handler):
+        child = subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=2)
+        try:
+            rows = watch(child, flags.minutes, Path(flags.out))
+        finally:
+            child.terminate()
+            code = child.wait()
+    run = experiment.open_run(config)
     log = run.read_log(1)
     result = summarize(rows, flags.minutes) | {
         "minutes": flags.minutes, "iterations": int(log["iteration"][0]) if log else 0,

@@ -140,8 +140,7 @@ def path_argument(text: str) -> str:
     """The type of an argument that is a path: ~ is the home folder, and it is not empty."""
     from gan.files import expand_path  # which imports NumPy, and --help needs none
 
-    if not text.strip():
-        raise argparse.ArgumentTypeError("it is empty")
+    text = in_range(str)(text)
     try:
         return str(expand_path(text))
     except UsageError as error:

@@ -54,8 +54,7 @@ def reload_data(run, cache_dir: Path | str = ""):
     try:
         faces = load_data(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))
     except (UsageError, RunError) as error:
-        message = str(error).removeprefix(f"--data {config.data_title}: ")
-        raise type(error)(f"{run.folder} was trained on {config.data_title}: {message}") from error
+        raise type(error)(f"{run.folder} was trained on {config.data_title}: {error}") from error
     if (known := run.trained_on()) and faces.digest not in known:
         raise UsageError(f"{run.folder} was trained on {known}; {config.data_title} holds other images now.")
     return faces
@@ -83,7 +82,7 @@ def build_gan(config: Config, check: Callable | None = None):
             " have. Leave it out, or use one of those."
         ) from None
     scaled = config.precision == "mixed_float16"
-    with describe_networks(config) as (generator, discriminator):
+    with build_uninitialized_networks(config) as (generator, discriminator):
         if check:
             check(config, generator, discriminator)
         with keras.StatelessScope():
@@ -112,7 +111,7 @@ def build_gan(config: Config, check: Callable | None = None):
 
 
 @contextlib.contextmanager
-def describe_networks(config: Config) -> Iterator[tuple]:
+def build_uninitialized_networks(config: Config) -> Iterator[tuple]:
     """Builds generator and discriminator whose weights have shapes and no values yet: none is too large for that.
 
     They get their values, which the seed fixes, when a `keras.StatelessScope` ends within the block, and are forgotten

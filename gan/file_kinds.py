@@ -1,7 +1,7 @@
 """File kinds: what a file is by its first bytes, and what to do with one that is no image.
 
 kind = identify(b"version https://git-lfs.github.com/spec/v1")
-kind.name, kind.advice  # "a Git LFS pointer", "run git lfs pull"
+kind.name, kind.advice  # "a Git LFS pointer", "run: git lfs pull"
 """
 
 import re

@@ -23,7 +23,7 @@ from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 from gan import file_kinds, files, value_range
 
 MIN_SIDE = 8
-MAX_PIXELS = 90_000_000  # of a file, unless told otherwise: it takes three bytes each to decode
+MAX_PIXELS = 90_000_000  # default limit of an image file; decoding takes at least three bytes a pixel
 GRID_GAP = 2  # white pixels between the images of a grid
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
@@ -98,7 +98,7 @@ def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) ->
         raise UnreadableImage(_describe_error(error, content)) from error
 
 
-def is_read(kind: file_kinds.Kind) -> bool:
+def can_read(kind: file_kinds.Kind) -> bool:
     """Tests whether images of a kind of file can be read here."""
     if kind.format == "HEIF":
         return has_heif()
@@ -111,7 +111,7 @@ def has_heif() -> bool:
 
 
 @contextlib.contextmanager
-def truncated_allowed(allowed: bool) -> Iterator[None]:
+def allow_truncated_files(allowed: bool) -> Iterator[None]:
     """Lets files that are cut off be opened, or not; what is missing of their images is gray or black."""
     before, ImageFile.LOAD_TRUNCATED_IMAGES = ImageFile.LOAD_TRUNCATED_IMAGES, allowed
     try:
@@ -290,7 +290,7 @@ def _require_size(width: int, height: int) -> None:
 def _describe_error(error: Exception, content: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
         kind = file_kinds.identify(content[: file_kinds.HEAD])
-        if is_read(kind):
+        if can_read(kind):
             return "damaged"
         return "not an image" if kind == file_kinds.UNKNOWN else file_kinds.describe(kind)
     if isinstance(error, FileNotFoundError):

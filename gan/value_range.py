@@ -1,4 +1,4 @@
-"""Value range: what the numbers of images mean whose values are not simply 0 to 255, judged over all of them.
+"""Value range: finds which values mean black and white in images that are not 8-bit, from all values of a data set.
 
 counts = count_values(first) + count_values(second)
 found = find_range(counts)              # ValueRange(0, 4095, "12-bit"), or None
@@ -14,7 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 OUTLIERS = 0.001  # share of the values that may lie outside a range
-ROWS = 256  # that are scaled at once, as images of many megapixels would take gigabytes
+ROWS = 256  # rows scaled at once; a whole image could take gigabytes
 BITS = (1, 8, 10, 12, 14, 16, 20, 24, 31, 32)  # of integers; cameras and scanners store fewer than the file's type has
 
 
@@ -40,16 +40,17 @@ class Candidate(NamedTuple):
     exceeded: float | None = None
 
 
+def make_candidate(black: int, white: int, name: str) -> Candidate:
+    """Makes a candidate whose values lie between black and white."""
+    return Candidate(ValueRange(black, white, name), black, white)
+
+
 # In the order in which they are tried.
 INTEGERS = [
-    *(Candidate(ValueRange(0, 2**bits - 1, f"{bits}-bit"), 0, 2**bits - 1) for bits in BITS),
+    *(make_candidate(0, 2**bits - 1, f"{bits}-bit") for bits in BITS),
     # The negative of images in which white is zero.
-    *(Candidate(ValueRange(1 - 2**bits, 0, f"{bits}-bit, white is zero"), 1 - 2**bits, 0) for bits in BITS),
-    *(
-        Candidate(ValueRange(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, f"signed {bits}-bit"), *limits)
-        for bits in BITS[1:]
-        for limits in [(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)]
-    ),
+    *(make_candidate(1 - 2**bits, 0, f"{bits}-bit, white is zero") for bits in BITS),
+    *(make_candidate(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, f"signed {bits}-bit") for bits in BITS[1:]),
 ]
 FLOATS = [
     Candidate(ValueRange(0, 1, "[0, 1]"), -0.25, 1.25),  # sharpening and resizing overshoot by up to a quarter

@@ -7,6 +7,7 @@ import shlex
 import pytest
 
 from dcgan import DISTRIBUTIONS
+from gan import images
 from gan.cli import GROUPS, parse_arguments
 from gan.config import DATASETS, FILE_SUFFIXES, MUTABLE, RECIPES, Config, differences, format_command
 from gan.datasets import SOURCES
@@ -409,3 +410,8 @@ def test_settings_of_older_versions():
     assert (config.ema_half_life, config.augmentation) == (500.0, "none")
     assert (config.generator, config.discriminator) == ("self-modulated", "conv")
     assert legacy.translate_config(legacy.translate_config(saved)) == legacy.translate_config(saved)
+
+
+def test_limit_of_pixels_is_that_of_images():
+    """The default of --max-pixels is the limit of gan/images.py, which --help must not import."""
+    assert Config().max_pixels == images.MAX_PIXELS

@@ -445,8 +445,8 @@ def test_files_without_a_known_range(tmp_path, load):
         (np.zeros((120, 16, 16)), "black"),
         (np.full((120, 16, 16), 255), "white"),
         (np.arange(120)[:, None, None].repeat(16, 1).repeat(16, 2) + 20, "one color"),
-        (np.arange(256).reshape(1, 16, 16).repeat(120, 0), "differ"),
-        (np.arange(99)[:, None, None] + np.arange(256).reshape(16, 16) // 2, "few"),
+        (np.arange(256).reshape(1, 16, 16).repeat(120, 0), "are different"),
+        (np.arange(99)[:, None, None] + np.arange(256).reshape(16, 16) // 2, "only 99"),
         (np.arange(100)[:, None, None] + np.arange(256).reshape(16, 16) // 2, None),
     ],
 )

@@ -238,10 +238,11 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     from gan.export import exporter
     from gan.generation.generator import Generator
     from gan.runs.run_directory import Run
+    from gan.training.memory import require_memory
     from gan.training.schedule import RunLength
 
     config = Config(
-        data=seams["source"], image_size=16, noise_size=4, cache_dir=str(tmp_path), precision="float32", batch_size=8,
+        data=(seams["source"],), image_size=16, noise_size=4, cache_dir=str(tmp_path), precision="float32", batch_size=8,
         generator=seams["generator"], discriminator=seams["discriminator"], loss=seams["loss"],
         generator_optimizer=seams["optimizer"], discriminator_optimizer=seams["optimizer"],
         penalty=seams["regularizer"], penalty_every=1, augmentation=seams["augmentation"], log=seams["logger"],
@@ -250,7 +251,7 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     )  # fmt: skip
     faces = experiment.load_data(config)
     assert (faces.images == faces.images[:, :1, :1, :1]).all()  # grays
-    gan, folder = experiment.build_gan(config), Run(tmp_path / "run")
+    gan, folder = experiment.build_gan(config, check=require_memory), Run(tmp_path / "run")
     folder.folder.mkdir()
     training, held_out = faces.split(config.holdout)
     length = RunLength(2)

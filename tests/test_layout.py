@@ -12,7 +12,10 @@ FILES = sorted(path for folder in ("gan", "models", "tools", "benchmarks") for p
 FILES += [ROOT / name for name in ("data.py", "dcgan.py", "train.py")]
 # From bottom to top. A module belongs to the longest name that it starts with; it imports its layer and lower ones.
 LAYERS = [
-    {"gan.errors", "gan.files", "gan.images", "gan.progress", "gan.download", "gan.devices", "gan.console", "gan"},
+    {
+        *("gan.errors", "gan.files", "gan.images", "gan.value_range", "gan.file_kinds", "gan.progress", "gan.download"),
+        *("gan.devices", "gan.console", "gan"),
+    },
     {"gan.recipes", "gan.config", "models"},
     {"gan.cli", "gan.runs", "gan.datasets", "data"},
     {"gan.metrics"},

@@ -530,7 +530,7 @@ def test_odd_data(eight, cache, tmp_path):
     printed = run(tmp_path, *line, script=WITH_A_CLOSED_FOLDER)
     assert "28 images found in photos + more.zip, 23 of them in photos, 5 of them in more.zip, 2 unreadable" in printed
     assert "read as 12-bit" in printed and "passes over 26 images" in printed
-    assert "26 different images are few" in printed
+    assert "only 26 different images" in printed
     with open(tmp_path / "output/it/skipped.csv", newline="") as file:
         skipped = dict(list(csv.reader(file))[1:])
     assert skipped.keys() == {
@@ -549,9 +549,9 @@ def test_new_data(eight, cache, tmp_path, monkeypatch, capsys):
     np.save(tmp_path / "faces.npy", eight)
     assert "faces: 6 of" in run_in_process(tmp_path, [*line, "--epochs", "2"], monkeypatch, capsys, code=2)
     more = [*line, "--accept-new-data"]
-    assert f"it was trained on {known}" in run_in_process(tmp_path, [*more, "--epochs", "2"], monkeypatch, capsys)
+    assert f"the run was trained on {known}" in run_in_process(tmp_path, [*more, "--epochs", "2"], monkeypatch, capsys)
     assert len(log(tmp_path)) == 3
-    assert "it was trained on" not in run_in_process(tmp_path, [*more, "--epochs", "3"], monkeypatch, capsys)
+    assert "the run was trained on" not in run_in_process(tmp_path, [*more, "--epochs", "3"], monkeypatch, capsys)
     # Other settings than the images are refused as before.
     assert "seed" in run_in_process(tmp_path, [*more, "--seed", "5", "--epochs", "4"], monkeypatch, capsys, code=2)
 

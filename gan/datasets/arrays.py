@@ -97,10 +97,10 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
         if np.isfinite(image).all():
             more = value_range.count_values(image)
             counts = counts + more if counts else more
-    found = counts and value_range.find_range(counts)
-    if not counts:
+    if counts is None:
         raise UsageError(f"--data {path}: all its images have NaN or infinity among their values.")
-    if not found:
+    found = value_range.find_range(counts)
+    if found is None:
         raise UsageError(
             f"--data {path}: its values range from {counts.low:g} to {counts.high:g}. Scale them to 0..255, [0, 1] or"
             " [-1, 1]."

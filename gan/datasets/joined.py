@@ -1,4 +1,4 @@
-"""Several sources as one.
+"""Joins several data sources into one.
 
 source = join([open_source(Request("photos", 64)), open_source(Request("more.zip", 64))])
 """
@@ -31,7 +31,7 @@ def join(sources: list[Source]) -> Source:
         return {name: sum((other[name] for other in others), first[name]) for name in first}
 
     labels = [source.labels for source in sources]
-    alike = all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
+    same_width = all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
     return Source(
         " + ".join(source.title for source in sources),
         digest([source.identity for source in sources]),
@@ -39,6 +39,6 @@ def join(sources: list[Source]) -> Source:
         read,
         [(f"{source.title}/{name}", reason) for source in sources for name, reason in source.passed_over],
         prepare,
-        np.concatenate(labels) if alike else None,
+        np.concatenate(labels) if same_width else None,
         tuple((source.title, len(source.names)) for source in sources),
     )

@@ -112,7 +112,7 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     if suffix in SUFFIXES:
         return ""
     kind = file_kinds.UNKNOWN if suffix in TEXT_SUFFIXES else file_kinds.identify(read_head())
-    if images.is_read(kind):
+    if images.can_read(kind):
         return ""
     if kind == file_kinds.UNKNOWN:
         return f"{suffix or 'no extension'} is not a format read here"

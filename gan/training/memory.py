@@ -15,6 +15,7 @@ import math
 import os
 import re
 import subprocess
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -31,10 +32,10 @@ except ImportError:  # Windows
 
 FLOAT = 4  # bytes
 BASE = 850e6  # Python, TensorFlow, Keras and Matplotlib, their code included, and the networks that score
-SLOTS = {"adam": 2, "adamw": 2, "rmsprop": 2, "sgd": 1}  # that an optimizer keeps for each weight
-PENALTY_PASSES = {"none": 0, "r1": 2, "r2": 2, "r1+r2": 4}  # of the discriminator: forward, and the gradient's own
+OPTIMIZER_SLOTS = 2  # variables for each weight; SGD has one
+PENALTY_PASSES = {"none": 0, "r1+r2": 4}  # of the discriminator, forward and the gradient's own; 2 for any other
 RETAINED = 0.75  # share of all activations that a step holds at once; measured, as TensorFlow frees and reuses some
-BATCHES = 6  # of real images: in the making, prefetched and in use
+BATCHES = 6  # batches of real images in memory at once
 GENERATED = 100  # images that are generated at once to calibrate the EMA; grids and scores take 64
 SCORED = 1000  # real images that are read at once for a score, and transposed
 
@@ -61,13 +62,13 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     What a step frees is not used again by NumPy, for a checkpoint's copies and scores, so these are added.
     """
     g, d = count_weights(generator), count_weights(discriminator)
-    variables = g * (1 + SLOTS[config.generator_optimizer]) + d * (1 + SLOTS[config.discriminator_optimizer])
+    variables = (g + d) * (1 + OPTIMIZER_SLOTS)
     variables += g if config.ema_half_life else 0
     exported = g * (2 if config.ema_half_life else 1)  # the calibrated average, and generator.keras
     gradients = 2 * (g + d)  # and kernels in the layouts that convolutions compute with
     (g_all, g_largest), (d_all, d_largest) = count_activations(generator), count_activations(discriminator)
     noise, pixels = (FLOAT * math.prod(network.input_shape[1:]) for network in (generator, discriminator))
-    passes = 2 + (PENALTY_PASSES[config.penalty] if config.penalty_weight else 0)
+    passes = 2 + (PENALTY_PASSES.get(config.penalty, 2) if config.penalty_weight else 0)
     image = RETAINED * (g_all + passes * d_all + 2 * max(g_largest, d_largest)) + 2 * noise
     data = BATCHES * config.discriminator_steps * pixels
     step = config.batch_size * (image + (pixels * config.discriminator_steps if gpu else data))
@@ -75,7 +76,7 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     return round(needed if gpu else BASE + needed + variables + g + 2 * SCORED * pixels)
 
 
-def largest_batch(config: Config, generator: keras.Model, discriminator: keras.Model, most: int, gpu: bool) -> int:
+def find_largest_batch(config: Config, generator: keras.Model, discriminator: keras.Model, most: int, gpu: bool) -> int:
     """Finds the largest batch size whose estimate is at most `most` bytes; 0 where there is none."""
     low, high = 0, config.batch_size
     while low < high:
@@ -87,22 +88,28 @@ def largest_batch(config: Config, generator: keras.Model, discriminator: keras.M
 
 
 def require_memory(config: Config, generator: keras.Model, discriminator: keras.Model) -> None:
-    """Raises UsageError where a training does not fit, with the largest batch that does or what else to lower."""
+    """Raises UsageError where a training does not fit, with the largest batch that does or what else to lower.
+
+    Warns where it does not fit into the memory of a GPU.
+    """
     for gpu, available in ((False, available_memory()), (True, available_gpu_memory())):
         needed = estimate_memory(config, generator, discriminator, gpu)
         if available is None or needed <= available:
             continue
-        batch = largest_batch(config, generator, discriminator, available, gpu)
+        batch = find_largest_batch(config, generator, discriminator, available, gpu)
         advice = (
             f"The largest that fits is --batch-size {batch}."
             if batch
             else "Not even --batch-size 1 fits: try a smaller --width, --discriminator-width, --noise-size or"
             " --image-size."
         )
-        raise UsageError(
+        message = (
             f"training takes about {format_bytes(needed)} of {'GPU ' if gpu else ''}memory, and"
             f" {format_bytes(available)} are available. {advice}"
         )
+        if not gpu:
+            raise UsageError(message)
+        warnings.warn(message, stacklevel=2)  # not refused: no estimate was compared with a GPU
 
 
 def describe_memory(config: Config, generator: keras.Model, discriminator: keras.Model) -> str:
@@ -205,7 +212,5 @@ def release_memory() -> Iterator[None]:
         if enabled:
             gc.enable()
         gc.collect(0)
-        with contextlib.suppress(
-            OSError, AttributeError, TypeError
-        ):  # C libraries other than glibc have no such function
+        with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc has malloc_trim
             ctypes.CDLL(None).malloc_trim(0)

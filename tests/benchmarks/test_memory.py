@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -30,7 +31,7 @@ def test_a_small_case_in_full(tmp_path):
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout.splitlines()[-1])
     (case,) = found["cases"]
-    assert case["flags"] == " ".join(flags)
+    assert case["flags"] == shlex.join(flags)
     assert found["lowest_ratio"] == found["highest_ratio"] == case["ratio"]
     assert case["ratio"] == pytest.approx(case["estimate_mb"] / case["peak_mb"], rel=0.01)
     assert case["peak_mb"] > 300

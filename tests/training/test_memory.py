@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import gc
 import os
 import re
@@ -17,7 +18,6 @@ from gan.errors import UsageError
 from gan.recipes import RECIPES
 from gan.training import memory
 from gan.training.optimizers import OPTIMIZERS, build_optimizer
-from gan.training.regularizers import REGULARIZERS
 
 PLAIN = Config(penalty="none", ema_half_life=0.0, batch_size=100)
 
@@ -36,7 +36,7 @@ def pair():
 
 def estimate(config):
     """The estimate of a configuration, whose networks get no weights."""
-    with experiment.describe_networks(dataclasses.replace(config, precision="float32")) as networks:
+    with experiment.build_uninitialized_networks(dataclasses.replace(config, precision="float32")) as networks:
         needed = memory.estimate_memory(config, *networks)
     keras.utils.clear_session()
     return needed
@@ -58,7 +58,6 @@ def test_an_estimate_worked_by_hand(pair):
     ("changes", "more"),
     [
         ({"ema_half_life": 1.0}, 3 * 144),  # the average, its calibrated copy, and its copy in a checkpoint
-        ({"generator_optimizer": "sgd"}, -2 * 144),  # a slot less, there and in a checkpoint
         ({"penalty": "r1"}, 100 * 0.75 * 2 * 4),
         ({"penalty": "r1", "penalty_weight": 0.0}, 0),
         ({"penalty": "r1+r2"}, 100 * 0.75 * 4 * 4),
@@ -81,12 +80,12 @@ def test_half_precision_takes_half():
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_slots_are_those_of_the_optimizers(name):
-    """As many variables as a weight of 1,000 gets."""
+def test_slots_of_the_optimizers(name):
+    """As many variables as a weight of 1,000 gets; sgd has one less than is estimated."""
     optimizer, weight = build_optimizer(name, 0.1, (0.5, 0.9)), keras.Variable(tf.zeros(1000))
     optimizer.build([weight])
-    assert sum(variable.shape == (1000,) for variable in optimizer.variables) == memory.SLOTS[name]
-    assert set(memory.PENALTY_PASSES) == set(REGULARIZERS)
+    found = sum(variable.shape == (1000,) for variable in optimizer.variables)
+    assert found + (name == "sgd") == memory.OPTIMIZER_SLOTS
 
 
 @pytest.mark.parametrize("recipe", ["default", "udacity-2x2", "keras-gan-upsample", "keras-gan-dense", "conv-dense"])
@@ -104,27 +103,29 @@ def test_the_largest_batch_is_the_largest(pair, gpu, most):
     """It fits, and one image more does not."""
     most += 0 if gpu else int(memory.BASE) + 110_000
     config = dataclasses.replace(PLAIN, batch_size=10**7)
-    batch = memory.largest_batch(config, *pair, most, gpu)
+    batch = memory.find_largest_batch(config, *pair, most, gpu)
     fits = [
         memory.estimate_memory(dataclasses.replace(config, batch_size=b), *pair, gpu) <= most
         for b in (batch, batch + 1)
     ]
     assert (batch == 0 or fits[0]) and not fits[1]
-    assert memory.largest_batch(dataclasses.replace(config, batch_size=1), *pair, 10**12, gpu) == 1
+    assert memory.find_largest_batch(dataclasses.replace(config, batch_size=1), *pair, 10**12, gpu) == 1
 
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_what_does_not_fit_is_refused(pair, monkeypatch, gpu):
-    """The message has what is needed, what there is, and the largest batch, which then is not refused."""
+    """The message has what is needed, what there is, and the largest batch, which then fits. For a GPU it is a warning."""
     machine, card = (10**12, 2_000_000_000) if gpu else (2_000_000_000, None)
     monkeypatch.setattr(memory, "available_memory", lambda: machine)
     monkeypatch.setattr(memory, "available_gpu_memory", lambda: card)
-    with pytest.raises(UsageError, match=r"2\.0 GB") as caught:
+    refused = functools.partial(pytest.warns, UserWarning) if gpu else functools.partial(pytest.raises, UsageError)
+    with refused(match=r"2\.0 GB") as caught:
         memory.require_memory(dataclasses.replace(PLAIN, batch_size=10**8), *pair)
-    assert ("GPU" in str(caught.value)) is gpu
-    largest = int(re.search(r"--batch-size (\d+)", str(caught.value))[1])
+    message = str(caught[0].message if gpu else caught.value)
+    assert ("GPU" in message) is gpu
+    largest = int(re.search(r"--batch-size (\d+)", message)[1])
     memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest), *pair)
-    with pytest.raises(UsageError):
+    with refused():
         memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest + 1), *pair)
 
 
