@@ -242,7 +242,8 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     from gan.training.schedule import RunLength
 
     config = Config(
-        data=(seams["source"],), image_size=16, noise_size=4, cache_dir=str(tmp_path), precision="float32", batch_size=8,
+        data=(seams["source"],), image_size=16, noise_size=4, cache_dir=str(tmp_path), precision="float32",
+        batch_size=8,
         generator=seams["generator"], discriminator=seams["discriminator"], loss=seams["loss"],
         generator_optimizer=seams["optimizer"], discriminator_optimizer=seams["optimizer"],
         penalty=seams["regularizer"], penalty_every=1, augmentation=seams["augmentation"], log=seams["logger"],

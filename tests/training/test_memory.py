@@ -114,7 +114,7 @@ def test_the_largest_batch_is_the_largest(pair, gpu, most):
 
 @pytest.mark.parametrize("gpu", [False, True])
 def test_what_does_not_fit_is_refused(pair, monkeypatch, gpu):
-    """The message has what is needed, what there is, and the largest batch, which then fits. For a GPU it is a warning."""
+    """The message has what is needed, what there is, and the largest batch; for a GPU it is a warning."""
     machine, card = (10**12, 2_000_000_000) if gpu else (2_000_000_000, None)
     monkeypatch.setattr(memory, "available_memory", lambda: machine)
     monkeypatch.setattr(memory, "available_gpu_memory", lambda: card)
