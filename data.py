@@ -121,8 +121,8 @@ def load(
     ]
     opened = sources[0] if len(sources) == 1 else join(sources)
     numbers = choose(len(opened.names), limit, sample, seed)
-    choice = [limit, *([sample, seed] if sample else [])]
-    path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, max_pixels, allow_truncated)}.npy"
+    choice, limits = [limit, *([sample, seed] if sample else [])], [max_pixels, allow_truncated, images.has_heif()]
+    path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, limits)}.npy"
     if not cache.is_whole(path):
         with images.allow_truncated_files(allow_truncated):
             cache.build(path, opened, image_size, crop=crop, numbers=numbers, progress=progress.track_task)
@@ -130,7 +130,9 @@ def load(
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
     report |= {"source": opened.title, "skipped": counts, "parts": dict(opened.parts)}
-    report["choice"] = "chosen at random" if sample else "the first in order of name"
+    report["choice"] = (
+        "chosen at random" if sample else f"the first in order of {'--data, then of ' if opened.parts else ''}name"
+    )
     unreadable, labels = skipped[: counts["unreadable"]], None
     if opened.labels is not None:
         names = {name for name, _ in unreadable}

@@ -13,6 +13,7 @@ import io
 import math
 import os
 import warnings
+import zlib
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -37,7 +38,7 @@ ORIENTATIONS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of damaged metadata, which do not matter
 Image.MAX_IMAGE_PIXELS = None  # `open_image` has a limit of its own, which Pillow only warns of
@@ -88,10 +89,12 @@ def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) ->
         content = file if isinstance(file, bytes) else Path(file).read_bytes()
         try:
             return *_decode(io.BytesIO(content), max_pixels), content
-        except ValueError:  # of PNG chunks of text or profiles that unpack to megabytes
-            if not content.startswith(PNG_SIGNATURE):
+        except UnreadableImage:
+            raise
+        except Exception:  # perhaps of metadata that are damaged, or that unpack to megabytes
+            if (stripped := _strip_metadata(content)) == content:
                 raise
-            return *_decode(io.BytesIO(_strip_png_metadata(content)), max_pixels), content
+            return *_decode(io.BytesIO(stripped), max_pixels), content
     except UnreadableImage:
         raise
     except Exception as error:  # decoders raise nearly every kind of exception for damaged files
@@ -243,7 +246,9 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
             raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {max_pixels:,}")
         upright = _turn_upright(image)
         white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
-        return _to_rgb_or_wide(upright, white_is_zero), ImageInfo(image.mode, upright.size)
+        decoded = _to_rgb_or_wide(upright, white_is_zero)
+        inverted = " with white as zero" if white_is_zero and decoded.mode in WIDE_MODES else ""
+        return decoded, ImageInfo(image.mode + inverted, upright.size)
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -256,13 +261,32 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     return image if operation is None else image.transpose(operation)
 
 
+def _strip_metadata(content: bytes) -> bytes:
+    """Removes from a PNG or a JPEG what its pixels do not need."""
+    if content.startswith(PNG_SIGNATURE):
+        return _strip_png_metadata(content)
+    return _strip_jpeg_metadata(content) if content.startswith(JPEG_SIGNATURE) else content
+
+
+def _strip_jpeg_metadata(content: bytes) -> bytes:
+    """Removes application segments and comments of a JPEG, but Adobe's, which has the color space. ITU-T T.81, B.1."""
+    kept, position = [content[:2]], 2
+    while content[position : position + 1] == b"\xff" and content[position + 1 : position + 2] != b"\xda":
+        end = position + 2 + int.from_bytes(content[position + 2 : position + 4])
+        if content[position + 1] not in (*range(0xE0, 0xEE), 0xEF, 0xFE):
+            kept.append(content[position:end])
+        position = end
+    return b"".join([*kept, content[position:]])
+
+
 def _strip_png_metadata(content: bytes) -> bytes:
     """Removes the chunks of a PNG that its pixels do not need. PNG specification, third edition, section 5."""
     kept, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
     while position < len(content):
         length, kind = int.from_bytes(content[position : position + 4]), content[position + 4 : position + 8]
         end = position + 12 + length
-        if kind[:1].isupper() or kind in (b"tRNS", b"eXIf"):
+        whole = zlib.crc32(content[position + 4 : end - 4]) == int.from_bytes(content[end - 4 : end])
+        if kind[:1].isupper() or (kind in (b"tRNS", b"eXIf") and whole):
             kept.append(content[position:end])
         position = end
     return b"".join(kept)

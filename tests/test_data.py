@@ -502,3 +502,12 @@ def test_limits_of_files(tmp_path, load):
     with pytest.raises(RunError, match=r"cut.png .*truncated.*--allow-truncated.*--allow-bad"):
         load(str(folder), 16)
     assert len(load(str(folder), 16, allow_bad=True).images) == 4
+
+
+def test_white_is_zero_beside_black_is_zero(tmp_path, load):
+    """Files of both kinds have ranges of their own."""
+    ramp = np.arange(256, dtype=np.uint16).reshape(16, 16) * 257
+    folder = save_tiffs(tmp_path / "faces", [ramp, ramp])
+    Image.fromarray(65535 - ramp).save(folder / "inverted.tif", tiffinfo={262: 0})
+    faces = load(str(folder), 16)
+    assert len(faces.images) == 3 and (faces.images == faces.images[0]).all() and faces.images[0].std() > 70

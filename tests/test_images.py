@@ -130,6 +130,27 @@ def test_large_metadata():
         assert rgb.size == (32, 16) and rgb.getpixel((0, 0)) == (255, 255, 255)
 
 
+@pytest.mark.parametrize("kind", [b"tEXt", b"zTXt", b"iCCP", b"eXIf", b"pHYs"])
+def test_damaged_chunks_of_a_png(kind):
+    """A chunk of metadata that is too short, or has a wrong checksum, is ignored."""
+    data = encode(Image.fromarray(NOISE))
+    start = data.index(b"IDAT") - 4
+    for chunk in (make_chunk(kind, b"a"), make_chunk(kind, b"name\0\0" + bytes(9))[:-1] + b"?"):
+        rgb, *_ = images.read_image(data[:start] + chunk + data[start:])
+        np.testing.assert_array_equal(rgb, NOISE)
+
+
+@pytest.mark.parametrize(
+    "segment", [b"\xe0JFIF\0", b"\xedPhotoshop 3.0\x008BIM\x03\xed", b"\xe2ICC_PROFILE\0", b"\xe1Exif\0\0"]
+)
+def test_damaged_segments_of_a_jpeg(segment):
+    """A segment of metadata that is too short is ignored; the pixels, gray or CMYK too, are the same."""
+    for image in (Image.fromarray(NOISE), Image.fromarray(NOISE[..., 0]), Image.fromarray(NOISE).convert("CMYK")):
+        data = encode(image, "JPEG")
+        damaged = data[:2] + b"\xff" + segment[:1] + (len(segment) + 1).to_bytes(2) + segment[1:] + data[2:]
+        np.testing.assert_array_equal(images.read_image(damaged)[0], images.read_image(data)[0])
+
+
 def test_read_first_frame():
     """The first frame of an animation is read."""
     frames = [Image.new("RGB", (8, 8), color) for color in ("red", "blue")]

@@ -547,7 +547,8 @@ def test_new_data(eight, cache, tmp_path, monkeypatch, capsys):
     run_in_process(tmp_path, [*line, "--epochs", "1"], monkeypatch, capsys)
     known = json.loads((tmp_path / "output/it/config.json").read_text())["faces"]
     np.save(tmp_path / "faces.npy", eight)
-    assert "faces: 6 of" in run_in_process(tmp_path, [*line, "--epochs", "2"], monkeypatch, capsys, code=2)
+    refused = run_in_process(tmp_path, [*line, "--epochs", "2"], monkeypatch, capsys, code=2)
+    assert "faces: 6 of" in refused and "--accept-new-data" in refused
     more = [*line, "--accept-new-data"]
     assert f"the run was trained on {known}" in run_in_process(tmp_path, [*more, "--epochs", "2"], monkeypatch, capsys)
     assert len(log(tmp_path)) == 3

@@ -13,8 +13,8 @@ from gan.runs import legacy
 
 # Settings that are the same in all runs of a comparison, or that the comparison itself sets.
 SHARED = {
-    "data", "limit", "crop", "allow_bad", "cache_dir", "output", "holdout", "patience", "epochs", "steps_per_epoch",
-    "minutes", "seed", "recipe", "run",
+    "data", "limit", "sample", "crop", "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir",
+    "output", "holdout", "patience", "epochs", "steps_per_epoch", "minutes", "seed", "recipe", "run",
 }  # fmt: skip
 KINDS = {f.name: f.metadata["kind"] for f in dataclasses.fields(Config) if f.name not in SHARED}
 # Settings of older versions keep their names, which are part of the names of runs.

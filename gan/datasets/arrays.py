@@ -62,11 +62,11 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
         headers = _read_headers(path)
     except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: not a NumPy file that can be read ({error}).") from error
-    usual = [name for name, header in headers.items() if _can_be_images(*header, kinds="f", types=(np.uint8,))]
-    possible = usual or [name for name, header in headers.items() if _can_be_images(*header, kinds="iub")]
+    possible = [name for name, header in headers.items() if _can_be_images(*header)]
     named = [name for name in NAMES if name in possible]
-    if named or len(possible) == 1:
-        name = (named or possible)[0]
+    usual = [name for name in possible if headers[name][1] == np.uint8 or headers[name][1].kind == "f"]
+    if named or 1 in (len(usual), len(possible)):
+        name = (named or usual or possible)[0]
         if 0 in headers[name][0]:
             raise UsageError(f"--data {path}: its array has no images, as its shape is {headers[name][0]}.")
         return name, *headers[name]
@@ -127,9 +127,8 @@ def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     return headers
 
 
-def _can_be_images(shape: tuple[int, ...], dtype: np.dtype, kinds: str, types: tuple = ()) -> bool:
-    is_shape = len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3))
-    return is_shape and (dtype in types or dtype.kind in kinds)
+def _can_be_images(shape: tuple[int, ...], dtype: np.dtype) -> bool:
+    return (len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3))) and dtype.kind in "iufb"
 
 
 def _describe(dtype: np.dtype) -> str:

@@ -69,7 +69,7 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None, str]]:
             continue
         visited.add((status.st_dev, status.st_ino))
         folders.sort()
-        if "config.json" in names and "checkpoints" in folders:
+        if "config.json" in names and ("checkpoints" in folders or "data.json" in names):
             runs.append(os.path.join(folder, ""))
         reason = "in the folder of a training run" if os.path.join(folder, "").startswith(tuple(runs)) else ""
         for name in names + [folder for folder in folders if not reason_to_pass_over(folder, bytes)]:

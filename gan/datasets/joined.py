@@ -16,8 +16,12 @@ from gan.datasets.source import Source, digest
 def join(sources: list[Source]) -> Source:
     """Joins sources, one after the other; the names of files begin with the title of their source.
 
+    Titles that are equal are numbered.
+
     Attributes, and labels, are kept where all sources have the same ones.
     """
+    titles = [source.title for source in sources]
+    titles = [title if titles.count(title) == 1 else f"{title} [{i}]" for i, title in enumerate(titles, 1)]
     ends = list(accumulate(len(source.names) for source in sources))
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
@@ -33,12 +37,16 @@ def join(sources: list[Source]) -> Source:
     labels = [source.labels for source in sources]
     same_width = all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
     return Source(
-        " + ".join(source.title for source in sources),
+        " + ".join(titles),
         digest([source.identity for source in sources]),
-        [f"{source.title}/{name}" for source in sources for name in source.names],
+        [f"{title}/{name}" for title, source in zip(titles, sources, strict=True) for name in source.names],
         read,
-        [(f"{source.title}/{name}", reason) for source in sources for name, reason in source.passed_over],
+        [
+            (f"{title}/{name}", reason)
+            for title, source in zip(titles, sources, strict=True)
+            for name, reason in source.passed_over
+        ],
         prepare,
         np.concatenate(labels) if same_width else None,
-        tuple((source.title, len(source.names)) for source in sources),
+        tuple((title, len(source.names)) for title, source in zip(titles, sources, strict=True)),
     )

@@ -106,8 +106,10 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     *folders, file = name.split("/")
     if file == ".DS_Store" or file.startswith("._") or "__MACOSX" in folders:
         return MACOS
-    if leftover := next((name for name in folders if name.startswith(".") or name.lower() in LEFTOVER_FOLDERS), ""):
+    if leftover := next((name for name in folders if _is_hidden(name) or name.lower() in LEFTOVER_FOLDERS), ""):
         return f"in {leftover}, a folder of thumbnails, caches or deleted files"
+    if _is_hidden(file):
+        return "a hidden file"
     suffix = os.path.splitext(file)[1].lower()
     if suffix in SUFFIXES:
         return ""
@@ -117,6 +119,10 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     if kind == file_kinds.UNKNOWN:
         return f"{suffix or 'no extension'} is not a format read here"
     return file_kinds.describe(kind)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") and name not in (".", "..")
 
 
 def summarize_skipped(skipped: list[tuple[str, str]], count: int = 5) -> str:

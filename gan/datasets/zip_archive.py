@@ -10,10 +10,11 @@ from pathlib import Path
 from PIL import Image
 
 from gan import images
+from gan.datasets.folder import read_head
 from gan.datasets.source import Request, Source, digest, reason_to_pass_over
 from gan.datasets.zip_repair import open_archive
 from gan.errors import UsageError, summarize
-from gan.file_kinds import HEAD
+from gan.file_kinds import HEAD, describe, identify
 from gan.files import expand_path
 
 METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # that zipfile does not unpack; 4.4.5
@@ -30,9 +31,10 @@ def open_zip(request: Request) -> Source:
     try:
         archive = open_archive(path)
     except Exception as error:  # damaged headers raise nearly every kind of exception
+        kind = identify(read_head(path))
+        what = summarize(error) if kind.suffix == ".zip" else f"it is {describe(kind)}"
         raise UsageError(
-            f"--data {request.data}: not a zip file that can be opened ({summarize(error)}). Unpack it, and give the"
-            " folder."
+            f"--data {request.data}: not a zip file that can be opened ({what}). Unpack it, and give the folder."
         ) from error
     listed = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     entries = sorted(listed, key=lambda entry: entry.filename)
@@ -57,9 +59,10 @@ def open_zip(request: Request) -> Source:
 
 
 def _find_runs(names: set[str]) -> tuple[str, ...]:
-    """The folders of training runs, each with a slash: they hold a config.json and checkpoints."""
-    checkpoints = {name.rpartition("checkpoints/")[0] for name in names if "checkpoints/" in name}
-    return tuple(folder for folder in checkpoints if f"{folder}config.json" in names)
+    """The folders of training runs, each with a slash: they hold a config.json, and data.json or checkpoints."""
+    folders = {name.rpartition("checkpoints/")[0] for name in names if "checkpoints/" in name}
+    folders |= {name.removesuffix("data.json") for name in names if name.rpartition("/")[2] == "data.json"}
+    return tuple(folder for folder in folders if f"{folder}config.json" in names)
 
 
 def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:

@@ -87,10 +87,12 @@ class Run:
             titles = {"faces": saved.get("faces", "")}, {"faces": config.get("faces", "")}
             before = titles[0]["faces"] if configs.differences(*titles) else ""
             if different := configs.differences(saved, json.loads(json.dumps(config)), legacy.DEFAULTS):
+                only_data = all(line.startswith("faces: ") for line in different)
+                accept = " To continue it with these images, add --accept-new-data." if only_data else ""
                 raise UsageError(
                     f"{self.folder} holds a run of another configuration:\n  "
                     + "\n  ".join(different)
-                    + "\nGive --run another name, or remove that folder."
+                    + f"\nGive --run another name, or remove that folder.{accept}"
                 )
         for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing

@@ -37,6 +37,7 @@ PENALTY_PASSES = {"none": 0, "r1+r2": 4}  # of the discriminator, forward and th
 RETAINED = 0.75  # share of all activations that a step holds at once; measured, as TensorFlow frees and reuses some
 BATCHES = 6  # batches of real images in memory at once
 GENERATED = 100  # images that are generated at once to calibrate the EMA; grids and scores take 64
+UNUSED_SPACE = 700e6  # of the address space: stacks of threads and pieces that are reserved, but not used
 SCORED = 1000  # real images that are read at once for a score, and transposed
 
 
@@ -138,7 +139,7 @@ def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cg
         limits = [read_sizes(proc / "meminfo")["MemAvailable"], *group_limits(proc, groups)]
         space = resource.getrlimit(resource.RLIMIT_AS)[0]
         if space != resource.RLIM_INFINITY:
-            limits.append(space - own["VmSize"])
+            limits.append(space - own["VmSize"] - UNUSED_SPACE)
         return max(0, min(limits)) + own["VmRSS"]
     except (OSError, KeyError):
         pass

@@ -140,6 +140,8 @@ def test_choice_of_the_array(tmp_path, eight):
     np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
     np.savez(path, photos=eight, points=np.zeros((8, 5, 2), int))  # integers are images only where nothing else is
     np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
+    np.savez(path, images=eight.astype(np.uint16), masks=np.zeros((8, 32, 32)))  # a usual name comes first
+    np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
     np.savez(path, a=eight[::-1], x=eight)
     np.testing.assert_array_equal(read_pixels(open_data(path)), eight)
     np.savez(path, a=eight, b=eight)

@@ -50,12 +50,14 @@ def test_links_pipes_and_names_that_are_not_utf8(tmp_path, eight):
 def test_leftovers_of_other_programs(tmp_path, eight):
     """Thumbnails, caches and deleted files of other programs, in any subfolder, are passed over by name."""
     save_folder(tmp_path, eight[:1])
+    (tmp_path / ".trashed-1700-IMG.png").write_bytes(encode_png(eight[0]))
     leftovers = (".thumbnails", "a/@eaDir", "#recycle/b", "$RECYCLE.BIN", "a/.ipynb_checkpoints", "a/b/.git/c")
     for folder in leftovers:
         save_folder(tmp_path / folder, eight[:1])
     source = open_data(tmp_path)
     assert source.names == ["0.png"]
-    assert [name for name, _ in source.passed_over] == sorted(f"{folder}/0.png" for folder in leftovers)
+    names = [f"{folder}/0.png" for folder in leftovers]
+    assert [name for name, _ in source.passed_over] == sorted([*names, ".trashed-1700-IMG.png"])
     assert open_data(tmp_path / ".thumbnails").names == ["0.png"]  # as that is what was asked for
 
 
@@ -72,6 +74,9 @@ def test_folders_of_runs(tmp_path, eight):
     assert {name for name, _ in source.passed_over} == {
         "output/default/0.png", "output/default/config.json", "output/default/export/0.png",
     }  # fmt: skip
+    (run / "data.json").write_text("{}")
+    (run / "checkpoints").rmdir()  # as where it was killed before the first checkpoint
+    assert open_data(tmp_path).names == ["0.png", "output/faces/0.png"]
     with pytest.raises(RunError, match="in the folder of a training run"):
         data.load(str(run), 16, cache_dir=tmp_path / "cache")
 

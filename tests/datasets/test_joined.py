@@ -20,6 +20,14 @@ def test_images_of_all_sources(tmp_path, eight):
     assert joined.identity != join(sources[::-1]).identity != sources[0].identity
 
 
+def test_sources_of_one_title(tmp_path, eight):
+    """They are numbered, so that files and counts can be told apart."""
+    for i, name in enumerate(("x", "y")):
+        save_folder(tmp_path / name / "faces", eight[: i + 1])
+    joined = join([open_data(tmp_path / name / "faces") for name in ("x", "y")])
+    assert joined.parts == (("faces [1]", 1), ("faces [2]", 2)) and joined.names[1] == "faces [2]/0.png"
+
+
 @pytest.mark.parametrize(
     ("second", "attributes", "labels"),
     [
