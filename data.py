@@ -7,12 +7,14 @@ for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 
 import functools
 import hashlib
+import itertools
 import mmap
 import os
 import threading
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
+from queue import SimpleQueue
 
 import numpy as np
 
@@ -245,7 +247,7 @@ def batches(
         augment: a function (uint8 images, NumPy generator) -> uint8 images, applied to every batch.
 
     Returns:
-        A tf.data.Dataset of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
+        `Batches` of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
@@ -258,10 +260,10 @@ def batches(
             batch = augment(batch, np.random.default_rng([seed, i, 1]))
         return images.to_float(batch.astype(np.float32)), labels[chosen]  # in NumPy, which is faster than TensorFlow
 
-    take = _prepare_ahead(load)
+    loader = _Loader(load)
 
     def batch(i):
-        loaded, chosen = tf.numpy_function(take, [i], (tf.float32, tf.float32), stateful=False)
+        loaded, chosen = tf.numpy_function(loader.take, [i], (tf.float32, tf.float32), stateful=False)
         return (
             tf.ensure_shape(loaded, (batch_size, *real.shape[1:])),
             tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
@@ -269,27 +271,74 @@ def batches(
 
     options = tf.data.Options()  # without these, TensorFlow would prefetch in its own threads
     options.autotune.enabled = options.experimental_optimization.apply_default_optimizations = False
-    return tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(batch).with_options(options)
+    dataset = tf.data.Dataset.range(start, np.iinfo(np.int64).max).map(batch).with_options(options)
+    return Batches(dataset, loader, start)
 
 
-def _prepare_ahead(load: Callable[[int], tuple]) -> Callable[[int], tuple]:
-    """Returns a function (i) -> load(i) that computes the next results in background threads.
+class Batches:
+    """An endless iterable over a tf.data.Dataset whose batches a `_Loader` prepares ahead.
+
+    Each batch is waited for in Python, where Ctrl-C is heard, and not in TensorFlow.
+    """
+
+    def __init__(self, dataset, loader: "_Loader", start: int):
+        self.dataset, self.loader, self.start = dataset, loader, start
+
+    def __iter__(self) -> Iterator:
+        iterator = iter(self.dataset)
+        try:
+            for i in itertools.count(self.start):
+                wait([self.loader.prepare(i)])
+                yield next(iterator)
+        finally:
+            self.loader.close()
+
+
+class _Loader:
+    """Computes load(i), and the results after it in background threads.
 
     These are Python's threads, not those of `Dataset.prefetch`: at exit, Python and TensorFlow's threads would wait for
-    each other for ever. For its own threads Python waits only until they have computed what they are computing.
+    each other for ever. They are daemons, so that Python does not wait for them either.
     """
-    pool, waiting = ThreadPoolExecutor(WORKERS), {}
 
-    def load_unless_ending(number: int) -> tuple | None:
-        return load(number) if threading.main_thread().is_alive() else None  # at exit nobody takes it
+    def __init__(self, load: Callable[[int], tuple]):
+        self.load, self.jobs, self.futures, self.threads = load, SimpleQueue(), {}, []
 
-    def take(i: int) -> tuple:
-        for number in range(int(i), int(i) + 1 + AHEAD):
-            if number not in waiting:
-                waiting[number] = pool.submit(load_unless_ending, number)
-        return waiting.pop(int(i)).result()
+    def prepare(self, i: int) -> Future:
+        """Starts to compute load(i) and the next ones, as far as that was not done, and returns the first's future."""
+        while len(self.threads) < WORKERS:
+            self.threads.append(threading.Thread(target=self.work, daemon=True))
+            self.threads[-1].start()
+        for number in range(i, i + 1 + AHEAD):
+            if number not in self.futures:
+                self.futures[number] = Future()
+                self.jobs.put((number, self.futures[number]))
+        return self.futures[i]
 
-    return take
+    def take(self, i: int) -> tuple:
+        """Returns load(i), and forgets it."""
+        result = self.prepare(int(i)).result()
+        del self.futures[int(i)]
+        return result
+
+    def work(self) -> None:
+        """Computes what is asked for, in a thread, until `close`."""
+        while job := self.jobs.get():
+            number, future = job
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                future.set_result(self.load(number))
+            except BaseException as error:
+                future.set_exception(error)
+
+    def close(self) -> None:
+        """Ends the threads, after what each is computing."""
+        for future in self.futures.values():
+            future.cancel()
+        for _ in self.threads:
+            self.jobs.put(None)
+        self.futures, self.threads = {}, []
 
 
 def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:

@@ -4,6 +4,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import zipfile
 
 import numpy as np
@@ -162,7 +163,7 @@ def test_order_from_anywhere(start, count):
 
 def take(dataset, count):
     """Takes the images of the first batches, (count, batch, h, w, c)."""
-    return np.stack([images for images, _ in dataset.take(count).as_numpy_iterator()])
+    return np.stack([images for images, _ in dataset.dataset.take(count).as_numpy_iterator()])
 
 
 @pytest.mark.parametrize("batch_size", [3, 8, 50])
@@ -175,7 +176,7 @@ def test_batches_are_the_images_in_order(eight, batch_size):
 
 def test_batches_have_a_shape(eight):
     """Shapes and types are known before the first batch."""
-    images, labels = data.batches(eight, 5).element_spec
+    images, labels = data.batches(eight, 5).dataset.element_spec
     assert images.shape == (5, 32, 32, 3) and labels.shape == (5, 0)
     assert images.dtype == labels.dtype == "float32"
 
@@ -184,7 +185,9 @@ def test_labels_follow_their_images(eight):
     """Each image comes with its own row of labels, with and without `rows`."""
     labels = np.eye(8, dtype=np.float32)
     for rows in (None, np.array([1, 2, 6])):
-        for batch, chosen in data.batches(eight, 5, rows=rows, labels=labels, seed=3).take(4).as_numpy_iterator():
+        for batch, chosen in (
+            data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator()
+        ):
             np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
 
 
@@ -347,17 +350,16 @@ def test_batches_of_some_rows(eight):
         assert sorted(face.tobytes() for face in batch) == sorted(face.tobytes() for face in expected)
 
 
-# Takes batches whose augmentation takes 2 seconds, and does something else while others are prepared.
+# Takes a batch, and does something else while others are prepared, each of which takes long, and fails.
 SLOW = """
 import os, signal, sys, threading, time
 import numpy as np
 import data
-made = []
+first = np.random.default_rng([0, 0, 1]).random()
 def slow(images, rng):
-    made.append(1)
-    if len(made) > {fails_after}:
+    if rng.random() != first:
+        time.sleep({seconds})
         raise ValueError("mine")
-    time.sleep(2)
     return images
 batches = iter(data.batches(np.zeros((99, 16, 16, 3), np.uint8), 8, augment=slow))
 next(batches)
@@ -366,26 +368,45 @@ next(batches)
 
 
 @pytest.mark.parametrize(
-    ("fails_after", "then", "code"),
+    ("seconds", "then", "code"),
     [
-        (99, "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start(); list(batches)", -signal.SIGINT),
-        pytest.param(99, "", 0, marks=pytest.mark.slow),
-        pytest.param(99, "raise RuntimeError('mine')", 1, marks=pytest.mark.slow),
-        pytest.param(99, "sys.exit(3)", 3, marks=pytest.mark.slow),
+        (600, "threading.Timer(1, os.kill, (os.getpid(), signal.SIGINT)).start(); list(batches)", -signal.SIGINT),
+        pytest.param(600, "", 0, marks=pytest.mark.slow),
+        pytest.param(600, "raise RuntimeError('mine')", 1, marks=pytest.mark.slow),
+        pytest.param(600, "sys.exit(3)", 3, marks=pytest.mark.slow),
         pytest.param(
-            99,
+            600,
             "threading.Thread(target=lambda: [one for one in batches], daemon=True).start(); time.sleep(1)",
             0,
             marks=pytest.mark.slow,
         ),
-        pytest.param(5, "list(batches)", 1, marks=pytest.mark.slow),
+        pytest.param(0, "list(batches)", 1, marks=pytest.mark.slow),
     ],
 )
-def test_python_exits_while_batches_are_prepared(fails_after, then, code):
-    """A program ends from every state: at its end, by an error, by Ctrl-C while it waits, by an error in a batch."""
-    script = SLOW.format(fails_after=fails_after, then=then)
+def test_python_exits_while_batches_are_prepared(seconds, then, code):
+    """A program ends from every state: at its end, by an error, by Ctrl-C while it waits, by an error in a batch.
+
+    It does not wait for batches of ten minutes.
+    """
+    script = SLOW.format(seconds=seconds, then=then)
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=120)
     assert done.returncode == code, done.stderr
+
+
+def test_threads_end_with_their_batches(eight):
+    """Closed batches leave no threads; they can be begun anew, and begin at the same batch."""
+    before, batches = threading.active_count(), data.batches(eight, 5, start=3)
+    firsts = []
+    for _ in range(2):
+        stream = iter(batches)
+        firsts.append(next(stream)[0].numpy())
+        threads = batches.loader.threads
+        assert len(threads) == data.WORKERS
+        stream.close()
+        for thread in threads:
+            thread.join(60)
+    np.testing.assert_array_equal(*firsts)
+    assert threading.active_count() == before
 
 
 def test_an_error_comes_with_its_batch(eight):

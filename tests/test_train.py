@@ -572,7 +572,7 @@ def test_held_out_images_are_not_in_batches(faces, cache, tmp_path, monkeypatch)
     seen = set()
 
     def iterate(trainer):
-        for batch, _ in trainer.batches(0).take(20).as_numpy_iterator():
+        for batch, _ in trainer.batches(0).dataset.take(20).as_numpy_iterator():
             seen.update(face.tobytes() for face in images.to_uint8(np.concatenate([batch, batch[:, :, ::-1]])))
         assert len(trainer.validator.scorer.held_out) + len(trainer.validator.scorer.training) == 60
         return 0
