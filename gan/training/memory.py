@@ -16,7 +16,6 @@ import os
 import re
 import subprocess
 import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import keras
@@ -197,21 +196,12 @@ def available_gpu_memory() -> int | None:
         return None
 
 
-@contextlib.contextmanager
-def release_memory() -> Iterator[None]:
-    """Returns the memory that a block has used to the system when it ends.
+def release_memory() -> None:
+    """Returns memory that is no longer used to the system.
 
-    Figures refer to themselves, so only Python's collector frees them. It would come to most of them late, when the
-    gaps that they leave are of no use any more: 100 MB in half an hour of drawing a chart every five seconds. While it
-    is off, everything new stays young, and the young objects are collected in milliseconds; all objects take 0.2 s.
+    Figures and saved models contain reference cycles. Python's collector would come to them late, after hundreds of
+    megabytes, and the C library would keep the gaps that they leave. A collection takes 0.2 s.
     """
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
-        gc.collect(0)
-        with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc has malloc_trim
-            ctypes.CDLL(None).malloc_trim(0)
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc has malloc_trim
+        ctypes.CDLL(None).malloc_trim(0)

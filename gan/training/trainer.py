@@ -221,9 +221,9 @@ class Trainer:
             "pixel_variance": np.float64(self.variance),
         }
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
+        self.write_outputs(grid, best)
         del arrays
-        with release_memory():
-            self.write_outputs(grid, best)
+        release_memory()
         self.saved_iteration = self.iteration
         self.logged_at = self.saved_at = clock.read()
 
