@@ -11,6 +11,7 @@ import itertools
 import mmap
 import os
 import threading
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass, field
@@ -123,12 +124,15 @@ def load(
     ]
     opened = sources[0] if len(sources) == 1 else join(sources)
     numbers = choose(len(opened.names), limit, sample, seed)
-    choice, limits = [limit, *([sample, seed] if sample else [])], [max_pixels, allow_truncated, images.has_heif()]
+    if sample > len(numbers):
+        warnings.warn(f"--sample {sample:,}: there are only {len(numbers):,} images", stacklevel=2)
+    choice = [limit, *([sample, seed] if sample else [])]
+    limits = [max_pixels, allow_truncated, images.has_heif(), images.has_avif()]
     path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, limits)}.npy"
-    if not cache.is_whole(path):
-        with images.allow_truncated_files(allow_truncated):
-            cache.build(path, opened, image_size, crop=crop, numbers=numbers, progress=progress.track_task)
-    pixels, report, skipped, attributes, digests = cache.read(path)
+    with images.allow_truncated_files(allow_truncated):
+        pixels, report, skipped, attributes, digests = cache.open_or_build(
+            path, opened, image_size, numbers=numbers, crop=crop, progress=progress.track_task
+        )
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
     report |= {"source": opened.title, "skipped": counts, "parts": dict(opened.parts)}

@@ -43,7 +43,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     device += f", {precision}{' as before' if earlier else ''}"
 
     import data
-    from gan.training.memory import require_memory
+    from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength
 
     config = dataclasses.replace(config, precision=precision)
@@ -58,7 +58,9 @@ def train(config: Config, dry_run: bool = False) -> int:
         return 0
     with run.lock():
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
-            print(f"New data: so far the run was trained on {before}. Earlier scores are of other images.")
+            print(
+                f"New data: so far the run was trained on {before}; scores against that are in {run.folder}/earlier-*."
+            )
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
         trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
         validator = trainer.validator

@@ -16,7 +16,7 @@ import numpy as np
 from gan import images
 from gan.config import Config
 from gan.datasets import cache
-from gan.datasets.source import Source, no_progress
+from gan.datasets.source import Source
 from gan.gallery.page import Page
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
@@ -113,9 +113,7 @@ def build_cache(folder: Path) -> tuple[np.ndarray, dict]:
 
     source = Source("noise", "noise", [f"noise {i}" for i in range(IMAGES)], read, [])
     path = folder / f"{cache.compute_key(source.identity, SIZE)}.npy"
-    if not cache.is_whole(path):
-        cache.build(path, source, SIZE, crop=0, numbers=range(len(source.names)), progress=no_progress)
-    faces, report, *_ = cache.read(path)
+    faces, report, *_ = cache.open_or_build(path, source, SIZE, numbers=range(len(source.names)))
     return faces, report
 
 

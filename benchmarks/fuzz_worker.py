@@ -16,6 +16,7 @@ from random import Random
 
 from benchmarks.fuzz_targets import TARGETS, Target, write_files
 from benchmarks.mutations import mutate, splice
+from gan.memory import read_sizes
 
 SECONDS = 10.0
 MEMORY = 1 << 30  # bytes above those before the case
@@ -147,8 +148,7 @@ def memory_limit():
 
 def read_memory(name: str) -> int:
     """Reads a figure of this process in bytes: VmRSS (memory), VmHWM (its peak) or VmSize (address space)."""
-    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(name))
-    return 1024 * int(line.split()[1])
+    return read_sizes(Path("/proc/self/status"))[name]
 
 
 def list_neighborhood(folder: Path) -> dict[str, object]:

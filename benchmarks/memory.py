@@ -69,7 +69,7 @@ def estimate(case: str) -> int:
     import keras
 
     from gan.devices import setup_devices
-    from gan.training.memory import estimate_memory
+    from gan.training.memory_estimate import estimate_memory
 
     config, _ = parse_arguments(shlex.split(case))
     config = dataclasses.replace(config, precision=setup_devices(config.precision)[1])

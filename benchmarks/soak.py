@@ -20,7 +20,6 @@ import csv
 import dataclasses
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -31,6 +30,7 @@ from gan import experiment
 from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
 from gan.config import Config
 from gan.errors import UsageError
+from gan.memory import read_sizes
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SECONDS = 5.0  # from one reading to the next
@@ -65,14 +65,13 @@ def read_process(number: int, proc: Path = Path("/proc")) -> dict[str, float] | 
     """Reads the resident memory in MB, the open files and the threads of a process; None where it has ended."""
     folder = proc / str(number)
     try:
-        status = (folder / "status").read_text()
-        files = len(os.listdir(folder / "fd"))
+        sizes = read_sizes(folder / "status")
+        files, threads = len(os.listdir(folder / "fd")), len(os.listdir(folder / "task"))
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
-    found = {name: int(value) for name, value in re.findall(r"^(VmRSS|Threads):\s*(\d+)", status, re.MULTILINE)}
-    if "VmRSS" not in found:  # it has ended, and nobody has asked for its exit code yet
+    if "VmRSS" not in sizes:  # it has ended, and nobody has asked for its exit code yet
         return None
-    return {"rss_mb": round(found["VmRSS"] * 1024 / 1e6, 3), "files": files, "threads": found["Threads"]}
+    return {"rss_mb": round(sizes["VmRSS"] / 1e6, 3), "files": files, "threads": threads}
 
 
 def watch(child: subprocess.Popen, minutes: float, path: Path) -> list[dict[str, float]]:

@@ -195,7 +195,7 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
 
     import data
     from gan.training.augmentation import AUGMENTATIONS
-    from gan.training.memory import require_memory
+    from gan.training.memory_estimate import require_memory
 
     config = dataclasses.replace(config, precision=precision)
     faces = experiment.load_data(config)

@@ -10,7 +10,9 @@ The flags of train.py, with their choices, limits and help, are the fields of `C
 import argparse
 import contextlib
 import dataclasses
+import errno
 import math
+import os
 import signal
 import sys
 import threading
@@ -216,7 +218,7 @@ def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopp
 
 def is_out_of_memory(error: Exception) -> bool:
     """Tests whether an error says that memory, perhaps a GPU's, is exhausted, without importing TensorFlow."""
-    tensorflow = sys.modules.get("tensorflow")
-    return isinstance(error, MemoryError) or (
-        tensorflow is not None and isinstance(error, tensorflow.errors.ResourceExhaustedError)
-    )
+    if isinstance(error, ImportError):  # of a library that the system cannot load
+        return "failed to map segment" in str(error) or os.strerror(errno.ENOMEM) in str(error)
+    errors = getattr(sys.modules.get("tensorflow"), "errors", None)  # None while it is being imported
+    return isinstance(error, MemoryError) or bool(errors and isinstance(error, errors.ResourceExhaustedError))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gan.config import DISTRIBUTIONS, Config
-from gan.errors import RunError, UsageError
+from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
 
 VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
@@ -225,7 +225,7 @@ def rebuild_generator(run, config: Config):
     try:
         gan = build_gan(dataclasses.replace(config, precision="float32"))
     except (KeyError, ValueError) as error:  # a network that another version has
-        reason = " ".join(str(error).split())[:200]
+        reason = summarize(error)
         raise UsageError(f"{run.folder}/config.json asks for what this version does not have: {reason}") from None
     part = "ema_generator/" if config.ema_half_life else "generator/"
     variables = {name: variable for name, variable in gan.state().items() if name.startswith(part)}
@@ -243,7 +243,7 @@ def rebuild_generator(run, config: Config):
 
 def header(config: Config, gan, images: int, held_out: int, length, device: str, folder: Path) -> list[str]:
     """Lines that say what is about to be trained, on what, for how long, and on which device."""
-    from gan.training.memory import describe_memory
+    from gan.training.memory_estimate import describe_memory
 
     seen = length.total * config.images_per_iteration
     extent = (

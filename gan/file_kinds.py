@@ -49,7 +49,9 @@ KINDS = {
     rb"\x93NUMPY": Kind("a NumPy array", "give its own path to --data", suffix=".npy"),
     rb"version https://git-lfs": Kind("a Git LFS pointer", "run: git lfs pull"),
     rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<svg": Kind("an SVG drawing", "convert it to PNG"),
-    rb"\s*<(?i:!doctype html|html|head|body)": Kind("a web page", "the download failed: it needs a login, or is gone"),
+    rb"\s*(<!--.*?-->\s*)?<(?i:!doctype html|html|head|body)": Kind(
+        "a web page", "the download failed: it needs a login, or is gone"
+    ),
     rb"\s*<\?xml|\s*[{\[]": Kind("text of a server or a program", "the download failed, if it should be an image"),
 }
 PATTERNS = [(re.compile(start, re.DOTALL), kind) for start, kind in KINDS.items()]
@@ -57,6 +59,7 @@ PATTERNS = [(re.compile(start, re.DOTALL), kind) for start, kind in KINDS.items(
 
 def identify(head: bytes) -> Kind:
     """Returns the kind of a file whose first `HEAD` bytes are given."""
+    head = head.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, before text
     return next((kind for pattern, kind in PATTERNS if pattern.match(head)), UNKNOWN)
 
 

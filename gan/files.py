@@ -183,6 +183,16 @@ def write_csv(path: Path, rows: list) -> None:
         file.write(text.getvalue().encode("utf-8", "surrogateescape"))
 
 
+def map_array(path: Path) -> np.ndarray:
+    """Opens the array of a .npy file, or a .npz: mapped from disk, or read where the file system cannot map files."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except OSError as error:
+        if error.errno not in UNSUPPORTED | {errno.ENODEV}:
+            raise
+    return np.load(path, allow_pickle=False)
+
+
 def read_array_header(file: BinaryIO) -> tuple[tuple[int, ...], np.dtype]:
     """Reads the shape and dtype of an array in NumPy's .npy format, without its values, and closes the file.
 

@@ -13,7 +13,6 @@ import io
 import math
 import os
 import warnings
-import zlib
 from collections.abc import Container, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -22,6 +21,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 
 from gan import file_kinds, files, value_range
+from gan.image_metadata import strip_metadata
 
 MIN_SIDE = 8
 MAX_PIXELS = 90_000_000  # default limit of an image file; decoding takes at least three bytes a pixel
@@ -38,7 +38,6 @@ ORIENTATIONS = {
     5: Image.Transpose.TRANSPOSE, 6: Image.Transpose.ROTATE_270, 7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }  # fmt: skip
-PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of damaged metadata, which do not matter
 Image.MAX_IMAGE_PIXELS = None  # `open_image` has a limit of its own, which Pillow only warns of
@@ -92,7 +91,7 @@ def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) ->
         except UnreadableImage:
             raise
         except Exception:  # perhaps of metadata that are damaged, or that unpack to megabytes
-            if (stripped := _strip_metadata(content)) == content:
+            if (stripped := strip_metadata(content)) == content:
                 raise
             return *_decode(io.BytesIO(stripped), max_pixels), content
     except UnreadableImage:
@@ -103,14 +102,18 @@ def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) ->
 
 def can_read(kind: file_kinds.Kind) -> bool:
     """Tests whether images of a kind of file can be read here."""
-    if kind.format == "HEIF":
-        return has_heif()
-    return kind.format in FORMATS and (kind.format != "AVIF" or features.check("avif"))
+    optional = {"HEIF": has_heif, "AVIF": has_avif}
+    return optional[kind.format]() if kind.format in optional else kind.format in FORMATS
 
 
 def has_heif() -> bool:
     """Tests whether the package that reads HEIC is installed."""
     return importlib.util.find_spec("pillow_heif") is not None
+
+
+def has_avif() -> bool:
+    """Tests whether this build of Pillow reads AVIF."""
+    return features.check("avif")
 
 
 @contextlib.contextmanager
@@ -259,37 +262,6 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     except Exception:  # damaged metadata raise nearly every kind of exception
         operation = None
     return image if operation is None else image.transpose(operation)
-
-
-def _strip_metadata(content: bytes) -> bytes:
-    """Removes from a PNG or a JPEG what its pixels do not need."""
-    if content.startswith(PNG_SIGNATURE):
-        return _strip_png_metadata(content)
-    return _strip_jpeg_metadata(content) if content.startswith(JPEG_SIGNATURE) else content
-
-
-def _strip_jpeg_metadata(content: bytes) -> bytes:
-    """Removes application segments and comments of a JPEG, but Adobe's, which has the color space. ITU-T T.81, B.1."""
-    kept, position = [content[:2]], 2
-    while content[position : position + 1] == b"\xff" and content[position + 1 : position + 2] != b"\xda":
-        end = position + 2 + int.from_bytes(content[position + 2 : position + 4])
-        if content[position + 1] not in (*range(0xE0, 0xEE), 0xEF, 0xFE):
-            kept.append(content[position:end])
-        position = end
-    return b"".join([*kept, content[position:]])
-
-
-def _strip_png_metadata(content: bytes) -> bytes:
-    """Removes the chunks of a PNG that its pixels do not need. PNG specification, third edition, section 5."""
-    kept, position = [PNG_SIGNATURE], len(PNG_SIGNATURE)
-    while position < len(content):
-        length, kind = int.from_bytes(content[position : position + 4]), content[position + 4 : position + 8]
-        end = position + 12 + length
-        whole = zlib.crc32(content[position + 4 : end - 4]) == int.from_bytes(content[end - 4 : end])
-        if kind[:1].isupper() or (kind in (b"tRNS", b"eXIf") and whole):
-            kept.append(content[position:end])
-        position = end
-    return b"".join(kept)
 
 
 def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:

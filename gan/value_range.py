@@ -14,6 +14,7 @@ from typing import NamedTuple
 import numpy as np
 
 OUTLIERS = 0.001  # share of the values that may lie outside a range
+CUT_OFF = 0.01  # share of the values that are clipped, from which on the description says so
 ROWS = 256  # rows scaled at once; a whole image could take gigabytes
 BITS = (1, 8, 10, 12, 14, 16, 20, 24, 31, 32)  # of integers; cameras and scanners store fewer than the file's type has
 
@@ -60,10 +61,8 @@ FLOATS = [
     Candidate(ValueRange(0, 255, "0..255"), -16, 271, exceeded=16),  # not normalized by a mean and a deviation
     *(Candidate(ValueRange(0, 2**bits - 1, f"{bits}-bit"), -16, 2**bits, exceeded=271) for bits in BITS[2:6]),
 ]
-BELOW = sorted({candidate.least for candidate in INTEGERS + FLOATS})
-ABOVE = sorted(
-    {limit for c in INTEGERS + FLOATS for limit in (c.most, c.exceeded) if limit is not None},
-)
+BELOW = sorted({limit for c in INTEGERS + FLOATS for limit in (c.least, c.range.black)})
+ABOVE = sorted({limit for c in INTEGERS + FLOATS for limit in (c.most, c.range.white, c.exceeded) if limit is not None})
 
 
 class ValueCounts(NamedTuple):
@@ -114,6 +113,8 @@ def scale_to_uint8(values: np.ndarray, found: ValueRange) -> np.ndarray:
 
 
 def describe_range(counts: ValueCounts, found: ValueRange) -> str:
-    """Describes how values are read, such as "0 to 4,095, read as 12-bit"."""
+    """Describes how values are read, such as "0 to 4,095, read as 12-bit"; and how many are cut off, from 1% on."""
     digits = ",.0f" if counts.integers else ".4g"
-    return f"{counts.low:{digits}} to {counts.high:{digits}}, read as {found.name}"
+    cut_off = (counts.below[found.black] + counts.above[found.white]) / counts.total
+    clipped = f", {100 * cut_off:.0f}% of them outside and cut off" if cut_off >= CUT_OFF else ""
+    return f"{counts.low:{digits}} to {counts.high:{digits}}, read as {found.name}{clipped}"

@@ -1,7 +1,9 @@
 """Helpers that write datasets of every kind, and read them through `gan.datasets`."""
 
 import io
+import struct
 import zipfile
+import zlib
 
 import numpy as np
 from PIL import Image
@@ -26,6 +28,21 @@ def encode_png(array):
     buffer = io.BytesIO()
     Image.fromarray(array).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def encode_deep_png(values):
+    """Encodes 16-bit colors, >u2 (h, w, 3), which Pillow cannot write, as the bytes of a PNG file."""
+    height, width, _ = values.shape
+    chunks = {
+        b"IHDR": struct.pack(">IIBBBBB", width, height, 16, 2, 0, 0, 0),
+        b"IDAT": zlib.compress(b"".join(b"\0" + row.tobytes() for row in values)),  # rows without a filter
+        b"IEND": b"",
+    }
+    parts = [
+        struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
+        for kind, body in chunks.items()
+    ]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
 def save_folder(folder, pixels):

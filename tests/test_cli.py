@@ -152,7 +152,7 @@ def test_paths_from_the_home_folder(tiny, monkeypatch):
     assert Path("four.png").exists() and not Path("~").exists()
 
 
-@pytest.mark.parametrize("kind", ["NumPy", "TensorFlow"])
+@pytest.mark.parametrize("kind", ["NumPy", "TensorFlow", "a library"])
 def test_exhausted_memory_is_one_line(capsys, kind):
     """Wherever it happens; other errors of TensorFlow are mistakes of the program, and go on."""
     import tensorflow as tf
@@ -160,6 +160,8 @@ def test_exhausted_memory_is_one_line(capsys, kind):
     def fail():
         if kind == "NumPy":
             raise MemoryError
+        if kind == "a library":
+            raise ImportError("libx.so: failed to map segment from shared object")
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\ntensor")
 
     assert run_command("tool", fail, failed=". Whole.") == 1

@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from data_files import save_grays
+from data_files import encode_deep_png, save_grays
 from PIL import Image
 
 import data
@@ -481,6 +481,18 @@ def test_problems(tmp_path, load, values, problem):
     assert faces.report["different"] == len(np.unique(values, axis=0))
 
 
+@pytest.mark.parametrize(("bits", "dark"), [(12, True), (14, True), (16, False)])
+def test_colors_of_fewer_bits_than_their_file(tmp_path, load, bits, dark):
+    """Pillow reads the upper 8 bits of 16-bit colors, so images that use fewer bits are dark, which is warned of."""
+    (tmp_path / "faces").mkdir()
+    for i in range(data.FEW):
+        values = np.random.default_rng(i).integers(0, 2**bits, (16, 16, 3)).astype(">u2")
+        (tmp_path / "faces" / f"{i}.png").write_bytes(encode_deep_png(values))
+    faces = load(str(tmp_path / "faces"), 16)
+    np.testing.assert_array_equal(faces.images[-1], values >> 8)
+    assert [("black" in problem) for problem in data.find_problems(faces.report)] == [True] * dark
+
+
 def test_sources_are_joined(tmp_path, load, eight):
     """Several sources are one data set, with the number of images of each; the order of --data matters."""
     folder = save_grays(tmp_path / "grays", 5)
@@ -502,7 +514,8 @@ def test_sample_is_random_and_repeatable(tmp_path, load):
     assert load(folder, 16, sample=10).images[:, 0, 0, 0].tolist() == chosen
     assert load(folder, 16, sample=10, seed=1).images[:, 0, 0, 0].tolist() != chosen
     assert set(load(folder, 16, sample=10, limit=20).images[:, 0, 0, 0].tolist()) < set(range(20))
-    assert len(load(folder, 16, sample=99).images) == 40
+    with pytest.warns(UserWarning, match="--sample 99.* 40 "):
+        assert len(load(folder, 16, sample=99).images) == 40
     with pytest.raises(UsageError, match="--sample -1"):
         load(folder, 16, sample=-1)
     # Each of 40 images is in a sample of 10 with probability 1/4: 0.25 +- 4 * sqrt(0.25 * 0.75 / 2000).

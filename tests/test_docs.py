@@ -238,7 +238,7 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     from gan.export import exporter
     from gan.generation.generator import Generator
     from gan.runs.run_directory import Run
-    from gan.training.memory import require_memory
+    from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength
 
     config = Config(

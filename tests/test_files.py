@@ -1,6 +1,7 @@
 import errno
 import io
 import json
+import mmap
 import os
 import zlib
 from pathlib import Path
@@ -15,6 +16,7 @@ from gan.files import (
     cache_folder,
     damage_as_value_error,
     expand_path,
+    map_array,
     read_array_header,
     read_csv,
     read_json,
@@ -218,6 +220,24 @@ def test_read_array_header():
         with pytest.raises(ValueError) as caught:
             read_array_header(io.BytesIO(content))
         assert len(str(caught.value)) <= 200
+
+
+@pytest.mark.parametrize(("code", "kind"), [(errno.ENODEV, np.ndarray), (errno.EINVAL, np.ndarray), (None, np.memmap)])
+def test_map_array(tmp_path, monkeypatch, code, kind):
+    """An array is mapped, or read whole where the file system cannot map files; other failures are raised."""
+    np.save(tmp_path / "a.npy", np.arange(5))
+
+    def fail(*_, **options):
+        raise OSError(code, os.strerror(code))
+
+    if code:
+        monkeypatch.setattr(mmap, "mmap", fail)
+    array = map_array(tmp_path / "a.npy")
+    assert type(array) is kind and array.tolist() == [0, 1, 2, 3, 4]
+    code = errno.EIO
+    monkeypatch.setattr(mmap, "mmap", fail)
+    with pytest.raises(OSError, match=os.strerror(errno.EIO)):
+        map_array(tmp_path / "a.npy")
 
 
 @pytest.mark.parametrize(

@@ -219,18 +219,38 @@ def test_truncated_files(format):
         images.read_image(data[:-300])
 
 
-def make_tiff(values, photometric=1):
-    """A TIFF of one strip, as cameras and microscopes write it, whose white is 0 where `photometric` is 0."""
+def make_tiff(values, photometric=1, *more):
+    """A TIFF of one strip, as cameras and microscopes write it, whose white is 0 where `photometric` is 0.
+
+    `more` has further entries as (tag, type, count, value).
+    """
     height, width = values.shape
     kind = {"u": 1, "i": 2, "f": 3}[values.dtype.kind]
     tags = [(256, width), (257, height), (258, values.itemsize * 8), (259, 1), (262, photometric), (273, 200), (277, 1),
             (278, height), (279, values.nbytes), (339, kind)]  # fmt: skip
-    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
-    header = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    fields = sorted([*((tag, 4, 1, value) for tag, value in tags), *more])
+    entries = b"".join(struct.pack("<HHII", *field) for field in fields)
+    header = b"II*\0" + struct.pack("<IH", 8, len(fields)) + entries + bytes(4)
     return header.ljust(200, b"\0") + values.astype(values.dtype.newbyteorder("<")).tobytes()
 
 
 RAMP = np.arange(256).reshape(16, 16)
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize(
+    "entry",
+    [
+        (270, 2, 9999, 10**6),  # a description outside the file, before the tags of the pixels
+        (269, 77, 1, 0),  # of no known type
+        (700, 1, 10**9, 8),  # XMP of a gigabyte
+        (34665, 4, 1, 10**8),  # EXIF outside the file
+    ],
+)
+def test_damaged_entries_of_a_tiff(entry):
+    """Metadata that cannot be read are ignored; the orientation is not."""
+    data = make_tiff(RAMP.astype(np.uint8), 1, entry, (274, 3, 1, 3))
+    np.testing.assert_array_equal(np.asarray(images.read_image(data)[0])[..., 0], RAMP[::-1, ::-1])
 
 
 @pytest.mark.parametrize(

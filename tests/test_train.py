@@ -282,6 +282,8 @@ def test_resume_after_a_damaged_checkpoint(whole, resume, tmp_path):
     ("backend", "settings"),
     [
         ("jax", {}),
+        pytest.param(None, {"floatx": 7, "epsilon": "x"}, marks=pytest.mark.slow),
+        pytest.param("", [], marks=pytest.mark.slow),
         pytest.param(None, {"backend": "torch", "image_data_format": "channels_first"}, marks=pytest.mark.slow),
         pytest.param(
             None, {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}, marks=pytest.mark.slow

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -66,3 +68,18 @@ def test_description():
     """The description has the values that occur, and the range that they are read as."""
     counts = count_values(np.array([3, 4080, 4000], np.uint16))
     assert describe_range(counts, find_range(counts)) == "3 to 4,080, read as 12-bit"
+
+
+@pytest.mark.parametrize(
+    ("values", "share"),
+    [
+        (np.linspace(-0.1, 0.1, 1001), "50%"),  # of low contrast around zero
+        (np.linspace(-0.01, 1, 1001), "1%"),
+        (np.linspace(-0.005, 1, 1001), None),
+        (np.linspace(-1, 1, 1001), None),
+    ],
+)
+def test_what_is_cut_off_is_described(values, share):
+    """The share of the values outside the range, from 1% on."""
+    counts = count_values(values)
+    assert re.findall(r"\d+%", describe_range(counts, find_range(counts))) == ([share] if share else [])

@@ -54,7 +54,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     recipes = "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting"
     parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
-    parser.add_argument("--data", type=in_range(str), help="images, as for train.py")
+    parser.add_argument("--data", type=in_range(str), action="append", help="images, as for train.py, but only once")
     parser.add_argument("--minutes", type=in_range(float, 0.01), metavar="M", help="how long each run trains")
     parser.add_argument("--name", default="", help="name of the comparison (default: data and minutes)")
     parser.add_argument(
@@ -76,6 +76,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         return arguments if arguments.name else parser.error("--table needs --name")
     if not arguments.recipes or not arguments.data or not arguments.minutes:
         parser.error("--recipes, --data and --minutes are needed")
+    if len(arguments.data) > 1:
+        parser.error(f"argument --data: a comparison has one, and {len(arguments.data)} are given")
+    arguments.data = arguments.data[0]
     arguments.name = arguments.name or f"{Path(arguments.data).stem}-{arguments.minutes:g}-minutes"
     return arguments
 

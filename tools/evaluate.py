@@ -61,8 +61,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--reference",
         type=cli.in_range(str),
+        action="append",
         metavar="DATA",
-        help="images to compare with, as for --data (default: held-out images)",
+        help="images to compare with, as for --data; several are joined (default: held-out images)",
     )
     cli.add_weights_argument(parser)
     parser.add_argument(
@@ -109,16 +110,18 @@ def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.Evaluat
     cache = cache_folder(arguments.cache_dir or config.cache_dir)
     run.read_evaluations()  # a damaged scores.json is reported before the work
     dataset = experiment.reload_data(run, cache)
+    name = " + ".join(arguments.reference or [])
     if arguments.reference:
+        other = dataclasses.replace(config, data=tuple(arguments.reference), limit=0, sample=0, cache_dir=str(cache))
         try:
-            reference = experiment.load_data(
-                dataclasses.replace(config, data=arguments.reference, limit=0, cache_dir=str(cache))
-            )
+            reference = experiment.load_data(other)
         except (UsageError, RunError) as error:
-            message = str(error).removeprefix(f"--data {arguments.reference}: ")
-            raise type(error)(f"--reference {arguments.reference}: {message}") from error
+            message = str(error)
+            for data in arguments.reference:
+                message = message.removeprefix(f"--data {data}: ")
+            raise type(error)(f"--reference {name}: {message}") from error
     mirrors = AUGMENTATIONS[config.augmentation].mirrors
-    return run_evaluation.build_case(run, dataset, cache, mirrors, reference, arguments.reference or "")
+    return run_evaluation.build_case(run, dataset, cache, mirrors, reference, name)
 
 
 def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:

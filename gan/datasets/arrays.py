@@ -12,10 +12,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan import images, value_range
+from gan import file_kinds, images, value_range
+from gan.datasets.folder import read_head
 from gan.datasets.source import Request, Source, digest
 from gan.errors import UsageError, summarize
-from gan.files import damage_as_value_error, expand_path, read_array_header
+from gan.files import damage_as_value_error, expand_path, map_array, read_array_header
 
 NAMES = ("images", "x", "arr_0")
 COUNTED = 10_000  # images, evenly spread over the array, whose values decide the range
@@ -61,7 +62,10 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
     try:
         headers = _read_headers(path)
     except (ValueError, OSError) as error:
-        raise UsageError(f"--data {path}: not a NumPy file that can be read ({error}).") from error
+        kind = file_kinds.identify(read_head(path))
+        other = kind != file_kinds.UNKNOWN and kind.suffix not in (".npy", ".zip")
+        reason = file_kinds.describe(kind) if other else error
+        raise UsageError(f"--data {path}: not a NumPy file that can be read ({reason}).") from error
     possible = [name for name, header in headers.items() if _can_be_images(*header)]
     named = [name for name in NAMES if name in possible]
     usual = [name for name in possible if headers[name][1] == np.uint8 or headers[name][1].kind == "f"]
@@ -70,8 +74,11 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
         if 0 in headers[name][0]:
             raise UsageError(f"--data {path}: its array has no images, as its shape is {headers[name][0]}.")
         return name, *headers[name]
+    shapes = [shape for shape, _ in headers.values() if len(shape) == 4]
+    advice = " Move the channels last: np.moveaxis(x, 1, -1)." if any(s[1] in (1, 3) for s in shapes) else ""
+    advice += " Leave out the fourth channel: x[..., :3]." if any(s[-1] == 4 for s in shapes) else ""
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())
-    raise UsageError(f"--data {path}: it holds {summarize(content, 1000) if content else 'nothing'}; {NEEDED}.")
+    raise UsageError(f"--data {path}: it holds {summarize(content, 1000) if content else 'nothing'}; {NEEDED}.{advice}")
 
 
 def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRange | None, str]:
@@ -84,7 +91,7 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
     """
     try:
         with damage_as_value_error():
-            content = np.load(path, mmap_mode="r", allow_pickle=False)
+            content = map_array(path)
             array = content[name] if name else content
     except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: damaged ({error}).") from error

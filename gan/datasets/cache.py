@@ -1,8 +1,7 @@
 """Cache of decoded images: <key>.npy, which is mapped into memory, and <key>.json, which says what is in it.
 
 path = folder / f"{compute_key(source.identity, 64, crop)}.npy"
-build(path, source, 64, crop=0, numbers=range(len(source.names)), progress=track_task)
-images, report, skipped, attributes, digests = read(path)
+images, report, skipped, attributes, digests = open_or_build(path, source, 64, numbers=range(len(source.names)))
 """
 
 import contextlib
@@ -16,18 +15,22 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
 from gan import files, images
-from gan.datasets.source import summarize_skipped
+from gan.datasets.source import no_progress, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.value_range import ValueCounts, count_values, describe_range, find_range
 
-VERSION = 5  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 6  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
+HEADER = 128  # bytes of the header of a .npy file whose shape has four numbers
 NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
+DARK = (
+    64  # of 255: the least that is not nearly black; 14-bit colors in 16-bit files, of which Pillow reads 8, are less
+)
 
 
 def compute_key(*parts: object) -> str:
@@ -35,7 +38,42 @@ def compute_key(*parts: object) -> str:
     return hashlib.blake2b(json.dumps([VERSION, *parts]).encode(), digest_size=12).hexdigest()
 
 
-def build(path: Path, source, size: int, *, crop: int, numbers: Sequence[int], progress: Callable) -> None:
+class CachedImages(NamedTuple):
+    """What a cache holds.
+
+    Arguments:
+        pixels: uint8 (n, h, w, 3), mapped from disk.
+        report: counts of files, sizes and modes, as in data.json.
+        skipped: (name, reason) of skipped files, first of unreadable images.
+        attributes: as from `Source.prepare`.
+        digests: of the content of each image, uint64 (n,).
+    """
+
+    pixels: np.ndarray
+    report: dict
+    skipped: list[tuple[str, str]]
+    attributes: dict[str, list[str]]
+    digests: np.ndarray
+
+
+def open_or_build(path: Path, *arguments, **settings) -> CachedImages:
+    """Returns what `read` does, after `build` with the same arguments where the cache is not whole.
+
+    What processes that were killed left in the folder is removed.
+    """
+    files.remove_leftovers(path.with_name("*"))
+    if path.exists():
+        try:
+            return read(path)
+        except ValueError as error:
+            print(f"The cache file {path} is damaged ({error}): building it again.", file=sys.stderr)
+    build(path, *arguments, **settings)
+    return read(path)
+
+
+def build(
+    path: Path, source, size: int, *, numbers: Sequence[int], crop: int = 0, progress: Callable = no_progress
+) -> None:
     """Decodes, crops and resizes the images of a source, and writes them to the cache.
 
     The .npy is written last and atomically, so the cache is whole where that file exists.
@@ -44,15 +82,14 @@ def build(path: Path, source, size: int, *, crop: int, numbers: Sequence[int], p
         path: the .npy file; the .json is written beside it.
         source: a `gan.datasets.source.Source`.
         size: side of the decoded images in pixels.
-        crop: as for `gan.images.crop_square`.
         numbers: the images to use, as numbers in the source.
+        crop: as for `gan.images.crop_square`.
         progress: a function (title) -> context manager that yields tick(done, total).
 
     Raises:
         RunError: if no image can be read.
         UsageError: if the cache cannot be written.
     """
-    files.remove_leftovers(path.with_name("*"))
     attributes = source.prepare()
     names = [source.names[i] for i in numbers]
     ranges = {}  # mode -> `ValueCounts` and range of its values
@@ -79,13 +116,8 @@ def build(path: Path, source, size: int, *, crop: int, numbers: Sequence[int], p
         raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
 
 
-def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.ndarray]:
-    """Opens the cache. Raises ValueError if it is not whole.
-
-    Returns:
-        Images uint8 (n, h, w, 3), mapped from disk; the report, as in data.json; (name, reason) of skipped files, first
-        of unreadable images; attributes, as from `Source.prepare`; digests of the images, uint64 (n,).
-    """
+def read(path: Path) -> CachedImages:
+    """Opens the cache. Raises ValueError if it is not whole."""
     try:
         with files.damage_as_value_error():
             *parts, checksum = json.loads(path.with_suffix(".json").read_bytes())
@@ -93,27 +125,15 @@ def read(path: Path) -> tuple[np.ndarray, dict, list[tuple[str, str]], dict, np.
                 raise ValueError("its checksum is another")
             report, skipped, attributes, digests = parts
             digests = np.frombuffer(bytes.fromhex(digests), ">u8")
-            pixels = np.load(path, mmap_mode="r", allow_pickle=False)
+            pixels = files.map_array(path)
             size, length = report["size"], path.stat().st_size
             if pixels.dtype != np.uint8 or pixels.shape != (len(digests), size, size, 3):
                 raise ValueError(f"its shape is {pixels.shape}")
-            if len(digests) != report["used"] or length != pixels.offset + pixels.nbytes:
+            if len(digests) != report["used"] or length != HEADER + pixels.nbytes:
                 raise ValueError("wrong length")
     except OSError as error:
         raise ValueError(str(error)) from error
-    return pixels, report, [(name, reason) for name, reason in skipped], attributes, digests
-
-
-def is_whole(path: Path) -> bool:
-    """Tests whether the cache can be read, and reports a damaged one on standard error."""
-    if not path.exists():
-        return False
-    try:
-        read(path)
-    except ValueError as error:
-        print(f"The cache file {path} is damaged ({error}): building it again.", file=sys.stderr)
-        return False
-    return True
+    return CachedImages(pixels, report, [(name, reason) for name, reason in skipped], attributes, digests)
 
 
 @dataclass
@@ -160,10 +180,10 @@ def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callab
 
 
 def _write_header(file: BinaryIO, shape: tuple[int, ...]) -> None:
-    """Writes the header of a .npy at the start of the file: 128 bytes for every shape of four numbers."""
+    """Writes the header of a .npy, of `HEADER` bytes, at the start of the file."""
     file.seek(0)
     np.lib.format.write_array_header_1_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
-    assert file.tell() == 128
+    assert file.tell() == HEADER
 
 
 @dataclass(frozen=True)
@@ -203,7 +223,9 @@ def _describe_look(pixels: np.ndarray) -> str:
         return "black"
     if low.min() > 255 - NEARLY:
         return "white"
-    return "one color" if (high - low).max() < NEARLY else ""
+    if (high - low).max() < NEARLY:
+        return "one color"
+    return "black" if high.max() < DARK else ""
 
 
 def _map_in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:

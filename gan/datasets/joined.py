@@ -26,7 +26,10 @@ def join(sources: list[Source]) -> Source:
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         number = bisect(ends, i)
-        return sources[number].read(i - ends[number] + len(sources[number].names))
+        image, info, content = sources[number].read(i - ends[number] + len(sources[number].names))
+        if image.mode in images.WIDE_MODES:  # the range of values is that of the source
+            info = info._replace(mode=f"{info.mode} in {titles[number]}")
+        return image, info, content
 
     def prepare() -> dict[str, list[str]]:
         first, *others = (source.prepare() for source in sources)

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan import images
-from gan.errors import RunError, UsageError
+from gan.errors import RunError, UsageError, summarize
 from gan.export import model_card
 from gan.export.formats import FORMATS
 from gan.files import atomic_write
@@ -53,8 +53,7 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
         try:
             path, difference = export_format(generator, name, folder, noise[:VERIFIED])
         except Exception as error:  # converters of other packages fail with any exception
-            reason = " ".join(str(error).split()) or type(error).__name__
-            yield Result(name, folder / FORMATS[name].file, failure=reason)
+            yield Result(name, folder / FORMATS[name].file, failure=summarize(error))
             continue
         files = complete
         with atomic_write(folder / model_card.FILE) as file:

@@ -13,7 +13,7 @@ import tempfile
 import warnings
 from pathlib import Path
 
-from gan.errors import RunError
+from gan.errors import RunError, summarize
 from gan.generation.generator import Generator
 
 MODEL = "generator.onnx"
@@ -62,7 +62,7 @@ def fetch_runtime(folder: Path) -> bool:
         command = [npm, "pack", RUNTIME, "--loglevel", "error", "--ignore-scripts", "--pack-destination", temporary]
         try:
             done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=NPM_TIMEOUT)
-            failed, reason = done.returncode, " ".join(done.stderr.split())[:200]
+            failed, reason = done.returncode, summarize(done.stderr or "it gave no reason")
         except subprocess.TimeoutExpired:
             failed, reason = True, f"no answer in {NPM_TIMEOUT} seconds"
         packages = [*Path(temporary).glob("*.tgz")]

@@ -14,6 +14,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
              scores.json      what tools.evaluate measured; nearest.png shows the samples nearest to training images
              sessions.json    when and on what machine tools.compare trained it
              tensorboard/     event files, with --log tensorboard
+             earlier-1/       scores and best generator on the data before --accept-new-data, the first time
 """
 
 import contextlib
@@ -96,6 +97,8 @@ class Run:
                 )
         for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing
+        if before:
+            self.set_scores_aside()
         write_json(path, config)
         return before
 
@@ -319,6 +322,16 @@ class Run:
         """Removes best.json and best.keras, of an iteration that the run has not come to (again)."""
         for name in ("best.json", "best.keras"):  # the first refers to the second
             (self.folder / name).unlink(missing_ok=True)
+
+    def set_scores_aside(self) -> None:
+        """Moves scores and the best generator to a folder: they do not compare with scores against other images."""
+        names = [name for name in ("metrics.csv", "best.json", "best.keras") if (self.folder / name).exists()]
+        if names:
+            number = 1 + sum(1 for _ in self.folder.glob("earlier-*"))
+            folder = self.folder / f"earlier-{number}"
+            folder.mkdir()
+            for name in names:
+                os.replace(self.folder / name, folder / name)
 
     # Grids
 

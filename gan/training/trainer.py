@@ -14,16 +14,16 @@ import tensorflow as tf
 
 from gan.cli import SIGNALS, handle_signals
 from gan.config import Config
-from gan.errors import RunError
+from gan.errors import RunError, summarize
 from gan.gallery.page import Page
 from gan.images import to_uint8
+from gan.memory import release_memory
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
 from gan.training import diagnostics, loss_chart
 from gan.training.clock import clock
 from gan.training.ema import Calibrator
 from gan.training.loggers import LOGGERS
-from gan.training.memory import release_memory
 from gan.training.schedule import MILESTONES, SCHEDULES, Milestones, RunLength
 from gan.training.validation import Validator
 from models.portable import to_stock_keras
@@ -306,7 +306,6 @@ class Trainer:
 
     def step_failure(self, error: tf.errors.OpError) -> RunError:
         """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
-        reason = " ".join((error.message or type(error).__name__).split())
         if isinstance(error, tf.errors.ResourceExhaustedError):
             half = self.config.batch_size // 2
             smaller = f"--batch-size {half}, or a smaller" if half else "a smaller"
@@ -314,8 +313,8 @@ class Trainer:
         else:
             advice = "Try --precision float32, another --image-size or --batch-size"
         return RunError(
-            f"TensorFlow failed in iteration {self.iteration + 1:,} ({type(error).__name__}: {reason[:200]})."
-            f" {self.describe_saved()}. {advice}, under another --run."
+            f"TensorFlow failed in iteration {self.iteration + 1:,} ({type(error).__name__}:"
+            f" {summarize(error.message or error)}). {self.describe_saved()}. {advice}, under another --run."
         )
 
     def describe_saved(self) -> str:

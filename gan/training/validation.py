@@ -216,7 +216,7 @@ class Validator:
         try:
             return self._evaluate(iteration, planned, remaining)
         except Exception as error:  # whatever it is, it must not cost the training
-            self.give_up(" ".join(str(error).split()) or type(error).__name__)
+            self.give_up(summarize(error))
             return None
 
     def give_up(self, reason: str) -> None:

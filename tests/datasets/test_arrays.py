@@ -111,6 +111,26 @@ def test_not_a_numpy_file(tmp_path, name, content):
         open_data(tmp_path / name)
 
 
+@pytest.mark.parametrize(
+    ("content", "words"), [(b"<html>login", "web page"), (b"%PDF", "PDF"), (b"version https://git-lfs", "git lfs pull")]
+)
+def test_another_file_by_that_name(tmp_path, content, words):
+    """The error says what the file is."""
+    for name in ("a.npy", "a.npz"):
+        (tmp_path / name).write_bytes(content)
+        with pytest.raises(UsageError, match=words):
+            open_data(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("shape", "words"), [((2, 3, 8, 8), "moveaxis"), ((2, 1, 8, 8), "moveaxis"), ((2, 8, 8, 4), r"x\[\.\.\., :3\]")]
+)
+def test_channels_elsewhere(tmp_path, shape, words):
+    """Arrays whose channels come first, or that have a fourth one, are refused with what to type."""
+    with pytest.raises(UsageError, match=words):
+        open_data(save_npy(tmp_path / "a.npy", np.zeros(shape, np.uint8)))
+
+
 def test_damaged_arrays(tmp_path, eight):
     """Files that are cut short or changed inside are refused before an image is read."""
     save_npy(tmp_path / "a.npy", eight)

@@ -70,13 +70,15 @@ def test_interrupted_build_leaves_nothing(tmp_path, load, monkeypatch, error):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no locks")
 def test_leftovers_of_a_killed_build(tmp_path, load):
-    """A build removes at once what killed builds of any images left, and no download that is under way."""
+    """A start removes at once what killed builds of any images left, and no download that is under way."""
+    save_grays(tmp_path / "faces", 5)
     (tmp_path / "cache").mkdir()
-    for name in (".abc.npy.x1y2.part", ".abc.json.x1y2.part", "celeba.zip.part"):
-        (tmp_path / "cache" / name).touch()
-    load(str(save_grays(tmp_path / "faces", 5)), 16)
-    assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".npy", ".part"]
-    assert (tmp_path / "cache" / "celeba.zip.part").exists()
+    for _ in ("no cache yet", "a whole cache"):
+        for name in (".abc.npy.x1y2.part", ".abc.json.x1y2.part", "celeba.zip.part"):
+            (tmp_path / "cache" / name).touch()
+        load(str(tmp_path / "faces"), 16)
+        assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".npy", ".part"]
+        assert (tmp_path / "cache" / "celeba.zip.part").exists()
 
 
 def test_two_builds_at_once(tmp_path, load):

@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 from data_files import open_data, read_pixels, save_folder, save_npy
+from PIL import Image
 
 from gan import images
 from gan.datasets.joined import join
@@ -26,6 +27,18 @@ def test_sources_of_one_title(tmp_path, eight):
         save_folder(tmp_path / name / "faces", eight[: i + 1])
     joined = join([open_data(tmp_path / name / "faces") for name in ("x", "y")])
     assert joined.parts == (("faces [1]", 1), ("faces [2]", 2)) and joined.names[1] == "faces [2]/0.png"
+
+
+def test_ranges_of_values(tmp_path, load):
+    """Each source has its own range: 12-bit images stay bright beside 16-bit ones, whichever come first."""
+    for name, white in (("twelve", 4095), ("sixteen", 65535)):
+        (tmp_path / name).mkdir()
+        ramp = np.linspace(0, white, 256).reshape(16, 16).astype(np.uint16)
+        Image.fromarray(ramp).save(tmp_path / name / "ramp.png")
+    for names in (("twelve", "sixteen"), ("sixteen", "twelve")):
+        faces = load([str(tmp_path / name) for name in names], 16)
+        assert faces.images[..., 0].max(axis=(1, 2)).tolist() == [255, 255]
+        assert len(faces.report["modes"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -56,6 +56,21 @@ def test_claim_again(run):
     assert (saved["epochs"], saved["steps_per_epoch"], saved["data"]) == (9, "all", "elsewhere")
 
 
+def test_scores_against_other_images_are_set_aside(run):
+    """They and the best generator move to a folder of their own, at each change of the images; nothing else does."""
+    contents = {"metrics.csv": "1", "best.json": "2", "best.keras": "3", "log.csv": "4"}
+    for number, faces in enumerate(("5 of a (x)", "7 of a (y)", "9 of a (z)", "9 of a (z)")):
+        before = run.claim(settings(faces=faces, accept_new_data=True))
+        assert bool(before) == (number in (1, 2))
+        assert len(list(run.folder.glob("earlier-*"))) == min(number, 2)
+        if before:
+            moved = {path.name: path.read_text() for path in (run.folder / f"earlier-{number}").iterdir()}
+            assert moved == {name: text for name, text in contents.items() if name != "log.csv"}
+            assert {path.name for path in run.folder.iterdir() if path.is_file()} == {"config.json", "log.csv"}
+        for name, text in contents.items():
+            (run.folder / name).write_text(text)
+
+
 @pytest.mark.parametrize(
     ("change", "difference"),
     [

@@ -175,7 +175,7 @@ def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
 
 
 @pytest.mark.parametrize(
-    "arguments", [["--samples", "3"], ["--minutes", "0"], ["--name", "a/b"], ["--network", "vgg19"]]
+    "arguments", [["--samples", "3"], ["--minutes", "0"], ["--name", "a/b"], ["--network", "vgg19"], ["--data", "more"]]
 )
 def test_a_mistyped_flag_is_refused(processes, arguments):
     """By argparse, with exit code 2; so is a value that train.py would refuse."""

@@ -254,6 +254,9 @@ def test_reference(home, capsys, tmp_path):
     assert first["faces"] == 100 and second["faces"] == 30 and first["digest"] != second["digest"]
     assert (first["data"], second["data"]) == ("others.npy", str(more))
     assert results("unheld")[0]["protocol"]["unseen"]["data"] == "others.npy"
+    assert run("output/unheld", "--reference", "others.npy", "--reference", more) == 0
+    joined = results("unheld")[2]["protocol"]["reference"]
+    assert joined["faces"] == 130 and joined["data"] == f"others.npy + {more}"
 
 
 def test_reference_does_not_change_the_search_for_copies(home, capsys):

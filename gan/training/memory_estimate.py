@@ -1,4 +1,4 @@
-"""Memory: how much a training takes, estimated before any weight is allocated, and how much there is.
+"""Memory estimate: how much a training takes, before any weight is allocated, and whether that fits.
 
     require_memory(config, generator, discriminator)   # raises UsageError where it does not fit
     describe_memory(config, generator, discriminator)  # "about 1.0 GB of memory, 20.1 GB available"
@@ -7,27 +7,17 @@ The networks may have been built in `keras.StatelessScope`, where weights have n
 benchmarks.memory` compares estimates with measured peaks.
 """
 
-import contextlib
-import ctypes
 import dataclasses
-import gc
 import math
-import os
-import re
 import subprocess
 import warnings
-from pathlib import Path
 
 import keras
 import tensorflow as tf
 
 from gan.config import Config
 from gan.errors import UsageError
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None
+from gan.memory import available_memory
 
 FLOAT = 4  # bytes
 BASE = 850e6  # Python, TensorFlow, Keras and Matplotlib, their code included, and the networks that score
@@ -36,11 +26,7 @@ PENALTY_PASSES = {"none": 0, "r1+r2": 4}  # of the discriminator, forward and th
 RETAINED = 0.75  # share of all activations that a step holds at once; measured, as TensorFlow frees and reuses some
 BATCHES = 6  # batches of real images in memory at once
 GENERATED = 100  # images that are generated at once to calibrate the EMA; grids and scores take 64
-UNUSED_SPACE = 700e6  # of the address space: stacks of threads and pieces that are reserved, but not used
 SCORED = 1000  # real images that are read at once for a score, and transposed
-
-
-# What is needed
 
 
 def count_weights(network: keras.Model) -> int:
@@ -124,66 +110,6 @@ def format_bytes(count: float) -> str:
     return f"{count / 1e9:,.{1 if count < 100e9 else 0}f} GB"
 
 
-# What there is
-
-
-def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cgroup")) -> int | None:
-    """How many bytes this process may hold in all, what it holds already included; None where that is unknown.
-
-    On Linux it is the least of what the system has left (MemAvailable) and what the limits of control groups
-    (versions 1 and 2) and of the address space (ulimit -v) leave; elsewhere, the memory of the machine.
-    """
-    try:
-        own = read_sizes(proc / "self" / "status")
-        limits = [read_sizes(proc / "meminfo")["MemAvailable"], *group_limits(proc, groups)]
-        space = resource.getrlimit(resource.RLIMIT_AS)[0]
-        if space != resource.RLIM_INFINITY:
-            limits.append(space - own["VmSize"] - UNUSED_SPACE)
-        return max(0, min(limits)) + own["VmRSS"]
-    except (OSError, KeyError):
-        pass
-    try:
-        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):  # Windows has none
-        return None
-
-
-def read_sizes(path: Path) -> dict[str, int]:
-    """Reads the lines of a file in /proc that are sizes in kB: bytes by name."""
-    found = re.findall(r"^(\w+):\s+(\d+) kB$", path.read_text(), re.MULTILINE)
-    return {name: int(value) * 1024 for name, value in found}
-
-
-def group_limits(proc: Path, groups: Path) -> list[int]:
-    """What the limits of this process's control group, and of the groups around it, leave, in bytes."""
-    left = []
-    for line in (proc / "self" / "cgroup").read_text().splitlines():
-        _, controller, path = line.split(":", 2)
-        if controller in ("", "memory"):  # versions 2 and 1
-            group = groups / controller / path.lstrip("/")
-            # In a container, the path may be the one outside of it; then only the root is there.
-            left += [limit_left(folder) for folder in (group, *group.parents) if folder.is_relative_to(groups)]
-    return [count for count in left if count is not None]
-
-
-def limit_left(group: Path) -> int | None:
-    """What the limit of one control group leaves, in bytes; None where there is no such group, or no limit.
-
-    Files that were read count as used there, and are dropped where memory is needed.
-    """
-    names = (
-        ("memory.max", "memory.current", "")
-        if (group / "memory.max").exists()
-        else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
-    )
-    try:
-        limit, used = (int((group / name).read_text()) for name in names[:2])
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
-        return limit - used + sum(int(statistics[f"{names[2]}{kind}_file"]) for kind in ("active", "inactive"))
-    except (OSError, ValueError, KeyError):  # "max" is no limit
-        return None
-
-
 def available_gpu_memory() -> int | None:
     """How many bytes the GPU that TensorFlow uses has left; None where there is none, or only it knows."""
     if not tf.config.list_physical_devices("GPU"):
@@ -194,14 +120,3 @@ def available_gpu_memory() -> int | None:
         return max(map(int, done.stdout.split())) * 2**20  # of several GPUs, it may be any
     except (OSError, ValueError, subprocess.SubprocessError):
         return None
-
-
-def release_memory() -> None:
-    """Returns memory that is no longer used to the system.
-
-    Figures and saved models contain reference cycles. Python's collector would come to them late, after hundreds of
-    megabytes, and the C library would keep the gaps that they leave. A collection takes 0.2 s.
-    """
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError, TypeError):  # only glibc has malloc_trim
-        ctypes.CDLL(None).malloc_trim(0)
