@@ -13,7 +13,7 @@ import os
 import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, wait
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from queue import SimpleQueue
 
@@ -175,8 +175,8 @@ def describe(faces: Faces) -> list[str]:
         lines.append(f"passed over: {summarize_skipped(passed_over)}")
     if used + unreadable < found:
         lines.append(f"{used:,} of them used, {report['choice']}")
-    sizes = _several(report["sizes"], report["distinct_sizes"])
-    modes = _several(report["modes"], len(report["modes"]))
+    sizes = _format_counts(report["sizes"], report["distinct_sizes"])
+    modes = _format_counts(report["modes"], len(report["modes"]))
     return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]
 
 
@@ -206,7 +206,7 @@ def _advise(skipped: list[tuple[str, str]]) -> str:
     return f"; {', '.join(found)}" if found else ""
 
 
-def _several(counts: dict[str, int], distinct: int) -> str:
+def _format_counts(counts: dict[str, int], distinct: int) -> str:
     """The one value that all images have, or the most frequent ones with their counts."""
     if distinct == 1:
         return next(iter(counts))
@@ -256,7 +256,7 @@ def batches(
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
     labels = np.zeros((len(real), 0), np.float32) if labels is None else labels
-    gather = _gatherer(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
+    gather = _make_gather(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
 
     def load(i: int) -> tuple[np.ndarray, np.ndarray]:
         batch, chosen = gather(i)
@@ -292,8 +292,11 @@ class Batches:
         iterator = iter(self.dataset)
         try:
             for i in itertools.count(self.start):
-                wait([self.loader.prepare(i)])
-                yield next(iterator)
+                self.loader.prepare(i).exception()  # waits; an exception is raised by the next line
+                batch = next(iterator)
+                # Only now, as threads of Python would slow down the line above; the training step lets them run.
+                self.loader.prepare(i + 1)
+                yield batch
         finally:
             self.loader.close()
 
@@ -345,7 +348,7 @@ class _Loader:
         self.futures, self.threads = {}, []
 
 
-def _gatherer(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:
+def _make_gather(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:
     """A function from the number of a batch to a copy of its images, and their numbers.
 
     It leaves no pages of the cache in memory.

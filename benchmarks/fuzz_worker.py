@@ -14,7 +14,8 @@ import warnings
 from pathlib import Path
 from random import Random
 
-from benchmarks.fuzz_targets import TARGETS, Target, write_files
+from benchmarks.fuzz_targets import TARGETS
+from benchmarks.fuzz_targets.target import Target, write_files
 from benchmarks.mutations import mutate, splice
 from gan.memory import read_sizes
 

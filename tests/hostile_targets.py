@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from benchmarks import fuzz_worker
-from benchmarks.fuzz_targets import TARGETS, Target
+from benchmarks.fuzz_targets import TARGETS
+from benchmarks.fuzz_targets.target import Target
 
 
 def allocate(folder):

@@ -91,15 +91,27 @@ def test_other_systems(tmp_path, monkeypatch):
 
 
 def test_release_memory():
-    """What refers to itself is freed, in old generations, too."""
+    """What refers to itself is freed, in old generations, too; what was there before is looked at only once."""
 
     class Figure:
-        pass
+        def __init__(self):
+            self.canvas = self
 
-    figure = Figure()
-    figure.canvas = figure
-    gc.collect()
-    known = weakref.ref(figure)
-    del figure
+    early, known = Figure(), []
+    try:
+        for _ in range(2):
+            figure = Figure()
+            gc.collect()
+            known.append(weakref.ref(figure))
+            del figure
+            memory.release_memory()
+            assert known[-1]() is None
+        known = weakref.ref(early)
+        del early
+        memory.release_memory()
+        assert known() is not None
+    finally:
+        gc.unfreeze()
     memory.release_memory()
+    gc.unfreeze()
     assert known() is None

@@ -5,6 +5,7 @@ exit_code = Trainer(config, gan, run, batches, length, validator, variance).trai
 One step is `DCGAN.train_step` in dcgan.py.
 """
 
+import gc
 import signal
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -94,6 +95,7 @@ class Trainer:
             except tf.errors.OpError as error:
                 raise self.step_failure(error) from error
             finally:
+                gc.unfreeze()  # see `release_memory`
                 for logger in self.loggers:
                     logger.close()
         return self.finish()

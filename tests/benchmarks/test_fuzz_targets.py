@@ -4,7 +4,8 @@ from random import Random
 
 import pytest
 
-from benchmarks.fuzz_targets import TARGETS, write_files
+from benchmarks.fuzz_targets import TARGETS
+from benchmarks.fuzz_targets.target import write_files
 
 
 @pytest.mark.parametrize("name", [name for name in TARGETS if name != "keras"])
@@ -18,7 +19,8 @@ def test_valid_samples(tmp_path, monkeypatch, name, seed):
 
 def test_a_valid_generator(tmp_path):
     """The first of the generators is one that runs save, the last one is hostile."""
-    from benchmarks.fuzz_targets import generators, load_generator, run_files
+    from benchmarks.fuzz_targets.generators import generators, load_generator
+    from benchmarks.fuzz_targets.run_folders import run_files
     from gan.errors import UsageError
 
     for content in generators():
