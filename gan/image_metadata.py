@@ -27,7 +27,7 @@ def strip_metadata(content: bytes) -> bytes:
 def _strip_jpeg(content: bytes) -> bytes:
     """Removes application segments and comments, but Adobe's, which has the color space. ITU-T T.81, B.1."""
     kept, position = [content[:2]], 2
-    while content[position : position + 1] == b"\xff" and content[position + 1 : position + 2] != b"\xda":
+    while content[position : position + 1] == b"\xff" and content[position + 1 : position + 2] not in (b"\xda", b""):
         end = position + 2 + int.from_bytes(content[position + 2 : position + 4])
         if content[position + 1] not in (*range(0xE0, 0xEE), 0xEF, 0xFE):
             kept.append(content[position:end])

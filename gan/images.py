@@ -256,6 +256,7 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
 
 def _turn_upright(image: Image.Image) -> Image.Image:
     """Turns an image as its metadata say, as far as these can be read."""
+    image.load()  # which turns a TIFF, and removes its orientation
     try:
         orientation = image.getexif().get(ExifTags.Base.Orientation)
         operation = ORIENTATIONS.get(orientation)

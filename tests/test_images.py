@@ -83,12 +83,13 @@ def test_read_turns_upright():
     assert rgb.getpixel((1, 8)) == (0, 0, 0)
 
 
+@pytest.mark.parametrize("format", ["PNG", "JPEG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(10))
-def test_orientation_as_pillow(orientation):
+def test_orientation_as_pillow(orientation, format):
     """Each orientation, and values that are none, give what Pillow's own function gives."""
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(Image.fromarray(NOISE[:32]), exif=exif)
+    data = encode(Image.fromarray(NOISE[:32]), format, exif=exif)
     rgb, *_ = images.read_image(data)
     np.testing.assert_array_equal(rgb, ImageOps.exif_transpose(Image.open(io.BytesIO(data))))
 

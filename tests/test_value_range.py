@@ -74,7 +74,7 @@ def test_description():
     ("values", "share"),
     [
         (np.linspace(-0.1, 0.1, 1001), "50%"),  # of low contrast around zero
-        (np.linspace(-0.01, 1, 1001), "1%"),
+        (np.linspace(-0.02, 1, 1001), "2%"),
         (np.linspace(-0.005, 1, 1001), None),
         (np.linspace(-1, 1, 1001), None),
     ],

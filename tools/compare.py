@@ -78,7 +78,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error("--recipes, --data and --minutes are needed")
     if len(arguments.data) > 1:
         parser.error(f"argument --data: a comparison has one, and {len(arguments.data)} are given")
-    arguments.data = arguments.data[0]
+    (arguments.data,) = arguments.data
     arguments.name = arguments.name or f"{Path(arguments.data).stem}-{arguments.minutes:g}-minutes"
     return arguments
 

@@ -76,8 +76,9 @@ def test_files_and_threads_of_a_process(tmp_path):
 def test_memory_is_read_in_decimal_megabytes(tmp_path):
     """As /proc has it, kB are 1,024 bytes."""
     (tmp_path / "7" / "fd").mkdir(parents=True)
-    (tmp_path / "7" / "status").write_text("Name:\tpython\nVmHWM:\t9000 kB\nVmRSS:\t 1000000 kB\nThreads:\t12\n")
-    assert soak.read_process(7, tmp_path) == {"rss_mb": 1024.0, "files": 0, "threads": 12}
+    (tmp_path / "7" / "task" / "12").mkdir(parents=True)
+    (tmp_path / "7" / "status").write_text("Name:\tpython\nVmHWM:\t9000 kB\nVmRSS:\t 1000000 kB\n")
+    assert soak.read_process(7, tmp_path) == {"rss_mb": 1024.0, "files": 0, "threads": 1}
     (tmp_path / "7" / "status").write_text("Name:\tpython\nState:\tZ (zombie)\nThreads:\t1\n")
     assert soak.read_process(7, tmp_path) is None
 

@@ -205,11 +205,14 @@ def test_nothing_is_done_twice(processes):
     assert document()["recipes"] == {"default": 2, "udacity-64": 1}
 
 
-@pytest.mark.parametrize("change", [["--minutes", "3"], ["--samples", "128"], ["--data", "others"]])
+@pytest.mark.parametrize("change", [{"--minutes": "3"}, {"--samples": "128"}, {"--data": "others"}])
 def test_another_comparison_of_that_name_is_refused(processes, capsys, change):
     """Other data, minutes or samples: exit code 2, the difference named, nothing trained."""
     assert compare.main(command_line("default")) == 0
-    assert compare.main(command_line("default", more=change)) == 2
+    ((flag, value),) = change.items()
+    line = command_line("default")
+    line[line.index(flag) + 1] = value
+    assert compare.main(line) == 2
     assert "--name" in capsys.readouterr().err and len(processes.trained) == 1
 
 
