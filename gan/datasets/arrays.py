@@ -92,7 +92,7 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
     try:
         with damage_as_value_error():
             content = map_array(path)
-            array = content[name] if name else content
+            array = content if isinstance(content, np.ndarray) else content[name]
     except (ValueError, OSError) as error:
         raise UsageError(f"--data {path}: damaged ({error}).") from error
     if array.dtype == np.uint8:

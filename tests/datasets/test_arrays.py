@@ -131,6 +131,13 @@ def test_channels_elsewhere(tmp_path, shape, words):
         open_data(save_npy(tmp_path / "a.npy", np.zeros(shape, np.uint8)))
 
 
+def test_an_array_without_a_name(tmp_path, eight):
+    """The only array of a .npz may have no name."""
+    with zipfile.ZipFile(tmp_path / "a.npz", "w") as archive, archive.open(".npy", "w") as file:
+        np.save(file, eight)
+    np.testing.assert_array_equal(read_pixels(open_data(tmp_path / "a.npz")), eight)
+
+
 def test_damaged_arrays(tmp_path, eight):
     """Files that are cut short or changed inside are refused before an image is read."""
     save_npy(tmp_path / "a.npy", eight)
