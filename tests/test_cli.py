@@ -86,8 +86,8 @@ def test_what_is_no_run(tiny, capsys, name):
     for path in [*tiny.glob("*.keras"), *tiny.glob("0*.png")]:
         path.unlink()
     assert tool.main([str(tiny), *arguments]) == 2
-    told = capsys.readouterr().err
-    assert " with: python train.py " in told and told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert " with: python train.py " in printed and printed.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_empty_paths(tiny, capsys, tool, line, flag):
 
 
 @pytest.mark.parametrize(
-    ("name", "arguments", "code", "told"),
+    ("name", "arguments", "code", "printed"),
     [
         *((f"tools/{name}.py", ["output/tyni"], 2, "There are: output/tiny") for name in [*TOOLS, "evaluate"]),
         ("tools/gallery.py", [], 0, "output/index.html: 1 runs"),
@@ -119,12 +119,12 @@ def test_empty_paths(tiny, capsys, tool, line, flag):
         ("train.py", ["--data", "no/such/place"], 2, "no/such/place"),
     ],
 )
-def test_commands_as_files(tiny, name, arguments, code, told):
+def test_commands_as_files(tiny, name, arguments, code, printed):
     """A command runs by the path of its file from any folder, and its paths start from there."""
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     line = [sys.executable, ROOT / name, *arguments]
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
-    assert done.returncode == code and told in done.stdout + done.stderr, done.stderr
+    assert done.returncode == code and printed in done.stdout + done.stderr, done.stderr
     assert Path("four.png").exists() is (arguments[-1:] == ["four.png"])
 
 
@@ -165,7 +165,7 @@ def test_exhausted_memory_is_one_line(capsys, kind):
         raise tf.errors.ResourceExhaustedError(None, None, "OOM when allocating\ntensor")
 
     assert run_command("tool", fail, failed=". Whole.") == 1
-    told = capsys.readouterr().err
-    assert "out of memory" in told and told.endswith(". Whole.\n") and told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert "out of memory" in printed and printed.endswith(". Whole.\n") and printed.count("\n") == 1
     with pytest.raises(tf.errors.InternalError):
         run_command("tool", lambda: (_ for _ in ()).throw(tf.errors.InternalError(None, None, "x")))

@@ -84,5 +84,5 @@ def test_closed_streams(tmp_path, closed):
 def test_output_that_nobody_takes(tmp_path, flags, to):
     """With a full disk or a closed pipe behind the output, the work is done, without a word about it."""
     line = f'("$0" {flags} -c "$1"; echo $? >code) {to}'
-    _, data, told = run_in_shell(tmp_path, line)
-    assert data == "True ''" and (tmp_path / "code").read_text() == "3\n" and b"Error" not in told
+    _, data, printed = run_in_shell(tmp_path, line)
+    assert data == "True ''" and (tmp_path / "code").read_text() == "3\n" and b"Error" not in printed

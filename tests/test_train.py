@@ -686,12 +686,12 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, flags)
     """
     line = [sys.executable, str(ROOT / "train.py"), "--data", str(faces), "--cache-dir", str(cache)]
     line += ["--image-size", "16"]
-    told = run(tmp_path, *line, *flags, code=2)
-    assert len(re.findall(r"[\d,.]+ GB", told)) == 2
+    printed = run(tmp_path, *line, *flags, code=2)
+    assert len(re.findall(r"[\d,.]+ GB", printed)) == 2
     assert not (tmp_path / "output").exists()
     if flags[0] == "--batch-size":
-        largest = re.search(r"--batch-size (\d+)", told)[1]
+        largest = re.search(r"--batch-size (\d+)", printed)[1]
         assert re.search(r"about [\d,.]+ GB of memory, [\d,.]+ GB available", run(tmp_path, *line, "--dry-run"))
         assert 64 < int(largest) < 10_000_000
     else:
-        assert "--width" in told and "--noise-size" in told
+        assert "--width" in printed and "--noise-size" in printed

@@ -38,7 +38,7 @@ PATHS = ["/cache/.a.npy.x.part"] * 7 + [path.format(i) for i in range(10) for pa
     ],
 )
 def test_find_window(path, window):
-    """What is written is told by the path of its file, temporary or not."""
+    """What is written is known by the path of its file, temporary or not."""
     assert find_window(path) == window
 
 

@@ -49,8 +49,8 @@ def test_a_wrong_estimate_fails(monkeypatch, capsys, peak, code):
 def test_a_training_that_fails_is_named(tmp_path, capsys):
     """Exit code 1, the case and what train.py said."""
     assert memory.main(["--data", str(tmp_path)]) == 1
-    told = capsys.readouterr().err
-    assert "--data" in told and "train.py" in told
+    printed = capsys.readouterr().err
+    assert "--data" in printed and "train.py" in printed
 
 
 def test_a_mistyped_flag_is_a_usage_mistake():

@@ -157,7 +157,7 @@ def test_settings_override_a_recipe(processes):
 
 
 @pytest.mark.parametrize(
-    ("recipe", "said"),
+    ("recipe", "words"),
     [
         ("defualt", "no recipe 'defualt'"),
         ("default:0", "'0' is not a number of seeds"),
@@ -168,10 +168,10 @@ def test_settings_override_a_recipe(processes):
         ("default,reuse_fakes=maybe", "reuse_fakes=no"),
     ],
 )
-def test_a_mistyped_recipe_is_named(processes, capsys, recipe, said):
+def test_a_mistyped_recipe_is_named(processes, capsys, recipe, words):
     """Exit code 2 before anything is trained."""
     assert compare.main(command_line(recipe)) == 2
-    assert said in capsys.readouterr().err and processes.trained == []
+    assert words in capsys.readouterr().err and processes.trained == []
 
 
 @pytest.mark.parametrize(
