@@ -10,6 +10,7 @@ import errno
 import io
 import json
 import os
+import re
 import tempfile
 import time
 import warnings
@@ -173,6 +174,20 @@ def read_csv(path: Path, columns: int) -> list[list[str]]:
         return [row for row in lines if len(row) == columns and row[0].isdecimal() and len(row[0]) <= MOST_DIGITS]
     except (UnicodeDecodeError, csv.Error):
         raise damaged_file_error(path) from None
+
+
+def parse_numbers(lines: list[str], columns: int) -> np.ndarray:
+    """Parses lines of numbers between commas, float64 (len(lines), columns); an empty cell is NaN.
+
+    Raises ValueError where a cell is something else, or a line has more or fewer columns.
+    """
+    if not lines:
+        return np.empty((0, columns))
+    text = re.sub("(?m)(?:^|(?<=,))(?=,|$)", "nan", "\n".join(lines))
+    numbers = np.loadtxt(io.StringIO(text), delimiter=",", ndmin=2, comments=None)
+    if numbers.shape != (len(lines), columns):
+        raise ValueError(f"{numbers.shape} instead of {(len(lines), columns)} numbers")
+    return numbers
 
 
 def write_csv(path: Path, rows: list) -> None:

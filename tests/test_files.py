@@ -17,6 +17,7 @@ from gan.files import (
     damage_as_value_error,
     expand_path,
     map_array,
+    parse_numbers,
     read_array_header,
     read_csv,
     read_json,
@@ -220,6 +221,17 @@ def test_read_array_header():
         with pytest.raises(ValueError) as caught:
             read_array_header(io.BytesIO(content))
         assert len(str(caught.value)) <= 200
+
+
+def test_parse_numbers():
+    """Empty cells anywhere are NaN; lines of other lengths, and text, are errors."""
+    found = parse_numbers(["1,,3", ",,", "4.5,1e3,", "-1,inf,nan"], 3)
+    expected = [[1, np.nan, 3], [np.nan] * 3, [4.5, 1000, np.nan], [-1, np.inf, np.nan]]
+    np.testing.assert_array_equal(found, expected)
+    assert parse_numbers([], 3).shape == (0, 3)
+    for lines in (["1,2"], ["1,2,3", "1,2"], ["1,2,x"], ["1,2,3,4"], ["#1,2,3"], ['"1",2,3']):
+        with pytest.raises(ValueError):
+            parse_numbers(lines, 3)
 
 
 @pytest.mark.parametrize(("code", "kind"), [(errno.ENODEV, np.ndarray), (errno.EINVAL, np.ndarray), (None, np.memmap)])

@@ -14,6 +14,9 @@ from gan.files import atomic_write
 from gan.metrics.evaluation import select_best
 from gan.runs.scalars import group_scalars
 
+POINTS = (
+    1000  # of a line: as many as there are pixels, so that a log of any length is drawn in the same time and memory
+)
 LABELS = {"d_loss": "discriminator", "g_loss": "generator"}
 
 
@@ -52,15 +55,17 @@ def draw_chart(log: dict[str, np.ndarray], scores: list[dict], path: Path) -> No
 def draw_scalars(axes, log: dict[str, np.ndarray], quantity: str, names: list[str]) -> None:
     """Draws columns of the log: the values of all iterations in a light color, their running mean in a strong one.
 
-    Iterations without a value are left out: most have no penalty. An axis from 0 ends above 99.5% of the values, so
-    that single large ones do not flatten the rest.
+    Of more than `POINTS` values, the least and the most of neighbors are drawn. Iterations without a value are left
+    out: most have no penalty. An axis from 0 ends above 99.5% of the values, so that single large ones do not flatten
+    the rest.
     """
     lines = []
     for i, name in enumerate(names):
         finite = np.isfinite(log[name])
-        x, y = log["iteration"][finite], log[name][finite]
-        axes.plot(x, y, color=f"C{i}", alpha=0.2, linewidth=0.8)
-        axes.plot(*running_mean(x, y), color=f"C{i}", label=LABELS.get(name, name.replace("_", " ")))
+        y = log[name][finite]
+        x, means, least, most = group_neighbors(log["iteration"][finite], y)
+        axes.plot(x.repeat(2), np.stack([least, most], 1).ravel(), color=f"C{i}", alpha=0.2, linewidth=0.8)
+        axes.plot(*running_mean(x, means), color=f"C{i}", label=LABELS.get(name, name.replace("_", " ")))
         lines.append(y)
     axes.set(ylabel=quantity, title="Training losses" if quantity == "loss" else quantity.capitalize())
     values = np.concatenate(lines)
@@ -86,6 +91,16 @@ def draw_variety(axes, scores: list[dict]) -> None:
         if known:
             axes.plot(*zip(*known, strict=True), marker=".", label=name.replace("_", " "))
     axes.set(ylabel="1 = real images", title="Variety", ylim=(0, None))
+
+
+def group_neighbors(
+    x: np.ndarray, y: np.ndarray, groups: int = POINTS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Returns the means of x and y, and the least and the most of y, in at most `groups` groups of neighbors."""
+    starts = np.linspace(0, len(y), min(len(y), groups), endpoint=False).astype(int)
+    counts = np.diff(starts, append=len(y))
+    sums = (np.add.reduceat(values, starts) for values in (x, y))
+    return *(total / counts for total in sums), np.minimum.reduceat(y, starts), np.maximum.reduceat(y, starts)
 
 
 def running_mean(x: np.ndarray, y: np.ndarray, windows: int = 100) -> tuple[np.ndarray, np.ndarray]:

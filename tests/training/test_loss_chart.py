@@ -105,6 +105,24 @@ def test_no_chart_of_fewer_than_two_iterations(tmp_path, log):
     assert not (tmp_path / "loss.png").exists()
 
 
+def test_group_neighbors_by_hand():
+    """Means, least and most of two groups of 2 and 3 values; with enough groups, every value is its own."""
+    x, y = np.arange(1.0, 6), np.array([4.0, 0, 3, 9, 6])
+    found = loss_chart.group_neighbors(x, y, 2)
+    assert [each.tolist() for each in found] == [[1.5, 4], [2, 6], [0, 3], [4, 9]]
+    for values, expected in zip(loss_chart.group_neighbors(x, y, 5), (x, y, y, y), strict=True):
+        assert values.tolist() == expected.tolist()
+
+
+def test_a_long_log_is_drawn_as_a_short_one(tmp_path):
+    """A loss that jumps between 1 and 3 fills the space between, at any length."""
+    for count in (600, 100_000):
+        jumps = [1.0, 3.0] * (count // 2)
+        loss_chart.draw_chart(make_log(d_loss=jumps, g_loss=[2] * count), [], tmp_path / f"{count}.png")
+    short, long = (read_png(tmp_path / f"{count}.png")[60:370, 80:760].mean(-1) for count in (600, 100_000))
+    assert abs(short.mean() - long.mean()) < 12
+
+
 def test_running_mean_by_hand():
     """Five values in two windows give the means of neighboring pairs, at the means of their positions."""
     x, y = loss_chart.running_mean(np.arange(1.0, 6), np.array([1.0, 3, 5, 5, 0]), windows=2)
@@ -135,9 +153,9 @@ def test_a_new_scalar_has_a_panel(tmp_path):
 
 
 def test_iterations_without_a_value_are_left_out():
-    """A penalty that is computed at every 16th iteration has a line through these iterations."""
+    """A penalty of every 16th iteration has a line through these iterations, and one through their least and most."""
     axes = Figure().subplots()
     penalty = [0.1 if i % 16 == 0 else np.nan for i in range(300)]
     loss_chart.draw_scalars(axes, make_log(penalty=penalty), "penalty", ["penalty"])
-    assert [len(line.get_xdata()) for line in axes.lines] == [19, 19]
+    assert [len(line.get_xdata()) for line in axes.lines] == [38, 19]
     assert axes.get_ylim() == pytest.approx((0, 0.11))
