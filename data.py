@@ -316,7 +316,7 @@ class _Loader:
         while len(self.threads) < WORKERS:
             self.threads.append(threading.Thread(target=self.work, daemon=True))
             self.threads[-1].start()
-        for number in range(i, i + 1 + AHEAD):
+        for number in range(i, i + AHEAD):
             if number not in self.futures:
                 self.futures[number] = Future()
                 self.jobs.put((number, self.futures[number]))

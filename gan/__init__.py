@@ -1,7 +1,9 @@
 """Everything behind train.py and the tools; docs/architecture.md explains each package."""
 
 import os
+import tempfile
 
-# Keras reads both when it is imported, so they are set before that, whatever the user's own settings are.
-os.environ["KERAS_BACKEND"] = "tensorflow"
-os.environ["KERAS_HOME"] = os.devnull  # it holds no keras.json, and takes none
+# Keras reads both when it is imported, so they are set before that.
+os.environ["KERAS_BACKEND"] = "tensorflow"  # whatever the user's own setting is
+if os.path.expanduser("~").startswith("~"):  # there is no home, and Keras would make a folder called ~
+    os.environ.setdefault("KERAS_HOME", os.path.join(tempfile.gettempdir(), "keras"))

@@ -128,10 +128,12 @@ def in_range(kind: Callable, least: float | None = None, most: float | None = No
             raise argparse.ArgumentTypeError(f"{text!r} is not {wanted}") from None
         if not isinstance(value, int | float):
             return value
-        low, high = -math.inf if least is None else least, sys.float_info.max if most is None else most
+        low = -math.inf if least is None else least
+        high = most if most is not None else sys.maxsize if isinstance(value, int) else sys.float_info.max
         if not low <= value <= high:
             limits = f"at least {least:,}" if most is None else f"from {least:,} to {most:,}"
-            limits += ", and finite" if most is None and math.isinf(value) else ""
+            if most is None and value > high:
+                limits += ", and finite" if math.isinf(value) else f", and at most {high:,}"
             raise argparse.ArgumentTypeError(f"{text} is not {limits}")
         return value
 

@@ -1,6 +1,7 @@
 """Config: every setting of a run, with its default, its help and its limits."""
 
 import dataclasses
+import hashlib
 import json
 import math
 import shlex
@@ -36,6 +37,7 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
 FILE_SUFFIXES, DATASETS = (".zip", ".npz", ".npy"), ("avatars", "orl", "celeba")  # that --data takes
 SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
+LONGEST_NAME = 60  # characters of the data in the name of a run
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -135,6 +137,9 @@ class Config:
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         paths = [Path(data) for data in self.data]
         data = "+".join(path.stem if path.suffix in FILE_SUFFIXES else path.name for path in paths)
+        if len(data) > LONGEST_NAME:  # file systems allow 255 bytes
+            digest = hashlib.blake2b("/".join(self.data).encode(errors="replace"), digest_size=4).hexdigest()
+            data = f"{data[:LONGEST_NAME]}-{digest}"
         return "-".join(parts if self.data == ("avatars",) else [*parts, data or "data"])
 
     @property
@@ -165,7 +170,8 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
     if kind not in (int, float):
         return isinstance(value, kind)
     is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)
-    low, high = -math.inf if least is None else least, sys.float_info.max if most is None else most
+    low = -math.inf if least is None else least
+    high = most if most is not None else sys.maxsize if kind is int else sys.float_info.max
     return is_number and low <= value <= high  # which neither NaN nor infinity is
 
 

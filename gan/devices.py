@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
 
 
 @contextlib.contextmanager
@@ -61,9 +61,14 @@ def setup_devices(precision: str) -> tuple[str, str]:
 def setup_keras() -> None:
     """Gives Keras its own defaults in place of those of the user's keras.json.
 
-    Raises UsageError where Keras was imported with another backend before, as in a notebook.
+    Raises UsageError where Keras refuses that file, and where Keras was imported with another backend before, as in a
+    notebook.
     """
-    import keras
+    try:
+        import keras
+    except (ValueError, TypeError, AttributeError) as error:  # what it raises for unknown values and wrong types
+        path = os.path.join(os.environ.get("KERAS_HOME", os.path.join("~", ".keras")), "keras.json")
+        raise UsageError(f"Keras cannot start ({summarize(error)}). Correct or remove {path}.") from error
 
     if (backend := keras.backend.backend()) != "tensorflow":
         raise UsageError(

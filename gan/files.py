@@ -31,7 +31,7 @@ from gan.errors import UsageError, summarize
 
 MOST_DIGITS = 18  # of an iteration, in tables and in names of files
 
-ABANDONED = 3600.0  # seconds without a change after which a temporary file is a leftover, locked or not
+ABANDONED = 3600.0  # seconds without a change after which a temporary file is a leftover, where there are no locks
 
 # Errors of file systems that cannot do what is asked, such as network and FUSE ones: nothing was lost.
 UNSUPPORTED = {
@@ -75,12 +75,16 @@ def remove_leftovers(path: str | os.PathLike) -> None:
     network file systems, only files are removed that nobody has written to for an hour.
     """
     for part in Path(path).parent.glob(f".{Path(path).name}.*.part"):
-        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
-            if time.time() - part.stat().st_mtime < ABANDONED:
+        with contextlib.suppress(OSError), open(part, "r+b") as file:
+            try:
                 if fcntl is None:
+                    raise OSError("there are no locks")
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:  # a process is writing it
+                continue
+            except OSError:
+                if time.time() - part.stat().st_mtime < ABANDONED:
                     continue
-                file = opened.enter_context(open(part, "r+b"))
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where a process is writing it
             part.unlink()
 
 
@@ -116,11 +120,12 @@ def cache_folder(chosen: str | os.PathLike | None = None) -> Path:
     """
     if chosen:
         return expand_path(chosen)
-    with contextlib.suppress(RuntimeError):  # as recent versions of platformdirs raise; older ones return the ~
+    with contextlib.suppress(RuntimeError, OSError):  # platformdirs raises the first, or returns the ~
         if not (folder := platformdirs.user_cache_dir("dcgan-faces")).startswith("~"):
+            os.makedirs(folder, exist_ok=True)
             return Path(folder)
     folder = Path(tempfile.gettempdir(), f"dcgan-faces-{os.getuid()}")
-    warnings.warn(f"there is no home folder (HOME), so decoded images go to {folder}", stacklevel=2)
+    warnings.warn(f"there is no home folder (HOME) to write to, so decoded images go to {folder}", stacklevel=2)
     return folder
 
 

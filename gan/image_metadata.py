@@ -10,9 +10,13 @@ PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
 TIFF_SIGNATURES = {b"II*\0": "<", b"MM\0*": ">"}  # and the order of bytes
 # The tags that say how the pixels of a TIFF are stored. TIFF 6.0, appendix A; libtiff's SampleFormat and JPEGTables.
 TIFF_TAGS = {
-    *(256, 257, 258, 259, 262, 266, 273, 274, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332, 338),
+    *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332, 338),
     *(339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532),
 }
+
+
+ORIENTATION, INTEGER_TYPES = 274, (3, 4)  # a tag that is kept where it is one integer
+ADOBE, ADOBE_LENGTH = 0xEE, 16  # the marker of Adobe's segment of a JPEG, and its bytes with marker and length
 
 
 def strip_metadata(content: bytes) -> bytes:
@@ -29,7 +33,9 @@ def _strip_jpeg(content: bytes) -> bytes:
     kept, position = [content[:2]], 2
     while content[position : position + 1] == b"\xff" and content[position + 1 : position + 2] not in (b"\xda", b""):
         end = position + 2 + int.from_bytes(content[position + 2 : position + 4])
-        if content[position + 1] not in (*range(0xE0, 0xEE), 0xEF, 0xFE):
+        if content[position + 1] not in (*range(0xE0, 0xEE), 0xEF, 0xFE) and not (
+            content[position + 1] == ADOBE and end - position < ADOBE_LENGTH
+        ):
             kept.append(content[position:end])
         position = end
     return b"".join([*kept, content[position:]])
@@ -56,6 +62,10 @@ def _strip_tiff(content: bytes, order: str) -> bytes:
     except struct.error:
         return content
     entries = [content[at : at + 12] for at in range(start + 2, start + 2 + 12 * count, 12)]
-    kept = [entry for entry in entries if len(entry) == 12 and struct.unpack_from(order + "H", entry)[0] in TIFF_TAGS]
+    kept = [entry for entry in entries if len(entry) == 12 and _is_needed(*struct.unpack_from(order + "HHI", entry))]
     directory = struct.pack(order + "H", len(kept)) + b"".join(kept) + bytes(4)
     return content[:start] + directory + content[start + len(directory) :]
+
+
+def _is_needed(tag: int, kind: int, count: int) -> bool:
+    return tag in TIFF_TAGS or (tag == ORIENTATION and kind in INTEGER_TYPES and count == 1)

@@ -30,7 +30,9 @@ CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photo
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 WIDE_MODES = ("I", "F")  # Pillow's modes of integers and floats, whose range is not known from one image
-WHITE_IS_ZERO, PHOTOMETRIC = 0, 262  # a TIFF's value of that tag
+PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of a TIFF
+WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2  # values of these
+INVERTED = " with white as zero"  # at the end of a mode
 
 # How an image is turned upright: the value of the EXIF tag "orientation" -> Pillow's operation.
 ORIENTATIONS = {
@@ -69,7 +71,7 @@ def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo,
     image, info, content = open_image(file)
     if image.mode in WIDE_MODES:
         counts = value_range.count_values(np.asarray(image))
-        image = scale_to_rgb(image, value_range.find_range(counts))
+        image = scale_to_rgb(image, value_range.find_range(counts, info.mode.endswith(INVERTED)))
     return image, info, content
 
 
@@ -248,10 +250,13 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
         if width * height > max_pixels:
             raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {max_pixels:,}")
         upright = _turn_upright(image)
-        white_is_zero = image.format == "TIFF" and image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
-        decoded = _to_rgb_or_wide(upright, white_is_zero)
-        inverted = " with white as zero" if white_is_zero and decoded.mode in WIDE_MODES else ""
-        return decoded, ImageInfo(image.mode + inverted, upright.size)
+        tags = image.tag_v2 if image.format == "TIFF" else {}
+        white_is_zero = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        (sample_format, *_) = tags.get(SAMPLE_FORMAT, (0,))
+        decoded = _to_rgb_or_wide(_correct_sign(upright, sample_format), white_is_zero)
+        signed = " signed" if decoded.mode in WIDE_MODES and image.mode == "L" else ""
+        inverted = INVERTED if white_is_zero and decoded.mode in WIDE_MODES else ""
+        return decoded, ImageInfo(image.mode + signed + inverted, upright.size)
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -263,6 +268,15 @@ def _turn_upright(image: Image.Image) -> Image.Image:
     except Exception:  # damaged metadata raise nearly every kind of exception
         operation = None
     return image if operation is None else image.transpose(operation)
+
+
+def _correct_sign(image: Image.Image, sample_format: int) -> Image.Image:
+    """Corrects values of TIFFs that Pillow takes for unsigned, or refuses those that it takes for signed."""
+    if image.mode == "L" and sample_format == SIGNED:
+        return Image.fromarray(np.asarray(image).view(np.int8).astype(np.int32))
+    if image.mode == "I" and sample_format == UNSIGNED and (np.asarray(image) < 0).any():
+        raise UnreadableImage("values of more than 31 bits")
+    return image
 
 
 def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:
@@ -288,7 +302,7 @@ def _describe_error(error: Exception, content: bytes) -> str:
     if isinstance(error, UnidentifiedImageError):
         kind = file_kinds.identify(content[: file_kinds.HEAD])
         if can_read(kind):
-            return "damaged"
+            return f"{kind.name} that is damaged, or of a variant that is not read here"
         return "not an image" if kind == file_kinds.UNKNOWN else file_kinds.describe(kind)
     if isinstance(error, FileNotFoundError):
         return "no such file, or a broken link"

@@ -14,7 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 OUTLIERS = 0.001  # share of the values that may lie outside a range
-CUT_OFF = 0.01  # share of the values that are clipped, from which on the description says so
+SLACK = 0.02  # share of a range by which values may exceed it, and nobody sees that they are cut off
+MOST_CUT_OFF = 0.1  # share of the values that may exceed a range by more than that: else it is another range
 ROWS = 256  # rows scaled at once; a whole image could take gigabytes
 BITS = (1, 8, 10, 12, 14, 16, 20, 24, 31, 32)  # of integers; cameras and scanners store fewer than the file's type has
 
@@ -49,20 +50,31 @@ def make_candidate(black: int, white: int, name: str) -> Candidate:
 # In the order in which they are tried.
 INTEGERS = [
     *(make_candidate(0, 2**bits - 1, f"{bits}-bit") for bits in BITS),
-    # The negative of images in which white is zero.
-    *(make_candidate(1 - 2**bits, 0, f"{bits}-bit, white is zero") for bits in BITS),
+    Candidate(ValueRange(0, 255, "8-bit"), -16, 271),  # sharpening and resizing overshoot
     *(make_candidate(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, f"signed {bits}-bit") for bits in BITS[1:]),
 ]
 FLOATS = [
-    Candidate(ValueRange(0, 1, "[0, 1]"), -0.25, 1.25),  # sharpening and resizing overshoot by up to a quarter
+    Candidate(ValueRange(0, 1, "[0, 1]"), -0.25, 1.25),
     Candidate(ValueRange(-0.5, 0.5, "[-0.5, 0.5]"), -0.55, 0.55),
-    Candidate(ValueRange(-1, 0, "[0, 1], white is zero"), -1.25, 0.25),
     Candidate(ValueRange(-1, 1, "[-1, 1]"), -1.25, 1.25),
     Candidate(ValueRange(0, 255, "0..255"), -16, 271, exceeded=16),  # not normalized by a mean and a deviation
     *(Candidate(ValueRange(0, 2**bits - 1, f"{bits}-bit"), -16, 2**bits, exceeded=271) for bits in BITS[2:6]),
 ]
-BELOW = sorted({limit for c in INTEGERS + FLOATS for limit in (c.least, c.range.black)})
-ABOVE = sorted({limit for c in INTEGERS + FLOATS for limit in (c.most, c.range.white, c.exceeded) if limit is not None})
+# Of the negatives of images in which white is zero.
+INVERTED_INTEGERS = [make_candidate(1 - 2**bits, 0, f"{bits}-bit, white is zero") for bits in BITS]
+INVERTED_FLOATS = [Candidate(ValueRange(-1, 0, "[0, 1], white is zero"), -1.25, 0.25)]
+
+
+def extend(found: ValueRange) -> tuple[float, float]:
+    """The limits beyond which values are cut off visibly."""
+    slack = SLACK * (found.white - found.black)
+    return found.black - slack, found.white + slack
+
+
+CANDIDATES = INTEGERS + FLOATS + INVERTED_INTEGERS + INVERTED_FLOATS
+LIMITS = sorted(
+    {limit for c in CANDIDATES for limit in (c.least, c.most, c.exceeded, *extend(c.range)) if limit is not None}
+)
 
 
 class ValueCounts(NamedTuple):
@@ -88,19 +100,34 @@ def count_values(values: np.ndarray) -> ValueCounts:
     low, high = float(values.min()), float(values.max())
     return ValueCounts(
         values.dtype.kind != "f", values.size, low, high,
-        Counter({limit: np.count_nonzero(values < limit) for limit in BELOW if low < limit}),
-        Counter({limit: np.count_nonzero(values > limit) for limit in ABOVE if high > limit}),
+        Counter({limit: np.count_nonzero(values < limit) for limit in LIMITS if low < limit}),
+        Counter({limit: np.count_nonzero(values > limit) for limit in LIMITS if high > limit}),
     )  # fmt: skip
 
 
-def find_range(counts: ValueCounts) -> ValueRange | None:
-    """Returns the first range that the values point to, or None."""
+def find_range(counts: ValueCounts, inverted: bool = False) -> ValueRange | None:
+    """Returns the first range that the values point to, or None.
+
+    Arguments:
+        inverted: whether they are the negatives of images in which white is zero.
+    """
     outliers = max(1, int(OUTLIERS * counts.total))
-    for candidate in INTEGERS if counts.integers else FLOATS:
+    if inverted:
+        candidates = INVERTED_INTEGERS if counts.integers else INVERTED_FLOATS
+    else:
+        candidates = INTEGERS if counts.integers else FLOATS
+    for candidate in candidates:
         fits = counts.below[candidate.least] + counts.above[candidate.most] <= outliers
-        if fits and (candidate.exceeded is None or counts.above[candidate.exceeded] > outliers):
+        exceeds = candidate.exceeded is None or counts.above[candidate.exceeded] > outliers
+        if fits and exceeds and share_cut_off(counts, candidate.range) <= MOST_CUT_OFF:
             return candidate.range
     return None
+
+
+def share_cut_off(counts: ValueCounts, found: ValueRange) -> float:
+    """The share of the values that lie visibly outside a range."""
+    low, high = extend(found)
+    return (counts.below[low] + counts.above[high]) / counts.total
 
 
 def scale_to_uint8(values: np.ndarray, found: ValueRange) -> np.ndarray:
@@ -115,6 +142,6 @@ def scale_to_uint8(values: np.ndarray, found: ValueRange) -> np.ndarray:
 def describe_range(counts: ValueCounts, found: ValueRange) -> str:
     """Describes how values are read, such as "0 to 4,095, read as 12-bit"; and how many are cut off, from 1% on."""
     digits = ",.0f" if counts.integers else ".4g"
-    cut_off = (counts.below[found.black] + counts.above[found.white]) / counts.total
-    clipped = f", {100 * cut_off:.0f}% of them outside and cut off" if cut_off >= CUT_OFF else ""
+    share = share_cut_off(counts, found)
+    clipped = f", {100 * share:.0f}% of them outside and cut off" if share >= 0.01 else ""
     return f"{counts.low:{digits}} to {counts.high:{digits}}, read as {found.name}{clipped}"

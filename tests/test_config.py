@@ -170,6 +170,9 @@ def test_help_shows_every_flag(capsys):
         (["--score-samples", "1000000"], "is not from 0 to 2,048"),
         (["--minutes", "inf"], "inf is not at least 0.0, and finite"),
         (["--patience", "-1"], "-1 is not at least 0"),
+        (["--batch-size", "1" + 305 * "0"], "at most 9,223,372,036,854,775,807"),
+        (["--epochs", "1" + 200 * "0"], "at most 9,223,372,036,854,775,807"),
+        (["--steps-per-epoch", "1" + 200 * "0"], "at most 9,223,372,036,854,775,807"),
         (["--run", "a/b"], "'a/b' is not the name of a folder"),
         (["--run", ".."], "'..' is not the name of a folder"),
         (["--nonsense"], "--nonsense"),
@@ -247,6 +250,13 @@ NAMED = ["--noise", "vector", "--generator", "self-modulated", "--image-size", "
 def test_run_names(line, name):
     """A run is named after recipe, noise, generator and size, and after the data unless they are built in."""
     assert parse_arguments(line)[0].name == name
+
+
+def test_names_of_many_sources_fit_into_a_file_system():
+    """They are cut, and differ where the sources do, even after what is cut."""
+    sources = [[f"/data/faces of {i}" for i in (*range(40), last)] for last in (40, 41)]
+    first, second = (Config(data=tuple(each)).name for each in sources)
+    assert len(first.encode()) < 128 and first[:80] == second[:80] and first != second
 
 
 def test_config_is_serializable_and_frozen():

@@ -21,6 +21,7 @@ def test_images(format):
         (b"\0\0\0\x1cftypavif", "AVIF"),
         (b"\0\0\0\x1cftypheic", "pillow-heif"),
         (b"\0\0\0\x1cftypisom", "video"),
+        (b"\0\0\0\x18ftypcrx ", "raw photo"),
         (b"PK\x03\x04", "zip"),
         (b"PK\x05\x06", "zip"),
         (b"Rar!\x1a\x07", "unpack"),

@@ -234,6 +234,17 @@ def test_parse_numbers():
             parse_numbers(lines, 3)
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no locks")
+def test_a_file_that_is_written_for_hours_stays(tmp_path):
+    """Where there are locks, age does not count: the process may be stopped."""
+    with atomic_write(tmp_path / "a.bin") as file:
+        (part,) = tmp_path.glob(".a.bin.*.part")
+        os.utime(part, (1, 1))
+        remove_leftovers(tmp_path / "a.bin")
+        file.write(b"whole")
+    assert (tmp_path / "a.bin").read_bytes() == b"whole"
+
+
 @pytest.mark.parametrize(("code", "kind"), [(errno.ENODEV, np.ndarray), (errno.EINVAL, np.ndarray), (None, np.memmap)])
 def test_map_array(tmp_path, monkeypatch, code, kind):
     """An array is mapped, or read whole where the file system cannot map files; other failures are raised."""

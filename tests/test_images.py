@@ -142,7 +142,8 @@ def test_damaged_chunks_of_a_png(kind):
 
 
 @pytest.mark.parametrize(
-    "segment", [b"\xe0JFIF\0", b"\xedPhotoshop 3.0\x008BIM\x03\xed", b"\xe2ICC_PROFILE\0", b"\xe1Exif\0\0"]
+    "segment",
+    [b"\xe0JFIF\0", b"\xeeAdobe", b"\xedPhotoshop 3.0\x008BIM\x03\xed", b"\xe2ICC_PROFILE\0", b"\xe1Exif\0\0"],
 )
 def test_damaged_segments_of_a_jpeg(segment):
     """A segment of metadata that is too short is ignored; the pixels, gray or CMYK too, are the same."""
@@ -236,6 +237,24 @@ def make_tiff(values, photometric=1, *more):
 
 
 RAMP = np.arange(256).reshape(16, 16)
+
+
+def test_signs_of_tiffs():
+    """Signed 8-bit values are signed; unsigned 32-bit values that Pillow takes for negative ones are refused."""
+    signed = make_tiff((RAMP - 128).astype(np.int8))
+    np.testing.assert_array_equal(np.asarray(images.read_image(signed)[0])[..., 0], RAMP)
+    half = make_tiff((RAMP * 2**22).astype(np.uint32))
+    np.testing.assert_allclose(np.asarray(images.read_image(half)[0])[..., 0], RAMP / 2, atol=1)
+    with pytest.raises(images.UnreadableImage):
+        images.read_image(make_tiff((RAMP * 2**24).astype(np.uint32)))
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
+@pytest.mark.parametrize(("kind", "count"), [(5, 1), (10, 1), (12, 1), (4, 2), (13, 2)])
+def test_damaged_orientation_of_a_tiff(kind, count):
+    """An orientation of a wrong type, outside the file, is ignored."""
+    data = make_tiff(RAMP.astype(np.uint8), 1, (274, kind, count, 10**6))
+    np.testing.assert_array_equal(np.asarray(images.read_image(data)[0])[..., 0], RAMP)
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning:PIL")

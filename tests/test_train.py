@@ -282,8 +282,6 @@ def test_resume_after_a_damaged_checkpoint(whole, resume, tmp_path):
     ("backend", "settings"),
     [
         ("jax", {}),
-        pytest.param(None, {"floatx": 7, "epsilon": "x"}, marks=pytest.mark.slow),
-        pytest.param("", [], marks=pytest.mark.slow),
         pytest.param(None, {"backend": "torch", "image_data_format": "channels_first"}, marks=pytest.mark.slow),
         pytest.param(
             None, {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}, marks=pytest.mark.slow
@@ -300,6 +298,16 @@ def test_settings_of_keras_do_not_matter(six, faces, cache, tmp_path, monkeypatc
     assert_same(tmp_path, six, 6)
     columns = [table(where, "metrics.csv", "seconds", "eval_seconds") for where in (tmp_path, six)]
     assert columns[0] == columns[1]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("settings", [{"floatx": 7}, {"epsilon": "x"}, [], {"floatx": []}])
+def test_settings_that_keras_refuses(faces, cache, tmp_path, monkeypatch, settings):
+    """The error names the file: Keras itself would end with a traceback."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").write_text(json.dumps(settings))
+    printed = run(tmp_path, *command(faces, cache, "--epochs", "1"), code=2)
+    assert str(tmp_path / "keras.json") in printed and "Traceback" not in printed
 
 
 # train.py for a user who is not in the system's list and has no HOME.

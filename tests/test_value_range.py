@@ -17,14 +17,16 @@ from gan.value_range import count_values, describe_range, find_range, scale_to_u
         ([0, 65535], 0, 65535),
         ([0, 65536], 0, 2**20 - 1),
         ([0, 2**32 - 1], 0, 2**32 - 1),
-        ([-4095, 0], -4095, 0),
+        ([-4095, 0], -8192, 8191),
+        ([-16, *range(0, 256, 8)], 0, 255),  # overshoots
         ([-128, 127], -128, 127),
         ([-129, 127], -512, 511),
         ([-32768, 32767], -32768, 32767),
         ([0.0, 1.0], 0, 1),
-        ([-0.2, 1.2], 0, 1),
+        ([-0.2, *[0.5] * 18, 1.2], 0, 1),
+        ([-0.2, 0.2], -0.5, 0.5),
         ([-0.5, 0.5], -0.5, 0.5),
-        ([-1.0, 0.0], -1, 0),
+        ([-1.0, 0.0], -1, 1),
         ([-1.0, 1.0], -1, 1),
         ([0.0, 255.0], 0, 255),
         ([0.0, 4095.0], 0, 4095),
@@ -38,6 +40,15 @@ def test_ranges(values, black, white):
     assert (found.black, found.white) == (black, white)
     ends = scale_to_uint8(np.array([black, white]), found)
     assert ends.dtype == np.uint8 and ends.tolist() == [0, 255]
+
+
+@pytest.mark.parametrize(
+    ("values", "black"), [([-4095, 0], -4095), ([-200, -3], -255), ([-0.9, -0.1], -1), ([3, 9], None)]
+)
+def test_ranges_of_negatives(values, black):
+    """The negatives of images in which zero is white have ranges of their own."""
+    found = find_range(count_values(np.repeat(np.array(values), 1000)), inverted=True)
+    assert (found and (found.black, found.white)) == (black if black is None else (black, 0))
 
 
 @pytest.mark.parametrize("values", [[-2.1, 2.6], [0, 5.0], [-50.0, 200.0], [0, 1e9], [-(2**33), 0], [0, 2**33]])
@@ -73,9 +84,9 @@ def test_description():
 @pytest.mark.parametrize(
     ("values", "share"),
     [
-        (np.linspace(-0.1, 0.1, 1001), "50%"),  # of low contrast around zero
-        (np.linspace(-0.02, 1, 1001), "2%"),
-        (np.linspace(-0.005, 1, 1001), None),
+        (np.linspace(-0.1, 1, 1001), "7%"),
+        (np.linspace(-0.05, 1, 1001), "3%"),
+        (np.linspace(-0.02, 1, 1001), None),
         (np.linspace(-1, 1, 1001), None),
     ],
 )

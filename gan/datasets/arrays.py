@@ -76,6 +76,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
         return name, *headers[name]
     shapes = [shape for shape, _ in headers.values() if len(shape) == 4]
     advice = " Move the channels last: np.moveaxis(x, 1, -1)." if any(s[1] in (1, 3) for s in shapes) else ""
+    advice += " Add an axis: x[None]." if any(len(s) == 3 and s[-1] in (1, 3, 4) for s, _ in headers.values()) else ""
     advice += " Leave out the fourth channel: x[..., :3]." if any(s[-1] == 4 for s in shapes) else ""
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())
     raise UsageError(f"--data {path}: it holds {summarize(content, 1000) if content else 'nothing'}; {NEEDED}.{advice}")
@@ -118,7 +119,7 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
 def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Reads the shape and dtype of each array, without its values. Raises ValueError or OSError."""
     length = path.stat().st_size
-    if path.suffix.lower() != ".npz":
+    if not zipfile.is_zipfile(path):
         with open(path, "rb") as file:
             headers, lengths = {"": read_array_header(file)}, {"": length}
     else:
@@ -135,7 +136,9 @@ def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 
 def _can_be_images(shape: tuple[int, ...], dtype: np.dtype) -> bool:
-    return (len(shape) == 3 or (len(shape) == 4 and shape[-1] in (1, 3))) and dtype.kind in "iufb"
+    """Tests for n images, and not for one image with its channels."""
+    fits = (len(shape) == 3 and shape[-1] > 4) or (len(shape) == 4 and shape[-1] in (1, 3))
+    return fits and dtype.kind in "iufb"
 
 
 def _describe(dtype: np.dtype) -> str:

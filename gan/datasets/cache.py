@@ -5,6 +5,7 @@ images, report, skipped, attributes, digests = open_or_build(path, source, 64, n
 """
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -28,9 +29,8 @@ VERSION = 6  # raise it when the same files would give other pixels, or the repo
 CHUNK = 64  # images decoded by one task
 HEADER = 128  # bytes of the header of a .npy file whose shape has four numbers
 NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
-DARK = (
-    64  # of 255: the least that is not nearly black; 14-bit colors in 16-bit files, of which Pillow reads 8, are less
-)
+# Of 255: the least that is not nearly black. Pillow reads the upper 8 of 16 bits, of which cameras use 12 or 14.
+DARK = 64
 
 
 def compute_key(*parts: object) -> str:
@@ -61,7 +61,7 @@ def open_or_build(path: Path, *arguments, **settings) -> CachedImages:
 
     What processes that were killed left in the folder is removed.
     """
-    files.remove_leftovers(path.with_name("*"))
+    files.remove_leftovers(path.with_name("[0-9a-f]" * len(path.stem) + ".*"))
     if path.exists():
         try:
             return read(path)
@@ -99,7 +99,10 @@ def build(
             with progress(f"Decoding {source.title}") as tick:
                 decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if decoded.values:  # of modes whose range is known only now, so that their images can be decoded
-                ranges |= {mode: (counts, find_range(counts)) for mode, counts in decoded.values.items()}
+                ranges |= {
+                    mode: (counts, find_range(counts, images.INVERTED in mode))
+                    for mode, counts in decoded.values.items()
+                }
                 with progress(f"Decoding {source.title} again") as tick:
                     decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if not decoded.infos:
@@ -117,7 +120,13 @@ def build(
 
 
 def read(path: Path) -> CachedImages:
-    """Opens the cache. Raises ValueError if it is not whole."""
+    """Opens the cache.
+
+    Raises:
+        ValueError: if it is not whole.
+        UsageError: if its files cannot be read.
+        MemoryError: if there is too little memory to map them.
+    """
     try:
         with files.damage_as_value_error():
             *parts, checksum = json.loads(path.with_suffix(".json").read_bytes())
@@ -131,8 +140,13 @@ def read(path: Path) -> CachedImages:
                 raise ValueError(f"its shape is {pixels.shape}")
             if len(digests) != report["used"] or length != HEADER + pixels.nbytes:
                 raise ValueError("wrong length")
+    except FileNotFoundError as error:
+        raise ValueError("half of it is missing") from error
     except OSError as error:
-        raise ValueError(str(error)) from error
+        if error.errno == errno.ENOMEM:
+            raise MemoryError(str(error)) from error
+        reason = f"{path} cannot be read ({error.strerror or error})"
+        raise UsageError(f"The cache file {reason}; choose another folder with --cache-dir.") from error
     return CachedImages(pixels, report, [(name, reason) for name, reason in skipped], attributes, digests)
 
 

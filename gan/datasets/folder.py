@@ -4,6 +4,7 @@ source = open_folder(Request("photos", size=64))
 """
 
 import contextlib
+import errno
 import functools
 import os
 import stat
@@ -12,7 +13,7 @@ from collections.abc import Iterator
 from PIL import Image
 
 from gan import images
-from gan.datasets.source import Request, Source, digest, reason_to_pass_over
+from gan.datasets.source import Request, Source, digest, is_run_config, reason_to_pass_over
 from gan.errors import UsageError
 from gan.file_kinds import HEAD
 from gan.files import expand_path
@@ -42,10 +43,10 @@ def open_folder(request: Request) -> Source:
     return Source(root.name, digest(states), names, read, passed_over)
 
 
-def read_head(path: str | os.PathLike) -> bytes:
-    """Reads the first bytes of a file, for `gan.file_kinds.identify`; b"" if it cannot be read."""
+def read_head(path: str | os.PathLike, length: int = HEAD) -> bytes:
+    """Reads the first bytes of a file, as many as `gan.file_kinds.identify` needs; b"" if it cannot be read."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
-        return file.read(HEAD)
+        return file.read(length)
     return b""
 
 
@@ -68,8 +69,12 @@ def _walk(root: str) -> Iterator[tuple[str, os.stat_result | None, str]]:
             folders.clear()
             continue
         visited.add((status.st_dev, status.st_ino))
+        if not os.access(folder, os.X_OK):  # its files are listed, and none can be opened
+            note(PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder))
+            folders.clear()
+            continue
         folders.sort()
-        if "config.json" in names and ("checkpoints" in folders or "data.json" in names):
+        if "config.json" in names and is_run_config(read_head(os.path.join(folder, "config.json"), 1 << 20)):
             runs.append(os.path.join(folder, ""))
         reason = "in the folder of a training run" if os.path.join(folder, "").startswith(tuple(runs)) else ""
         for name in names + [folder for folder in folders if not reason_to_pass_over(folder, bytes)]:

@@ -16,12 +16,13 @@ from gan.datasets.source import Source, digest
 def join(sources: list[Source]) -> Source:
     """Joins sources, one after the other; the names of files begin with the title of their source.
 
-    Titles that are equal are numbered.
+    Titles are numbered where some are equal.
 
     Attributes, and labels, are kept where all sources have the same ones.
     """
     titles = [source.title for source in sources]
-    titles = [title if titles.count(title) == 1 else f"{title} [{i}]" for i, title in enumerate(titles, 1)]
+    if len(set(titles)) < len(titles):
+        titles = [f"{title} [{i}]" for i, title in enumerate(titles, 1)]
     ends = list(accumulate(len(source.names) for source in sources))
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:

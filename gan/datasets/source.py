@@ -7,6 +7,7 @@ def open_grays(request: Request) -> Source:
 
 import contextlib
 import hashlib
+import json
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -18,17 +19,28 @@ from PIL import Image
 from gan import file_kinds, images
 
 SUFFIXES = {
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".pgm", ".ppm", ".pnm", ".avif"),
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
+    *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
 }
 # Of files that lie beside images in thousands; these are not opened to see what they are.
 TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".log", ".pts", ".py"}
+
+# Raw photos have the first bytes of a TIFF, and often only a thumbnail that Pillow reads.
+RAW_SUFFIXES = {
+    *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf"),
+    *(".pef", ".raf", ".raw", ".rw2", ".rwl", ".sr2", ".srf", ".srw", ".x3f"),
+}
+# Of thumbnails, backups, and downloads that are not complete, whatever they hold.
+LEFTOVER_SUFFIXES = (".thm", ".bak", "~", "_original", ".tmp", ".part", ".crdownload", ".download")
 
 MACOS = "left behind by macOS"  # a reason to pass over a file, which nobody needs to know of
 # Folders in which file servers and desktops keep thumbnails, snapshots and deleted files, in lower case; hidden folders
 # are passed over as well.
 LEFTOVER_FOLDERS = {
-    *("@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot"),  # Synology, QNAP
-    *("$recycle.bin", "recycler", "system volume information", "lost+found"),
+    *("@eadir", "@tmp", "#recycle", "#snapshot"),  # Synology
+    *("@recycle", "@recently-snapshot", "@__thumb"),  # QNAP
+    *("$recycle.bin", "recycler", "recycled", "system volume information"),  # Windows
+    *("network trash folder", "temporary items", "lost+found", "~snapshot"),
 }
 
 
@@ -111,6 +123,10 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     if _is_hidden(file):
         return "a hidden file"
     suffix = os.path.splitext(file)[1].lower()
+    if file.lower().endswith(LEFTOVER_SUFFIXES) or file.startswith("~$"):
+        return "a thumbnail, backup or incomplete download"
+    if suffix in RAW_SUFFIXES:
+        return "a raw photo: convert it to JPEG or PNG"
     if suffix in SUFFIXES:
         return ""
     kind = file_kinds.UNKNOWN if suffix in TEXT_SUFFIXES else file_kinds.identify(read_head())
@@ -119,6 +135,15 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     if kind == file_kinds.UNKNOWN:
         return f"{suffix or 'no extension'} is not a format read here"
     return file_kinds.describe(kind)
+
+
+def is_run_config(content: bytes) -> bool:
+    """Tests whether the content of a config.json is that of a training run."""
+    try:
+        settings = json.loads(content)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(settings, dict) and {"noise", "batch_size", "image_size"} <= settings.keys()
 
 
 def _is_hidden(name: str) -> bool:

@@ -3,6 +3,7 @@
 source = open_zip(Request("photos.zip", size=64))
 """
 
+import functools
 import threading
 import zipfile
 from pathlib import Path
@@ -11,7 +12,7 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.folder import read_head
-from gan.datasets.source import Request, Source, digest, reason_to_pass_over
+from gan.datasets.source import Request, Source, digest, is_run_config, reason_to_pass_over
 from gan.datasets.zip_repair import open_archive
 from gan.errors import UsageError, summarize
 from gan.file_kinds import HEAD, describe, identify
@@ -32,18 +33,18 @@ def open_zip(request: Request) -> Source:
         archive = open_archive(path)
     except Exception as error:  # damaged headers raise nearly every kind of exception
         kind = identify(read_head(path))
-        what = summarize(error) if kind.suffix == ".zip" else f"it is {describe(kind)}"
-        raise UsageError(
-            f"--data {request.data}: not a zip file that can be opened ({what}). Unpack it, and give the folder."
-        ) from error
+        advice = f"({summarize(error)}). Unpack it, and give the folder."
+        reason = advice if kind.suffix == ".zip" else f"(it is {describe(kind)})."
+        raise UsageError(f"--data {request.data}: not a zip file that can be opened {reason}") from error
     listed = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
     entries = sorted(listed, key=lambda entry: entry.filename)
-    runs = _find_runs({entry.filename for entry in entries})
+    runs = _find_runs(archive, {entry.filename for entry in entries})
     found, passed_over = [], []
     for entry in entries:
         name = entry.filename
         reason = "in the folder of a training run" if name.startswith(runs) else ""
-        if reason := reason or reason_to_pass_over(name, lambda entry=entry: _read_head(archive, entry)):
+        head = functools.partial(_read_head, archive, entry)
+        if reason := reason or reason_to_pass_over(name.replace("\\", "/"), head):  # names may be as Windows has them
             passed_over.append((name, reason))
         else:
             found.append(entry)
@@ -58,17 +59,17 @@ def open_zip(request: Request) -> Source:
     return Source(path.name, identity, [entry.filename for entry in found], read, passed_over)
 
 
-def _find_runs(names: set[str]) -> tuple[str, ...]:
-    """The folders of training runs, each with a slash: they hold a config.json, and data.json or checkpoints."""
-    folders = {name.rpartition("checkpoints/")[0] for name in names if "checkpoints/" in name}
-    folders |= {name.removesuffix("data.json") for name in names if name.rpartition("/")[2] == "data.json"}
-    return tuple(folder for folder in folders if f"{folder}config.json" in names)
+def _find_runs(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, ...]:
+    """The folders of training runs, each with a slash."""
+    configs = {name for name in names if name.rpartition("/")[2] == "config.json"}
+    runs = {name for name in configs if is_run_config(_read_head(archive, name, 1 << 20))}
+    return tuple(name.removesuffix("config.json") for name in runs)
 
 
-def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo) -> bytes:
+def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | str, length: int = HEAD) -> bytes:
     try:
         with archive.open(entry) as file:
-            return file.read(HEAD)
+            return file.read(length)
     except Exception:  # as in `_unpack`
         return b""
 

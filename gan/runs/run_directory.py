@@ -21,6 +21,7 @@ import contextlib
 import csv
 import dataclasses
 import errno
+import itertools
 import json
 import math
 import os
@@ -330,12 +331,12 @@ class Run:
     def set_scores_aside(self) -> None:
         """Moves scores and the best generator to a folder: they do not compare with scores against other images."""
         names = [name for name in ("metrics.csv", "best.json", "best.keras") if (self.folder / name).exists()]
-        if names:
-            number = 1 + sum(1 for _ in self.folder.glob("earlier-*"))
-            folder = self.folder / f"earlier-{number}"
-            folder.mkdir()
-            for name in names:
-                os.replace(self.folder / name, folder / name)
+        folders = (self.folder / f"earlier-{number}" for number in itertools.count(1))
+        # After a kill, the rest is moved to where the first files are.
+        folder = next(folder for folder in folders if not any((folder / name).exists() for name in names))
+        for name in names:
+            folder.mkdir(exist_ok=True)
+            os.replace(self.folder / name, folder / name)
 
     # Grids
 

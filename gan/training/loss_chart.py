@@ -14,9 +14,8 @@ from gan.files import atomic_write
 from gan.metrics.evaluation import select_best
 from gan.runs.scalars import group_scalars
 
-POINTS = (
-    1000  # of a line: as many as there are pixels, so that a log of any length is drawn in the same time and memory
-)
+# Points of a line, as many as it is pixels wide: a longer log takes no more time and memory to draw.
+POINTS = 1000
 LABELS = {"d_loss": "discriminator", "g_loss": "generator"}
 
 
@@ -28,10 +27,6 @@ def draw_chart(log: dict[str, np.ndarray], scores: list[dict], path: Path) -> No
         scores: the rows of metrics.csv.
         path: the PNG file to write: 800 pixels wide, and 100 + 300 pixels high for each panel.
     """
-    matplotlib.use("Agg")
-    matplotlib.rcParams["axes.titlelocation"] = "left"  # the legends are on the right of the title, clear of the lines
-    from matplotlib.figure import Figure  # not pyplot, which keeps every figure until it is closed
-
     if len(log.get("iteration", ())) < 2:
         return
     groups = group_scalars(name for name in log if np.isfinite(log[name]).any())
@@ -39,8 +34,17 @@ def draw_chart(log: dict[str, np.ndarray], scores: list[dict], path: Path) -> No
     panels = [(draw_scalars, log, "loss", losses)] if losses else []
     panels += [(draw_quality, scores), (draw_variety, scores)] if scores else []
     panels += [(draw_scalars, log, quantity, names) for quantity, names in groups.items()]
-    if not panels:
-        return
+    if panels:
+        with matplotlib.rc_context(), atomic_write(path) as file:
+            matplotlib.rcdefaults()  # whatever the user's own settings are
+            matplotlib.rcParams["axes.titlelocation"] = "left"  # legends are on the right of titles, clear of the lines
+            draw_panels(panels).savefig(file, format="png", dpi=100)
+
+
+def draw_panels(panels: list[tuple]):
+    """Returns a figure of panels, one below the other; each is a function, and its arguments after the axes."""
+    from matplotlib.figure import Figure  # not pyplot, which keeps every figure until it is closed
+
     figure = Figure(figsize=(8, 1 + 3 * len(panels)), layout="constrained")
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (draw, *arguments) in zip(all_axes, panels, strict=True):
@@ -48,8 +52,7 @@ def draw_chart(log: dict[str, np.ndarray], scores: list[dict], path: Path) -> No
         axes.legend(loc="lower right", bbox_to_anchor=(1, 1), ncols=3, frameon=False, borderaxespad=0)
         axes.grid(alpha=0.3)
     all_axes[-1].set(xlabel="iteration")
-    with atomic_write(path) as file:
-        figure.savefig(file, format="png", dpi=100)
+    return figure
 
 
 def draw_scalars(axes, log: dict[str, np.ndarray], quantity: str, names: list[str]) -> None:

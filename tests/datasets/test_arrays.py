@@ -123,12 +123,28 @@ def test_another_file_by_that_name(tmp_path, content, words):
 
 
 @pytest.mark.parametrize(
-    ("shape", "words"), [((2, 3, 8, 8), "moveaxis"), ((2, 1, 8, 8), "moveaxis"), ((2, 8, 8, 4), r"x\[\.\.\., :3\]")]
+    ("shape", "words"),
+    [
+        ((2, 3, 8, 8), "moveaxis"),
+        ((2, 1, 8, 8), "moveaxis"),
+        ((2, 8, 8, 4), r"x\[\.\.\., :3\]"),
+        ((9, 9, 3), r"x\[None\]"),
+    ],
 )
 def test_channels_elsewhere(tmp_path, shape, words):
     """Arrays whose channels come first, or that have a fourth one, are refused with what to type."""
     with pytest.raises(UsageError, match=words):
         open_data(save_npy(tmp_path / "a.npy", np.zeros(shape, np.uint8)))
+
+
+def test_a_wrong_suffix(tmp_path, eight):
+    """The content decides whether a file is a .npy or a .npz."""
+    np.savez(tmp_path / "a.npz", x=eight)
+    (tmp_path / "a.npz").rename(tmp_path / "a.npy")
+    np.save(tmp_path / "b.npy", eight)
+    (tmp_path / "b.npy").rename(tmp_path / "b.npz")
+    for name in ("a.npy", "b.npz"):
+        np.testing.assert_array_equal(read_pixels(open_data(tmp_path / name)), eight)
 
 
 def test_an_array_without_a_name(tmp_path, eight):

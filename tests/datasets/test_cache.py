@@ -1,7 +1,9 @@
+import errno
 import hashlib
 import json
 import os
 import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -74,11 +76,12 @@ def test_leftovers_of_a_killed_build(tmp_path, load):
     save_grays(tmp_path / "faces", 5)
     (tmp_path / "cache").mkdir()
     for _ in ("no cache yet", "a whole cache"):
-        for name in (".abc.npy.x1y2.part", ".abc.json.x1y2.part", "celeba.zip.part"):
+        key, others = "0123456789abcdef01234567", {"celeba.zip.part", ".film.mp4.tmp.part"}
+        for name in (f".{key}.npy.x1y2.part", f".{key}.json.x1y2.part", *others):
             (tmp_path / "cache" / name).touch()
         load(str(tmp_path / "faces"), 16)
-        assert sorted(path.suffix for path in (tmp_path / "cache").iterdir()) == [".json", ".npy", ".part"]
-        assert (tmp_path / "cache" / "celeba.zip.part").exists()
+        left = {path.name for path in (tmp_path / "cache").iterdir()}
+        assert others < left and {Path(name).suffix for name in left - others} == {".json", ".npy"} and len(left) == 4
 
 
 def test_two_builds_at_once(tmp_path, load):
@@ -124,6 +127,23 @@ def test_no_readable_image(tmp_path, load, files, words):
         load(str(tmp_path / "faces"), 16, allow_bad=True)
     assert "\n" not in str(caught.value)
     assert os.listdir(tmp_path / "cache") == []
+
+
+@pytest.mark.parametrize(
+    ("code", "error"), [(errno.ENOMEM, MemoryError), (errno.EACCES, UsageError), (errno.EIO, UsageError)]
+)
+def test_a_cache_that_cannot_be_read(tmp_path, load, monkeypatch, code, error):
+    """It is not called damaged, and it stays."""
+    folder = str(save_grays(tmp_path / "faces", 5))
+    load(folder, 16)
+
+    def fail(*_, **options):
+        raise OSError(code, os.strerror(code))
+
+    monkeypatch.setattr(cache.files, "map_array", fail)
+    with pytest.raises(error, match=os.strerror(code)):
+        load(folder, 16)
+    assert len(list((tmp_path / "cache").glob("*.npy"))) == 1
 
 
 def test_unwritable_cache(tmp_path):

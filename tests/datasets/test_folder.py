@@ -1,12 +1,16 @@
+import dataclasses
+import json
 import os
 from pathlib import Path
 
 import numpy as np
 import pytest
 from data_files import encode_png, open_data, read_pixels, save_folder
+from PIL import Image
 
 import data
 from gan import images
+from gan.config import Config
 from gan.errors import RunError, UsageError
 
 
@@ -67,16 +71,15 @@ def test_folders_of_runs(tmp_path, eight):
     run = tmp_path / "output" / "default"
     for folder in (run, run / "export", tmp_path / "output" / "faces"):
         save_folder(folder, eight[:1])
-    (run / "checkpoints").mkdir()
-    (run / "config.json").write_text("{}")
+    (run / "config.json").write_text(json.dumps(dataclasses.asdict(Config())))
+    (tmp_path / "config.json").write_text('{"image_size": 32}')  # of another program
+    (tmp_path / "data.json").write_text("[]")
     source = open_data(tmp_path)
     assert source.names == ["0.png", "output/faces/0.png"]
     assert {name for name, _ in source.passed_over} == {
+        "config.json", "data.json",
         "output/default/0.png", "output/default/config.json", "output/default/export/0.png",
     }  # fmt: skip
-    (run / "data.json").write_text("{}")
-    (run / "checkpoints").rmdir()  # as where it was killed before the first checkpoint
-    assert open_data(tmp_path).names == ["0.png", "output/faces/0.png"]
     with pytest.raises(RunError, match="in the folder of a training run"):
         data.load(str(run), 16, cache_dir=tmp_path / "cache")
 
@@ -152,3 +155,26 @@ def test_no_image_but_other_kinds(tmp_path, monkeypatch):
         data.load(str(tmp_path), 16, cache_dir=tmp_path / "cache")
     for word in ("7 such as IMG_0.HEIC", "pip install pillow-heif", "faces.zip", "unpack"):
         assert word in str(caught.value)
+
+
+def test_folders_that_cannot_be_entered(tmp_path, monkeypatch, eight):
+    """A folder whose files are listed, and cannot be opened, is passed over; the folder itself is refused."""
+    save_folder(tmp_path, eight[:5])
+    closed = tmp_path / "x"
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) != closed)
+    source = open_data(tmp_path)
+    assert len(source.names) == 4 and [name for name, _ in source.passed_over] == ["x"]
+    closed = tmp_path
+    with pytest.raises(UsageError, match=str(tmp_path)):
+        open_data(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name", ["a.NEF", "a.dng", "a.cr2", "a.THM", "a.jpg~", "a.jpg.bak", "a.jpg_original", "~$a.jpg", "a.jpg.crdownload"]
+)
+def test_raw_photos_and_backups(tmp_path, eight, name):
+    """They are passed over, although they hold an image, or a part of one."""
+    save_folder(tmp_path, eight[:1])
+    Image.fromarray(eight[1]).save(tmp_path / name, "TIFF")
+    source = open_data(tmp_path)
+    assert source.names == ["0.png"] and [passed for passed, _ in source.passed_over] == [name]

@@ -1,3 +1,5 @@
+import dataclasses
+import json
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -6,6 +8,7 @@ import pytest
 from data_files import encode_png, open_data, save_zip
 
 from gan import images
+from gan.config import Config
 from gan.datasets import zip_archive
 from gan.errors import UsageError
 
@@ -126,13 +129,22 @@ def test_names_that_are_not_utf8(tmp_path, eight, name):
 def test_folders_of_runs(tmp_path, eight):
     """The grids of a training run, wherever its folder is in the zip, are passed over; other images are not."""
     face = encode_png(eight[0])
-    names = ["a/config.json", "a/checkpoints/1.npz", "a/1.png", "a/deep/2.png", "b/config.json", "b/3.png"]
-    source = open_data(save_zip(tmp_path / "a.zip", dict.fromkeys(names, face)))
-    assert source.names == ["b/3.png"]
-    names = ["./a/1.png", "../2.png", "c/config.json", "c/data.json", "c/3.png"]
-    assert open_data(save_zip(tmp_path / "c.zip", dict.fromkeys(names, face))).names == ["../2.png", "./a/1.png"]
-    names = ["config.json", "checkpoints/1.npz", "1.png", "a/2.png"]
-    assert open_data(save_zip(tmp_path / "b.zip", dict.fromkeys(names, face))).names == []
+    config = json.dumps(dataclasses.asdict(Config())).encode()
+    for runs, names, left in (
+        (["a"], ["a/checkpoints/1.npz", "a/1.png", "a/deep/2.png", "b/config.json", "b/3.png"], ["b/3.png"]),
+        (["c"], ["./a/1.png", "../2.png", "c/data.json", "c/3.png"], ["../2.png", "./a/1.png"]),
+        (["."], ["1.png", "a/2.png"], []),
+    ):
+        files = dict.fromkeys(names, face) | {f"{run}/config.json".removeprefix("./"): config for run in runs}
+        files |= {name: b"[]" for name in names if name.endswith("json")}
+        assert open_data(save_zip(tmp_path / "a.zip", files)).names == left
+
+
+def test_names_as_windows_has_them(tmp_path, eight):
+    """Folders of thumbnails are passed over whatever separates the parts of a name."""
+    names = ["faces\\@eaDir\\0.png", "faces\\.thumbnails\\0.png", "__MACOSX\\._0.png", "faces\\0.png"]
+    source = open_data(save_zip(tmp_path / "a.zip", dict.fromkeys(names, encode_png(eight[0]))))
+    assert source.names == ["faces\\0.png"]
 
 
 def test_images_by_their_first_bytes(tmp_path, eight):

@@ -1,6 +1,7 @@
 import subprocess
 import sys
 
+import matplotlib
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
@@ -103,6 +104,18 @@ def test_no_chart_of_fewer_than_two_iterations(tmp_path, log):
     """A log of fewer than two iterations gives no chart and no warning."""
     loss_chart.draw_chart(log, [], tmp_path / "loss.png")
     assert not (tmp_path / "loss.png").exists()
+
+
+def test_settings_of_the_user_do_not_matter(tmp_path, monkeypatch):
+    """Whatever matplotlibrc says, the chart is the same; afterwards the settings are as before."""
+    log = make_log(d_loss=[1] * 300, g_loss=[3] * 300)
+    loss_chart.draw_chart(log, [], tmp_path / "usual.png")
+    for name, value in {"text.usetex": True, "savefig.bbox": "tight", "lines.linewidth": 9.0}.items():
+        monkeypatch.setitem(matplotlib.rcParams, name, value)
+    before = dict(matplotlib.rcParams)
+    loss_chart.draw_chart(log, [], tmp_path / "other.png")
+    np.testing.assert_array_equal(read_png(tmp_path / "usual.png"), read_png(tmp_path / "other.png"))
+    assert dict(matplotlib.rcParams) == before
 
 
 def test_group_neighbors_by_hand():
