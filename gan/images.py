@@ -30,7 +30,8 @@ CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photo
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 WIDE_MODES = ("I", "F")  # Pillow's modes of integers and floats, whose range is not known from one image
-PHOTOMETRIC, SAMPLE_FORMAT = 262, 339  # tags of a TIFF
+BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+PNG_BITS = 24  # where a PNG has the bits of a sample
 WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2  # values of these
 INVERTED = " with white as zero"  # at the end of a mode
 
@@ -254,9 +255,12 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
         white_is_zero = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO
         (sample_format, *_) = tags.get(SAMPLE_FORMAT, (0,))
         decoded = _to_rgb_or_wide(_correct_sign(upright, sample_format), white_is_zero)
-        signed = " signed" if decoded.mode in WIDE_MODES and image.mode == "L" else ""
-        inverted = INVERTED if white_is_zero and decoded.mode in WIDE_MODES else ""
-        return decoded, ImageInfo(image.mode + signed + inverted, upright.size)
+        mode = image.mode
+        if decoded.mode in WIDE_MODES:
+            mode += (" signed" if image.mode == "L" else "") + (INVERTED if white_is_zero else "")
+        elif 16 in (head[PNG_BITS] if image.format == "PNG" else 0, *tags.get(BITS_PER_SAMPLE, ())):
+            mode += " of 16 bits, of which the upper 8 are read"  # more is not in Pillow
+        return decoded, ImageInfo(mode, upright.size)
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:

@@ -490,6 +490,7 @@ def test_colors_of_fewer_bits_than_their_file(tmp_path, load, bits, dark):
         (tmp_path / "faces" / f"{i}.png").write_bytes(encode_deep_png(values))
     faces = load(str(tmp_path / "faces"), 16)
     np.testing.assert_array_equal(faces.images[-1], values >> 8)
+    assert list(faces.report["modes"]) == ["RGB of 16 bits, of which the upper 8 are read"]
     assert [("black" in problem) for problem in data.find_problems(faces.report)] == [True] * dark
 
 

@@ -239,6 +239,13 @@ def make_tiff(values, photometric=1, *more):
 RAMP = np.arange(256).reshape(16, 16)
 
 
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1"])
+def test_modes_of_eight_bits(mode):
+    """The mode is that of Pillow."""
+    for format in ("PNG", "TIFF"):
+        assert images.read_image(encode(Image.new(mode, (9, 9)), format))[1].mode == mode
+
+
 def test_signs_of_tiffs():
     """Signed 8-bit values are signed; unsigned 32-bit values that Pillow takes for negative ones are refused."""
     signed = make_tiff((RAMP - 128).astype(np.int8))
