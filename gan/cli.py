@@ -22,6 +22,7 @@ from pathlib import Path
 
 from gan.config import Config, steps
 from gan.console import prepare_streams
+from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
 from gan.recipes import RECIPES
 from gan.runs import legacy
@@ -201,6 +202,7 @@ def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopp
     with warnings.catch_warnings():  # which restores, at the end, how warnings are shown
         warnings.showwarning = lambda message, *_: print(f"{name}: warning: {message}", file=sys.stderr)
         try:
+            require_valid_keras_settings()
             return work() or 0
         except (UsageError, RunError) as error:
             print(f"{name}: {error}", file=sys.stderr)

@@ -4,12 +4,13 @@ device, precision = setup_devices("auto")  # "CPU (8 cores)", "float32"
 """
 
 import contextlib
+import json
 import os
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-from gan.errors import UsageError, summarize
+from gan.errors import UsageError
 
 
 @contextlib.contextmanager
@@ -61,14 +62,9 @@ def setup_devices(precision: str) -> tuple[str, str]:
 def setup_keras() -> None:
     """Gives Keras its own defaults in place of those of the user's keras.json.
 
-    Raises UsageError where Keras refuses that file, and where Keras was imported with another backend before, as in a
-    notebook.
+    Raises UsageError where Keras was imported with another backend before, as in a notebook.
     """
-    try:
-        import keras
-    except (ValueError, TypeError, AttributeError) as error:  # what it raises for unknown values and wrong types
-        path = os.path.join(os.environ.get("KERAS_HOME", os.path.join("~", ".keras")), "keras.json")
-        raise UsageError(f"Keras cannot start ({summarize(error)}). Correct or remove {path}.") from error
+    import keras
 
     if (backend := keras.backend.backend()) != "tensorflow":
         raise UsageError(
@@ -78,6 +74,25 @@ def setup_keras() -> None:
     keras.config.set_image_data_format("channels_last")
     keras.config.set_floatx("float32")
     keras.config.set_epsilon(1e-7)
+
+
+def require_valid_keras_settings() -> None:
+    """Raises UsageError where keras.json has settings with which neither Keras nor TensorFlow can be imported."""
+    home = os.path.expanduser("~")
+    usual = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
+    path = Path(os.environ.get("KERAS_HOME", usual), "keras.json")
+    try:
+        settings = json.loads(path.read_text("utf-8"))
+    except (OSError, ValueError):  # it is not there, or Keras ignores it
+        return
+    valid = (
+        isinstance(settings, dict)
+        and settings.get("floatx", "float32") in ["float16", "float32", "float64"]
+        and isinstance(settings.get("epsilon", 1e-7), float)
+        and settings.get("image_data_format", "channels_last") in ["channels_last", "channels_first"]
+    )
+    if not valid:
+        raise UsageError(f"Keras refuses the settings in {path}: correct or remove that file.")
 
 
 def has_bfloat16_gpu(details: dict) -> bool:

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from gan import devices
+from gan.cli import run_command
 from gan.errors import UsageError
 
 
@@ -114,3 +115,23 @@ def test_silence_tensorflow(level, printed):
     words = done.stderr.rsplit(" ", 1)
     assert words[0] == printed
     assert int(words[1]) == 4  # standard input, output, error, and the listing itself: no other is open
+
+
+@pytest.mark.parametrize(
+    ("settings", "valid"),
+    [
+        ('{"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first", "backend": "jax"}', True),
+        ("not JSON", True),  # which Keras ignores
+        ('{"floatx": 7}', False),
+        ('{"floatx": []}', False),
+        ('{"epsilon": "x"}', False),
+        ('{"image_data_format": "channels"}', False),
+        ("[]", False),
+    ],
+)
+def test_settings_that_keras_refuses(tmp_path, monkeypatch, capsys, settings, valid):
+    """Keras would end with a traceback; every command names the file instead, with exit code 2."""
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    (tmp_path / "keras.json").write_text(settings)
+    assert run_command("tool", lambda: 0) == (0 if valid else 2)
+    assert (str(tmp_path / "keras.json") in capsys.readouterr().err) is not valid
