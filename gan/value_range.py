@@ -71,10 +71,13 @@ def extend(found: ValueRange) -> tuple[float, float]:
     return found.black - slack, found.white + slack
 
 
-CANDIDATES = INTEGERS + FLOATS + INVERTED_INTEGERS + INVERTED_FLOATS
-LIMITS = sorted(
-    {limit for c in CANDIDATES for limit in (c.least, c.most, c.exceeded, *extend(c.range)) if limit is not None}
-)
+# Whether values are integers -> the limits below which, and those above which, they are counted.
+CANDIDATES = {True: INTEGERS + INVERTED_INTEGERS, False: FLOATS + INVERTED_FLOATS}
+BELOW = {kind: {limit for c in found for limit in (c.least, extend(c.range)[0])} for kind, found in CANDIDATES.items()}
+ABOVE = {
+    kind: {limit for c in found for limit in (c.most, c.exceeded, extend(c.range)[1]) if limit is not None}
+    for kind, found in CANDIDATES.items()
+}
 
 
 class ValueCounts(NamedTuple):
@@ -98,11 +101,10 @@ def count_values(values: np.ndarray) -> ValueCounts:
     """Counts values of any number type, of which there is at least one, and all are finite."""
     values = values.astype(np.float32) if values.dtype == np.float16 else values  # which ends at 65504
     low, high = float(values.min()), float(values.max())
-    return ValueCounts(
-        values.dtype.kind != "f", values.size, low, high,
-        Counter({limit: np.count_nonzero(values < limit) for limit in LIMITS if low < limit}),
-        Counter({limit: np.count_nonzero(values > limit) for limit in LIMITS if high > limit}),
-    )  # fmt: skip
+    integers = values.dtype.kind != "f"
+    below = Counter({limit: np.count_nonzero(values < limit) for limit in BELOW[integers] if low < limit})
+    above = Counter({limit: np.count_nonzero(values > limit) for limit in ABOVE[integers] if high > limit})
+    return ValueCounts(integers, values.size, low, high, below, above)
 
 
 def find_range(counts: ValueCounts, inverted: bool = False) -> ValueRange | None:
