@@ -294,7 +294,8 @@ class Batches:
             for i in itertools.count(self.start):
                 self.loader.prepare(i).exception()  # waits; an exception is raised by the next line
                 batch = next(iterator)
-                # Only now, as threads of Python would slow down the line above; the training step lets them run.
+                # Only now: the loader's threads would compete with the line above for Python's lock, which is free
+                # during the training step.
                 self.loader.prepare(i + 1)
                 yield batch
         finally:

@@ -58,9 +58,7 @@ def train(config: Config, dry_run: bool = False) -> int:
         return 0
     with run.lock():
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
-            print(f"New data: so far the run was trained on {before}.")
-            for path in sorted(run.folder.glob("earlier-*")):
-                print(f"Scores and the best generator on earlier data are in {path}.")
+            print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
         trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
         validator = trainer.validator

@@ -46,6 +46,8 @@ TINY = [
     *("--precision", "float32", "--holdout", "0.4", "--penalty-every", "3", "--cache-dir", "cache"),
     *("--sample-every", str(EVERY), "--score-every", str(EVERY), "--score-samples", "64"),
 ]  # fmt: skip
+# Fixed, because results depend on it, and the number of usable cores may change while hundreds of rounds are run.
+THREADS = {"TF_NUM_INTRAOP_THREADS": "2", "TF_NUM_INTEROP_THREADS": "2"}
 PATIENCE = 600.0  # seconds after which a command hangs
 START_CALLS = 100  # about as many as a command makes before it trains
 KILLED = -9  # the exit code of a process that SIGKILL ended
@@ -215,7 +217,7 @@ def start_training(saves: int, library: Path) -> Callable:
     command = [sys.executable, str(ROOT / "train.py"), *TINY, "--epochs", str(EVERY * saves)]
 
     def start(folder: Path, injection: Injection, log: Path, trace: Path) -> int | None:
-        environment = os.environ | injection.environment(folder, library, trace)
+        environment = os.environ | THREADS | injection.environment(folder, library, trace)
         with open(log, "wb") as errors:
             process = subprocess.Popen(
                 command, cwd=folder, env=environment, stdout=subprocess.DEVNULL, stderr=errors, start_new_session=True

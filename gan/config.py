@@ -37,7 +37,7 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
 FILE_SUFFIXES, DATASETS = (".zip", ".npz", ".npy"), ("avatars", "orl", "celeba")  # that --data takes
 SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
-LONGEST_NAME = 180  # bytes of the data in the name of a run; file systems allow 255 in all
+LONGEST_NAME = 255  # bytes that file systems allow; a character has up to four
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
@@ -137,10 +137,11 @@ class Config:
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         paths = [Path(data) for data in self.data]
         data = "+".join(path.stem if path.suffix in FILE_SUFFIXES else path.name for path in paths)
-        if len(data.encode(errors="replace")) > LONGEST_NAME:
+        name = "-".join(parts if self.data == ("avatars",) else [*parts, data or "data"])
+        if len(name.encode(errors="replace")) > LONGEST_NAME:
             digest = hashlib.blake2b("/".join(self.data).encode(errors="replace"), digest_size=4).hexdigest()
-            data = f"{data[: LONGEST_NAME // 4]}-{digest}"
-        return "-".join(parts if self.data == ("avatars",) else [*parts, data or "data"])
+            name = f"{name[: LONGEST_NAME // 5]}-{digest}"
+        return name
 
     @property
     def data_title(self) -> str:

@@ -80,11 +80,13 @@ def require_valid_keras_settings() -> None:
     """Raises UsageError where keras.json has settings with which neither Keras nor TensorFlow can be imported."""
     home = os.path.expanduser("~")
     usual = os.path.join(home if os.access(home, os.W_OK) else "/tmp", ".keras")
-    path = Path(os.environ.get("KERAS_HOME", usual), "keras.json")
+    path = Path(os.path.expanduser(os.environ.get("KERAS_HOME", usual)), "keras.json")
     try:
         settings = json.loads(path.read_text("utf-8"))
-    except (OSError, ValueError):  # it is not there, or Keras ignores it
+    except (FileNotFoundError, NotADirectoryError, ValueError):  # there is none, or Keras ignores it
         return
+    except (OSError, RecursionError):
+        settings = None
     valid = (
         isinstance(settings, dict)
         and settings.get("floatx", "float32") in ["float16", "float32", "float64"]
@@ -92,7 +94,7 @@ def require_valid_keras_settings() -> None:
         and settings.get("image_data_format", "channels_last") in ["channels_last", "channels_first"]
     )
     if not valid:
-        raise UsageError(f"Keras refuses the settings in {path}: correct or remove that file.")
+        raise UsageError(f"Keras cannot read or use the settings in {path}: correct or remove that file.")
 
 
 def has_bfloat16_gpu(details: dict) -> bool:

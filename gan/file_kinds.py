@@ -36,7 +36,7 @@ KINDS = {
     rb"RIFF....WEBP": Kind("a WebP", format="WEBP"),
     rb"BM....\0\0\0\0": Kind("a BMP", format="BMP"),
     rb"II\*\0|MM\0\*": Kind("a TIFF", format="TIFF"),
-    rb"P[1-6fF]\s": Kind("a PNM", format="PPM"),
+    rb"P[1-6]\s+(#|\d)": Kind("a PNM", format="PPM"),
     rb"....ftyp(avif|avis)": Kind("an AVIF", "update Pillow: pip install -U pillow", "AVIF"),
     rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)": Kind("a HEIC", "pip install pillow-heif", "HEIF"),
     rb"....ftypcrx": Kind("a raw photo", "convert it to JPEG or PNG"),

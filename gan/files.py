@@ -75,16 +75,12 @@ def remove_leftovers(path: str | os.PathLike) -> None:
     network file systems, only files are removed that nobody has written to for an hour.
     """
     for part in Path(path).parent.glob(f".{Path(path).name}.*.part"):
-        with contextlib.suppress(OSError), open(part, "r+b") as file:
-            try:
+        with contextlib.suppress(OSError), contextlib.ExitStack() as opened:
+            if time.time() - part.stat().st_mtime < ABANDONED or _has_locks(part):
                 if fcntl is None:
-                    raise OSError("there are no locks")
-                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:  # a process is writing it
-                continue
-            except OSError:
-                if time.time() - part.stat().st_mtime < ABANDONED:
                     continue
+                file = opened.enter_context(open(part, "r+b"))
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises where a process is writing it
             part.unlink()
 
 
@@ -257,6 +253,18 @@ def _open_temporary(path: Path) -> tuple[int, str, int | None]:
         if os.path.exists(temporary):
             return handle, temporary, os.dup(handle)
         os.close(handle)  # another process removed it before it was locked
+
+
+def _has_locks(path: Path) -> bool:
+    """Tests whether a file can be opened and locked, or is locked by another process."""
+    if fcntl is None:
+        return False
+    try:
+        with open(path, "r+b") as file:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        return isinstance(error, BlockingIOError)
+    return True
 
 
 def _umask() -> int:

@@ -7,16 +7,14 @@ import struct
 import zlib
 
 PNG_SIGNATURE, JPEG_SIGNATURE = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff"
-TIFF_SIGNATURES = {b"II*\0": "<", b"MM\0*": ">"}  # and the order of bytes
+TIFF_SIGNATURES = {b"II*\0": "<", b"MM\0*": ">"}  # signature -> order of bytes, as struct has it
+ADOBE, ADOBE_LENGTH = 0xEE, 16  # the marker of Adobe's segment of a JPEG, and its bytes with marker and length
+ORIENTATION, INTEGER_TYPES = 274, (3, 4)  # a tag of a TIFF that is kept where it is one integer
 # The tags that say how the pixels of a TIFF are stored. TIFF 6.0, appendix A; libtiff's SampleFormat and JPEGTables.
 TIFF_TAGS = {
     *(256, 257, 258, 259, 262, 266, 273, 277, 278, 279, 284, 292, 293, 317, 320, 322, 323, 324, 325, 332, 338),
     *(339, 347, 512, 513, 514, 515, 517, 518, 519, 520, 521, 529, 530, 531, 532),
 }
-
-
-ORIENTATION, INTEGER_TYPES = 274, (3, 4)  # a tag that is kept where it is one integer
-ADOBE, ADOBE_LENGTH = 0xEE, 16  # the marker of Adobe's segment of a JPEG, and its bytes with marker and length
 
 
 def strip_metadata(content: bytes) -> bytes:

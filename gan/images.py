@@ -31,8 +31,9 @@ CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photo
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 WIDE_MODES = ("I", "F")  # Pillow's modes of integers and floats, whose range is not known from one image
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
+WHITE_IS_ZERO = 0  # a value of `PHOTOMETRIC`
+UNSIGNED, SIGNED = 1, 2  # values of `SAMPLE_FORMAT`
 PNG_BITS = 24  # where a PNG has the bits of a sample
-WHITE_IS_ZERO, UNSIGNED, SIGNED = 0, 1, 2  # values of these
 INVERTED = " with white as zero"  # at the end of a mode
 
 # How an image is turned upright: the value of the EXIF tag "orientation" -> Pillow's operation.

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import numpy as np
 
 OUTLIERS = 0.001  # share of the values that may lie outside a range
-SLACK = 0.02  # share of a range by which values may exceed it, and nobody sees that they are cut off
-MOST_CUT_OFF = 0.1  # share of the values that may exceed a range by more than that: else it is another range
+SLACK = 0.02  # share of a range by which values may exceed it without a visible change
+MOST_CUT_OFF = 0.1  # a range is rejected where more than this share of the values exceeds it by more than `SLACK`
 ROWS = 256  # rows scaled at once; a whole image could take gigabytes
 BITS = (1, 8, 10, 12, 14, 16, 20, 24, 31, 32)  # of integers; cameras and scanners store fewer than the file's type has
 
@@ -49,8 +49,9 @@ def make_candidate(black: int, white: int, name: str) -> Candidate:
 
 # In the order in which they are tried.
 INTEGERS = [
-    *(make_candidate(0, 2**bits - 1, f"{bits}-bit") for bits in BITS),
+    *(make_candidate(0, 2**bits - 1, f"{bits}-bit") for bits in BITS[:2]),
     Candidate(ValueRange(0, 255, "8-bit"), -16, 271),  # sharpening and resizing overshoot
+    *(make_candidate(0, 2**bits - 1, f"{bits}-bit") for bits in BITS[2:]),
     *(make_candidate(-(2 ** (bits - 1)), 2 ** (bits - 1) - 1, f"signed {bits}-bit") for bits in BITS[1:]),
 ]
 FLOATS = [

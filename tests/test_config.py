@@ -252,11 +252,15 @@ def test_run_names(line, name):
     assert parse_arguments(line)[0].name == name
 
 
-def test_names_of_many_sources_fit_into_a_file_system():
-    """They are cut, and differ where the sources do, even after what is cut."""
+def test_names_of_runs_fit_into_a_file_system():
+    """Longer names are cut, and differ where the sources do, even after what is cut; the longest that fits stays."""
     sources = [[f"/data/faces of {i}" for i in (*range(40), last)] for last in (40, 41)]
     first, second = (Config(data=tuple(each)).name for each in sources)
-    assert len(first.encode()) < 128 and first[:60] == second[:60] and first != second
+    assert len(first) < 255 and first[:50] == second[:50] and first != second
+    prefix = len("default-vector-self-modulated-32-")
+    for character, room in (("x", 255 - prefix), ("\u30a2", (255 - prefix) // 3)):
+        assert Config(data=(character * room,)).name.endswith(f"-{character * room}")
+        assert len(Config(data=(character * (room + 1),)).name.encode()) <= 255
 
 
 def test_config_is_serializable_and_frozen():

@@ -73,4 +73,5 @@ def test_files_cut_anywhere(format):
     """Nothing is raised for the first bytes of a file, however many."""
     content = encode(format)
     for length in range(0, len(content), 7):
-        assert len(strip_metadata(content[:length])) <= length + 6
+        # A directory of a TIFF that is cut off is written whole: the number of its entries, and that of the next.
+        assert len(strip_metadata(content[:length])) <= length + 6 * (format == "TIFF")

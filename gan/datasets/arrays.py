@@ -119,7 +119,7 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
 def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
     """Reads the shape and dtype of each array, without its values. Raises ValueError or OSError."""
     length = path.stat().st_size
-    if not zipfile.is_zipfile(path):
+    if not read_head(path).startswith(b"PK"):
         with open(path, "rb") as file:
             headers, lengths = {"": read_array_header(file)}, {"": length}
     else:
@@ -137,7 +137,7 @@ def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:
 
 def _can_be_images(shape: tuple[int, ...], dtype: np.dtype) -> bool:
     """Tests for n images, and not for one image with its channels."""
-    fits = (len(shape) == 3 and shape[-1] > 4) or (len(shape) == 4 and shape[-1] in (1, 3))
+    fits = (len(shape) == 3 and shape[-1] not in (1, 2, 3, 4)) or (len(shape) == 4 and shape[-1] in (1, 3))
     return fits and dtype.kind in "iufb"
 
 

@@ -29,7 +29,7 @@ def join(sources: list[Source]) -> Source:
         number = bisect(ends, i)
         image, info, content = sources[number].read(i - ends[number] + len(sources[number].names))
         if image.mode in images.WIDE_MODES:  # the range of values is that of the source
-            info = info._replace(mode=f"{info.mode} in {titles[number]}")
+            info = info._replace(mode=f"{info.mode} in --data {number + 1}")
         return image, info, content
 
     def prepare() -> dict[str, list[str]]:

@@ -20,7 +20,7 @@ from gan import file_kinds, images
 
 SUFFIXES = {
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
-    *(".pbm", ".pgm", ".ppm", ".pnm", ".pfm"),
+    *(".pbm", ".pgm", ".ppm", ".pnm"),
 }
 # Of files that lie beside images in thousands; these are not opened to see what they are.
 TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".log", ".pts", ".py"}

@@ -328,15 +328,25 @@ class Run:
         for name in ("best.json", "best.keras"):  # the first refers to the second
             (self.folder / name).unlink(missing_ok=True)
 
-    def set_scores_aside(self) -> None:
-        """Moves scores and the best generator to a folder: they do not compare with scores against other images."""
-        names = [name for name in ("metrics.csv", "best.json", "best.keras") if (self.folder / name).exists()]
+    def describe_earlier_scores(self) -> str:
+        """Says where the scores on earlier data are, where there are any."""
+        folders = sorted(self.folder.glob("earlier-*"))
+        return f" Its scores on earlier data are in {' and '.join(map(str, folders))}." if folders else ""
+
+    def set_scores_aside(self) -> Path | None:
+        """Moves scores and the best generator to a folder: they do not compare with scores against other images.
+
+        Returns the folder, or None where there are no scores.
+        """
+        if not self.read_scores():
+            return None
         folders = (self.folder / f"earlier-{number}" for number in itertools.count(1))
-        # After a kill, the rest is moved to where the first files are.
-        folder = next(folder for folder in folders if not any((folder / name).exists() for name in names))
-        for name in names:
-            folder.mkdir(exist_ok=True)
-            os.replace(self.folder / name, folder / name)
+        folder = next(folder for folder in folders if not (folder / "metrics.csv").exists())
+        folder.mkdir(exist_ok=True)
+        for name in ("best.json", "best.keras", "metrics.csv"):  # the last one last: after a kill, the rest follows
+            with contextlib.suppress(FileNotFoundError):
+                os.replace(self.folder / name, folder / name)
+        return folder
 
     # Grids
 

@@ -85,7 +85,7 @@ class Trainer:
             print(f"Going on after iteration {self.iteration:,}.")
         start = self.seconds if self.length.seconds else self.iteration
         names = dict.fromkeys(["console", "csv", self.config.log])
-        frozen = gc.get_freeze_count()
+        frozen_before = gc.get_freeze_count()
         stopping = [number for number in SIGNALS if not is_ignored(number)]
         with handle_signals(stopping, self.stop), handle_signals(clock.SIGNALS, clock.skip_pause):
             try:
@@ -96,7 +96,7 @@ class Trainer:
             except tf.errors.OpError as error:
                 raise self.step_failure(error) from error
             finally:
-                if not frozen:
+                if not frozen_before:
                     gc.unfreeze()  # what `release_memory` froze
                 for logger in self.loggers:
                     logger.close()

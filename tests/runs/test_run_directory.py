@@ -56,19 +56,64 @@ def test_claim_again(run):
     assert (saved["epochs"], saved["steps_per_epoch"], saved["data"]) == (9, "all", "elsewhere")
 
 
+SCORED = {
+    **dict.fromkeys(SCORE_COLUMNS, 0.5),
+    **{"iteration": 3, "images": 192, "network": "onet", "samples": 64, "copying": 0},
+}
+
+
 def test_scores_against_other_images_are_set_aside(run):
     """They and the best generator move to a folder of their own, at each change of the images; nothing else does."""
-    contents = {"metrics.csv": "1", "best.json": "2", "best.keras": "3", "log.csv": "4"}
     for number, faces in enumerate(("5 of a (x)", "7 of a (y)", "9 of a (z)", "9 of a (z)")):
         before = run.claim(settings(faces=faces, accept_new_data=True))
         assert bool(before) == (number in (1, 2))
         assert len(list(run.folder.glob("earlier-*"))) == min(number, 2)
         if before:
-            moved = {path.name: path.read_text() for path in (run.folder / f"earlier-{number}").iterdir()}
-            assert moved == {name: text for name, text in contents.items() if name != "log.csv"}
-            assert {path.name for path in run.folder.iterdir() if path.is_file()} == {"config.json", "log.csv"}
-        for name, text in contents.items():
-            (run.folder / name).write_text(text)
+            moved = {path.name for path in (run.folder / f"earlier-{number}").iterdir()}
+            assert (
+                moved == {"metrics.csv", "best.json", "best.keras"} and str(run.folder) in run.describe_earlier_scores()
+            )
+            left = {path.name for path in run.folder.iterdir()}
+            assert {"config.json", "log.csv"} < left and not moved & left
+        run.truncate_tables(0)
+        run.append_score(SCORED)
+        for name in ("best.json", "best.keras", "log.csv"):
+            (run.folder / name).touch()
+
+
+def test_without_scores_nothing_is_set_aside(run):
+    """Of a run that was never scored, metrics.csv has only a header."""
+    run.claim(settings(faces="5 of a (x)"))
+    run.truncate_tables(0)
+    run.claim(settings(faces="7 of a (y)", accept_new_data=True))
+    assert run.metrics.exists() and run.describe_earlier_scores() == ""
+
+
+def test_a_kill_while_scores_are_set_aside(run, monkeypatch):
+    """The next start moves the rest to the same folder, and never beside the scores of other data."""
+    run.claim(settings(faces="5 of a (x)"))
+    run.truncate_tables(0)
+    run.append_score(SCORED)
+    run.set_scores_aside()
+    run.truncate_tables(0)
+    run.append_score(SCORED)
+    for name in ("best.json", "best.keras"):
+        (run.folder / name).touch()
+    replace, moved = os.replace, []
+
+    def kill_after_the_first(source, target):
+        if moved:
+            raise KeyboardInterrupt
+        moved.append(target)
+        replace(source, target)
+
+    monkeypatch.setattr(os, "replace", kill_after_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        run.set_scores_aside()
+    monkeypatch.setattr(os, "replace", replace)
+    run.set_scores_aside()
+    assert {path.name for path in (run.folder / "earlier-1").iterdir()} == {"metrics.csv"}
+    assert {path.name for path in (run.folder / "earlier-2").iterdir()} == {"metrics.csv", "best.json", "best.keras"}
 
 
 @pytest.mark.parametrize(
