@@ -95,7 +95,7 @@ def remove(folder: Path, name: str) -> None:
 def _translate_session(session: dict) -> dict:
     session = {SESSION.get(name, name): value for name, value in session.items()}
     others = session.get("other_cores")  # once a pair: before the training, and during it
-    return {**session, "other_cores": others[1]} if isinstance(others, list) else session
+    return {**session, "other_cores": others[-1]} if isinstance(others, list) and others else session
 
 
 def _translate_result(result: dict) -> dict:

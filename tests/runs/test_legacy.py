@@ -114,3 +114,12 @@ def test_attributes_of_older_evaluations():
     scores = {"attribute_distances": both, "modes_missing": both, "attribute_shares": {"data": both}}
     for results in ([old], legacy.translate_scores([old])):
         assert legacy.translate_scores(results)[0]["scores"] == scores
+
+
+@pytest.mark.parametrize(
+    ("others", "present"), [([0.5, 0.25], 0.25), ([0.25], 0.25), ([], []), (0.125, 0.125), (None, None)]
+)
+def test_sessions_of_older_comparisons(others, present):
+    """What other work took was once a pair, of which the second value was measured during the training."""
+    (session,) = legacy.translate_sessions([{"others": others}])
+    assert session == {"other_cores": present}
