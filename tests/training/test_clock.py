@@ -2,11 +2,16 @@
 
 import os
 import signal
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from gan.cli import handle_signals
 from gan.training import clock
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -43,3 +48,41 @@ def test_the_signal(time):
         signal.raise_signal(signal.SIGCONT)
         time[0] += 2
     assert one.read() == 102
+
+
+def test_a_signal_that_arrives_late(time, monkeypatch):
+    """A reading after a long gap waits for a handler that runs a moment later; one after a step does not wait."""
+    one = clock.Clock()
+    monkeypatch.setattr(clock.time, "sleep", lambda seconds: one.skip_pause())
+    start = one.read()
+    time[0] += 3600
+    assert one.read() == start
+    time[0] += one.LONG_GAP / 2
+    assert one.read() - start == one.LONG_GAP / 2
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGSTOP")
+def test_stopped_among_threads():
+    """Eight stops of 0.4 s, each by the system, in a process of many threads: no reading counts one of them."""
+    script = """
+import os, signal, subprocess, threading, time
+from gan.training.clock import Clock
+clock = Clock()
+clock.LONG_GAP = 0.1
+signal.signal(signal.SIGCONT, clock.skip_pause)
+def work():
+    while True:
+        time.sleep(0.001)
+for _ in range(64):
+    threading.Thread(target=work, daemon=True).start()
+longest = 0.0
+for _ in range(8):
+    start = clock.read()
+    subprocess.Popen(["sh", "-c", f"sleep 0.4; kill -CONT {os.getpid()}"])
+    os.kill(os.getpid(), signal.SIGSTOP)
+    longest = max(longest, clock.read() - start)
+print(longest)
+os._exit(0)
+"""
+    result = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT, check=True)
+    assert float(result.stdout) < 0.3
