@@ -46,8 +46,7 @@ TINY = [
     *("--precision", "float32", "--holdout", "0.4", "--penalty-every", "3", "--cache-dir", "cache"),
     *("--sample-every", str(EVERY), "--score-every", str(EVERY), "--score-samples", "64"),
 ]  # fmt: skip
-# One, because TensorFlow's threads share out sums by what is free: with two, one of nine uninterrupted runs of this very
-# network differed from the others, in the ninth digit of iteration 7.
+# One: with two, TensorFlow rarely sums in another order, so that even uninterrupted runs differ in the ninth digit.
 THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 PATIENCE = 600.0  # seconds after which a command hangs
 START_CALLS = 100  # about as many as a command makes before it trains
