@@ -12,8 +12,8 @@ class Clock:
     """A clock that is told, by a signal, when a process that was stopped goes on.
 
     Any thread of the process may receive that signal, while Python runs its handlers in the main thread only. If the
-    main thread read the clock in between, the pause would count. So ``read`` waits HANDOVER seconds for the handler
-    when the last reading is more than LONG_GAP seconds ago.
+    main thread read the clock in between, the pause would count. So `read` waits `HANDOVER` seconds for the handler
+    when the last reading is more than `LONG_GAP` seconds ago.
     """
 
     SIGNALS = [signal.SIGCONT] if hasattr(signal, "SIGCONT") else []  # Windows stops no processes
