@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 
-from gan import file_kinds, files, value_range
+from gan import color_profiles, file_kinds, files, value_range
 from gan.image_metadata import strip_metadata
 
 MIN_SIDE = 8
@@ -84,8 +84,8 @@ def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) ->
 
     Returns:
         The image, upright; how it was stored; the bytes of the file. The image is RGB, on white where it was
-        transparent, or of one of `WIDE_MODES`, with finite values, for `scale_to_rgb`. Where zero is white, these are
-        the negatives of the stored values.
+        transparent and in sRGB where it has a color profile, or of one of `WIDE_MODES`, with finite values, for
+        `scale_to_rgb`. Where zero is white, these are the negatives of the stored values.
     """
     content = b""
     try:
@@ -292,10 +292,15 @@ def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:
             raise UnreadableImage("NaN or infinity among its values")
         values = values.astype(np.float32 if image.mode == "F" else np.int32)
         return Image.fromarray(-values if white_is_zero else values)
+    profile = image.info.get("icc_profile")
+    convert = color_profiles.find_conversion(profile) if profile else None
     if image.has_transparency_data:
         image = image.convert("RGBA")
-        return Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
-    return image.convert("RGB")
+        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+    elif convert and convert.mode == image.mode:
+        return convert(image)
+    image = image.convert("RGB")
+    return convert(image) if convert and convert.mode == "RGB" else image
 
 
 def _require_size(width: int, height: int) -> None:
