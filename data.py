@@ -94,6 +94,7 @@ def load(
     allow_bad: bool = False,
     allow_truncated: bool = False,
     max_pixels: int = images.MAX_PIXELS,
+    seconds_between_frames: float = 1.0,
 ) -> Faces:
     """Opens a data source and decodes its images, once: after that they come from the cache.
 
@@ -108,6 +109,7 @@ def load(
         allow_bad: whether more than 5% of the images may be unreadable.
         allow_truncated: whether files that are cut off are used.
         max_pixels: files of more pixels are left out.
+        seconds_between_frames: from one frame of a video that is used to the next.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
@@ -119,7 +121,9 @@ def load(
         raise UsageError(f"--limit {limit} --sample {sample} --crop {crop}: none can be negative; 0 is the default.")
     folder = cache_folder(cache_dir)
     sources = [
-        open_source(Request(each, image_size, limit, seed, folder, max_pixels, progress.track_task))
+        open_source(
+            Request(each, image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
+        )
         for each in ([source] if isinstance(source, str) else source)
     ]
     opened = sources[0] if len(sources) == 1 else join(sources)

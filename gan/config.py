@@ -35,7 +35,11 @@ LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
-FILE_SUFFIXES, DATASETS = (".zip", ".npz", ".npy"), ("avatars", "orl", "celeba")  # that --data takes
+DATASETS = ("avatars", "orl", "celeba")  # that --data takes, as these files
+FILE_SUFFIXES = (
+    *(".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".npy", ".csv", ".parquet", ".tfrecord", ".tfrecords"),
+    *(".mp4", ".mov", ".mkv", ".webm", ".avi"),
+)
 SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
 LONGEST_NAME = 255  # bytes that file systems allow; a character has up to four
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
@@ -61,6 +65,7 @@ class Config:
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
     allow_truncated: bool = option(False, "use images of files that are cut off; what is missing is gray or black")
     max_pixels: int = option(90_000_000, "leave out image files of more pixels than this", least=64)
+    seconds_between_frames: float = option(1.0, "of a video, use one frame every X seconds", least=0.001)
     accept_new_data: bool = option(False, "continue a run although there are other images now, such as more of them")
     cache_dir: str = option("", "folder for decoded images (default: the user's cache folder)")
     # networks
@@ -136,7 +141,7 @@ class Config:
             return self.run
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         paths = [Path(data) for data in self.data]
-        data = "+".join(path.stem if path.suffix in FILE_SUFFIXES else path.name for path in paths)
+        data = "+".join(remove_suffix(path.name) for path in paths)
         name = "-".join(parts if self.data == ("avatars",) else [*parts, data or "data"])
         if len(name.encode(errors="replace")) > LONGEST_NAME:
             digest = hashlib.blake2b("/".join(self.data).encode(errors="replace"), digest_size=4).hexdigest()
@@ -197,6 +202,11 @@ def format_command(config: Config) -> str:
         else:
             words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
     return shlex.join(["python", "train.py", *words])
+
+
+def remove_suffix(name: str) -> str:
+    """The name of a file without one of `FILE_SUFFIXES`."""
+    return name.removesuffix(next((suffix for suffix in FILE_SUFFIXES if name.endswith(suffix)), ""))
 
 
 # Settings that may differ when a run is continued: its length, its outputs, and where things are.

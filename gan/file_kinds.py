@@ -5,9 +5,11 @@ kind.name, kind.advice  # "a Git LFS pointer", "run: git lfs pull"
 """
 
 import re
+import zlib
 from typing import NamedTuple
 
 HEAD = 512  # bytes that `identify` looks at
+GZIP = b"\x1f\x8b"  # the first bytes of a gzip file
 
 
 class Kind(NamedTuple):
@@ -27,9 +29,12 @@ class Kind(NamedTuple):
 
 
 UNKNOWN = Kind("of an unknown kind")
-UNPACK = "unpack it, and give the folder"
+UNPACK, OPEN_ALONE = "unpack it, and give the folder", "give its own path to --data"
+TAR = Kind("a tar archive", f"unpack it, or {OPEN_ALONE}", suffix=".tar")
+TAR_GZ = Kind("a compressed tar archive", f"unpack it, or {OPEN_ALONE}", suffix=".tar.gz")
 # The start of a file, a regular expression -> its kind. The first that matches counts.
 KINDS = {
+    rb".{257}ustar": TAR,
     rb"\xff\xd8\xff": Kind("a JPEG", format="JPEG"),
     rb"\x89PNG\r\n\x1a\n": Kind("a PNG", format="PNG"),
     rb"GIF8[79]a": Kind("a GIF", format="GIF"),
@@ -40,14 +45,15 @@ KINDS = {
     rb"....ftyp(avif|avis)": Kind("an AVIF", "update Pillow: pip install -U pillow", "AVIF"),
     rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)": Kind("a HEIC", "pip install pillow-heif", "HEIF"),
     rb"....ftypcrx": Kind("a raw photo", "convert it to JPEG or PNG"),
-    rb"....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI ": Kind("a video", "save its frames as images"),
+    rb"....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI ": Kind("a video", OPEN_ALONE, suffix=".mp4"),
     rb"\0\0\0\x0cJXL |\xff\x0a": Kind("a JPEG XL", "convert it to PNG or JPEG"),
     rb"\0\0\0\x0cjP  ": Kind("a JPEG 2000", "convert it to PNG or JPEG"),
     rb"8BPS": Kind("a Photoshop file", "convert it to PNG or JPEG"),
     rb"%PDF": Kind("a PDF", "save its pages as images"),
-    rb"PK(\x03\x04|\x05\x06)": Kind("a zip archive", "unpack it, or give its own path to --data", suffix=".zip"),
-    rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ|.{257}ustar": Kind("an archive", UNPACK),
-    rb"\x93NUMPY": Kind("a NumPy array", "give its own path to --data", suffix=".npy"),
+    rb"PK(\x03\x04|\x05\x06)": Kind("a zip archive", f"unpack it, or {OPEN_ALONE}", suffix=".zip"),
+    rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ": Kind("an archive", UNPACK),
+    rb"\x93NUMPY": Kind("a NumPy array", OPEN_ALONE, suffix=".npy"),
+    rb"PAR1": Kind("a Parquet file", OPEN_ALONE, suffix=".parquet"),
     rb"version https://git-lfs": Kind("a Git LFS pointer", "run: git lfs pull"),
     rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<svg": Kind("an SVG drawing", "convert it to PNG"),
     rb"\s*(<!--.*?-->\s*)?<(?i:!doctype html|html|head|body)": Kind(
@@ -61,9 +67,20 @@ PATTERNS = [(re.compile(start, re.DOTALL), kind) for start, kind in KINDS.items(
 def identify(head: bytes) -> Kind:
     """Returns the kind of a file whose first `HEAD` bytes are given."""
     head = head.removeprefix(b"\xef\xbb\xbf")  # a byte order mark, before text
+    if head.startswith(GZIP) and _is_tar(head):
+        return TAR_GZ
     return next((kind for pattern, kind in PATTERNS if pattern.match(head)), UNKNOWN)
 
 
 def describe(kind: Kind) -> str:
     """Describes a kind and what to do, such as "a HEIC: pip install pillow-heif"."""
     return f"{kind.name}: {kind.advice}" if kind.advice else kind.name
+
+
+def _is_tar(packed: bytes) -> bool:
+    """Tests whether the start of a gzip file is that of a tar archive."""
+    try:
+        content = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(packed, HEAD)
+    except zlib.error:
+        return False
+    return identify(content) == TAR

@@ -140,9 +140,15 @@ def scale_to_rgb(image: Image.Image, found: value_range.ValueRange | None) -> Im
 
 def from_array(pixels: np.ndarray) -> Image.Image:
     """Converts uint8 (h, w), (h, w, 1) or (h, w, 3) to an RGB image. Raises UnreadableImage if it is too small."""
-    _require_size(pixels.shape[1], pixels.shape[0])
+    require_size(pixels.shape[1], pixels.shape[0])
     one_channel = pixels.ndim == 3 and pixels.shape[-1] == 1
     return Image.fromarray(pixels[..., 0] if one_channel else pixels).convert("RGB")
+
+
+def require_size(width: int, height: int) -> None:
+    """Raises UnreadableImage for an image with a side of fewer than `MIN_SIDE` pixels."""
+    if min(width, height) < MIN_SIDE:
+        raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the minimum")
 
 
 def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
@@ -248,7 +254,7 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
         pillow_heif.register_heif_opener()
     with Image.open(stream, formats=[*FORMATS, *(["HEIF"] if "HEIF" in Image.OPEN else [])]) as image:
         width, height = image.size
-        _require_size(width, height)
+        require_size(width, height)
         if width * height > max_pixels:
             raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {max_pixels:,}")
         upright = _turn_upright(image)
@@ -301,11 +307,6 @@ def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:
         return convert(image)
     image = image.convert("RGB")
     return convert(image) if convert and convert.mode == "RGB" else image
-
-
-def _require_size(width: int, height: int) -> None:
-    if min(width, height) < MIN_SIDE:
-        raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the minimum")
 
 
 def _describe_error(error: Exception, content: bytes) -> str:

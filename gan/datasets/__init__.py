@@ -16,17 +16,51 @@ from gan.datasets.avatars import open_avatars
 from gan.datasets.celeba import open_celeba
 from gan.datasets.folder import open_folder, read_head
 from gan.datasets.orl import open_orl
+from gan.datasets.parquet import open_parquet
+from gan.datasets.pixel_table import is_pixel_table, open_pixel_table, read_columns
 from gan.datasets.source import Request, Source
+from gan.datasets.tar_archive import open_tar
+from gan.datasets.tfrecord import is_tfrecord, open_tfrecord
+from gan.datasets.video import open_video
 from gan.datasets.zip_archive import open_zip
 from gan.errors import UsageError
 from gan.files import expand_path
 
+# Beside images, arrays are features, landmarks or masks of them.
+ARRAYS = {".npz": open_array, ".npy": open_array}
+
+
+def open_folder_of_all(request: Request) -> Source:
+    """Opens a folder with the archives, tables and videos in it."""
+    return open_folder(request, open_within_folder)
+
+
+def open_within_folder(request: Request) -> Source | None:
+    """Opens a file in a folder, or returns None if it is of no kind that is read within one. Raises UsageError."""
+    head = read_head(request.data)
+    suffix = find_suffix(request.data, head)
+    if suffix in ("", *ARRAYS) or (suffix == ".csv" and not is_pixel_table(read_columns(head))):
+        return None
+    return SOURCES[suffix](request)
+
+
 # "folder", a suffix of files, or a built-in name that --data takes -> the function that opens it.
 SOURCES = {
-    "folder": open_folder,
+    "folder": open_folder_of_all,
     ".zip": open_zip,
-    ".npz": open_array,
-    ".npy": open_array,
+    ".tar": open_tar,
+    ".tar.gz": open_tar,
+    ".tgz": open_tar,
+    **ARRAYS,
+    ".csv": open_pixel_table,
+    ".parquet": open_parquet,
+    ".tfrecord": open_tfrecord,
+    ".tfrecords": open_tfrecord,
+    ".mp4": open_video,
+    ".mov": open_video,
+    ".mkv": open_video,
+    ".webm": open_video,
+    ".avi": open_video,
     "avatars": open_avatars,
     "orl": open_orl,
     "celeba": open_celeba,
@@ -55,15 +89,21 @@ def find_kind(data: str) -> str:
         return data
     if path.is_dir():
         return "folder"
-    if path.is_file() and path.suffix.lower() in SOURCES:
-        return path.suffix.lower()
+    head = read_head(path) if path.is_file() else b""
+    if suffix := find_suffix(path.name, head):
+        return suffix
     allowed = f"a folder of images, a {SUFFIXES_SHOWN} file, or one of {', '.join(built_in)}"
     if path.exists():
-        kind = file_kinds.identify(read_head(path))
-        if kind.suffix:
-            return kind.suffix
+        kind = file_kinds.identify(head)
         known = "this kind of file is not known" if kind == file_kinds.UNKNOWN else f"it is {file_kinds.describe(kind)}"
         raise UsageError(f"--data {data}: {known}; give {allowed}.")
     close = difflib.get_close_matches(data, built_in, n=1)
     hint = f" Did you mean {close[0]}?" if close else ""
     raise UsageError(f"--data {data}: there is no such file or folder.{hint} Give {allowed}.")
+
+
+def find_suffix(name: str, head: bytes) -> str:
+    """Returns the key of `SOURCES` of a file by the end of its name, or else by its first bytes; "" for others."""
+    if suffix := next((key for key in SOURCES if key.startswith(".") and name.lower().endswith(key)), ""):
+        return suffix
+    return ".tfrecord" if is_tfrecord(head) else file_kinds.identify(head).suffix

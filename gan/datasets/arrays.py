@@ -14,7 +14,7 @@ from PIL import Image
 
 from gan import file_kinds, images, value_range
 from gan.datasets.folder import read_head
-from gan.datasets.source import Request, Source, digest
+from gan.datasets.source import Request, Source, file_identity, number_names
 from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error, expand_path, map_array, read_array_header
 
@@ -46,9 +46,7 @@ def open_array(request: Request) -> Source:
         mode = "L" if array.ndim == 3 or array.shape[-1] == 1 else "RGB"
         return image, images.ImageInfo(f"{mode} of {dtype}, {description}", image.size), image.tobytes()
 
-    status = path.stat()
-    identity = digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
-    return Source(path.name, identity, [f"{path.name}[{i}]" for i in range(count)], read, [], prepare)
+    return Source(path.name, file_identity(path), number_names(path, count), read, [], prepare)
 
 
 def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:

@@ -8,39 +8,57 @@ import errno
 import functools
 import os
 import stat
-from collections.abc import Iterator
-
-from PIL import Image
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import groupby
 
 from gan import images
-from gan.datasets.source import Request, Source, digest, is_run_config, reason_to_pass_over
-from gan.errors import UsageError
+from gan.datasets.joined import add_prefix, concatenate
+from gan.datasets.source import Request, Source, digest, is_run_config, may_hold_images, reason_to_pass_over
+from gan.errors import UsageError, summarize
 from gan.file_kinds import HEAD
 from gan.files import expand_path
 
 
-def open_folder(request: Request) -> Source:
+def open_folder(request: Request, open_file: Callable[[Request], Source | None] = lambda request: None) -> Source:
     """Opens the images of a folder and its subfolders, sorted by path.
 
     Folders of training runs, and subfolders that cannot be read, are passed over. Raises UsageError if the folder
     itself cannot be read.
+
+    Arguments:
+        open_file: opens a file that may hold images, such as an archive, whose images are joined to those of the
+            folder; returns None for others, and raises UsageError for what cannot be opened, which is passed over.
     """
     root = expand_path(request.data).resolve()
-    found, passed_over, states = [], [], []
+    found, passed_over = [], []
     for path, status, reason in sorted(_walk(str(root)), key=lambda entry: entry[0]):
         name = os.fsencode(path[len(str(root)) :]).decode(errors="replace").replace(os.sep, "/").lstrip("/")
-        head = functools.partial(read_head, path)
-        if reason := reason or _why_not_a_file(status) or reason_to_pass_over(name, head):
+        reason = reason or _why_not_a_file(status)
+        if not reason and may_hold_images(name):
+            try:
+                if source := open_file(replace(request, data=path)):
+                    found.append(add_prefix(source, name))
+                    continue
+            except (UsageError, OSError) as error:
+                reason = summarize(str(error).removeprefix(f"--data {path}: ").removesuffix("."))
+        if reason := reason or reason_to_pass_over(name, functools.partial(read_head, path)):
             passed_over.append((name, reason))
-            continue
-        found.append((name, path))
-        states.append((name, status and (status.st_size, status.st_mtime_ns, status.st_mode)))
-    names, paths = [name for name, _ in found], [path for _, path in found]
+        else:
+            found.append((name, path, status and (status.st_size, status.st_mtime_ns, status.st_mode)))
+    sources = []
+    for is_file, group in groupby(found, key=lambda entry: isinstance(entry, tuple)):
+        entries = list(group)
+        sources += [_list_files(entries, request.max_pixels)] if is_file else entries
+    joined = concatenate(root.name, sources)
+    return replace(joined, passed_over=sorted(passed_over + joined.passed_over))
 
-    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
-        return images.open_image(paths[i], request.max_pixels)
 
-    return Source(root.name, digest(states), names, read, passed_over)
+def _list_files(files: list[tuple[str, str, object]], max_pixels: int) -> Source:
+    """A source of image files, of each of which the name, the path and the state are given."""
+    paths = [path for _, path, _ in files]
+    identity = digest([(name, state) for name, _, state in files])
+    return Source("", identity, [name for name, *_ in files], lambda i: images.open_image(paths[i], max_pixels), [])
 
 
 def read_head(path: str | os.PathLike, length: int = HEAD) -> bytes:

@@ -4,6 +4,8 @@ source = join([open_source(Request("photos", 64)), open_source(Request("more.zip
 """
 
 from bisect import bisect
+from collections.abc import Callable
+from dataclasses import replace
 from itertools import accumulate
 
 import numpy as np
@@ -17,40 +19,63 @@ def join(sources: list[Source]) -> Source:
     """Joins sources, one after the other; the names of files begin with the title of their source.
 
     Titles are numbered where some are equal.
-
-    Attributes, and labels, are kept where all sources have the same ones.
     """
     titles = [source.title for source in sources]
     if len(set(titles)) < len(titles):
         titles = [f"{title} [{i}]" for i, title in enumerate(titles, 1)]
+    named = [
+        add_prefix(replace(source, read=_mark_range(source.read, number)), title)
+        for number, (source, title) in enumerate(zip(sources, titles, strict=True), 1)
+    ]
+    parts = tuple((title, len(source.names)) for title, source in zip(titles, sources, strict=True))
+    return replace(concatenate(" + ".join(titles), named), parts=parts)
+
+
+def add_prefix(source: Source, prefix: str) -> Source:
+    """Puts the name of what a source is in before the names of its files: "a.zip/1.png", or "a.npy[1]"."""
+
+    def extend(name: str) -> str:
+        rest = name.removeprefix(source.title)
+        return f"{prefix}{rest}" if rest.startswith("[") else f"{prefix}/{name}"
+
+    passed_over = [(f"{prefix}/{name}", reason) for name, reason in source.passed_over]
+    return replace(source, names=[extend(name) for name in source.names], passed_over=passed_over)
+
+
+def concatenate(title: str, sources: list[Source]) -> Source:
+    """Makes one source of several, whose names stay; attributes, and labels, are kept where all have the same ones."""
     ends = list(accumulate(len(source.names) for source in sources))
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         number = bisect(ends, i)
-        image, info, content = sources[number].read(i - ends[number] + len(sources[number].names))
-        if image.mode in images.WIDE_MODES:  # the range of values is that of the source
-            info = info._replace(mode=f"{info.mode} in --data {number + 1}")
-        return image, info, content
+        return sources[number].read(i - ends[number] + len(sources[number].names))
 
     def prepare() -> dict[str, list[str]]:
-        first, *others = (source.prepare() for source in sources)
-        if any(other.keys() != first.keys() for other in others):
+        found = [source.prepare() for source in sources]
+        if not found or any(each.keys() != found[0].keys() for each in found):
             return {}
-        return {name: sum((other[name] for other in others), first[name]) for name in first}
+        return {name: [value for each in found for value in each[name]] for name in found[0]}
 
     labels = [source.labels for source in sources]
-    same_width = all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
+    same_width = bool(labels) and all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
     return Source(
-        " + ".join(titles),
+        title,
         digest([source.identity for source in sources]),
-        [f"{title}/{name}" for title, source in zip(titles, sources, strict=True) for name in source.names],
+        [name for source in sources for name in source.names],
         read,
-        [
-            (f"{title}/{name}", reason)
-            for title, source in zip(titles, sources, strict=True)
-            for name, reason in source.passed_over
-        ],
+        [entry for source in sources for entry in source.passed_over],
         prepare,
         np.concatenate(labels) if same_width else None,
-        tuple((title, len(source.names)) for title, source in zip(titles, sources, strict=True)),
     )
+
+
+def _mark_range(read: Callable, number: int) -> Callable:
+    """Adds the number of the source to the mode of images whose range of values is that of the source."""
+
+    def read_and_mark(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        image, info, content = read(i)
+        if image.mode in images.WIDE_MODES:
+            info = info._replace(mode=f"{info.mode} in --data {number}")
+        return image, info, content
+
+    return read_and_mark

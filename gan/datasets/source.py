@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image
 
 from gan import file_kinds, images
+from gan.errors import UsageError
 
 SUFFIXES = {
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
@@ -32,6 +33,9 @@ RAW_SUFFIXES = {
 }
 # Of thumbnails, backups, and downloads that are not complete, whatever they hold.
 LEFTOVER_SUFFIXES = (".thm", ".bak", "~", "_original", ".tmp", ".part", ".crdownload", ".download")
+
+LARGEST = 256 << 20  # bytes of one image in an archive or a table
+MOST_IMAGES = 5_000_000  # in a file whose header says how many there are
 
 MACOS = "left behind by macOS"  # a reason to pass over a file, which nobody needs to know of
 # Folders in which file servers and desktops keep thumbnails, snapshots and deleted files, in lower case; hidden folders
@@ -60,6 +64,7 @@ class Request:
         seed: random seed, for sources that generate images.
         cache_dir: folder for downloads.
         max_pixels: the most pixels that an image file may have.
+        seconds_between_frames: of videos.
         progress: a function (title) -> context manager that yields tick(done, total).
     """
 
@@ -69,6 +74,7 @@ class Request:
     seed: int = 0
     cache_dir: Path = Path(".")
     max_pixels: int = images.MAX_PIXELS
+    seconds_between_frames: float = 1.0
     progress: Callable[[str], contextlib.AbstractContextManager] = no_progress
 
 
@@ -106,6 +112,37 @@ def digest(*parts: object) -> str:
     return hashlib.blake2b(repr(parts).encode(), digest_size=20).hexdigest()
 
 
+def file_identity(path: Path) -> str:
+    """Returns a string that changes whenever the file is written or moved."""
+    status = path.stat()
+    return digest(str(path.resolve()), status.st_size, status.st_mtime_ns)
+
+
+def number_names(path: Path, count: int) -> list[str]:
+    """Names images that have none: "faces.npy[0]", "faces.npy[1]"... Raises UsageError for a number that cannot be."""
+    if count > MOST_IMAGES:
+        raise UsageError(f"--data {path}: it says that it has {count:,} images; {MOST_IMAGES:,} is the maximum.")
+    return [f"{path.name}[{i}]" for i in range(count)]
+
+
+def read_bytes(path: Path, start: int, length: int) -> bytes:
+    """Reads a part of a file; opens it each time, so that threads do not wait for each other.
+
+    Raises UnreadableImage where it cannot be read, where there are fewer bytes, or where it is above `LARGEST`.
+    """
+    if length > LARGEST:
+        raise images.UnreadableImage(f"more than {LARGEST >> 20} MB")
+    try:
+        with open(path, "rb") as file:
+            file.seek(start)
+            content = file.read(length)
+    except OSError as error:
+        raise images.UnreadableImage((error.strerror or str(error)).lower()) from error
+    if len(content) < length:
+        raise images.UnreadableImage(f"{path.name} is shorter than before")
+    return content
+
+
 def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     """Returns why a file is passed over, or "" if it is an image.
 
@@ -115,6 +152,28 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
         name: the path in the data set, with slashes.
         read_head: a function () -> the first `file_kinds.HEAD` bytes, or b"" if it cannot be read.
     """
+    if reason := _why_unwanted(name):
+        return reason
+    suffix = os.path.splitext(name)[1].lower()
+    if suffix in SUFFIXES:
+        return ""
+    kind = file_kinds.UNKNOWN if suffix in TEXT_SUFFIXES else file_kinds.identify(read_head())
+    if images.can_read(kind):
+        return ""
+    if suffix == ".csv":
+        return "a .csv that is not a table of pixels"
+    if kind == file_kinds.UNKNOWN:
+        return f"{suffix or 'no extension'} is not a format read here"
+    return file_kinds.describe(kind)
+
+
+def may_hold_images(name: str) -> bool:
+    """Tests whether a file of this name may be an archive, a table or a video, which is opened to see."""
+    suffix = os.path.splitext(name)[1].lower()
+    return suffix not in SUFFIXES | (TEXT_SUFFIXES - {".csv"}) and not _why_unwanted(name)
+
+
+def _why_unwanted(name: str) -> str:
     *folders, file = name.split("/")
     if file == ".DS_Store" or file.startswith("._") or "__MACOSX" in folders:
         return MACOS
@@ -127,14 +186,7 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
         return "a thumbnail, backup or incomplete download"
     if suffix in RAW_SUFFIXES:
         return "a raw photo: convert it to JPEG or PNG"
-    if suffix in SUFFIXES:
-        return ""
-    kind = file_kinds.UNKNOWN if suffix in TEXT_SUFFIXES else file_kinds.identify(read_head())
-    if images.can_read(kind):
-        return ""
-    if kind == file_kinds.UNKNOWN:
-        return f"{suffix or 'no extension'} is not a format read here"
-    return file_kinds.describe(kind)
+    return ""
 
 
 def is_run_config(content: bytes) -> bool:

@@ -12,14 +12,13 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.folder import read_head
-from gan.datasets.source import Request, Source, digest, is_run_config, reason_to_pass_over
+from gan.datasets.source import LARGEST, Request, Source, digest, is_run_config, reason_to_pass_over
 from gan.datasets.zip_repair import open_archive
 from gan.errors import UsageError, summarize
 from gan.file_kinds import HEAD, describe, identify
 from gan.files import expand_path
 
 METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # that zipfile does not unpack; 4.4.5
-LARGEST = 256 << 20  # bytes of one image
 PIECE = 4096  # bytes
 
 
@@ -33,7 +32,7 @@ def open_zip(request: Request) -> Source:
         archive = open_archive(path)
     except Exception as error:  # damaged headers raise nearly every kind of exception
         kind = identify(read_head(path))
-        advice = f"({summarize(error)}). Unpack it, and give the folder."
+        advice = f"({summarize(error)}): unpack it, and give the folder."
         reason = advice if kind.suffix == ".zip" else f"(it is {describe(kind)})."
         raise UsageError(f"--data {request.data}: not a zip file that can be opened {reason}") from error
     listed = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]

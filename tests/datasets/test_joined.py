@@ -15,7 +15,7 @@ def test_images_of_all_sources(tmp_path, eight):
     sources = [open_data(tmp_path / "a"), open_data(save_npy(tmp_path / "b.npy", eight[3:]))]
     joined = join(sources)
     np.testing.assert_array_equal(read_pixels(joined), eight)
-    assert joined.names[2:4] == ["a/2.png", "b.npy/b.npy[0]"]
+    assert joined.names[2:4] == ["a/2.png", "b.npy[0]"]
     assert [name for name, _ in joined.passed_over] == ["a/notes.txt"]
     assert joined.parts == (("a", 3), ("b.npy", 5))
     assert joined.identity != join(sources[::-1]).identity != sources[0].identity

@@ -1,0 +1,109 @@
+"""Reads gzip files at any place: notes, on the first pass, places at which unpacking can start again.
+
+with IndexedGzip("faces.tar.gz") as content:
+    content.read(512)                # forward, to the end
+content.read_at(1_000_000, 20_000)   # at any place that was passed, by several threads at once
+"""
+
+import bisect
+import io
+import zlib
+from pathlib import Path
+from typing import BinaryIO
+
+SPACING = 1 << 20  # unpacked bytes from one place to the next, in files of up to `MOST_PLACES` of these
+MOST_PLACES = 2048  # each takes 40 KB of memory
+PIECE = 1 << 16  # bytes that are unpacked at once
+GZIP = 31  # zlib's name of the format, with a window of any size
+
+
+class _Unpacker:
+    """Unpacks a file piece by piece: the members of which it consists, one after the other. RFC 1952, section 2.2."""
+
+    def __init__(self, packed: int = 0, position: int = 0, state=None):
+        self.packed, self.position = packed, position  # bytes that were read and unpacked
+        self.state = state or zlib.decompressobj(GZIP)
+
+    def copy(self) -> "_Unpacker":
+        return _Unpacker(self.packed, self.position, self.state.copy())
+
+    def next_piece(self, file: BinaryIO) -> bytes:
+        """Returns up to `PIECE` bytes, b"" at the end. Raises EOFError and zlib.error for damaged files."""
+        while True:
+            rest = self.state.unconsumed_tail
+            if self.state.eof:
+                rest = self.state.unused_data or self._read(file)
+                if not rest.strip(b"\0"):  # files may be padded
+                    return b""
+                self.state = zlib.decompressobj(GZIP)
+            rest = rest or self._read(file)
+            piece = self.state.decompress(rest, PIECE)
+            self.position += len(piece)
+            if piece:
+                return piece
+            if not rest and not self.state.eof:
+                raise EOFError("it is cut off")
+
+    def _read(self, file: BinaryIO) -> bytes:
+        content = file.read(PIECE // 4)
+        self.packed += len(content)
+        return content
+
+
+class IndexedGzip:
+    """The content of a gzip file: read forward once, then at any place. Errors are those of `_Unpacker`."""
+
+    def __init__(self, path: Path):
+        self.path, self.places, self.spacing = path, [], SPACING
+        self.unpacker, self.piece = _Unpacker(), b""
+
+    def __enter__(self):
+        self.file = open(self.path, "rb")
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def tell(self) -> int:
+        """Returns how many bytes were read."""
+        return self.unpacker.position - len(self.piece)
+
+    def seek(self, position: int) -> None:
+        """Moves forward."""
+        if position < self.tell():
+            raise io.UnsupportedOperation("only forward")
+        while position > self.unpacker.position and self._advance():
+            pass
+        self.piece = self.piece[min(position - self.tell(), len(self.piece)) :]
+
+    def read(self, length: int) -> bytes:
+        """Reads the next bytes, fewer at the end."""
+        parts = []
+        while length and (self.piece or self._advance()):
+            parts.append(self.piece[:length])
+            self.piece = self.piece[length:]
+            length -= len(parts[-1])
+        return b"".join(parts)
+
+    def read_at(self, position: int, length: int) -> bytes:
+        """Reads from any place that was passed; fewer bytes at the end. Several threads may call it at once."""
+        place = bisect.bisect(self.places, position, key=lambda place: place.position)
+        unpacker, parts = self.places[place - 1].copy(), []
+        with open(self.path, "rb") as file:
+            file.seek(unpacker.packed)
+            while unpacker.position < position + length:
+                start = unpacker.position
+                if not (piece := unpacker.next_piece(file)):
+                    break
+                parts.append(piece[max(position - start, 0) : position + length - start])
+        return b"".join(parts)
+
+    def _advance(self) -> bool:
+        """Unpacks the next piece, and notes the place before it where the last one is far. Returns False at the end."""
+        far = not self.places or self.unpacker.position >= self.places[-1].position + self.spacing
+        if far and not self.unpacker.state.eof:
+            self.places.append(self.unpacker.copy())
+            if len(self.places) > MOST_PLACES:
+                self.places, self.spacing = self.places[::2], 2 * self.spacing
+        self.piece = self.unpacker.next_piece(self.file)
+        return bool(self.piece)

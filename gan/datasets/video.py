@@ -1,0 +1,121 @@
+"""Frames of videos, one every few seconds.
+
+source = open_video(Request("film.mp4", size=64, seconds_between_frames=10))
+"""
+
+import importlib.util
+import math
+import threading
+from pathlib import Path
+
+from PIL import Image
+
+from gan import images
+from gan.datasets.source import MOST_IMAGES, Request, Source, digest, file_identity
+from gan.errors import UsageError, summarize
+from gan.files import expand_path
+
+# Formats of FFmpeg; others can name files and addresses that it would then open.
+FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
+OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+NEAR = 10  # seconds that are decoded on the way to a frame; to one further on, the file is searched
+# How a frame is turned upright: degrees counterclockwise -> Pillow's operation.
+ROTATIONS = {
+    90: Image.Transpose.ROTATE_90, 180: Image.Transpose.ROTATE_180, -180: Image.Transpose.ROTATE_180,
+    -90: Image.Transpose.ROTATE_270,
+}  # fmt: skip
+
+
+def open_video(request: Request) -> Source:
+    """Opens a video: the frame at its start, and one every `request.seconds_between_frames`.
+
+    Raises UsageError if PyAV is not installed, if the file cannot be read, or if there is no video in it.
+    """
+    path, step = expand_path(request.data), request.seconds_between_frames
+    if importlib.util.find_spec("av") is None:
+        raise UsageError(f"--data {request.data}: a video, which needs PyAV: pip install av.")
+    try:
+        video = _Video(path)
+        seconds = video.measure_seconds()
+    except Exception as error:  # FFmpeg's errors are of several kinds
+        raise UsageError(f"--data {request.data}: not a video that can be read ({_summarize(error)}).") from error
+    count = max(1, math.ceil(seconds / step))
+    if count > MOST_IMAGES:
+        raise UsageError(f"--data {request.data}: it says that it takes {seconds:,.0f} seconds, which cannot be.")
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        try:
+            video = _get_video(path)
+            frame = video.find_frame(i * step)
+            if i * step - video.get_time(frame) > max(step, NEAR):
+                raise images.UnreadableImage(f"the video ends after {video.get_time(frame):,.0f} seconds")
+            if frame.width * frame.height > request.max_pixels:
+                raise images.UnreadableImage(f"a video of {frame.width}x{frame.height}, more than --max-pixels")
+            image = frame.to_image()
+        except images.UnreadableImage:
+            raise
+        except Exception as error:  # as above
+            _LOCAL.video = None
+            raise images.UnreadableImage(f"damaged in the video: {_summarize(error)}") from error
+        if operation := ROTATIONS.get(frame.rotation):
+            image = image.transpose(operation)
+        images.require_size(*image.size)
+        return image, images.ImageInfo("RGB", image.size), image.tobytes()
+
+    names = [f"{path.name}[{i * step:.10g} s]" for i in range(count)]
+    return Source(path.name, digest(file_identity(path), step), names, read, [])
+
+
+class _Video:
+    """A video that is being decoded. Raises what PyAV does, and IndexError and LookupError."""
+
+    def __init__(self, path: Path):
+        import av
+
+        self.path, self.container = path, av.open(str(path), options=OPTIONS)
+        self.stream = next(
+            (each for each in self.container.streams.video if "ATTACHED_PIC" not in str(each.disposition).upper()), None
+        )
+        if self.stream is None:
+            raise LookupError("there are no moving pictures in it")
+        self.start = float((self.stream.start_time or 0) * self.stream.time_base)
+        self.shown = self.next = None  # frames
+
+    def measure_seconds(self) -> float:
+        """The length of the video, from the headers, or else from all packets."""
+        if self.stream.duration:
+            return float(self.stream.duration * self.stream.time_base)
+        if self.container.duration:
+            return self.container.duration / 1e6
+        times = [packet.pts for packet in self.container.demux(self.stream) if packet.pts is not None]
+        return float(max(times, default=0) * self.stream.time_base) - self.start
+
+    def get_time(self, frame) -> float:
+        """The seconds from the start of the video to a frame."""
+        return frame.time - self.start
+
+    def find_frame(self, seconds: float):
+        """Decodes the frame that is shown at a time: the last one that is not after it."""
+        seconds += 1e-6  # times are fractions of other numbers
+        if self.shown is None or not 0 <= seconds - self.get_time(self.shown) <= NEAR:
+            position = int((self.start + seconds) / self.stream.time_base)
+            self.container.seek(position, stream=self.stream)
+            self.frames = self.container.decode(self.stream)
+            self.shown = self.next = next(self.frames)
+        while self.next and self.get_time(self.next) <= seconds:
+            self.shown, self.next = self.next, next(self.frames, None)
+        return self.shown
+
+
+def _summarize(error: Exception) -> str:
+    return summarize(getattr(error, "strerror", "") or error)  # without the number and the path
+
+
+_LOCAL = threading.local()  # the video that a thread read last, which it goes on to read
+
+
+def _get_video(path: Path) -> _Video:
+    if getattr(_LOCAL, "video", None) is None or _LOCAL.video.path != path:
+        _LOCAL.video = None
+        _LOCAL.video = _Video(path)
+    return _LOCAL.video

@@ -1,0 +1,115 @@
+import importlib.util
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from data_files import encode_png, open_data, save_video
+
+from gan.errors import UsageError
+from gan.images import UnreadableImage
+
+av = pytest.importorskip("av")
+FRAMES = np.stack([np.full((48, 64, 3), (12 * i, 100, 255 - 12 * i), np.uint8) for i in range(20)])  # 5 seconds
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.mkv", "a.avi", "a"])
+@pytest.mark.parametrize("seconds", [0.25, 1.0, 2.1])
+def test_frames(tmp_path, name, seconds):
+    """The frame that is shown every few seconds is read, in any order, from files of all usual kinds."""
+    path = save_video(tmp_path / (name if "." in name else "a.mp4"), FRAMES).rename(tmp_path / name)
+    opened = open_data(path, seconds_between_frames=seconds)
+    assert opened.names[:2] == [f"{name}[0 s]", f"{name}[{seconds:g} s]"]
+    numbers = [int(i * seconds * 4) for i in range(len(opened.names))]
+    assert len(numbers) == {0.25: 20, 1.0: 5, 2.1: 3}[seconds]
+    for i in [*range(len(numbers)), len(numbers) - 1, 0, len(numbers) // 2]:
+        image, info, content = opened.read(i)
+        assert info == ("RGB", (64, 48)) and content == image.tobytes()
+        assert np.abs(np.asarray(image)[24, 32] - FRAMES[numbers[i]][0, 0].astype(int)).max() <= 5
+
+
+def test_many_threads(tmp_path):
+    """Eight threads that read two videos at once get what one does."""
+    videos = [save_video(tmp_path / "1.mp4", FRAMES), save_video(tmp_path / "2.mp4", FRAMES[::-1])]
+    opened = [open_data(path, seconds_between_frames=0.25) for path in videos]
+    jobs = [(n, i) for i in range(20) for n in range(2)]
+    with ThreadPoolExecutor(8) as pool:
+        read = list(pool.map(lambda job: opened[job[0]].read(job[1])[2], jobs))
+    assert read == [opened[n].read(i)[2] for n, i in jobs]
+
+
+def test_identity_has_the_interval(tmp_path):
+    """Other frames are other images."""
+    path = save_video(tmp_path / "a.mp4", FRAMES)
+    assert open_data(path).identity == open_data(path).identity
+    assert open_data(path).identity != open_data(path, seconds_between_frames=2.0).identity
+
+
+def test_turned_upright(tmp_path):
+    """A video of a phone that was held upright: its left becomes its top."""
+    left = np.zeros((4, 48, 64, 3), np.uint8)
+    left[:, :, :32] = 255
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("libx264", rate=4)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        if not hasattr(stream, "set_display_rotation"):
+            pytest.skip("this PyAV cannot write it")
+        stream.set_display_rotation(-90)
+        for frame in left:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
+        container.mux(stream.encode())
+    image, info, _ = open_data(tmp_path / "a.mp4").read(0)
+    assert info.size == image.size == (48, 64)
+    assert image.getpixel((24, 5))[0] > 250 and image.getpixel((24, 58))[0] < 5
+
+
+def test_a_video_that_is_cut_off(tmp_path):
+    """What is there is read; frames that are missing are unreadable."""
+    path = save_video(tmp_path / "a.mkv", FRAMES.repeat(20, axis=0))  # 100 seconds
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    opened = open_data(path)
+    assert np.abs(np.asarray(opened.read(0)[0])[9, 9] - FRAMES[0][0, 0].astype(int)).max() <= 5
+    with pytest.raises(UnreadableImage, match="the video"):
+        opened.read(len(opened.names) - 1) if len(opened.names) > 60 else opened.read(10**6)
+
+
+def test_limit_of_pixels(tmp_path):
+    """Frames above the limit are unreadable."""
+    with pytest.raises(UnreadableImage, match="max-pixels"):
+        open_data(save_video(tmp_path / "a.mp4", FRAMES), max_pixels=64 * 48 - 1).read(0)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"", b"....ftypisom", b"\x1a\x45\xdf\xa3", encode_png(FRAMES[0]),
+        b"#EXTM3U\n#EXT-X-TARGETDURATION:5\n#EXTINF:5,\nother.mp4\n#EXT-X-ENDLIST\n",
+        b"ffconcat version 1.0\nfile other.mp4\n",
+    ],
+)  # fmt: skip
+def test_not_a_video(tmp_path, content):
+    """Damaged files are refused, and so are lists of other files, which are not opened."""
+    save_video(tmp_path / "other.mp4", FRAMES)
+    (tmp_path / "a.mp4").write_bytes(content)
+    with pytest.raises(UsageError, match=r"a\.mp4: not a video") as caught:
+        open_data(tmp_path / "a.mp4")
+    assert "Errno" not in str(caught.value)
+
+
+def test_sound_alone(tmp_path):
+    """A file without pictures is refused."""
+    with av.open(str(tmp_path / "a.mp4"), "w") as container:
+        stream = container.add_stream("aac", rate=44100)
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), "fltp", "mono")
+        frame.sample_rate = 44100
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    with pytest.raises(UsageError, match="no moving pictures"):
+        open_data(tmp_path / "a.mp4")
+
+
+def test_without_pyav(tmp_path, monkeypatch):
+    """The error says what to install."""
+    path = save_video(tmp_path / "a.mp4", FRAMES[:4])
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(UsageError, match="pip install av"):
+        open_data(path)
