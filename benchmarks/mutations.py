@@ -3,6 +3,7 @@
 damaged = mutate("log.csv", content, random.Random(123))
 """
 
+import gzip
 import io
 import json
 import re
@@ -260,8 +261,33 @@ def mutate_png(content: bytes, random: Random) -> bytes:
     return content[:8] + b"".join(parts)
 
 
+def mutate_tar(content: bytes, random: Random) -> bytes:
+    """Overwrites a field of a header of a tar archive, and repairs its checksum."""
+    data = bytearray(content)
+    start = random.choice([match.start() - 257 for match in re.finditer(b"ustar", content)])
+    at, length = random.choice(((0, 100), (124, 12), (124, 12), (124, 12), (156, 1), (157, 100), (345, 155)))
+    odd = (
+        b"%o" % random.choice(INTEGERS),
+        b"\x80" + random.randbytes(11),
+        b"\xff" * 12,
+        random.choice(b"0123LKxgSDV57\0").to_bytes(1),
+    )
+    data[start + at : start + at + length] = random.choice((*odd, random.choice(ODD_NAMES).encode()))[:length].ljust(
+        length, b"\0"
+    )
+    data[start + 148 : start + 156] = b" " * 8
+    data[start + 148 : start + 156] = b"%06o\0 " % sum(data[start : start + 512])
+    return bytes(data)
+
+
+def mutate_packed_tar(content: bytes, random: Random) -> bytes:
+    """The same for a tar archive that is compressed."""
+    return gzip.compress(mutate_tar(gzip.decompress(content), random), 1, mtime=0)
+
+
 # How files are damaged in their own structure, by the end of their name.
 STRUCTURES = {
     ".json": mutate_json, ".csv": mutate_csv, ".npy": mutate_npy, ".png": mutate_png,
     ".zip": mutate_zip, ".npz": mutate_zip, ".keras": mutate_zip,
+    ".tar": mutate_tar, ".tar.gz": mutate_packed_tar,
 }  # fmt: skip

@@ -2,13 +2,13 @@
 
 import io
 import struct
-import tarfile
 import zipfile
 import zlib
 
 import numpy as np
 from PIL import Image
 
+from benchmarks.fuzz_targets import containers
 from gan import images
 from gan.datasets import Request, open_source
 
@@ -75,81 +75,31 @@ def save_npy(path, array):
     return path
 
 
-def save_tar(path, files, mode="w"):
-    """Saves a dict, name -> bytes, as a tar archive; mode "w:gz" compresses it."""
-    with tarfile.open(path, mode) as archive:
-        for name, content in files.items():
-            entry = tarfile.TarInfo(name)
-            entry.size = len(content)
-            archive.addfile(entry, io.BytesIO(content))
+def save_tar(path, files, packed=False):
+    """Saves a dict, name -> bytes, as a tar archive, compressed or not."""
+    path.write_bytes(containers.write_tar(files, packed))
     return path
 
 
 def save_pixel_table(path, pixels, header="emotion,pixels,Usage"):
     """Saves gray images (n, h, w) as FER2013's table."""
-    rows = [f"3,{' '.join(map(str, image.ravel()))},Training" for image in pixels]
-    path.write_text("\n".join([header, *rows]) + "\n")
+    path.write_bytes(containers.write_pixel_table(pixels, header))
     return path
-
-
-def encode_field(number, content):
-    """Encodes bytes as field number `number` of a protocol buffer message."""
-    length, key = len(content), bytes([number << 3 | 2])
-    while length > 127:
-        key, length = key + bytes([length & 127 | 128]), length >> 7
-    return key + bytes([length]) + content
-
-
-def encode_example(name, content):
-    """Encodes a tf.train.Example with a number and the bytes of a feature."""
-    label = encode_field(1, encode_field(1, b"label") + encode_field(2, encode_field(3, encode_field(1, b"\x07"))))
-    image = encode_field(1, encode_field(1, name) + encode_field(2, encode_field(1, encode_field(1, content))))
-    return encode_field(1, label + image)
-
-
-def crc32c(content):
-    """The CRC-32C of bytes, masked as in TFRecord files, bit by bit."""
-    crc = 0xFFFFFFFF
-    for byte in content:
-        crc ^= byte
-        for _ in range(8):
-            crc = crc >> 1 ^ 0x82F63B78 * (crc & 1)
-    crc ^= 0xFFFFFFFF
-    return struct.pack("<I", ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF)
 
 
 def save_tfrecord(path, contents, name=b"image/encoded"):
     """Saves images that are bytes of files as a TFRecord file."""
-    with open(path, "wb") as file:
-        for content in contents:
-            record = encode_example(name, content)
-            length = struct.pack("<Q", len(record))
-            file.write(length + crc32c(length) + record + bytes(4))
+    path.write_bytes(containers.write_tfrecord(contents, name))
     return path
 
 
 def save_parquet(path, contents, rows=100):
     """Saves images that are bytes of files as Hugging Face does, in groups of `rows`. Needs pyarrow."""
-    import pyarrow
-    import pyarrow.parquet
-
-    kind = pyarrow.struct([("bytes", pyarrow.binary()), ("path", pyarrow.string())])
-    column = pyarrow.array([{"bytes": content, "path": None} for content in contents], kind)
-    table = pyarrow.table({"image": column, "label": list(range(len(contents)))})
-    pyarrow.parquet.write_table(table, path, row_group_size=rows)
+    path.write_bytes(containers.write_parquet(contents, rows))
     return path
 
 
-def save_video(path, frames, rate=4):
-    """Saves frames, uint8 (n, h, w, 3), as a video with a key frame every 5 frames. Needs PyAV."""
-    import av
-
-    with av.open(str(path), "w") as container:
-        codec, stored = ("mjpeg", "yuvj420p") if path.suffix == ".avi" else ("libx264", "yuv420p")
-        stream = container.add_stream(codec, rate=rate)
-        stream.width, stream.height, stream.pix_fmt = frames.shape[2], frames.shape[1], stored
-        stream.gop_size = 5
-        for frame in frames:
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(frame, "rgb24")))
-        container.mux(stream.encode())
+def save_video(path, frames):
+    """Saves frames, uint8 (n, h, w, 3), as a video of 4 frames a second. Needs PyAV."""
+    path.write_bytes(containers.write_video(frames, path.suffix.removeprefix(".") or "mp4"))
     return path

@@ -5,6 +5,8 @@ content = target.make(random.Random(123))  # {"faces.zip": b"..."}
 target.enter(folder)                       # after these were written to `folder`, damaged
 """
 
+from importlib.util import find_spec
+
 from benchmarks.fuzz_targets import data_sources, generators, image_files, run_folders
 from benchmarks.fuzz_targets.target import Target
 from gan import images
@@ -15,6 +17,10 @@ TARGETS = {
     "folder": Target(data_sources.make_folder, data_sources.load_data),
     "truncated": Target(data_sources.make_folder, data_sources.load_truncated),
     "zip": Target(data_sources.make_zip, data_sources.load_data),
+    "tar": Target(data_sources.make_tar, data_sources.load_data),
+    "table": Target(data_sources.make_table, data_sources.load_data),
+    "tfrecord": Target(data_sources.make_tfrecord, data_sources.load_data),
+    "containers": Target(data_sources.make_containers, data_sources.load_data),
     "npy": Target(data_sources.make_npy, data_sources.load_data),
     "npz": Target(data_sources.make_npz, data_sources.load_data),
     "cache": Target(
@@ -39,4 +45,9 @@ TARGETS = {
     "results": Target(run_folders.make_comparison, run_folders.read_results),
     "checkpoint": Target(run_folders.make_run, run_folders.restore_checkpoint, victims=(".npz",)),
     "keras": Target(generators.make_generator, generators.load_generator, victims=(".keras",)),
+}
+# Those of packages that may be missing.
+OPTIONAL = {"pyarrow": ("parquet", data_sources.make_parquet), "av": ("video", data_sources.make_video)}
+TARGETS |= {
+    name: Target(make, data_sources.load_data) for package, (name, make) in OPTIONAL.items() if find_spec(package)
 }

@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 import data
+from benchmarks.fuzz_targets import containers
 from benchmarks.fuzz_targets.image_files import make_image
 from benchmarks.fuzz_targets.target import SIZE, read_files, write_files
 from benchmarks.mutations import write_zip
@@ -36,6 +37,46 @@ def make_folder(random: Random) -> dict[str, bytes]:
 def make_zip(random: Random) -> dict[str, bytes]:
     """A zip of images, by any of the methods that Python's zip module has."""
     return {"faces.zip": write_zip(make_pictures(4, random), random.choice((0, 8, 12, 14)))}
+
+
+def make_tar(random: Random) -> dict[str, bytes]:
+    """A tar of images, compressed or not."""
+    packed = random.random() < 0.5
+    return {f"faces.tar{'.gz' if packed else ''}": containers.write_tar(dict(make_pictures(4, random)), packed)}
+
+
+def make_table(random: Random) -> dict[str, bytes]:
+    """A table of gray images."""
+    pixels = np.random.default_rng(random.randrange(100)).integers(0, 256, (6, 16, 16))
+    return {
+        "faces.csv": containers.write_pixel_table(pixels, random.choice(("emotion,pixels,Usage", "emotion,pixels")))
+    }
+
+
+def make_tfrecord(random: Random) -> dict[str, bytes]:
+    """A TFRecord file of images."""
+    name = random.choice((b"image/encoded", b"image", b"image_raw"))
+    return {"faces.tfrecord": containers.write_tfrecord([content for _, content in make_pictures(4, random)], name)}
+
+
+def make_parquet(random: Random) -> dict[str, bytes]:
+    """A Parquet file of images."""
+    contents = [content for _, content in make_pictures(4, random)]
+    return {"faces.parquet": containers.write_parquet(contents, random.choice((1, 3, 100)))}
+
+
+def make_video(random: Random) -> dict[str, bytes]:
+    """A video of a few seconds."""
+    kind = random.choice(("mp4", "mkv", "avi"))
+    frames = np.random.default_rng(random.randrange(100)).integers(0, 256, (12, 32, 32, 3), np.uint8)
+    return {f"faces.{kind}": containers.write_video(frames, kind)}
+
+
+def make_containers(random: Random) -> dict[str, bytes]:
+    """A folder of an image, archives and tables."""
+    kinds = random.sample((make_zip, make_tar, make_table, make_tfrecord), 3)
+    files = {name: content for make in kinds for name, content in make(random).items()}
+    return {f"faces/{name}": content for name, content in files.items()} | {"faces/plain.png": png_faces(1)[0]}
 
 
 def make_npy(random: Random) -> dict[str, bytes]:

@@ -99,7 +99,7 @@ def save_messy_folder(folder, eight):
     for save, name in ((save_zip, "a.zip"), (save_tar, "sub/b.tar")):
         save(folder / name, files)
         names += [f"{name}/{each}" for each in files]
-    save_tar(folder / "c.tar.gz", {"deep/4.png": encoded[0]}, "w:gz")
+    save_tar(folder / "c.tar.gz", {"deep/4.png": encoded[0]}, packed=True)
     save_pixel_table(folder / "sub" / "fer2013.csv", eight[:2, ..., 0])
     save_tfrecord(folder / "train.tfrecord-00000-of-00001", encoded)
     names += ["c.tar.gz/deep/4.png", *(f"sub/fer2013.csv[{i}]" for i in range(2))]

@@ -16,7 +16,7 @@ FRAMES = np.stack([np.full((48, 64, 3), (12 * i, 100, 255 - 12 * i), np.uint8) f
 @pytest.mark.parametrize("seconds", [0.25, 1.0, 2.1])
 def test_frames(tmp_path, name, seconds):
     """The frame that is shown every few seconds is read, in any order, from files of all usual kinds."""
-    path = save_video(tmp_path / (name if "." in name else "a.mp4"), FRAMES).rename(tmp_path / name)
+    path = save_video(tmp_path / name, FRAMES)
     opened = open_data(path, seconds_between_frames=seconds)
     assert opened.names[:2] == [f"{name}[0 s]", f"{name}[{seconds:g} s]"]
     numbers = [int(i * seconds * 4) for i in range(len(opened.names))]
