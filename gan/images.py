@@ -151,6 +151,12 @@ def require_size(width: int, height: int) -> None:
         raise UnreadableImage(f"{width}x{height} is too small; {MIN_SIDE} pixels is the minimum")
 
 
+def require_few_pixels(width: int, height: int, limit: int) -> None:
+    """Raises UnreadableImage for an image of more pixels than `limit`."""
+    if width * height > limit:
+        raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {limit:,}")
+
+
 def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
     """Cuts out the center `crop` x `crop`; 0: the largest square, or the face of an aligned CelebA photograph.
 
@@ -255,8 +261,7 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
     with Image.open(stream, formats=[*FORMATS, *(["HEIF"] if "HEIF" in Image.OPEN else [])]) as image:
         width, height = image.size
         require_size(width, height)
-        if width * height > max_pixels:
-            raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {max_pixels:,}")
+        require_few_pixels(width, height, max_pixels)
         upright = _turn_upright(image)
         tags = image.tag_v2 if image.format == "TIFF" else {}
         white_is_zero = tags.get(PHOTOMETRIC) == WHITE_IS_ZERO

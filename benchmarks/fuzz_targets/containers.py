@@ -30,11 +30,11 @@ def write_pixel_table(pixels: np.ndarray, header: str = "emotion,pixels,Usage") 
 
 
 def write_tfrecord(contents: Iterable[bytes], name: bytes = b"image/encoded") -> bytes:
-    """A TFRecord file of image files."""
+    """A TFRecord file of image files, without the checksums of its records."""
     records = [write_example(name, content) for content in contents]
     lengths = [struct.pack("<Q", len(record)) for record in records]
     return b"".join(
-        length + crc32c(length) + record + crc32c(record) for length, record in zip(lengths, records, strict=True)
+        length + crc32c(length) + record + bytes(4) for length, record in zip(lengths, records, strict=True)
     )
 
 

@@ -49,8 +49,7 @@ def open_video(request: Request) -> Source:
             frame = video.find_frame(i * step)
             if i * step - video.get_time(frame) > max(step, NEAR):
                 raise images.UnreadableImage(f"the video ends after {video.get_time(frame):,.0f} seconds")
-            if frame.width * frame.height > request.max_pixels:
-                raise images.UnreadableImage(f"a video of {frame.width}x{frame.height}, more than --max-pixels")
+            images.require_few_pixels(frame.width, frame.height, request.max_pixels)
             image = frame.to_image()
         except images.UnreadableImage:
             raise
