@@ -44,10 +44,12 @@ def open_parquet(request: Request) -> Source:
             " file again in groups of 100 rows."
         )
 
+    identity = file_identity(path)
+
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         group = bisect(ends, i) - 1
         try:
-            content = _read_value(path, column, group, i - ends[group])
+            content = _read_value(path, identity, column, group, i - ends[group])
         except Exception as error:  # as above
             raise images.UnreadableImage(f"damaged in the Parquet file: {summarize(error)}") from error
         if not content:
@@ -56,7 +58,7 @@ def open_parquet(request: Request) -> Source:
             raise images.UnreadableImage(f"more than {LARGEST >> 20} MB")
         return images.open_image(content, request.max_pixels)
 
-    return Source(path.name, file_identity(path), number_names(path, ends[-1]), read, [])
+    return Source(path.name, identity, number_names(path, ends[-1]), read, [])
 
 
 def _find_column(schema) -> str:
@@ -89,17 +91,17 @@ def _count_bytes(group, path: str) -> int:
 _LOCAL = threading.local()  # the group of rows that a thread read last, which it goes on to read
 
 
-def _read_value(path: Path, column: str, group: int, row: int) -> bytes | None:
+def _read_value(path: Path, identity: str, column: str, group: int, row: int) -> bytes | None:
     """Reads a value of a column.
 
     Equal values that the file has once are in memory once, so a small file cannot become large.
     """
     import pyarrow.parquet
 
-    if getattr(_LOCAL, "place", None) != (path, group):
+    if getattr(_LOCAL, "place", None) != (identity, group):
         _LOCAL.place = _LOCAL.values = None  # before the next one takes memory
         with pyarrow.parquet.ParquetFile(path, read_dictionary=[column]) as file:
             _LOCAL.values = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-        _LOCAL.place = path, group
+        _LOCAL.place = identity, group
     value = _LOCAL.values[row].as_py()
     return value["bytes"] if isinstance(value, dict) else value

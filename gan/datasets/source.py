@@ -26,6 +26,8 @@ SUFFIXES = {
 # Of files that lie beside images in thousands; these are not opened to see what they are.
 TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".log", ".pts", ".py"}
 
+NO_CONTAINERS = SUFFIXES | TEXT_SUFFIXES - {".csv"}
+
 # Raw photos have the first bytes of a TIFF, and often only a thumbnail that Pillow reads.
 RAW_SUFFIXES = {
     *(".3fr", ".arw", ".cr2", ".cr3", ".dng", ".erf", ".iiq", ".kdc", ".mef", ".mos", ".mrw", ".nef", ".nrw", ".orf"),
@@ -169,8 +171,7 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
 
 def may_hold_images(name: str) -> bool:
     """Tests whether a file of this name may be an archive, a table or a video, which is opened to see."""
-    suffix = os.path.splitext(name)[1].lower()
-    return suffix not in SUFFIXES | (TEXT_SUFFIXES - {".csv"}) and not _why_unwanted(name)
+    return os.path.splitext(name)[1].lower() not in NO_CONTAINERS and not _why_unwanted(name)
 
 
 def _why_unwanted(name: str) -> str:

@@ -36,16 +36,18 @@ def open_video(request: Request) -> Source:
         raise UsageError(f"--data {request.data}: a video, which needs PyAV: pip install av.")
     try:
         video = _Video(path)
+        images.require_few_pixels(*video.size, request.max_pixels)  # before a frame is decoded
         seconds = video.measure_seconds()
     except Exception as error:  # FFmpeg's errors are of several kinds
         raise UsageError(f"--data {request.data}: not a video that can be read ({_summarize(error)}).") from error
     count = max(1, math.ceil(seconds / step))
     if count > MOST_IMAGES:
         raise UsageError(f"--data {request.data}: it says that it takes {seconds:,.0f} seconds, which cannot be.")
+    identity = file_identity(path)
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         try:
-            video = _get_video(path)
+            video = _get_video(path, identity)
             frame = video.find_frame(i * step)
             if i * step - video.get_time(frame) > max(step, NEAR):
                 raise images.UnreadableImage(f"the video ends after {video.get_time(frame):,.0f} seconds")
@@ -54,7 +56,7 @@ def open_video(request: Request) -> Source:
         except images.UnreadableImage:
             raise
         except Exception as error:  # as above
-            _LOCAL.video = None
+            _LOCAL.identity = None
             raise images.UnreadableImage(f"damaged in the video: {_summarize(error)}") from error
         if operation := ROTATIONS.get(frame.rotation):
             image = image.transpose(operation)
@@ -62,21 +64,22 @@ def open_video(request: Request) -> Source:
         return image, images.ImageInfo("RGB", image.size), image.tobytes()
 
     names = [f"{path.name}[{i * step:.10g} s]" for i in range(count)]
-    return Source(path.name, digest(file_identity(path), step), names, read, [])
+    return Source(path.name, digest(identity, step), names, read, [])
 
 
 class _Video:
-    """A video that is being decoded. Raises what PyAV does, and IndexError and LookupError."""
+    """A video that is being decoded. Raises what PyAV does, LookupError and EOFError."""
 
     def __init__(self, path: Path):
         import av
 
-        self.path, self.container = path, av.open(str(path), options=OPTIONS)
+        self.container = av.open(str(path), options=OPTIONS)
         self.stream = next(
             (each for each in self.container.streams.video if "ATTACHED_PIC" not in str(each.disposition).upper()), None
         )
         if self.stream is None:
             raise LookupError("there are no moving pictures in it")
+        self.size = self.stream.codec_context.width, self.stream.codec_context.height
         self.start = float((self.stream.start_time or 0) * self.stream.time_base)
         self.shown = self.next = None  # frames
 
@@ -100,7 +103,9 @@ class _Video:
             position = int((self.start + seconds) / self.stream.time_base)
             self.container.seek(position, stream=self.stream)
             self.frames = self.container.decode(self.stream)
-            self.shown = self.next = next(self.frames)
+            self.shown = self.next = next(self.frames, None)
+            if self.shown is None:
+                raise EOFError("it ends before this frame")
         while self.next and self.get_time(self.next) <= seconds:
             self.shown, self.next = self.next, next(self.frames, None)
         return self.shown
@@ -113,8 +118,8 @@ def _summarize(error: Exception) -> str:
 _LOCAL = threading.local()  # the video that a thread read last, which it goes on to read
 
 
-def _get_video(path: Path) -> _Video:
-    if getattr(_LOCAL, "video", None) is None or _LOCAL.video.path != path:
-        _LOCAL.video = None
-        _LOCAL.video = _Video(path)
+def _get_video(path: Path, identity: str) -> _Video:
+    if getattr(_LOCAL, "identity", None) != identity:
+        _LOCAL.identity = _LOCAL.video = None  # closes it
+        _LOCAL.video, _LOCAL.identity = _Video(path), identity
     return _LOCAL.video

@@ -73,9 +73,11 @@ def test_a_video_that_is_cut_off(tmp_path):
 
 
 def test_limit_of_pixels(tmp_path):
-    """Frames above the limit are unreadable."""
-    with pytest.raises(UnreadableImage, match=r"3,072 .* 3,071"):
-        open_data(save_video(tmp_path / "a.mp4", FRAMES), max_pixels=64 * 48 - 1).read(0)
+    """A video of larger frames is refused before one is decoded."""
+    path = save_video(tmp_path / "a.mp4", FRAMES)
+    assert open_data(path, max_pixels=64 * 48).read(0)[1].size == (64, 48)
+    with pytest.raises(UsageError, match=r"3,072 .* 3,071"):
+        open_data(path, max_pixels=64 * 48 - 1)
 
 
 @pytest.mark.parametrize(
