@@ -45,11 +45,14 @@ KINDS = {
     rb"....ftyp(avif|avis)": Kind("an AVIF", "update Pillow: pip install -U pillow", "AVIF"),
     rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)": Kind("a HEIC", "pip install pillow-heif", "HEIF"),
     rb"....ftypcrx": Kind("a raw photo", "convert it to JPEG or PNG"),
-    rb"....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI ": Kind("a video", OPEN_ALONE, suffix=".mp4"),
+    # MP4 and QuickTime, Matroska and WebM, AVI, Windows Media, Flash, MPEG, and the streams of camcorders.
+    rb"....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI |\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01|\0\0\x01\xba"
+    rb"|G.{187}G.{187}G|.{4}G.{191}G.{191}G": Kind("a video", OPEN_ALONE, suffix=".mp4"),
     rb"\0\0\0\x0cJXL |\xff\x0a": Kind("a JPEG XL", "convert it to PNG or JPEG"),
     rb"\0\0\0\x0cjP  ": Kind("a JPEG 2000", "convert it to PNG or JPEG"),
     rb"8BPS": Kind("a Photoshop file", "convert it to PNG or JPEG"),
     rb"%PDF": Kind("a PDF", "save its pages as images"),
+    rb"PK\x03\x04.{26}[^/\0]{1,80}\.npy": Kind("NumPy arrays", OPEN_ALONE, suffix=".npz"),
     rb"PK(\x03\x04|\x05\x06)": Kind("a zip archive", f"unpack it, or {OPEN_ALONE}", suffix=".zip"),
     rb"Rar!|7z\xbc\xaf|\x1f\x8b|BZh|\xfd7zXZ": Kind("an archive", UNPACK),
     rb"\x93NUMPY": Kind("a NumPy array", OPEN_ALONE, suffix=".npy"),

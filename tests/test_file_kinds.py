@@ -1,3 +1,4 @@
+import gzip
 import io
 
 import numpy as np
@@ -22,6 +23,15 @@ def test_images(format):
         (b"\0\0\0\x1cftypheic", "pillow-heif"),
         (b"\0\0\0\x1cftypisom", "video"),
         (b"\0\0\0\x18ftypcrx ", "raw photo"),
+        (b"\0\0\x01\xba", "video"),
+        (b"G" + b"x" * 187 + b"G" + b"x" * 187 + b"G", "video"),
+        (b"x" * 257 + b"ustar", "a tar"),
+        (gzip.compress(b"x" * 257 + b"ustar" + bytes(250)), "compressed tar"),
+        (gzip.compress(b"x" * 1000), "unpack"),
+        (b"\x1f\x8b", "unpack"),
+        (b"PAR1", "Parquet"),
+        (b"PK\x03\x04" + bytes(26) + b"images.npy", "NumPy"),
+        (b"PK\x03\x04" + bytes(26) + b"faces/images.npy", "zip"),
         (b"PK\x03\x04", "zip"),
         (b"PK\x05\x06", "zip"),
         (b"Rar!\x1a\x07", "unpack"),

@@ -8,6 +8,7 @@ To add a source, write a file with a function (Request) -> Source, add a row to 
 """
 
 import difflib
+import os
 
 from gan import file_kinds
 from gan.config import SUFFIXES_SHOWN
@@ -41,6 +42,8 @@ def open_within_folder(request: Request) -> Source | None:
     suffix = find_suffix(request.data, head)
     if suffix in ("", *ARRAYS) or (suffix == ".csv" and not is_pixel_table(read_columns(head))):
         return None
+    if suffix == ".zip" and os.path.splitext(request.data)[1].lower() not in (".zip", ""):
+        return None  # documents and programs are zips, too, whose pictures are no data
     return SOURCES[suffix](request)
 
 

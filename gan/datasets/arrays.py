@@ -61,7 +61,7 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
         headers = _read_headers(path)
     except (ValueError, OSError) as error:
         kind = file_kinds.identify(read_head(path))
-        other = kind != file_kinds.UNKNOWN and kind.suffix not in (".npy", ".zip")
+        other = kind != file_kinds.UNKNOWN and kind.suffix not in (".npy", ".npz", ".zip")
         reason = file_kinds.describe(kind) if other else error
         raise UsageError(f"--data {path}: not a NumPy file that can be read ({reason}).") from error
     possible = [name for name, header in headers.items() if _can_be_images(*header)]

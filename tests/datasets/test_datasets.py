@@ -23,6 +23,7 @@ from data_files import (
 from PIL import Image, features
 
 import data
+from benchmarks.mutations import write_zip
 from gan import images
 from gan.datasets import SOURCES
 from gan.errors import UsageError
@@ -137,6 +138,8 @@ def save_messy_folder(folder, eight):
 
 OTHERS = {
     "damaged.zip": (b"PK\3\4", "unpack it"),
+    "letter.docx": (write_zip([("word/media/image1.png", encode_png(np.zeros((9, 9), np.uint8)))]), "zip archive"),
+    "points.npz": (write_zip([("points.npy", b"")]), "NumPy"),
     "damaged.tar": (b"face.png".ljust(300, b"\0"), "not a tar archive"),
     "damaged.tgz": (b"\x1f\x8b\x08\0", "cut off"),
     "damaged.tfrecord": (bytes(100), "byte 0"),
