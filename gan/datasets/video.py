@@ -68,19 +68,24 @@ def open_video(request: Request) -> Source:
 
 
 class _Video:
-    """A video that is being decoded. Raises what PyAV does, LookupError and EOFError."""
+    """A video that is being decoded. Raises what PyAV does, LookupError, ValueError and EOFError."""
 
     def __init__(self, path: Path):
+        self.path = path
+        self.open()
+        self.size = self.stream.codec_context.width, self.stream.codec_context.height
+        self.start = float((self.stream.start_time or 0) * self.stream.time_base)
+
+    def open(self) -> None:
+        """Starts from the first frame."""
         import av
 
-        self.container = av.open(str(path), options=OPTIONS)
+        self.container = av.open(str(self.path), options=OPTIONS)
         self.stream = next(
             (each for each in self.container.streams.video if "ATTACHED_PIC" not in str(each.disposition).upper()), None
         )
         if self.stream is None:
             raise LookupError("there are no moving pictures in it")
-        self.size = self.stream.codec_context.width, self.stream.codec_context.height
-        self.start = float((self.stream.start_time or 0) * self.stream.time_base)
         self.shown = self.next = None  # frames
 
     def measure_seconds(self) -> float:
@@ -94,14 +99,19 @@ class _Video:
 
     def get_time(self, frame) -> float:
         """The seconds from the start of the video to a frame."""
-        return frame.time - self.start
+        time = frame.dts if frame.pts is None else frame.pts
+        if time is None:
+            raise ValueError("its frames have no times")
+        return float(time * self.stream.time_base) - self.start
 
     def find_frame(self, seconds: float):
         """Decodes the frame that is shown at a time: the last one that is not after it."""
         seconds += 1e-6  # times are fractions of other numbers
         if self.shown is None or not 0 <= seconds - self.get_time(self.shown) <= NEAR:
-            position = int((self.start + seconds) / self.stream.time_base)
-            self.container.seek(position, stream=self.stream)
+            if seconds <= NEAR:
+                self.open()  # as some formats cannot be searched exactly
+            else:
+                self.container.seek(int((self.start + seconds) / self.stream.time_base), stream=self.stream)
             self.frames = self.container.decode(self.stream)
             self.shown = self.next = next(self.frames, None)
             if self.shown is None:
