@@ -9,6 +9,7 @@ augmentation and optimizers are arguments; nothing is looked up here by name.
 """
 
 import enum
+import math
 
 import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
 
@@ -23,6 +24,10 @@ def uniform(shape, seed):
     """Noise in [-1, 1)."""
     return tf.random.stateless_uniform(shape, seed, -1.0, 1.0)
 
+
+# Seeds of augmentations are beyond those of noise: were the random bits the same, a generator could learn from its
+# noise how a fake will be augmented, and undo it.
+AUGMENT_SEEDS = 2**32
 
 DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
 
@@ -67,12 +72,16 @@ class DCGAN:
             `penalty_weight`, or None.
         penalty_every: iterations from one penalty to the next, which then counts that many times. Lazy
             regularization, arXiv:1912.04958, section 3.1.
-        augment: a function (images, seed) -> images of all that the discriminator sees, or None.
+        augment: a function (images, seed, probability) -> images of all that the discriminator sees, or None.
+        adaptation: a `gan.training.ada.Adaptation` of that probability; None: 1.
         discriminator_steps: discriminator updates an iteration, each with real images of its own.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
         ema_half_life: half-life of the generator's moving average, in images. 0 means no average:
             `ema_generator` is then the generator itself.
+        ema_ramp_up: whether the half-life is shorter at the start, when the first weights are to be forgotten.
+        frozen_layers: how many of the discriminator's layers with weights, the first ones, are not trained. FreezeD,
+            arXiv:2002.10964.
         classes: length of a row of labels, which is appended to the input of both networks: build them that many
             channels wider. Not with an EMA, whose calibration knows no labels.
 
@@ -92,19 +101,23 @@ class DCGAN:
         penalty_weight: float = 1.0,
         penalty_every: int = 1,
         augment=None,
+        adaptation=None,
         discriminator_steps: int = 1,
         reuse_fakes: bool = False,
         ema_half_life: float = 0.0,
+        ema_ramp_up: bool = True,
+        frozen_layers: int = 0,
         classes: int = 0,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
-        self.loss, self.noise, self.augment = loss, noise, augment
+        self.loss, self.noise = loss, noise
+        self.augment, self.adaptation = augment, adaptation
         self.regularizer = regularizer if penalty_weight else None
         self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
-        self.ema_half_life = ema_half_life
+        self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
         self.classes, self.seed = classes, seed
         if classes and ema_half_life:
             raise ValueError(
@@ -116,6 +129,8 @@ class DCGAN:
             self.calibrated_ema = keras.models.clone_model(generator)
             for clone in (self.ema_generator, self.calibrated_ema):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
+        frozen = [layer for layer in discriminator.layers if layer.weights][:frozen_layers]
+        self.frozen = {id(variable) for layer in frozen for variable in layer.trainable_variables}
         g_optimizer.build(generator.trainable_variables)
         d_optimizer.build(discriminator.trainable_variables)
         with tf.device("CPU"):  # so that Python reads it without waiting for a GPU
@@ -129,8 +144,8 @@ class DCGAN:
 
         Returns:
             float32 scalars: d_loss (without the penalty), g_loss, real_score and fake_score (see
-            `gan.training.losses.Loss.scores`), both of the discriminator's update, grad_norm_d and grad_norm_g, and
-            in iterations that have one, penalty (weighted).
+            `gan.training.losses.Loss.scores`), both of the discriminator's update, grad_norm_d and grad_norm_g, in
+            iterations that have one, penalty (weighted), and where it is adapted, augment_probability and real_sign.
         """
         # Decided in Python, so that each case is a graph of its own: a penalty within `tf.cond` meets a fault of
         # TensorFlow's graph optimizer from 64 x 64 on (ArithmeticOptimizer: "tmp_var already exists").
@@ -145,7 +160,7 @@ class DCGAN:
         )
         for micro_step, (real, real_labels) in enumerate(micro_batches):
             fake, tape = self.generate(self.sample_noise(real, micro_step), real_labels)
-            d_scalars = self.update_discriminator(real, fake, real_labels, regularize)
+            d_scalars = self.update_discriminator(real, fake, real_labels, regularize, micro_step)
         if not self.reuse_fakes:
             fake, tape = self.generate(self.sample_noise(real, self.discriminator_steps), real_labels)
         g_scalars = self.update_generator(real, fake, real_labels, tape)
@@ -160,7 +175,7 @@ class DCGAN:
             fake = self.generator(append_labels(noise, labels), training=True)
         return fake, tape
 
-    def update_discriminator(self, real, fake, labels=None, regularize: bool = False):
+    def update_discriminator(self, real, fake, labels=None, regularize: bool = False, micro_step: int = 0):
         """Minimizes L_D(D(x), D(G(z))) + penalty in D's weights, and returns scalars.
 
         Real images and fakes are separate batches with batch statistics of their own: in one batch of both, the
@@ -168,37 +183,47 @@ class DCGAN:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            real_logits, fake_logits = self.discriminate(real, labels), self.discriminate(fake, labels, 1)
+            real_logits = self.discriminate(real, labels, micro_step)
+            fake_logits = self.discriminate(fake, labels, micro_step, fake=True)
             loss = self.loss.discriminator(real_logits, fake_logits)
             scaled = self.d_optimizer.scale_loss(loss)
         gradients, penalty = tape.gradient(scaled, self.d_weights), {}
         if regularize:
-            gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels)
+            gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
         norm = gradient_norm(gradients, self.d_optimizer)  # before `apply`, which may change the loss scale
-        self.d_optimizer.apply(gradients, self.discriminator.trainable_variables)
-        real_score, fake_score = map(tf.reduce_mean, self.loss.scores(real_logits, fake_logits))
-        return {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, "grad_norm_d": norm, **penalty}
+        self.d_optimizer.apply(gradients, self.d_variables)
+        real_scores, fake_scores = self.loss.scores(real_logits, fake_logits)
+        real_score, fake_score = tf.reduce_mean(real_scores), tf.reduce_mean(fake_scores)
+        scalars = {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, "grad_norm_d": norm, **penalty}
+        if self.adaptation and micro_step == self.discriminator_steps - 1:
+            scalars |= self.adaptation.update(real_scores)
+        return scalars
 
     def update_generator(self, real, fake, labels, tape):
         """Minimizes L_G(D(x), D(G(z))) in G's weights, and returns scalars.
 
         The gradient flows back through D, as it is now, to the fakes, and along their `tape` to G's weights.
         """
-        real_logits = self.discriminate(real, labels) if self.loss.generator_uses_real else None
+        last = self.discriminator_steps  # the micro-step after the discriminator's
+        real_logits = self.discriminate(real, labels, last) if self.loss.generator_uses_real else None
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
-            loss = self.loss.generator(real_logits, self.discriminate(fake, labels, 1))
+            loss = self.loss.generator(real_logits, self.discriminate(fake, labels, last, fake=True))
             scaled = self.g_optimizer.scale_loss(loss)
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
         norm = gradient_norm(gradients, self.g_optimizer)
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
         return {"g_loss": loss, "grad_norm_g": norm}
 
-    def add_penalty(self, gradients, real, fake, labels=None):
+    def add_penalty(self, gradients, real, fake, labels=None, micro_step: int = 0):
         """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
+
+        def discriminate(images):
+            return self.discriminate(images, labels, micro_step, fake=images is fake)
+
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            value = self.regularizer(lambda images: self.discriminate(images, labels), real, fake)
+            value = self.regularizer(discriminate, real, fake)
             penalty = self.penalty_weight * self.penalty_every * value
             scaled = self.d_optimizer.scale_loss(penalty)
         extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
@@ -207,20 +232,22 @@ class DCGAN:
     def update_ema(self, batch_size):
         """Moves the averaged generator towards the generator. Without an average nothing happens."""
         if self.ema_half_life:
-            seen = tf.cast(batch_size, tf.int64) * (self.iteration + 1)
+            seen = tf.cast(batch_size, tf.int64) * (self.iteration + 1) if self.ema_ramp_up else math.inf
             ema.update_average(
                 self.ema_generator, self.generator, half_life=self.ema_half_life, batch_size=batch_size,
                 images_seen=seen,
             )  # fmt: skip
 
-    def discriminate(self, images, labels=None, stream: int = 0):
+    def discriminate(self, images, labels=None, micro_step: int = 0, fake: bool = False):
         """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply.
 
-        `stream` gives the augmentation of fakes (1) other random numbers than that of real images (0); the images of a
-        penalty have those of real images.
+        The augmentation of each micro-step has random numbers of its own, and that of fakes others than that of real
+        images; the images of a penalty are augmented as in the loss.
         """
         if self.augment:
-            images = self.augment(images, tf.stack([tf.constant(self.seed, tf.int64), 2 * self.iteration + stream]))
+            number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
+            seed = tf.stack([tf.constant(self.seed + AUGMENT_SEEDS, tf.int64), number])
+            images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)
         return self.discriminator(append_labels(images, labels), training=True)
 
     def sample_noise(self, real, micro_step: int):
@@ -258,7 +285,7 @@ class DCGAN:
             "d_optimizer": self.d_optimizer.variables,
         }
         named = {f"{part}/{i:03d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
-        return {"iteration": self.iteration, **named}
+        return {"iteration": self.iteration, **named, **(self.adaptation.state() if self.adaptation else {})}
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
@@ -267,9 +294,14 @@ class DCGAN:
         return (*sides, channels - self.classes)
 
     @property
+    def d_variables(self):
+        """The discriminator's weights that are trained, as the optimizer takes them."""
+        return [weight for weight in self.discriminator.trainable_variables if id(weight) not in self.frozen]
+
+    @property
     def d_weights(self):
-        """The discriminator's trainable weights, as tf.Variable."""
-        return [weight.value for weight in self.discriminator.trainable_variables]
+        """The same, as tf.Variable."""
+        return [weight.value for weight in self.d_variables]
 
     @property
     def g_weights(self):

@@ -16,7 +16,7 @@ import sys
 
 from gan import experiment
 from gan.cli import handle_signals, parse_arguments, run_command
-from gan.config import Config
+from gan.config import PRECISIONS, Config
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -38,18 +38,26 @@ def train(config: Config, dry_run: bool = False) -> int:
     from gan.devices import setup_devices  # after the data: a path that does not exist need not wait for TensorFlow
 
     run = experiment.open_run(config)
-    earlier = run.read_precision() if config.precision == "auto" else ""  # this machine may prefer another precision
+    # This machine may prefer another precision.
+    earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
     device, precision = setup_devices(earlier or config.precision)
     device += f", {precision}{' as before' if earlier else ''}"
 
     import data
     from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength
+    from gan.training.warm_start import warm_start
 
     config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
+    auto, config = config.augment == "auto", experiment.resolve_augment(config, run, len(training))
+    if auto and config.augment != "none":
+        print(f"--augment auto is {config.augment}, chosen for few images; --augment none trains without.")
+    start = experiment.load_start(config, run)
     gan = experiment.build_gan(config, check=require_memory)
+    if start:
+        print(*warm_start(gan, start), sep="\n")
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)

@@ -42,8 +42,8 @@ ROWS = {  # the table's, in order: title and digits
 # What the recipes udacity-* have in common, and the twin in PyTorch covers.
 COVERED = {
     "generator": "conv", "discriminator": "conv", "noise": "vector", "loss": "cross-entropy", "label_smoothing": 0.0,
-    "penalty": "none", "augmentation": "none", "dropout": 0.0, "discriminator_steps": 1, "reuse_fakes": False,
-    "ema_half_life": 0.0, "generator_optimizer": "adam", "discriminator_optimizer": "adam",
+    "penalty": "none", "augmentation": "none", "augment": "none", "dropout": 0.0, "discriminator_steps": 1,
+    "reuse_fakes": False, "ema_half_life": 0.0, "generator_optimizer": "adam", "discriminator_optimizer": "adam",
 }  # fmt: skip
 
 
@@ -199,6 +199,7 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
 
     config = dataclasses.replace(config, precision=precision)
     faces = experiment.load_data(config)
+    config = dataclasses.replace(config, augment=config.choose_augment(len(faces.images)))
     gan = experiment.build_gan(config, check=require_memory)
     augment = AUGMENTATIONS[config.augmentation].pipeline
     batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, augment=augment))

@@ -29,7 +29,7 @@ from gan.runs import legacy
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # that end work
 # The titles of --help, each before its first field.
-GROUPS = {"data": "data", "noise": "networks", "loss": "training", "holdout": "scores", "batch_size": "run"}
+GROUPS = {"data": "data", "noise": "networks", "augment": "training", "holdout": "scores", "batch_size": "run"}
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:

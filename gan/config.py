@@ -31,6 +31,7 @@ GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-d
 DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense")
 DISTRIBUTIONS = ("normal", "uniform")
 AUGMENTATIONS = ("none", "flip")
+DISCRIMINATOR_AUGMENTATIONS = ("none", "diffaugment", "ada")
 LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
@@ -43,6 +44,8 @@ FILE_SUFFIXES = (
 SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
 LONGEST_NAME = 255  # bytes that file systems allow; a character has up to four
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
+# Training images from which --augment auto is "none", and what it is for fewer. To be set by trials.
+FEW_IMAGES, AUGMENT_FEW = 5000, "diffaugment"
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 
@@ -80,6 +83,16 @@ class Config:
         0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, as published", least=0.0, most=0.9
     )
     # training
+    augment: str = option(
+        "auto", f"augmentation of all that the discriminator sees; auto: {AUGMENT_FEW} for fewer than {FEW_IMAGES:,}"
+        " training images, else none", choices=("auto", *DISCRIMINATOR_AUGMENTATIONS),
+    )  # fmt: skip
+    start_from: str = option(
+        "", "start with the networks of another run, whose folder this is, or with a generator, a .keras file"
+    )
+    freeze_discriminator: int = option(
+        0, "do not train the first N of the discriminator's layers with weights, for --start-from", least=0
+    )
     loss: str = option("cross-entropy", "adversarial loss", choices=LOSSES)
     label_smoothing: float = option(
         0.0, "lowers the target of real images to 1 - X; for cross-entropy and least-squares", least=0.0, most=0.5
@@ -152,6 +165,12 @@ class Config:
     def data_title(self) -> str:
         """The values of --data, for people."""
         return " + ".join(self.data)
+
+    def choose_augment(self, images: int) -> str:
+        """The value of --augment for that many training images: `auto` is decided here."""
+        if self.augment != "auto":
+            return self.augment
+        return AUGMENT_FEW if images < FEW_IMAGES else "none"
 
     def iterations(self, images: int) -> int:
         """The number of iterations: epochs x steps, where 'all' steps are a pass over that many images."""

@@ -9,10 +9,13 @@ What needs TensorFlow is imported where it is used, so that --help and a mistype
 
 import contextlib
 import dataclasses
+import math
+import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gan.config import DISTRIBUTIONS, Config
+from gan.config import DISCRIMINATOR_AUGMENTATIONS, DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
 
@@ -60,15 +63,26 @@ def reload_data(run, cache_dir: Path | str = ""):
     return faces
 
 
+def resolve_augment(config: Config, run, images: int) -> Config:
+    """The configuration with --augment auto decided: as the run has had it, or by the number of training images.
+
+    The choice is recorded, so that a run goes on with it although it has more images now.
+    """
+    earlier = run.read_choice("augment", DISCRIMINATOR_AUGMENTATIONS) if config.augment == "auto" else ""
+    return dataclasses.replace(config, augment=earlier or config.choose_augment(images))
+
+
 def build_gan(config: Config, check: Callable | None = None):
     """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed.
 
-    `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on.
+    `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
+    --augment auto is not decided yet, nothing is augmented. Raises UsageError where settings exclude each other.
     """
     import keras
 
     import dcgan
-    from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.ada import Adaptation
+    from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
     from gan.training.losses import LOSSES
     from gan.training.optimizers import build_optimizer
     from gan.training.regularizers import REGULARIZERS
@@ -82,7 +96,14 @@ def build_gan(config: Config, check: Callable | None = None):
             " have. Leave it out, or use one of those."
         ) from None
     scaled = config.precision == "mixed_float16"
+    augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
     with build_uninitialized_networks(config) as (generator, discriminator):
+        layers = sum(bool(layer.weights) for layer in discriminator.layers)
+        if config.freeze_discriminator >= layers:
+            raise UsageError(
+                f"--freeze-discriminator {config.freeze_discriminator}: the discriminator has {layers} layers with"
+                f" weights, of which at least one is to be trained: give at most {layers - 1}."
+            )
         if check:
             check(config, generator, discriminator)
         with keras.StatelessScope():
@@ -102,12 +123,92 @@ def build_gan(config: Config, check: Callable | None = None):
         regularizer=REGULARIZERS[config.penalty],
         penalty_weight=config.penalty_weight,
         penalty_every=config.penalty_every,
-        augment=AUGMENTATIONS[config.augmentation].differentiable,
+        augment=augmentation.function,
+        adaptation=Adaptation() if augmentation.adaptive else None,
         discriminator_steps=config.discriminator_steps,
         reuse_fakes=config.reuse_fakes,
         ema_half_life=config.ema_half_life,
+        ema_ramp_up=not config.start_from,  # its average starts with that of another run, not with first weights
+        frozen_layers=config.freeze_discriminator,
         seed=config.seed,
     )  # fmt: skip
+
+
+def load_start(config: Config, run):
+    """What --start-from names, a `gan.training.warm_start.Start`.
+
+    None where nothing is named, or where the run has a checkpoint from which it goes on: what it started from may be
+    gone by then. Warns where a generator alone is named. Raises UsageError where there is no run or no generator, no
+    whole checkpoint, or another pair of networks.
+    """
+    from gan.runs import checkpoints
+    from gan.runs.run_directory import Run
+
+    if not config.start_from or checkpoints.list_paths(run.checkpoints):
+        return None
+    path, other = expand_path(config.start_from), Run(expand_path(config.start_from))
+    try:
+        if path.suffix == ".keras" and not path.is_dir():
+            return load_start_generator(path)
+        saved = other.load_config()
+    except UsageError as error:
+        raise UsageError(f"--start-from {config.start_from}: {error}") from error
+    for name in ("generator", "discriminator"):
+        if (there := getattr(saved, name)) != (here := getattr(config, name)):
+            raise UsageError(
+                f"--start-from {config.start_from}: its {name} is {there}, and here it is {here}. Add --{name} {there}."
+            )
+    return load_start_checkpoint(config, other, saved)
+
+
+def load_start_generator(path: Path):
+    """A generator alone, in a .keras file, to start from. Warns that the discriminator starts anew."""
+    from gan.generation.generator import load_model
+    from gan.training.warm_start import Start, layers_with_weights
+
+    if not path.exists():
+        raise UsageError("there is no such file.")
+    network = load_model(path)
+    warnings.warn(
+        f"--start-from {path} is a generator alone: the discriminator starts anew. The folder of a run has both",
+        stacklevel=2,
+    )
+    return Start(str(path), {"generator": [layer.get_weights() for layer in layers_with_weights(network)]})
+
+
+def load_start_checkpoint(config: Config, other, saved: Config):
+    """The newest whole checkpoint of another run, whose configuration is `saved`, to start from."""
+    from gan.runs import checkpoints
+    from gan.training.warm_start import Start, layers_with_weights
+
+    def list_variables() -> tuple[dict, dict]:
+        """The variables of its networks, by their names in a checkpoint, and the names of each layer's weights."""
+        variables, layers = {}, {}
+        with build_uninitialized_networks(dataclasses.replace(saved, precision="float32")) as networks:
+            for part, network in zip(("generator", "discriminator"), networks, strict=True):
+                names = {id(variable): f"{part}/{i:03d}" for i, variable in enumerate(network.variables)}
+                variables |= {names[id(variable)]: variable for variable in network.variables}
+                layers[part] = [[names[id(w)] for w in layer.weights] for layer in layers_with_weights(network)]
+        return variables, layers
+
+    with ThreadPoolExecutor(1) as pool:  # in a thread, for which alone Keras notes that variables have no values yet
+        variables, layers = pool.submit(list_variables).result()
+    if saved.ema_half_life:
+        generator = {name: variable for name, variable in variables.items() if name.startswith("generator/")}
+        variables |= {f"ema_{name}": variable for name, variable in generator.items()}
+        layers["ema_generator"] = [[f"ema_{name}" for name in names] for names in layers["generator"]]
+    path, arrays = checkpoints.load_newest(other.checkpoints, variables)
+    if path is None:
+        keras_file = next((f for name in ("best", "generator") if (f := other.folder / f"{name}.keras").exists()), None)
+        advice = f" Its generator alone is left: --start-from {keras_file}" if keras_file else ""
+        raise UsageError(f"--start-from {config.start_from}: it has no checkpoint that can be read.{advice}")
+    optimizers = {
+        part: [array for name, array in sorted(arrays.items()) if name.startswith(f"{part}/")]
+        for part, name in (("g_optimizer", "generator_optimizer"), ("d_optimizer", "discriminator_optimizer"))
+        if getattr(saved, name) == getattr(config, name)
+    }
+    taken = {part: [[arrays[name] for name in names] for names in parts] for part, parts in layers.items()}
+    return Start(str(path), taken, optimizers)
 
 
 @contextlib.contextmanager
@@ -252,9 +353,17 @@ def header(config: Config, gan, images: int, held_out: int, length, device: str,
         else f"{length.total:,} iterations of {config.images_per_iteration} = {seen:,} images"
         f" = {seen / images:.1f} passes over {images:,} images"
     )
+    lines = []
+    if config.augment not in ("auto", "none"):
+        lines.append(f"{config.augment} augmentation of all that the discriminator sees")
+    if config.freeze_discriminator:
+        frozen = gan.discriminator.count_params() - sum(math.prod(weight.shape) for weight in gan.d_variables)
+        first = config.freeze_discriminator
+        lines.append(f"{frozen:,} weights of the discriminator, in its first {first} layers with weights, are frozen")
     return [
         f"{config.recipe}: {config.noise} noise, {config.generator} generator of {gan.generator.count_params():,}"
         f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
         f"{extent}, {held_out:,} more held out for scores",
+        *lines,
         f"{device}, {describe_memory(config, gan.generator, gan.discriminator)}, into {folder}",
     ]

@@ -3,7 +3,8 @@
 # The Udacity face-generation project as its students ran it: uniform noise, Adam(2e-4, 0.5), whole passes.
 UDACITY = {
     "image_size": 32, "augmentation": "none", "noise_size": 100, "noise_distribution": "uniform",
-    "generator": "conv", "discriminator": "conv", "width": 64, "penalty": "none", "ema_half_life": 0.0,
+    "generator": "conv", "discriminator": "conv", "width": 64, "augment": "none", "penalty": "none",
+    "ema_half_life": 0.0,
     "generator_learning_rate": 2e-4, "discriminator_learning_rate": 2e-4,
     "generator_betas": (0.5, 0.999), "discriminator_betas": (0.5, 0.999),
     "reuse_fakes": False, "batch_size": 128, "epochs": 50, "steps_per_epoch": "all",

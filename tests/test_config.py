@@ -9,10 +9,21 @@ import pytest
 from dcgan import DISTRIBUTIONS
 from gan import images
 from gan.cli import GROUPS, parse_arguments
-from gan.config import DATASETS, FILE_SUFFIXES, MUTABLE, RECIPES, Config, differences, format_command
+from gan.config import (
+    AUGMENT_FEW,
+    DATASETS,
+    FEW_IMAGES,
+    FILE_SUFFIXES,
+    MUTABLE,
+    RECIPES,
+    Config,
+    differences,
+    format_command,
+)
 from gan.datasets import SOURCES
 from gan.runs import legacy
 from gan.training.augmentation import AUGMENTATIONS
+from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES
 from gan.training.optimizers import OPTIMIZERS
 from gan.training.regularizers import REGULARIZERS
@@ -204,7 +215,8 @@ def test_choices_are_the_keys_of_the_tables():
     """The choices in config.py, which cannot import the tables, are the keys of the tables."""
     tables = {
         "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": REGULARIZERS,
-        "noise_distribution": DISTRIBUTIONS, "augmentation": AUGMENTATIONS, "generator_optimizer": OPTIMIZERS,
+        "noise_distribution": DISTRIBUTIONS, "augmentation": AUGMENTATIONS,
+        "augment": {"auto", *DISCRIMINATOR_AUGMENTATIONS}, "generator_optimizer": OPTIMIZERS,
         "discriminator_optimizer": OPTIMIZERS, "learning_rate_schedule": SCHEDULES,
     }  # fmt: skip
     for name, table in tables.items():
@@ -305,13 +317,18 @@ def test_settings_of_the_wrong_type_or_out_of_range(change):
 def old_config(**changes):
     """The content of config.json in versions without held-out images or reused fakes."""
     config = json.loads(json.dumps(dataclasses.asdict(Config())))
-    later = {"holdout", "reuse_fakes", "score_every", "score_samples", "patience", "minutes"}
+    later = {
+        *("augment", "start_from", "freeze_discriminator", "holdout", "reuse_fakes", "score_every", "score_samples"),
+        *("patience", "minutes"),
+    }
     return {**{name: value for name, value in config.items() if name not in later}, **changes}
 
 
 def test_defaults_of_an_old_config():
     """A config.json of an older version has holdout 0, reuse_fakes False, and the defaults of other new settings."""
-    assert Config.from_dict(old_config(width=5), legacy.DEFAULTS) == Config(width=5, holdout=0.0, reuse_fakes=False)
+    assert Config.from_dict(old_config(width=5), legacy.DEFAULTS) == Config(
+        width=5, holdout=0.0, reuse_fakes=False, augment="none"
+    )  # fmt: skip
 
 
 def test_differences_from_an_old_config():
@@ -321,13 +338,14 @@ def test_differences_from_an_old_config():
         return json.loads(json.dumps(dataclasses.asdict(parse_arguments(list(line))[0])))
 
     assert differences(old_config(), now(), legacy.DEFAULTS) == [
+        "augment: none there, auto here",
         "reuse-fakes: False there, True here",
         "holdout: 0.0 there, 0.1 here",
     ]
     assert (
         differences(
             old_config(),
-            now("--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9"),
+            now("--augment", "none", "--holdout", "0", "--no-reuse-fakes", "--patience", "3", "--minutes", "9"),
             legacy.DEFAULTS,
         )
         == []
@@ -424,6 +442,15 @@ def test_settings_of_older_versions():
     assert (config.ema_half_life, config.augmentation) == (500.0, "none")
     assert (config.generator, config.discriminator) == ("self-modulated", "conv")
     assert legacy.translate_config(legacy.translate_config(saved)) == legacy.translate_config(saved)
+
+
+@pytest.mark.parametrize(
+    ("augment", "images", "expected"),
+    [("auto", FEW_IMAGES - 1, AUGMENT_FEW), ("auto", FEW_IMAGES, "none"), ("ada", 10**6, "ada"), ("none", 20, "none")],
+)
+def test_choose_augment(augment, images, expected):
+    """Only `auto` depends on the number of images."""
+    assert Config(augment=augment).choose_augment(images) == expected
 
 
 def test_limit_of_pixels_is_that_of_images():

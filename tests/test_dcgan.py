@@ -5,6 +5,8 @@ import tensorflow as tf
 from keras import layers
 
 from dcgan import DCGAN, DISTRIBUTIONS, append_labels
+from gan.training.ada import Adaptation
+from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES, Loss
 from gan.training.optimizers import build_optimizer
 from gan.training.regularizers import REGULARIZERS
@@ -528,13 +530,84 @@ def test_labels_condition_both_networks():
     assert np.abs(first - second).max() > 0.01
 
 
-def test_real_and_fake_images_are_augmented():
-    """Real images and fakes are augmented with different seeds, which change with the iteration."""
-    seeds = []
-    gan = build(regularizer=None, augment=lambda images, seed: (seeds.append(tuple(seed.numpy())), images)[-1])
+def record_augmentation(**options):
+    """A DCGAN that augments nothing, and the list to which each pass of D adds its images, seed and probability."""
+    calls = []
+
+    def augment(images, seed, probability):
+        calls.append((images, tuple(seed.numpy()), float(probability)))
+        return images
+
+    return build(augment=augment, **options), calls
+
+
+def test_random_numbers_of_augmentation():
+    """Iterations, micro-steps, real images and fakes have seeds of their own; penalties those of the loss."""
+    gan, calls = record_augmentation(
+        discriminator_steps=2, loss=LOSSES["relativistic"], regularizer=REGULARIZERS["r1+r2"], penalty_every=2
+    )
     train_eagerly(gan, faces(0))
-    train_eagerly(gan, faces(1))
-    assert seeds == [(5, 0), (5, 1), (5, 1), (5, 2), (5, 3), (5, 3)]  # real, fake, and fake for the generator
+    first = [number for _, (seed, number), _ in calls]
+    assert first == [0, 1, 0, 1, 2, 3, 2, 3, 4, 5]  # of each micro-step real, fake, and the same for the penalty
+    assert all(seed == 5 + 2**32 and probability == 1 for _, (seed, _), probability in calls)  # noise has seed 5
+    assert calls[0][0] is calls[2][0] and calls[1][0] is calls[3][0]  # R1 is at the real images, R2 at fakes
+    calls.clear()
+    train_eagerly(gan, faces(0))
+    assert [number for _, (_, number), _ in calls] == [6, 7, 8, 9, 10, 11]
+
+
+def test_samples_are_not_augmented():
+    """What is generated for grids, scores and calibration passes through no augmentation."""
+    gan, calls = record_augmentation(ema_half_life=8.0)
+    gan.calibrate_ema(lambda noise: gan.calibrated_ema(noise(0), training=True))
+    gan.generate_images(gan.fixed_noise(2))
+    assert not calls
+    train_eagerly(gan, faces(0))
+    assert calls
+
+
+@pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
+def test_training_with_augmentation(policy):
+    """With DiffAugment, a step with R1 and R2, compiled or not, is finite, and changes every kernel."""
+    keras.mixed_precision.set_global_policy(policy)
+    keras.utils.set_random_seed(1)
+    discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
+    discriminator.set_weights([w if w.ndim == 1 else 10 * w for w in discriminator.get_weights()])
+    gan = build(
+        networks()[0], discriminator, regularizer=REGULARIZERS["r1+r2"], penalty_weight=0.1, adaptation=Adaptation(),
+        augment=DISCRIMINATOR_AUGMENTATIONS["diffaugment"].function,
+    )  # fmt: skip
+    gan.adaptation.probability.assign(0.8)
+    before = arrays(discriminator.trainable_variables)
+    step = DCGAN.compiled_step.python_function if policy == "float32" else DCGAN.compiled_step
+    scalars = step(gan, faces(0), no_labels(faces(0)), True)
+    assert np.isfinite([float(value) for value in scalars.values()]).all() and scalars["penalty"] > 0
+    assert {"augment_probability", "real_sign"} <= scalars.keys()
+    kernels = [i for i, weight in enumerate(before) if weight.ndim > 1]
+    same = unchanged(before, discriminator.trainable_variables)
+    assert not any(same[i] for i in kernels)
+
+
+def test_frozen_layers():
+    """The first layers with weights keep them and have no gradient; the optimizer has their moments all the same."""
+    discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
+    everything = len(build(networks()[0], discriminator).state())
+    gan = build(networks()[0], discriminator, frozen_layers=2, penalty_weight=0.1)
+    assert len(gan.state()) == everything and len(gan.d_variables) == len(discriminator.trainable_variables) - 4
+    before = arrays(discriminator.trainable_variables)
+    for number in range(2):
+        train_eagerly(gan, faces(number))
+    assert unchanged(before, discriminator.trainable_variables)[:5] == [True, True, True, True, False]
+
+
+def test_ema_without_ramp_up():
+    """The half-life is then 8 images from the first iteration on: a batch of 4 keeps half^(1/2) of the average."""
+    gan = build(ema_half_life=8.0, ema_ramp_up=False)
+    for weight, average in zip(gan.generator.weights, gan.ema_generator.weights, strict=True):
+        weight.assign(tf.ones_like(weight))
+        average.assign(tf.zeros_like(average))
+    gan.update_ema(4)
+    np.testing.assert_allclose(gan.ema_generator.weights[0], 1 - 0.5**0.5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", LOSSES)

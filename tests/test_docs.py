@@ -214,10 +214,12 @@ def seams(monkeypatch):
     from gan import datasets
     from gan.export import formats
     from gan.training import augmentation, loggers, losses, optimizers, regularizers, schedule
+    from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 
     tables = {
         "loss": losses.LOSSES, "optimizer": optimizers.OPTIMIZERS, "regularizer": regularizers.REGULARIZERS,
-        "augmentation": augmentation.AUGMENTATIONS, "logger": loggers.LOGGERS, "generator": models.GENERATORS,
+        "augmentation": augmentation.AUGMENTATIONS,
+        "augment": DISCRIMINATOR_AUGMENTATIONS, "logger": loggers.LOGGERS, "generator": models.GENERATORS,
         "discriminator": models.DISCRIMINATORS, "source": datasets.SOURCES, "format": formats.FORMATS,
         "schedule": schedule.SCHEDULES,
     }  # fmt: skip
@@ -246,7 +248,8 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
         batch_size=8,
         generator=seams["generator"], discriminator=seams["discriminator"], loss=seams["loss"],
         generator_optimizer=seams["optimizer"], discriminator_optimizer=seams["optimizer"],
-        penalty=seams["regularizer"], penalty_every=1, augmentation=seams["augmentation"], log=seams["logger"],
+        penalty=seams["regularizer"], penalty_every=1, augmentation=seams["augmentation"], augment=seams["augment"],
+        log=seams["logger"],
         learning_rate_schedule=seams["schedule"],
         epochs=2, holdout=0.0, ema_half_life=0.0, run="run",
     )  # fmt: skip

@@ -26,7 +26,7 @@ import json
 import math
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -128,11 +128,11 @@ class Run:
         where = {"output": str(self.folder.parent), "run": self.folder.name}
         return configs.format_command(dataclasses.replace(self.load_config(), **where, **changes))
 
-    def read_precision(self) -> str:
-        """The precision that the run has been trained in; empty where that is not recorded."""
+    def read_choice(self, name: str, choices: Sequence[str]) -> str:
+        """What a setting that is `auto` by default has been in the run; empty where that is not recorded."""
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
-            if (precision := self.read_config().get("precision")) in configs.PRECISIONS[1:]:
-                return precision
+            if (choice := {**legacy.DEFAULTS, **self.read_config()}.get(name)) in choices:
+                return choice
         return ""
 
     def trained_on(self) -> str:

@@ -1,9 +1,10 @@
-"""Augmentations: random changes of the images that the discriminator sees.
+"""Augmentations of the training images, in the input pipeline: they make more of them, and samples show them too.
 
     augmentation = AUGMENTATIONS["flip"]
     batch = augmentation.pipeline(batch, np.random.default_rng(seed))
 
-To add one, write its function, a row of `AUGMENTATIONS`, and its name in gan/config.py.
+To add one, write its function, a row of `AUGMENTATIONS`, and its name in gan/config.py. What the discriminator alone
+sees is augmented by gan/training/discriminator_augmentation.py.
 """
 
 from collections.abc import Callable
@@ -21,16 +22,13 @@ def mirror_half(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 class Augmentation(NamedTuple):
-    """What an augmentation does, and where.
+    """What an augmentation does.
 
-    `pipeline` changes real images, uint8 (n, h, w, c), in the input pipeline, given a NumPy generator.
-    `differentiable` changes real and fake images alike, float32 (n, h, w, c) in [-1, 1], within the train step, given
-    a seed int64 (2,): arXiv:2006.10738. Either is None where there is nothing to do. `mirrors` says that mirrored
-    images count as training images, for the search for copies.
+    `pipeline` changes real images, uint8 (n, h, w, c), in the input pipeline, given a NumPy generator; None does
+    nothing. `mirrors` says that mirrored images count as training images, for the search for copies.
     """
 
     pipeline: Callable | None = None
-    differentiable: Callable | None = None
     mirrors: bool = False
 
 

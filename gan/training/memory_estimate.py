@@ -24,6 +24,7 @@ BASE = 850e6  # Python, TensorFlow, Keras and Matplotlib, their code included, a
 OPTIMIZER_SLOTS = 2  # variables for each weight; SGD has one
 PENALTY_PASSES = {"none": 0, "r1+r2": 4}  # of the discriminator, forward and the gradient's own; 2 for any other
 RETAINED = 0.75  # share of all activations that a step holds at once; measured, as TensorFlow frees and reuses some
+AUGMENTED = 12  # copies of an image that augmentation takes: of color, moved and cut, of real images and fakes
 BATCHES = 6  # batches of real images in memory at once
 GENERATED = 100  # images that are generated at once to calibrate the EMA; grids and scores take 64
 SCORED = 1000  # real images that are read at once for a score, and transposed
@@ -56,6 +57,7 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     noise, pixels = (FLOAT * math.prod(network.input_shape[1:]) for network in (generator, discriminator))
     passes = 2 + (PENALTY_PASSES.get(config.penalty, 2) if config.penalty_weight else 0)
     image = RETAINED * (g_all + passes * d_all + 2 * max(g_largest, d_largest)) + 2 * noise
+    image += AUGMENTED * pixels if config.augment not in ("auto", "none") else 0
     data = BATCHES * config.discriminator_steps * pixels
     step = config.batch_size * (image + (pixels * config.discriminator_steps if gpu else data))
     needed = variables + exported + gradients + max(step, 2 * GENERATED * (noise + g_largest))

@@ -21,7 +21,7 @@ from gan.images import to_uint8
 from gan.memory import release_memory
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
-from gan.training import diagnostics, loss_chart
+from gan.training import ada, diagnostics, loss_chart
 from gan.training.clock import clock
 from gan.training.ema import Calibrator
 from gan.training.loggers import LOGGERS
@@ -141,6 +141,7 @@ class Trainer:
     def loop(self) -> None:
         """Trains step by step, and from time to time logs, scores, saves and writes a grid."""
         batches = iter(self.batches(self.iteration))
+        self.stepped_at = self.seconds
         self.logged_at = self.saved_at = clock.read()
         while not self.is_done() and not self.stopped_by:
             self.step(batches)
@@ -167,6 +168,7 @@ class Trainer:
             raise RuntimeError("the input pipeline failed") from error
         self.data_seconds += clock.read() - start
         self.set_learning_rates()
+        self.set_adaptation_speed()
         self.pending.append(self.gan.train_step(batch))
         self.iteration += 1
 
@@ -177,6 +179,14 @@ class Trainer:
             progress = min(1.0, self.length.progress(self.iteration, seconds))
             for optimizer, rate in self.rates:
                 optimizer.learning_rate = rate * SCHEDULES[self.config.learning_rate_schedule](progress)
+
+    def set_adaptation_speed(self) -> None:
+        """Lets the probability of --augment ada go from 0 to 1 in no less than a fixed share of the run."""
+        if self.gan.adaptation:
+            seconds = self.seconds + (clock.read() - self.logged_at)
+            share = self.length.progress(1, seconds - self.stepped_at)  # of one iteration, or of the last one's time
+            self.gan.adaptation.speed.assign(share / ada.SPAN)
+            self.stepped_at = seconds
 
     def write_log(self) -> None:
         """Logs the steps since the last call. Raises RunError at the first scalar that is not finite."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from gan import images
-from gan.config import Config
+from gan.config import PRECISIONS, Config
 from gan.errors import UsageError
 from gan.runs import run_directory
 from gan.runs.run_directory import SCORE_COLUMNS, Run
@@ -187,10 +187,18 @@ def test_locks(run, monkeypatch, code, locked):
 )
 def test_precision_of_a_run(run, content, precision):
     """It is the one in config.json, if there is a usable one."""
-    assert run.read_precision() == ""
+    assert run.read_choice("precision", PRECISIONS[1:]) == ""
     run.folder.mkdir(parents=True)
     (run.folder / "config.json").write_text(content)
-    assert run.read_precision() == precision
+    assert run.read_choice("precision", PRECISIONS[1:]) == precision
+
+
+def test_augment_of_an_older_run(run):
+    """A run of before there was --augment had none; a folder without a run has had nothing."""
+    assert run.read_choice("augment", ("none", "ada")) == ""
+    run.folder.mkdir(parents=True)
+    (run.folder / "config.json").write_text('{"precision": "float32"}')
+    assert run.read_choice("augment", ("none", "ada")) == "none"
 
 
 @pytest.mark.parametrize(

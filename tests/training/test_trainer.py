@@ -20,6 +20,7 @@ from gan.metrics.evaluation import ImageSubset
 from gan.runs import checkpoints
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 from gan.training import diagnostics, trainer
+from gan.training.ada import SPAN, Adaptation
 from gan.training.clock import Clock
 from gan.training.schedule import RunLength
 from gan.training.trainer import Trainer
@@ -33,7 +34,7 @@ class FakeGAN:
 
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
         self.g_optimizer = self.d_optimizer = keras.optimizers.SGD(0.01)
-        self.iteration = tf.Variable(0, dtype=tf.int64)
+        self.iteration, self.adaptation = tf.Variable(0, dtype=tf.int64), None
         self.calibrated_ema = keras.Sequential(
             [keras.Input((2,)), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
         )
@@ -526,6 +527,21 @@ def test_learning_rate_schedule(tmp_path, monkeypatch, tick):
         assert len(rates) > 12 and rates[4] - rates[5] < 0.001 and rates[-1] < 0.001
     else:
         assert rates == whole.rates == pytest.approx([0.01 * (1 - i / 12) for i in range(12)])
+
+
+@pytest.mark.parametrize("tick", [None, 0.5])
+def test_adaptation_speed(tmp_path, monkeypatch, tick):
+    """The probability of ADA may change by 1 in a fixed share of the run, by iterations or minutes, resumed or not."""
+    speeds, options = [], {"minutes": 1.0, "sample_every": 0, "monkeypatch": monkeypatch, "tick": tick} if tick else {}
+    for at in (5, None):
+        gan = FakeGAN(at=at, do=lambda: os.kill(os.getpid(), signal.SIGTERM))
+        gan.adaptation, step = Adaptation(), gan.train_step
+        gan.train_step = lambda batch, gan=gan, step=step: (speeds.append(float(gan.adaptation.speed)), step(batch))[-1]
+        train(tmp_path, gan, 12, **options)
+    if tick:
+        assert sum(speeds) * SPAN == pytest.approx(1, abs=0.1) and len(speeds) > 12
+    else:
+        assert speeds == pytest.approx([1 / 12 / SPAN] * 12)
 
 
 @pytest.mark.parametrize("at", [1, 5])

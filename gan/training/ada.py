@@ -1,0 +1,43 @@
+"""ADA: adapts the probability of augmentations to how much the discriminator overfits. arXiv:2006.06676.
+
+adaptation = Adaptation()
+adaptation.speed.assign(share_of_the_run / SPAN)  # before a step, as learning rates are set
+scalars = adaptation.update(real_scores)          # within the step; {"augment_probability": ..., "real_sign": ...}
+images = augment(images, seed, adaptation.probability)
+"""
+
+import tensorflow as tf
+
+TARGET = 0.6  # of the mean sign of real logits. Section 3.2
+BATCHES = 4  # over which that mean is taken
+HIGHEST = 0.8  # probability up to which augmentations do not leak into samples. Section 2.2
+SPAN = 1 / 20  # share of a run in which the probability may go from 0 to 1; the paper has 500,000 of 25 million images
+
+
+class Adaptation:
+    """The probability of augmentations, from 0 on, which rises while real images are recognized too surely.
+
+    The measure is r_t of the paper's section 3.2, the mean of sign(D(x)) at training images: 1 where each of them is
+    taken for real, 0 where half of them are. It is averaged over about `BATCHES` batches.
+    """
+
+    def __init__(self):
+        self.probability = tf.Variable(0.0, name="augment_probability")
+        self.real_sign = tf.Variable(0.0, name="real_sign")
+        self.speed = tf.Variable(0.0, name="augment_speed")  # by how much the probability may change in a step
+
+    def update(self, real_scores) -> dict[str, tf.Tensor]:
+        """Moves the probability by `speed`: up where the mean sign is above the target, else down. Returns both.
+
+        `real_scores` (n, 1) are those of `gan.training.losses.Loss.scores`, above 1/2 where the discriminator takes an
+        image for real, whatever the loss.
+        """
+        sign = tf.reduce_mean(tf.sign(real_scores - 0.5))
+        real_sign = self.real_sign.assign_add((sign - self.real_sign) / BATCHES)
+        moved = self.probability + self.speed * tf.sign(real_sign - TARGET)
+        probability = self.probability.assign(tf.clip_by_value(moved, 0.0, HIGHEST))
+        return {"augment_probability": tf.identity(probability), "real_sign": tf.identity(real_sign)}
+
+    def state(self) -> dict[str, tf.Variable]:
+        """What a training needs to continue exactly, by name; the speed is set before each step."""
+        return {"augment_probability": self.probability, "real_sign": self.real_sign}

@@ -1,0 +1,110 @@
+"""Warm start: a training that begins with the networks of another run, or with a generator alone.
+
+    start = Start("output/RUN/checkpoints/000004000.npz", {"generator": [[kernel, bias], ...], ...}, {})
+    print(*warm_start(gan, start), sep="\n")
+
+`gan.experiment.load_start` reads what --start-from names.
+"""
+
+import difflib
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+
+from gan.errors import UsageError
+
+PARTS = {"generator": "g_optimizer", "discriminator": "d_optimizer"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a training starts with.
+
+    Arguments:
+        title: where it comes from.
+        layers: "generator" and, where known, "discriminator" and "ema_generator": the weights of each layer that has
+            some, in order.
+        optimizers: "g_optimizer" and "d_optimizer", where they are of the same kind: their variables, in order.
+    """
+
+    title: str
+    layers: dict[str, list[list[np.ndarray]]]
+    optimizers: dict[str, list[np.ndarray]] = field(default_factory=dict)
+
+
+def warm_start(gan, start: Start) -> list[str]:
+    """Assigns to a `dcgan.DCGAN` the weights that fit, and returns lines that say which, and name those that do not.
+
+    An optimizer's moments are taken with all weights of its network or not at all: Adam's first steps for new weights
+    would be 30 times as large with the count of steps of the old ones. Learning rates stay as they are.
+
+    Raises UsageError where no layer of the generator fits.
+    """
+    lines = []
+    for part, optimizer in PARTS.items():
+        layers, saved = layers_with_weights(getattr(gan, part)), start.layers.get(part, [])
+        pairs = match_layers([shapes(layer.get_weights()) for layer in layers], [shapes(arrays) for arrays in saved])
+        if part == "generator" and not pairs:
+            raise UsageError(f"--start-from {start.title}: no layer of its generator has the shape of one here.")
+        assign_layers(layers, saved, pairs)
+        extras = []
+        if part == "generator" and gan.ema_half_life:
+            averages = start.layers.get("ema_generator")
+            extras += ["averages"] if averages else []
+            assign_layers(layers_with_weights(gan.ema_generator), averages or saved, pairs)
+        whole = len(pairs) == len(layers)
+        if whole and assign_optimizer(getattr(gan, optimizer), start.optimizers.get(optimizer, [])):
+            extras.append("moments of the optimizer")
+        lines.append(describe(part, layers, pairs, extras) + (f", of {start.title}" if pairs else ""))
+    return lines
+
+
+def layers_with_weights(network: keras.Model) -> list:
+    """Returns the layers of a network that have weights, in order."""
+    return [layer for layer in network.layers if layer.weights]
+
+
+def shapes(arrays: list[np.ndarray]) -> tuple:
+    """Returns the shapes of some arrays."""
+    return tuple(array.shape for array in arrays)
+
+
+def match_layers(ours: list[tuple], theirs: list[tuple]) -> list[tuple[int, int]]:
+    """Pairs the layers of two networks, given the shapes of their weights: (number here, number there), in order.
+
+    In networks of equally many layers, each may only be paired with that of its number. In others, as of another image
+    size, the longest sequences that are equal are.
+    """
+    if len(ours) == len(theirs):
+        return [(i, i) for i, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one == other]
+    blocks = difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
+    return [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
+
+
+def assign_layers(layers: list, saved: list[list[np.ndarray]], pairs: list[tuple[int, int]]) -> None:
+    """Sets the weights of those layers that have a pair."""
+    for here, there in pairs:
+        layers[here].set_weights(saved[there])
+
+
+def assign_optimizer(optimizer, saved: list[np.ndarray]) -> bool:
+    """Sets an optimizer's variables but for its learning rate. Returns whether they fit; if not, none is set."""
+    variables = optimizer.variables
+    if shapes(saved) != tuple(tuple(variable.shape) for variable in variables):
+        return False
+    for variable, array in zip(variables, saved, strict=True):
+        if variable.name != "learning_rate":
+            variable.assign(array)
+    return True
+
+
+def describe(part: str, layers: list, pairs: list[tuple[int, int]], extras: list[str]) -> str:
+    """Says how many layers of a network were taken, and which were not."""
+    taken = {here for here, _ in pairs}
+    new = [f"{layer.name} {layer.get_weights()[0].shape}" for i, layer in enumerate(layers) if i not in taken]
+    if len(new) == len(layers):
+        return f"{part}: starts anew"
+    text = f"{part}: {len(taken)} of {len(layers)} layers"
+    text += "".join(f", {extra}" for extra in extras)
+    return f"{text}; anew: {', '.join(new)}" if new else text

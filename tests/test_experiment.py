@@ -1,0 +1,147 @@
+"""--start-from, --freeze-discriminator and --augment, from the command line to resumed runs."""
+
+import json
+import shutil
+import signal
+
+import keras
+import numpy as np
+import pytest
+
+import train
+from dcgan import DCGAN
+from gan.config import AUGMENT_FEW, Config
+from gan.experiment import build_gan, resolve_augment
+from gan.runs import checkpoints
+from gan.runs.run_directory import Run
+
+DENSE = [
+    *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
+    *("--generator", "dense", "--discriminator", "dense", "--penalty", "none", "--limit", "60", "--holdout", "0"),
+]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A folder with output/first, a run of three iterations of dense networks, and a cache."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        patch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
+        line = [*DENSE, "--cache-dir", "cache", "--run", "first", "--epochs", "3", "--augment", "none"]
+        assert train.main(line) == 0
+    return home
+
+
+@pytest.fixture
+def there(home, tmp_path, monkeypatch, no_charts):
+    """A copy of that folder, the current one."""
+    shutil.copytree(home, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+
+
+def newest(run):
+    """The arrays of a run's newest checkpoint, except those that depend on the time."""
+    path = checkpoints.list_paths(run.checkpoints)[-1]
+    arrays = checkpoints.load(path, {})
+    return {name: array for name, array in arrays.items() if not name.endswith("seconds") and name != "validation"}
+
+
+def test_start_from_a_run(there, monkeypatch, capsys):
+    """A run that starts from another, with frozen layers and ADA, resumes bit for bit though the other is gone."""
+    line = [*DENSE, "--cache-dir", "cache", "--epochs", "6", "--start-from", "output/first", "--augment", "ada"]
+    line += ["--freeze-discriminator", "1", "--seed", "7"]
+    first, step = newest(Run("output/first")), DCGAN.train_step
+    assert train.main([*line, "--run", "whole"]) == 0
+    printed = capsys.readouterr().out
+    assert "generator: 7 of 7 layers" in printed and "000000003.npz" in printed and "averages" in printed
+    weights = sum(first[f"discriminator/{i:03d}"].size for i in (0, 1))
+    assert f"{weights:,} weights" in printed and "ada" in printed
+
+    def stop_at_3(gan, batch):
+        if int(gan.iteration) == 2:
+            signal.raise_signal(signal.SIGTERM)
+        return step(gan, batch)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DCGAN, "train_step", stop_at_3)
+        assert train.main([*line, "--run", "halves"]) == 128 + signal.SIGTERM
+    shutil.rmtree("output/first")
+    assert train.main([*line, "--run", "halves"]) == 0
+    whole, halves = Run("output/whole"), Run("output/halves")
+    assert int(newest(whole)["iteration"]) == 6
+    assert newest(whole).keys() == newest(halves).keys() >= {"augment_probability", "real_sign"}
+    for name, array in newest(whole).items():
+        np.testing.assert_array_equal(array, newest(halves)[name], err_msg=name)
+    log = whole.read_log()
+    assert {"augment_probability", "real_sign"} <= log.keys()
+    np.testing.assert_array_equal(log["augment_probability"], halves.read_log()["augment_probability"])
+    for i in (0, 1):  # frozen
+        np.testing.assert_array_equal(newest(whole)[f"discriminator/{i:03d}"], first[f"discriminator/{i:03d}"])
+    assert not np.array_equal(newest(whole)["discriminator/002"], first["discriminator/002"])
+    assert json.loads((whole.folder / "config.json").read_text())["start_from"] == "output/first"
+    assert "--start-from output/first" in whole.resume_command()
+
+
+@pytest.mark.filterwarnings("default")
+def test_start_from_a_generator(there, capsys):
+    """A .keras file gives the generator alone, and a warning."""
+    line = [*DENSE, "--cache-dir", "cache", "--run", "new", "--dry-run", "--start-from", "output/first/generator.keras"]
+    assert train.main(line) == 0
+    printed = capsys.readouterr()
+    assert "7 of 7" in printed.out and "discriminator: starts anew" in printed.out
+    assert "discriminator starts anew" in printed.err
+
+
+def test_start_from_another_width(there, capsys):
+    """What fits of networks of another width is taken, and the rest is named."""
+    line = [*DENSE, "--cache-dir", "cache", "--run", "new", "--dry-run", "--start-from", "output/first", "--width", "8"]
+    assert train.main(line) == 2
+    assert "no layer" in capsys.readouterr().err
+    line[line.index("--width", line.index("--start-from")) + 1] = "4"
+    assert train.main([*line, "--noise-size", "9"]) == 0
+    printed = capsys.readouterr().out
+    assert "generator: 6 of 7" in printed and "(9, " in printed
+    assert "discriminator: 3 of 3" in printed
+
+
+@pytest.mark.parametrize(
+    ("start", "more", "message"),
+    [
+        ("output", [], "output/first"),  # not a run; which there are
+        ("output/none.keras", [], "no such file"),
+        ("output/first", ["--discriminator", "conv"], "--discriminator dense"),
+        ("output/first", ["--generator", "conv"], "--generator dense"),
+        ("output/first", ["--freeze-discriminator", "3"], "at most 2"),
+    ],
+)
+def test_what_cannot_be_started_from(there, capsys, start, more, message):
+    """Exit code 2, and what there is or what to type; nothing is written."""
+    line = [*DENSE, "--cache-dir", "cache", "--run", "new", "--start-from", start, *more]
+    assert train.main(line) == 2
+    assert message in capsys.readouterr().err.replace("\\", "/")
+    assert not Run("output/new").folder.exists()
+
+
+def test_start_from_a_run_without_checkpoints(there, capsys):
+    """Its generator is named, which is what is left."""
+    shutil.rmtree("output/first/checkpoints")
+    assert train.main([*DENSE, "--cache-dir", "cache", "--run", "new", "--start-from", "output/first"]) == 2
+    assert "--start-from output/first/generator.keras" in capsys.readouterr().err.replace("\\", "/")
+
+
+def test_automatic_augmentation_stays_with_the_run(tmp_path):
+    """It is chosen by the number of images once; with more of them, the run goes on with what it had."""
+    run, config = Run(tmp_path), Config()
+    few, many = (resolve_augment(config, run, count).augment for count in (60, 10**5))
+    assert (few, many) == (AUGMENT_FEW, "none")
+    run.claim({"augment": few})
+    assert resolve_augment(config, run, 10**5).augment == few
+    assert resolve_augment(Config(augment="ada"), run, 10**5).augment == "ada"  # which `claim` refuses
+
+
+def test_undecided_augmentation():
+    """A GAN that is built before --augment auto is decided augments nothing."""
+    config = Config(image_size=16, width=2, generator="dense", discriminator="dense", precision="float32")
+    assert build_gan(config).augment is None
+    keras.utils.clear_session()
