@@ -51,6 +51,7 @@ class Processes:
 
     def train(self, config):
         config = dataclasses.replace(config, precision="float32" if config.precision == "auto" else config.precision)
+        config = dataclasses.replace(config, augment=config.choose_augment(self.pictures))
         self.trained.append(config.name)
         run = Run(Path(config.output, config.name))
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
