@@ -85,7 +85,8 @@ def measure(case: str) -> int:
         log = Path(folder) / "log.txt"
         with open(log, "w") as output:
             child = subprocess.Popen(
-                [sys.executable, str(TRAIN), *shlex.split(case), *SHORT, "--output", folder],
+                # Unless a case says otherwise, nothing is augmented: the estimate knows no number of images.
+                [sys.executable, str(TRAIN), "--augment", "none", *shlex.split(case), *SHORT, "--output", folder],
                 stdout=output,
                 stderr=output,
             )

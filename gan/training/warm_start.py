@@ -41,22 +41,22 @@ def warm_start(gan, start: Start) -> list[str]:
 
     Raises UsageError where no layer of the generator fits.
     """
-    lines = []
+    lines = [f"Starting from {start.title}:"]
     for part, optimizer in PARTS.items():
         layers, saved = layers_with_weights(getattr(gan, part)), start.layers.get(part, [])
         pairs = match_layers([shapes(layer.get_weights()) for layer in layers], [shapes(arrays) for arrays in saved])
         if part == "generator" and not pairs:
             raise UsageError(f"--start-from {start.title}: no layer of its generator has the shape of one here.")
         assign_layers(layers, saved, pairs)
-        extras = []
+        text = f"  {part}: {len(pairs)} of {len(layers)} layers"
         if part == "generator" and gan.ema_half_life:
             averages = start.layers.get("ema_generator")
-            extras += ["averages"] if averages else []
+            text += ", averages" if averages else ""
             assign_layers(layers_with_weights(gan.ema_generator), averages or saved, pairs)
         whole = len(pairs) == len(layers)
-        if whole and assign_optimizer(getattr(gan, optimizer), start.optimizers.get(optimizer, [])):
-            extras.append("moments of the optimizer")
-        lines.append(describe(part, layers, pairs, extras) + (f", of {start.title}" if pairs else ""))
+        moments = whole and assign_optimizer(getattr(gan, optimizer), start.optimizers.get(optimizer, []))
+        text += ", moments of its optimizer" if moments else "; its optimizer starts anew"
+        lines.append(text + describe_missing(layers, pairs))
     return lines
 
 
@@ -99,12 +99,8 @@ def assign_optimizer(optimizer, saved: list[np.ndarray]) -> bool:
     return True
 
 
-def describe(part: str, layers: list, pairs: list[tuple[int, int]], extras: list[str]) -> str:
-    """Says how many layers of a network were taken, and which were not."""
+def describe_missing(layers: list, pairs: list[tuple[int, int]]) -> str:
+    """Names the layers that were not taken, with the shapes of their kernels."""
     taken = {here for here, _ in pairs}
-    new = [f"{layer.name} {layer.get_weights()[0].shape}" for i, layer in enumerate(layers) if i not in taken]
-    if len(new) == len(layers):
-        return f"{part}: starts anew"
-    text = f"{part}: {len(taken)} of {len(layers)} layers"
-    text += "".join(f", {extra}" for extra in extras)
-    return f"{text}; anew: {', '.join(new)}" if new else text
+    names = [f"{layer.name} {layer.get_weights()[0].shape}" for i, layer in enumerate(layers) if i not in taken]
+    return f"; not taken, as shapes differ: {', '.join(names)}" if names and pairs else ""

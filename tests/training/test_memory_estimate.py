@@ -55,6 +55,8 @@ def test_an_estimate_worked_by_hand(pair):
     ("changes", "more"),
     [
         ({"ema_half_life": 1.0}, 3 * 144),  # the average, its calibrated copy, and its copy in a checkpoint
+        ({"augment": "diffaugment"}, 100 * 12 * 48),
+        ({"augment": "none"}, 0),
         ({"penalty": "r1"}, 100 * 0.75 * 2 * 4),
         ({"penalty": "r1", "penalty_weight": 0.0}, 0),
         ({"penalty": "r1+r2"}, 100 * 0.75 * 4 * 4),
