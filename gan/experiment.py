@@ -357,9 +357,12 @@ def header(config: Config, gan, images: int, held_out: int, length, device: str,
     if config.augment not in ("auto", "none"):
         lines.append(f"{config.augment} augmentation of all that the discriminator sees")
     if config.freeze_discriminator:
-        frozen = gan.discriminator.count_params() - sum(math.prod(weight.shape) for weight in gan.d_variables)
-        first = config.freeze_discriminator
-        lines.append(f"{frozen:,} weights of the discriminator, in its first {first} layers with weights, are frozen")
+        everything, trained = (
+            sum(math.prod(weight.shape) for weight in weights)
+            for weights in (gan.discriminator.trainable_variables, gan.d_variables)
+        )
+        layers = f"its first {config.freeze_discriminator} layers with weights"
+        lines.append(f"{everything - trained:,} weights of the discriminator are frozen, those of {layers}")
     return [
         f"{config.recipe}: {config.noise} noise, {config.generator} generator of {gan.generator.count_params():,}"
         f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
