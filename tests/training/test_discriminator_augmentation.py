@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from dcgan import DCGAN, DISTRIBUTIONS
-from gan.training.discriminator_augmentation import diffaugment, is_cut, scale_to_integer, translate
+from gan.training.discriminator_augmentation import diffaugment, is_cut, move, scale_to_integer
 from gan.training.losses import LOSSES
 from gan.training.optimizers import build_optimizer
 from gan.training.regularizers import r1
@@ -98,12 +98,22 @@ def test_random_numbers():
     assert len({image.tobytes() for image in [*first, *other]}) == 12
 
 
-def test_translate_by_hand():
-    """The pixel at (y, x) is that from (y + down, x + right); what comes from outside is 0."""
+def test_move_by_hand():
+    """The pixel at (y, x) is that from (y + down, x + right); what is from outside or not kept is 0.
+
+    The gradient moves back: the derivative of the sum of gradient * moved is where each pixel went.
+    """
     image = tf.reshape(tf.range(64.0), (1, 8, 8, 1))
-    moved = translate(image, tf.constant([1]), tf.constant([-1])).numpy()[0, :, :, 0]
-    np.testing.assert_array_equal(moved[:2, :4], [[0, 8, 9, 10], [0, 16, 17, 18]])
-    assert not moved[-1].any() and not moved[:, 0].any()
+    keep = tf.constant(np.arange(64).reshape(1, 8, 8) != 9)
+    with tf.GradientTape() as tape:
+        tape.watch(image)
+        moved = move(image, tf.constant([1]), tf.constant([-1]), keep)
+    pixels = moved.numpy()[0, :, :, 0]
+    np.testing.assert_array_equal(pixels[:2, :4], [[0, 8, 9, 10], [0, 0, 17, 18]])
+    assert not pixels[-1].any() and not pixels[:, 0].any()
+    back = tape.gradient(moved, image, output_gradients=image).numpy()[0, :, :, 0]
+    np.testing.assert_array_equal(back[:3, :4], [[0, 0, 0, 0], [1, 2, 3, 4], [0, 10, 11, 12]])
+    assert not back[:, -1].any()
 
 
 def test_second_derivatives():
