@@ -20,10 +20,11 @@ from queue import SimpleQueue
 import numpy as np
 
 from gan import images, progress
-from gan.datasets import Request, cache, open_source
+from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
-from gan.datasets.source import MACOS, summarize_skipped
+from gan.datasets.source import MACOS, Source, summarize_skipped
 from gan.errors import RunError, UsageError
+from gan.faces import alignment
 from gan.files import cache_folder
 
 SIZES = range(16, 129, 4)
@@ -95,6 +96,9 @@ def load(
     allow_truncated: bool = False,
     max_pixels: int = images.MAX_PIXELS,
     seconds_between_frames: float = 1.0,
+    align: str = "no",
+    min_face: int = 48,
+    keep_duplicates: bool = False,
 ) -> Faces:
     """Opens a data source and decodes its images, once: after that they come from the cache.
 
@@ -110,6 +114,10 @@ def load(
         allow_truncated: whether files that are cut off are used.
         max_pixels: files of more pixels are left out.
         seconds_between_frames: from one frame of a video that is used to the next.
+        align: "yes": the images are photographs, whose faces are cut out and aligned; "no": they are used as they are;
+            "auto": `gan.faces.alignment.decide` decides.
+        min_face: the least side of the cut of a face, in pixels of the photograph.
+        keep_duplicates: whether faces that are copies of others are used.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
@@ -120,11 +128,12 @@ def load(
     if limit < 0 or sample < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --sample {sample} --crop {crop}: none can be negative; 0 is the default.")
     folder = cache_folder(cache_dir)
+    names = [source] if isinstance(source, str) else source
     sources = [
         open_source(
             Request(each, image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
         )
-        for each in ([source] if isinstance(source, str) else source)
+        for each in names
     ]
     opened = sources[0] if len(sources) == 1 else join(sources)
     numbers = choose(len(opened.names), limit, sample, seed)
@@ -132,26 +141,64 @@ def load(
         warnings.warn(f"--sample {sample:,}: there are only {len(numbers):,} images", stacklevel=2)
     choice = [limit, *([sample, seed] if sample else [])]
     limits = [max_pixels, allow_truncated, images.has_heif(), images.has_avif()]
-    path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, limits)}.npy"
     with images.allow_truncated_files(allow_truncated):
+        parts = split_by_source(numbers, [len(each.names) for each in sources])
+        settings = {"min_face": min_face, "folder": folder, "progress": progress.track_task}
+        decisions = [
+            decide_alignment(align, crop, each, some, name in built_in_names(), settings)
+            for name, each, some in zip(names, sources, parts, strict=True)
+        ]
+        aligned = [decision.align for decision in decisions]
+        extra = [alignment.VERSION, aligned, min_face, keep_duplicates] if any(aligned) else []
+        path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, limits, *extra)}.npy"
+
+        def choose_images():
+            if not any(aligned):
+                return opened, numbers
+            align_one = functools.partial(alignment.align, size=image_size, keep_copies=keep_duplicates, **settings)
+            return alignment.join_aligned(sources, parts, decisions, align_one)
+
         pixels, report, skipped, attributes, digests = cache.open_or_build(
-            path, opened, image_size, numbers=numbers, crop=crop, progress=progress.track_task
+            path, choose_images, image_size, crop=crop, progress=progress.track_task
         )
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
     counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
     report |= {"source": opened.title, "skipped": counts, "parts": dict(opened.parts)}
+    report |= {"found": len(opened.names), "chosen": len(numbers), "aligned": any(aligned)}
+    report["alignment"] = [decision.reason for decision in decisions if decision.reason]
     report["choice"] = (
         "chosen at random" if sample else f"the first in order of {'--data, then of ' if opened.parts else ''}name"
     )
     unreadable, labels = skipped[: counts["unreadable"]], None
-    if opened.labels is not None:
+    left_out = skipped[counts["unreadable"] :][: counts["left_out"]]
+    if opened.labels is not None and not any(aligned):
         names = {name for name, _ in unreadable}
         labels = opened.labels[[i for i in numbers if opened.names[i] not in names]]
         if len(labels) != len(pixels):
             raise UsageError(f"{opened.title} has images of one name, so their labels cannot be told apart.")
-    faces = Faces(pixels, report, unreadable + opened.passed_over, attributes, digests, labels)
+    faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, attributes, digests, labels)
     _require_readable(faces, allow_bad)
     return faces
+
+
+def split_by_source(numbers: Sequence[int], counts: list[int]) -> list[list[int]]:
+    """Splits numbers of joined images into those of each source, which has `counts` images."""
+    ends = np.cumsum([0, *counts])
+    numbers = np.asarray(numbers)
+    return [(numbers[(numbers >= low) & (numbers < high)] - low).tolist() for low, high in itertools.pairwise(ends)]
+
+
+def decide_alignment(
+    align: str, crop: int, source: Source, numbers: Sequence[int], built_in: bool, settings: dict
+) -> alignment.Decision:
+    """Decides whether the images of a source are aligned, as `load` is told. Raises UsageError."""
+    if align == "yes" and crop:
+        raise UsageError(
+            f"--align yes --crop {crop}: aligned faces are cut out by eyes and mouth. Give one of the two."
+        )
+    if align == "auto" and not built_in and not crop:
+        return alignment.decide(source, numbers, **settings)
+    return alignment.Decision(align == "yes", "")
 
 
 def choose(count: int, limit: int, sample: int, seed: int) -> Sequence[int]:
@@ -175,10 +222,15 @@ def describe(faces: Faces) -> list[str]:
         lines.append(
             f"unreadable: {summarize_skipped(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}"
         )
-    if passed_over := [entry for entry in faces.skipped[unreadable:] if entry[1] != MACOS]:
+    left_out = unreadable + skipped["left_out"]
+    if report["aligned"]:
+        some = f", left out: {summarize_skipped(faces.skipped[unreadable:left_out])}" if skipped["left_out"] else ""
+        lines.append(f"{used:,} faces{some}")
+    if passed_over := [entry for entry in faces.skipped[left_out:] if entry[1] != MACOS]:
         lines.append(f"passed over: {summarize_skipped(passed_over)}")
-    if used + unreadable < found:
-        lines.append(f"{used:,} of them used, {report['choice']}")
+    if report["chosen"] < found:
+        lines.append(f"{report['chosen']:,} of them used, {report['choice']}")
+    lines += report["alignment"]
     sizes = _format_counts(report["sizes"], report["distinct_sizes"])
     modes = _format_counts(report["modes"], len(report["modes"]))
     return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]

@@ -30,6 +30,7 @@ def steps(text: str) -> int | str:
 GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-dense")
 DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense")
 DISTRIBUTIONS = ("normal", "uniform")
+ALIGNMENTS = ("auto", "yes", "no")
 AUGMENTATIONS = ("none", "flip")
 DISCRIMINATOR_AUGMENTATIONS = ("none", "diffaugment", "ada")
 LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
@@ -63,6 +64,14 @@ class Config:
     crop: int = option(
         0, "cut out the central N x N first; 0: the largest square, or CelebA's 108 x 108 of 178 x 218", least=0
     )
+    align: str = option(
+        "auto", "cut the faces out of photographs, eyes and mouth at the same places; auto: where they are not there yet",
+        choices=ALIGNMENTS,
+    )  # fmt: skip
+    min_face: int = option(
+        48, "with --align, use faces whose cut is at least N pixels wide in the photograph", least=16
+    )
+    keep_duplicates: bool = option(False, "with --align, use copies of a face, such as those of a burst, as well")
     image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")

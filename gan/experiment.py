@@ -38,7 +38,8 @@ def load_data(config: Config):
     return data.load(
         config.data, config.image_size, limit=config.limit, sample=config.sample, crop=config.crop, seed=config.seed,
         cache_dir=config.cache_dir or None, allow_bad=config.allow_bad, allow_truncated=config.allow_truncated,
-        max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames,
+        max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames, align=config.align,
+        min_face=config.min_face, keep_duplicates=config.keep_duplicates,
     )  # fmt: skip
 
 

@@ -71,10 +71,7 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
 def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo, bytes]:
     """Reads an image file as `open_image` does, with values of more than 8 bits scaled to RGB by their own range."""
     image, info, content = open_image(file)
-    if image.mode in WIDE_MODES:
-        counts = value_range.count_values(np.asarray(image))
-        image = scale_to_rgb(image, value_range.find_range(counts, info.mode.endswith(INVERTED)))
-    return image, info, content
+    return scale_alone(image, info), info, content
 
 
 def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, ImageInfo, bytes]:
@@ -136,6 +133,14 @@ def scale_to_rgb(image: Image.Image, found: value_range.ValueRange | None) -> Im
     if found is None:
         raise UnreadableImage(f"values of {values.min():g} to {values.max():g}, which are in no range known here")
     return Image.fromarray(value_range.scale_to_uint8(values, found)).convert("RGB")
+
+
+def scale_alone(image: Image.Image, info: ImageInfo) -> Image.Image:
+    """Converts an image to RGB, one of `WIDE_MODES` by its own range. Raises UnreadableImage where it has none."""
+    if image.mode not in WIDE_MODES:
+        return image
+    counts = value_range.count_values(np.asarray(image))
+    return scale_to_rgb(image, value_range.find_range(counts, INVERTED in info.mode))
 
 
 def from_array(pixels: np.ndarray) -> Image.Image:

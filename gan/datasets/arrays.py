@@ -34,7 +34,8 @@ def open_array(request: Request) -> Source:
     loaded = []  # the array, its range of values and how it is described, once `prepare` was called
 
     def prepare() -> dict[str, list[str]]:
-        loaded[:] = load_array(path, name)
+        if not loaded:
+            loaded[:] = load_array(path, name)
         return {}
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:

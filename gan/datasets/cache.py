@@ -1,7 +1,7 @@
 """Cache of decoded images: <key>.npy, which is mapped into memory, and <key>.json, which says what is in it.
 
 path = folder / f"{compute_key(source.identity, 64, crop)}.npy"
-images, report, skipped, attributes, digests = open_or_build(path, source, 64, numbers=range(len(source.names)))
+images, report, skipped, attributes, digests = open_or_build(path, lambda: (source, range(len(source.names))), 64)
 """
 
 import contextlib
@@ -56,10 +56,14 @@ class CachedImages(NamedTuple):
     digests: np.ndarray
 
 
-def open_or_build(path: Path, *arguments, **settings) -> CachedImages:
-    """Returns what `read` does, after `build` with the same arguments where the cache is not whole.
+def open_or_build(path: Path, choose: Callable, size: int, **settings) -> CachedImages:
+    """Returns what `read` does, after `build` where the cache is not whole.
 
     What processes that were killed left in the folder is removed.
+
+    Arguments:
+        choose: a function () -> source and numbers of the images, as for `build`, which is called in that case only.
+        size, settings: as for `build`.
     """
     files.remove_leftovers(path.with_name("[0-9a-f]" * len(path.stem) + ".*"))
     if path.exists():
@@ -67,7 +71,8 @@ def open_or_build(path: Path, *arguments, **settings) -> CachedImages:
             return read(path)
         except ValueError as error:
             print(f"The cache file {path} is damaged ({error}): building it again.", file=sys.stderr)
-    build(path, *arguments, **settings)
+    source, numbers = choose()
+    build(path, source, size, numbers=numbers, **settings)
     return read(path)
 
 
@@ -106,12 +111,13 @@ def build(
                 with progress(f"Decoding {source.title} again") as tick:
                     decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if not decoded.infos:
-                reasons = summarize_skipped(decoded.skipped or source.passed_over) or "it is empty"
+                reasons = summarize_skipped(decoded.skipped or source.left_out or source.passed_over) or "it is empty"
                 raise RunError(f"No readable image in {source.title}: {reasons}.")
             _write_header(file, (decoded.infos.total(), size, size, 3))
             report = _make_report(source, decoded) | {"size": size, "key": path.stem}
-            report["crop"] = images.describe_crop(crop, report["sizes"])
-            parts = [report, decoded.skipped + source.passed_over, attributes, decoded.digests.hex()]
+            report["crop"] = source.crop or images.describe_crop(crop, report["sizes"])
+            skipped = decoded.skipped + source.left_out + source.passed_over
+            parts = [report, skipped, attributes, decoded.digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
                 beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum
     except OSError as error:
@@ -176,7 +182,7 @@ def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callab
     result = _Decoded()
     file.truncate(0)
     _write_header(file, (0, 0, 0, 3))  # reserves its bytes
-    with contextlib.closing(_map_in_order(decode, len(names))) as decoded:
+    with contextlib.closing(map_in_order(decode, len(names))) as decoded:
         for done, (name, image) in enumerate(zip(names, decoded, strict=True), start=1):
             if isinstance(image, str):
                 result.skipped.append((name, image))
@@ -242,13 +248,13 @@ def _describe_look(pixels: np.ndarray) -> str:
     return "black" if high.max() < DARK else ""
 
 
-def _map_in_order(work: Callable[[int], tuple], count: int) -> Iterator[tuple]:
+def map_in_order(work: Callable[[int], tuple], count: int, chunk: int = CHUNK) -> Iterator[tuple]:
     """Yields work(0), work(1), ..., computed on all cores a few chunks ahead, so memory does not grow with `count`."""
     workers = os.cpu_count() or 1
     pool, waiting = ThreadPoolExecutor(workers), deque()  # threads suffice, as Pillow releases the GIL
     try:
-        for start in range(0, count, CHUNK):
-            numbers = range(start, min(start + CHUNK, count))
+        for start in range(0, count, chunk):
+            numbers = range(start, min(start + chunk, count))
             waiting.append(pool.submit(lambda numbers: [work(i) for i in numbers], numbers))
             if len(waiting) > 2 * workers:
                 yield from waiting.popleft().result()
@@ -269,7 +275,11 @@ def _make_report(source, decoded: _Decoded) -> dict:
         "used": decoded.infos.total(),
         "different": len(decoded.pixels),
         "looks": {look: count for look, count in decoded.looks.items() if look},
-        "skipped": {"unreadable": len(decoded.skipped), "passed_over": len(source.passed_over)},
+        "skipped": {
+            "unreadable": len(decoded.skipped),
+            "left_out": len(source.left_out),
+            "passed_over": len(source.passed_over),
+        },
         "modes": dict(modes.most_common()),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),

@@ -14,6 +14,8 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Source, digest
 
+UNCUT = "center square"  # what is cut out of the images of a source that says nothing of that
+
 
 def join(sources: list[Source]) -> Source:
     """Joins sources, one after the other; the names of files begin with the title of their source.
@@ -38,8 +40,12 @@ def add_prefix(source: Source, prefix: str) -> Source:
         rest = name.removeprefix(source.title)
         return f"{prefix}{rest}" if rest.startswith("[") else f"{prefix}/{name}"
 
-    passed_over = [(f"{prefix}/{name}", reason) for name, reason in source.passed_over]
-    return replace(source, names=[extend(name) for name in source.names], passed_over=passed_over)
+    return replace(
+        source,
+        names=[extend(name) for name in source.names],
+        passed_over=[(f"{prefix}/{name}", reason) for name, reason in source.passed_over],
+        left_out=[(extend(name), reason) for name, reason in source.left_out],
+    )
 
 
 def concatenate(title: str, sources: list[Source]) -> Source:
@@ -58,6 +64,7 @@ def concatenate(title: str, sources: list[Source]) -> Source:
 
     labels = [source.labels for source in sources]
     same_width = bool(labels) and all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
+    crops = [source.crop or UNCUT for source in sources]
     return Source(
         title,
         digest([source.identity for source in sources]),
@@ -66,6 +73,8 @@ def concatenate(title: str, sources: list[Source]) -> Source:
         [entry for source in sources for entry in source.passed_over],
         prepare,
         np.concatenate(labels) if same_width else None,
+        left_out=[entry for source in sources for entry in source.left_out],
+        crop=", or ".join(dict.fromkeys(crops)) if any(source.crop for source in sources) else "",
     )
 
 

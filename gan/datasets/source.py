@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -97,6 +97,8 @@ class Source:
         prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
             is called once before the first `read`, and never if the images are in the cache.
         parts: (title, number of images) of the sources that this one joins; empty: it is one.
+        left_out: (name, reason) of what is in images and is not used, such as faces that are too small.
+        crop: what has been cut out of the images, for people; empty: nothing yet.
     """
 
     title: str
@@ -107,6 +109,8 @@ class Source:
     prepare: Callable[[], dict[str, list[str]]] = dict
     labels: np.ndarray | None = None
     parts: tuple[tuple[str, int], ...] = ()
+    left_out: list[tuple[str, str]] = field(default_factory=list)
+    crop: str = ""
 
 
 def digest(*parts: object) -> str:

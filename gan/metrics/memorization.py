@@ -1,6 +1,6 @@
 """Memorization: whether samples copy the training set, by their distances to it beside those of held-out images.
 
-    fake, training, held_out = map(thumbnails, (samples, training_images, held_out_images))
+    fake, training, held_out = map(make_thumbnails, (samples, training_images, held_out_images))
     distances, indices = nearest_thumbnails(fake, training)
     result = measure_memorization(
         distances, nearest_thumbnails(fake, held_out)[0],
@@ -18,35 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.metrics.distances import nearest_neighbors
+from gan.thumbnails import SIDE
 
-SIDE = 8  # of a thumbnail
 RARE = 0.01  # the share of held-out images, twins apart, that are nearer to a training image than the threshold
 TOLERATED = 0.03  # a share of samples below the threshold that is no sign of copying
 LARGEST = 1e9  # stands for x / 0
 RESAMPLES = 1000
 Z = 1.959964  # of a two-sided 95% interval
-
-
-def thumbnails(images: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """Computes thumbnails, float32 (n, 192): 8 x 8 means of each color, less the image's mean.
-
-    Without the mean, a copy that is a little lighter is a copy.
-
-    Arguments:
-        images: uint8 (n, h, h, 3).
-        rows: the numbers of the images that are used; None: all.
-    """
-    rows, size = np.arange(len(images)) if rows is None else rows, images.shape[1]
-    edges = np.linspace(0, size, SIDE + 1)
-    pixels = np.arange(size)
-    overlap = np.minimum(edges[1:, None], pixels + 1) - np.maximum(edges[:-1, None], pixels)
-    means = np.maximum(overlap, 0).astype(np.float32) * SIDE / size  # (8, h): which pixels a cell is the mean of
-    found = np.empty((len(rows), SIDE * SIDE * 3), np.float32)
-    for i in range(0, len(rows), 1000):
-        some = np.asarray(images[rows[i : i + 1000]], np.float32)
-        small = np.tensordot(np.tensordot(some, means, (1, 1)), means, (1, 1)).transpose(0, 2, 3, 1)  # (n, 8, 8, 3)
-        found[i : i + 1000] = (small - small.mean(axis=(1, 2, 3), keepdims=True)).reshape(len(some), -1)
-    return found
 
 
 def nearest_thumbnails(

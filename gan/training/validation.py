@@ -26,6 +26,7 @@ from gan.metrics.feature_extractors import (
 )
 from gan.training import diagnostics
 from gan.training.clock import clock
+from gan.thumbnails import make_thumbnails
 
 BUDGET = 0.05  # share of a run's training time that scores may take in addition
 SETUP_SECONDS = 5.0  # about what loading takes; a run whose budget is less is not scored unless asked
@@ -72,8 +73,8 @@ class Scorer:
         self.mean, self.std = real.mean(axis=0), feature_std(real)
         self.real = (real - self.mean) / self.std
         self.real_diversity = distances.diversity(self.real)
-        self.training_thumbnails = memorization.thumbnails(self.training.images, self.training.rows)
-        self.held_out_thumbnails = memorization.thumbnails(self.held_out.images, self.held_out.rows)
+        self.training_thumbnails = make_thumbnails(self.training.images, self.training.rows)
+        self.held_out_thumbnails = make_thumbnails(self.held_out.images, self.held_out.rows)
         self.baseline = (
             self.nearest(self.held_out_thumbnails, self.training_thumbnails),
             self.nearest(self.held_out_thumbnails, self.held_out_thumbnails, skip_self=True),
@@ -93,7 +94,7 @@ class Scorer:
         """
         fake = self.generate(count)
         features = (self.extractor.embed(fake) - self.mean) / self.std
-        thumbnails = memorization.thumbnails(fake)
+        thumbnails = make_thumbnails(fake)
         start = clock.read()
         face_rate = float(self.detect(fake[:DETECTED]).mean()) if self.detect else None
         self.detection_seconds = clock.read() - start

@@ -14,6 +14,7 @@ from inception_graphs import compute_features, save, small_graph
 import data
 from gan.datasets import avatars
 from gan.errors import UsageError
+from gan.faces import networks
 from gan.images import resize_for_network
 from gan.metrics import feature_extractors
 
@@ -38,7 +39,7 @@ def detect():
 
 def copy_weights(monkeypatch, folder):
     """Copies mtcnn's weights into `folder`, has them loaded from there, and returns the path of ONet's."""
-    installed = feature_extractors._weights("onet.lz4").rpartition("/")[0]
+    installed = networks.find_weights("onet.lz4").rpartition("/")[0]
     shutil.copytree(installed, folder / "assets" / "weights")
     found = SimpleNamespace(submodule_search_locations=[str(folder)])
     monkeypatch.setattr(feature_extractors.importlib.util, "find_spec", lambda name: found)
@@ -66,7 +67,7 @@ def test_onet_against_mtcnn(onet, avatar_images):
     """mtcnn's own call of its whole network gives the same as its heads on these features."""
     from mtcnn.stages import StageONet
 
-    model = StageONet(weights=feature_extractors._weights("onet.lz4"))._model
+    model = StageONet(weights=networks.find_weights("onet.lz4"))._model
     pixels = (resize_for_network(avatar_images[:1], 48) - 127.5) / 128
     boxes, landmarks, classes = (part.numpy() for part in model(pixels))
     found = onet.embed(avatar_images[:1])
@@ -103,7 +104,7 @@ class Touch:
 
 def test_weights_in_the_current_folder_are_not_opened(monkeypatch, tmp_path, onet, avatar_images):
     """Pickles named onet.lz4 and so on in the current folder, which would run code, are not opened."""
-    for name in feature_extractors.MTCNN:
+    for name in networks.WEIGHTS:
         (tmp_path / name).write_bytes(pickle.dumps(Touch(tmp_path / "opened")))
     monkeypatch.chdir(tmp_path)
     np.testing.assert_array_equal(
@@ -210,7 +211,7 @@ def test_inception(tmp_path, avatar_images):
 def test_protocol(onet):
     """The protocol has the weights, the size, and whether features are scaled."""
     assert onet.protocol == {
-        "weights": feature_extractors.MTCNN["onet.lz4"][:16],
+        "weights": networks.WEIGHTS["onet.lz4"][:16],
         "resize": "bicubic, antialiased, to 48",
         "features": "each over its deviation in the reference",
     }

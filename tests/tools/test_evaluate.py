@@ -24,6 +24,7 @@ from gan.datasets import avatars
 from gan.errors import RunError
 from gan.metrics import avatar_classifier, distances, feature_extractors, inception, memorization, run_evaluation
 from gan.runs.run_directory import Run
+from gan.thumbnails import make_thumbnails
 from tools import evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -167,10 +168,10 @@ def test_nearest_images(home):
     picture = images.read_png(Path("output/photos/nearest.png"))
     tiles = images.split_grid(picture, 16, 30, columns=3, scale=6).reshape(10, 3, 16, 16, 3)
     case = evaluate.load_case(Run("output/photos"), evaluate.parse_arguments(["output/photos"]))
-    sample, *neighbors = (memorization.thumbnails(tiles[:, column]) for column in range(3))
+    sample, *neighbors = (make_thumbnails(tiles[:, column]) for column in range(3))
     for column, real in enumerate([case.training.load(), case.held_out.load()]):
         assert all((real == image).all(axis=(1, 2, 3)).any() for image in tiles[:, column + 1])
-        expected, _ = memorization.nearest_thumbnails(sample, memorization.thumbnails(real), flip=case.mirrors)
+        expected, _ = memorization.nearest_thumbnails(sample, make_thumbnails(real), flip=case.mirrors)
         distances = [
             memorization.nearest_thumbnails(sample[i : i + 1], neighbors[column][i : i + 1], flip=case.mirrors)[0][0]
             for i in range(10)

@@ -1,0 +1,179 @@
+"""Search for faces in all photographs of a source, in parallel; what was found is kept for the next time.
+
+    found = search(source, range(len(source.names)), min_face=48, folder=cache_folder(), progress=track_task)
+    found[0]  # of the first photograph: its `Candidate`s, or why it cannot be read
+
+What was found is kept in a JSON file in the cache, by the content of the photograph. It is written every half a minute,
+so a search that was stopped goes on where it was.
+"""
+
+import base64
+import contextlib
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image
+
+from gan import files, images
+from gan.datasets.cache import map_in_order
+from gan.datasets.source import Source, no_progress
+from gan.errors import UsageError
+from gan.faces import geometry
+from gan.faces.selection import SHARPNESS_SIDE, Candidate, measure_sharpness
+from gan.thumbnails import SIDE
+
+VERSION = 1  # raise it when the same photographs would give other candidates
+MARGIN = 0.8  # the detector looks for faces of this times the least side, as its sizes are coarse
+CHUNK = 4  # photographs that one task searches
+SECONDS_BETWEEN_SAVES = 30.0
+
+
+class Photograph(NamedTuple):
+    """What was found in a photograph: faces, or why it cannot be read; its width and height."""
+
+    candidates: list[Candidate]
+    reason: str = ""
+    size: tuple[int, int] = (0, 0)
+
+
+def search(
+    source: Source, numbers: Sequence[int], *, min_face: int, folder: Path, progress: Callable = no_progress
+) -> list[Photograph]:
+    """Searches photographs for faces whose cuts are at least about `min_face` pixels wide.
+
+    Arguments:
+        numbers: the photographs, as numbers in the source.
+        folder: of the cache.
+        progress: as for `gan.datasets.cache.build`.
+
+    Raises:
+        UsageError: if the detector is not installed, or the cache cannot be written.
+    """
+    memory = Memory(folder / f"faces-found-{VERSION}-{min_face}.json")
+    detector = LazyDetector()
+    source.prepare()
+
+    def work(number: int) -> tuple[str, Photograph]:
+        try:
+            image, info, content = source.read(numbers[number])
+        except images.UnreadableImage as error:
+            return "", Photograph([], str(error))
+        key = hashlib.blake2b(content, digest_size=12).hexdigest()
+        if (known := memory.read(key)) is not None:
+            return key, Photograph(known, size=image.size)
+        candidates = find_candidates(detector.load(), images.scale_alone(image, info), MARGIN * min_face)
+        return key, Photograph(
+            [unpack(pack(candidate)) for candidate in candidates], size=image.size
+        )  # as if from memory
+
+    found = []
+    with progress(f"Searching {source.title} for faces") as tick, memory.saving():
+        with contextlib.closing(map_in_order(work, len(numbers), CHUNK)) as results:
+            for key, photograph in results:
+                if key:
+                    memory.add(key, photograph.candidates)
+                found.append(photograph)
+                tick(len(found), len(numbers))
+    return found
+
+
+def find_candidates(detector, image: Image.Image, least: float) -> list[Candidate]:
+    """Finds the faces of a photograph, and measures them.
+
+    Arguments:
+        detector: a `gan.faces.detector.FaceDetector`.
+        image: of mode RGB.
+        least: about the least width of a face, in pixels.
+    """
+    candidates = []
+    for face in detector.find(np.asarray(image), least):
+        transform = geometry.fit_cut(face.points, SHARPNESS_SIDE)
+        cut = geometry.cut_out(image, transform, SHARPNESS_SIDE)
+        nose = geometry.transform_points(geometry.invert(transform), face.points[2])[0] / SHARPNESS_SIDE
+        candidates.append(
+            Candidate(
+                face.points, face.confidence, geometry.find_scale(transform) * SHARPNESS_SIDE,
+                geometry.share_outside(transform, SHARPNESS_SIDE, *image.size), abs(nose - 0.5),
+                measure_sharpness(np.asarray(cut.convert("L"))), np.asarray(cut.reduce(SHARPNESS_SIDE // SIDE)),
+            )
+        )  # fmt: skip
+    return candidates
+
+
+class Memory:
+    """The candidates of photographs, by the content of these, in a JSON file. One that cannot be read is begun anew."""
+
+    def __init__(self, path: Path):
+        self.path, self.known, self.new = path, {}, {}
+        with contextlib.suppress(OSError, UsageError):
+            self.known = files.read_json(path)
+        self.saved_at = time.monotonic()
+
+    def read(self, key: str) -> list[Candidate] | None:
+        """Returns the candidates of a photograph, or None where these are not known."""
+        try:
+            return [unpack(entry) for entry in self.known[key]]
+        except (KeyError, TypeError, ValueError):
+            return None
+
+    def add(self, key: str, candidates: list[Candidate]) -> None:
+        """Adds those of another photograph, and saves all from time to time."""
+        self.new[key] = [pack(candidate) for candidate in candidates]
+        if time.monotonic() - self.saved_at > SECONDS_BETWEEN_SAVES:
+            self.save()
+
+    def save(self) -> None:
+        """Writes the file. What another process wrote meanwhile is kept."""
+        with contextlib.suppress(OSError, UsageError):
+            self.known = files.read_json(self.path) | self.known
+        self.known |= self.new
+        try:
+            files.write_json(self.path, self.known)
+        except OSError as error:
+            reason = f"{self.path.parent} cannot be written ({error.strerror or error})"
+            raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
+        self.new, self.saved_at = {}, time.monotonic()
+
+    @contextlib.contextmanager
+    def saving(self):
+        """Saves at the end of the block, which may be an error or Ctrl-C."""
+        try:
+            yield
+        finally:
+            if self.new:
+                self.save()
+
+
+def pack(candidate: Candidate) -> list:
+    """Converts a candidate to what JSON has."""
+    points, *numbers, thumbnail = candidate
+    thumbnail = base64.b64encode(thumbnail.tobytes()).decode()
+    return [[round(float(x), 2) for x in points.ravel()], *(round(float(x), 4) for x in numbers), thumbnail]
+
+
+def unpack(entry: list) -> Candidate:
+    """Inverts `pack`. Raises TypeError or ValueError for anything else."""
+    points, *numbers, thumbnail = entry
+    pixels = np.frombuffer(base64.b64decode(thumbnail, validate=True), np.uint8).reshape(SIDE, SIDE, 3)
+    return Candidate(np.array(points, float).reshape(5, 2), *map(float, numbers), pixels)
+
+
+class LazyDetector:
+    """The detector, loaded when the first photograph needs it, for all threads."""
+
+    def __init__(self):
+        self.lock, self.detector = threading.Lock(), None
+
+    def load(self):
+        """Returns a `gan.faces.detector.FaceDetector`."""
+        with self.lock:
+            if self.detector is None:
+                from gan.faces.detector import FaceDetector  # takes seconds
+
+                self.detector = FaceDetector()
+            return self.detector
