@@ -170,7 +170,7 @@ def load(
         "chosen at random" if sample else f"the first in order of {'--data, then of ' if opened.parts else ''}name"
     )
     unreadable, labels = skipped[: counts["unreadable"]], None
-    left_out = skipped[counts["unreadable"] :][: counts["left_out"]]
+    left_out = skipped[counts["unreadable"] :][: counts.get("left_out", 0)]
     if opened.labels is not None and not any(aligned):
         names = {name for name, _ in unreadable}
         labels = opened.labels[[i for i in numbers if opened.names[i] not in names]]
@@ -222,9 +222,9 @@ def describe(faces: Faces) -> list[str]:
         lines.append(
             f"unreadable: {summarize_skipped(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}"
         )
-    left_out = unreadable + skipped["left_out"]
+    left_out = unreadable + skipped.get("left_out", 0)
     if report["aligned"]:
-        some = f", left out: {summarize_skipped(faces.skipped[unreadable:left_out])}" if skipped["left_out"] else ""
+        some = f", left out: {summarize_skipped(faces.skipped[unreadable:left_out])}" if left_out > unreadable else ""
         lines.append(f"{used:,} faces{some}")
     if passed_over := [entry for entry in faces.skipped[left_out:] if entry[1] != MACOS]:
         lines.append(f"passed over: {summarize_skipped(passed_over)}")

@@ -62,18 +62,28 @@ def train(config: Config, dry_run: bool = False) -> int:
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)
     if dry_run:
+        if not (run.folder / "config.json").exists():
+            save_contact_sheet(run, faces, training, config.seed)
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
     with run.lock():
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
+        if before or not run.contact_sheet.exists():
+            save_contact_sheet(run, faces, training, config.seed)
         trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
         validator = trainer.validator
         if config.patience and not validator.can_evaluate(length.seconds or math.inf):
             reason = validator.describe(0, length.seconds)
             print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
         return trainer.train()
+
+
+def save_contact_sheet(run, faces, training, seed: int) -> None:
+    """Saves a picture of some training images, before the training starts."""
+    run.save_contact_sheet(faces.images, training, seed)
+    print(f"{run.contact_sheet} shows some of what is trained on", flush=True)
 
 
 if __name__ == "__main__":

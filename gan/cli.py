@@ -1,7 +1,7 @@
 """Command lines: train.py's parser, what the tools share, and how errors become exit codes.
 
 config, dry_run = parse_arguments(["--noise", "image"])           # train.py
-arguments = run_parser("generate", __doc__, "faces.png").parse_args(argv)  # a tool that takes a run
+arguments = run_parser("generate", __doc__, "generated.png").parse_args(argv)  # a tool that takes a run
 return run_command("generate", lambda: generate(arguments))
 
 The flags of train.py, with their choices, limits and help, are the fields of `Config` in gan/config.py.

@@ -65,7 +65,7 @@ class Config:
         0, "cut out the central N x N first; 0: the largest square, or CelebA's 108 x 108 of 178 x 218", least=0
     )
     align: str = option(
-        "auto", "cut the faces out of photographs, eyes and mouth at the same places; auto: where they are not there yet",
+        "auto", "cut faces out of photographs, with eyes and mouth at the same places; auto: if they are not there yet",
         choices=ALIGNMENTS,
     )  # fmt: skip
     min_face: int = option(

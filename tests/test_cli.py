@@ -20,7 +20,7 @@ from tools import compare, evaluate, export, gallery, generate, interpolate, pro
 
 ROOT = Path(__file__).parent.parent
 TOOLS = {
-    "generate": (generate, ["--count", "4"], "faces.png"),
+    "generate": (generate, ["--count", "4"], "generated.png"),
     "interpolate": (interpolate, ["--frames", "8"], "walk.gif"),
     "timelapse": (timelapse, [], "timelapse.gif"),
     "project": (project, ["--photo", "me.png"], "project.png"),

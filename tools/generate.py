@@ -1,6 +1,6 @@
 """Generate images with the generator of a run: one grid, a file each, or an array. A seed always gives the same image.
 
-python -m tools.generate output/RUN                            # seeds 0 to 63 in one grid, faces.png
+python -m tools.generate output/RUN                            # seeds 0 to 63 in one grid, generated.png
 python -m tools.generate output/RUN --seed 7 --count 1 --scale 8 --smooth
 python -m tools.generate output/RUN --count 10000 --separate   # a folder of PNG files
 python -m tools.generate output/RUN --count 10000 --npz        # one array
@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     """Parses the command line."""
-    parser = cli.run_parser("generate", __doc__, "faces.png, faces.npz or faces/")
+    parser = cli.run_parser("generate", __doc__, "generated.png, generated.npz or generated/")
     parser.add_argument(
         "--seed", type=cli.in_range(int, 0, SEEDS - 1), default=0, metavar="N", help="first seed (default: 0)"
     )
@@ -69,7 +69,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
 def generate(arguments: argparse.Namespace) -> None:
     """Generates the images of seeds `seed` to `seed + count - 1`, and prints where they are."""
     suffix = ".npz" if arguments.npz else "" if arguments.separate else ".png"
-    run, path = Run(arguments.run), cli.output_path(arguments, f"faces{suffix}")
+    run, path = Run(arguments.run), cli.output_path(arguments, f"generated{suffix}")
     generator = experiment.load_generator(run, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
     note = ""

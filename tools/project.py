@@ -4,7 +4,8 @@
     python -m tools.project output/RUN                           # for a held-out image of the run's data
     python -m tools.project output/RUN --photo me.jpg --edit     # also edits.png: with glasses, with longer hair, ...
 
-The face should lie in the photograph as in the run's training images; --crop cuts out the center. Edits of avatars are
+Where the run's training images were aligned, the largest face of the photograph is cut out likewise. Otherwise the face
+should lie in it as in these images; --crop cuts out the center. Edits of avatars are
 named by a classifier of their attributes. Edits of photographs lead to clusters of similar samples, without names.
 """
 
@@ -59,7 +60,7 @@ def main(argv: list[str] | None = None) -> int:
 def project(arguments: argparse.Namespace) -> None:
     """Writes the photograph beside the nearest images, and the noise of the last one in an .npz file."""
     run, path = Run(arguments.run), cli.output_path(arguments, "project.png")
-    photo = read_photo(Path(arguments.photo), run.load_config().image_size, arguments.crop) if arguments.photo else None
+    photo = read_photo(run, Path(arguments.photo), arguments.crop) if arguments.photo else None
     generator = experiment.load_generator(run, arguments.weights == "best")
     photo = load_held_out(run, arguments.seed) if photo is None else photo
     from gan.generation import projection
@@ -97,12 +98,21 @@ def make_row(samples: np.ndarray, size: int) -> np.ndarray:
     return images.make_grid(samples, len(samples), scale=max(1, size // samples.shape[1]))
 
 
-def read_photo(path: Path, size: int, crop: int) -> np.ndarray:
-    """Reads a photograph as training images are read: uint8 (size, size, 3). Raises UsageError."""
+def read_photo(run: Run, path: Path, crop: int) -> np.ndarray:
+    """Reads a photograph as the run's training images were read: uint8 (size, size, 3). Raises UsageError."""
+    config, report = run.load_config(), run.read_data_report() or {}
     try:
-        return np.asarray(images.resize_image(images.crop_square(images.read_image(path)[0], crop), size))
+        photo = images.read_image(path)[0]
+        if not report.get("aligned") or crop:
+            return np.asarray(images.resize_image(images.crop_square(photo, crop), config.image_size))
     except images.UnreadableImage as error:
         raise UsageError(f"--photo {path}: {error}") from None
+    from gan.faces.alignment import align_largest
+
+    aligned = align_largest(photo, config.image_size)
+    if aligned is None:
+        raise UsageError(f"--photo {path}: no face is found in it; --crop N uses the central N x N as it is.")
+    return np.asarray(aligned)
 
 
 def load_held_out(run: Run, seed: int) -> np.ndarray:

@@ -275,11 +275,8 @@ def _make_report(source, decoded: _Decoded) -> dict:
         "used": decoded.infos.total(),
         "different": len(decoded.pixels),
         "looks": {look: count for look, count in decoded.looks.items() if look},
-        "skipped": {
-            "unreadable": len(decoded.skipped),
-            "left_out": len(source.left_out),
-            "passed_over": len(source.passed_over),
-        },
+        "skipped": {"unreadable": len(decoded.skipped), "passed_over": len(source.passed_over)}
+        | ({"left_out": len(source.left_out)} if source.left_out else {}),
         "modes": dict(modes.most_common()),
         "sizes": dict(sizes.most_common(5)),
         "distinct_sizes": len(sizes),

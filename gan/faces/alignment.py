@@ -29,6 +29,7 @@ MOST = 0.5  # share of them that must have a face
 # and of the angles in degrees. Those of CelebA's aligned faces are 0.011, 0.04 and 0.9; of the press photographs of
 # Labeled Faces in the Wild 0.013, 0.04 and 2.7, as a detector has centered these; cut out here 0.002, 0.01 and 0.4.
 ONE_PLACE = (0.03, 0.1, 1.8)
+LARGEST_SHARE = 12  # of one photograph, the largest face is sought down to this part of its smaller side
 ALIGNED = "aligned by eyes and mouth"  # in place of the crop, in reports
 
 
@@ -84,7 +85,7 @@ def decide_by_sample(source: Source, chosen: list[int], *, min_face: int, folder
         return Decision(False, f"{found}: all are left as they are (--align yes cuts the faces out)")
     if lie_in_one_place(np.array(places)):
         return Decision(False, f"{found}, all level and at one place: left as they are (--align yes aligns them)")
-    return Decision(True, f"{found}, at different places or tilted: each is cut out and aligned (--align no leaves all images as they are)")
+    return Decision(True, f"{found}, tilted or at different places: each is cut out and aligned (--align no: as is)")
 
 
 def find_place(points: np.ndarray, size: tuple[int, int]) -> list[float]:
@@ -134,6 +135,18 @@ def align(
         left_out=[(titles[i] if points is None else name_face(titles[i], points), why) for i, points, why in left_out],
         crop=ALIGNED,
     )
+
+
+def align_largest(photograph: Image.Image, size: int) -> Image.Image | None:
+    """Cuts out the largest face of an RGB photograph, size x size, aligned. None where there is no face."""
+    from gan.faces.detector import FaceDetector  # takes seconds
+
+    least = min(photograph.size) / LARGEST_SHARE
+    faces = FaceDetector().find(np.asarray(photograph), least)
+    if not faces:
+        return None
+    largest = max(faces, key=lambda face: geometry.find_scale(geometry.fit_cut(face.points, size)))
+    return geometry.cut_out(photograph, geometry.fit_cut(largest.points, size), size)
 
 
 def join_aligned(

@@ -4,7 +4,7 @@
     faces = detector.find(photograph, least=48)  # uint8 (h, w, 3) -> list of `Face`
 
 The networks are those of MTCNN, arXiv:1604.02878: PNet proposes squares at many sizes, RNet and ONet test and correct
-them. Here RNet also looks at each square turned to both sides, and ONet looks three times: after the first, the face stands
+them. Here RNet also looks at each square turned to both sides. ONet looks three times: after the first, the face stands
 upright in the middle of the square, as in most photographs that ONet was trained on.
 """
 

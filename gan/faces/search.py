@@ -72,13 +72,13 @@ def search(
         )  # as if from memory
 
     found = []
-    with progress(f"Searching {source.title} for faces") as tick, memory.saving():
-        with contextlib.closing(map_in_order(work, len(numbers), CHUNK)) as results:
-            for key, photograph in results:
-                if key:
-                    memory.add(key, photograph.candidates)
-                found.append(photograph)
-                tick(len(found), len(numbers))
+    results = contextlib.closing(map_in_order(work, len(numbers), CHUNK))
+    with progress(f"Searching {source.title} for faces") as tick, memory.saving(), results as photographs:
+        for key, photograph in photographs:
+            if key:
+                memory.add(key, photograph.candidates)
+            found.append(photograph)
+            tick(len(found), len(numbers))
     return found
 
 

@@ -50,6 +50,7 @@ def summarize(folder: Path) -> dict:
         "grids": grids,
         "iterations": grids[-1] if grids else 0,
         "nearest": (folder / "nearest.png").exists(),
+        "training_images": run.contact_sheet.exists(),
     }
     notes = []
     for name, summarize_part in PARTS.items():

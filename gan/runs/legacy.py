@@ -12,7 +12,7 @@ from pathlib import Path
 SETTINGS = {"average_half_life": "ema_half_life"}
 NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discriminator
 # Settings that older runs did not have, where the behavior of that time differs from today's default.
-DEFAULTS = {"holdout": 0.0, "reuse_fakes": False, "augment": "none"}
+DEFAULTS = {"holdout": 0.0, "reuse_fakes": False, "augment": "none", "align": "no"}
 FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
 COLUMNS = {
     "d_real": "real_score", "d_fake": "fake_score",  # log.csv

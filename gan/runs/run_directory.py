@@ -1,6 +1,7 @@
 """The run directory: settings, tables, generators, grids; what a training leaves behind, and needs to be resumed.
 
 output/<run>/000150.png       samples at iteration 150, always from the same noise
+             faces.png        some of the training images
              loss.png         losses, other scalars and scores
              log.csv          a row an iteration: losses and other scalars by name
              metrics.csv      a row a score
@@ -58,6 +59,7 @@ SCORE_COLUMNS = [
     *("iteration", "images", "seconds", "network", "samples", "kid", "kid_stderr", "face_rate"),
     *("diversity", "memorization", "copied", "copying", "eval_seconds"),
 ]
+CONTACTS = 100  # training images in faces.png
 DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
 
 
@@ -353,6 +355,18 @@ class Run:
     def grid_path(self, iteration: int) -> Path:
         """The path of the grid of an iteration."""
         return self.folder / f"{iteration:06d}.png"
+
+    @property
+    def contact_sheet(self) -> Path:
+        """The path of the picture of some training images."""
+        return self.folder / "faces.png"
+
+    def save_contact_sheet(self, faces: np.ndarray, rows: np.ndarray, seed: int) -> None:
+        """Writes up to `CONTACTS` of the images uint8 (n, h, h, 3) with the numbers `rows`, chosen at random."""
+        chosen = np.random.default_rng(seed).permutation(rows)[:CONTACTS]
+        sheet = images.make_grid(np.stack([faces[row] for row in chosen]), scale=images.display_scale(faces.shape[1]))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        images.write_png(self.contact_sheet, sheet)
 
     def list_grids(self) -> list[Path]:
         """The paths of all grids, by iteration."""

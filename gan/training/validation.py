@@ -24,9 +24,9 @@ from gan.metrics.feature_extractors import (
     load_extractor,
     load_face_detector,
 )
+from gan.thumbnails import make_thumbnails
 from gan.training import diagnostics
 from gan.training.clock import clock
-from gan.thumbnails import make_thumbnails
 
 BUDGET = 0.05  # share of a run's training time that scores may take in addition
 SETUP_SECONDS = 5.0  # about what loading takes; a run whose budget is less is not scored unless asked

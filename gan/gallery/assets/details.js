@@ -82,6 +82,8 @@ function details(run) {
     latest && section("Scores", evaluation(latest), older),
     run.nearest && section("Nearest training images", note(rows),
       html("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt })),
+    run.training_images && section("Training images", note("Some of them, chosen at random."),
+      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/faces.png`, alt: "Training images" })),
     configuration(run));
 }
 
