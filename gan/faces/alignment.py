@@ -19,7 +19,7 @@ from gan.datasets.joined import join
 from gan.datasets.source import Source, digest, no_progress
 from gan.errors import UsageError
 from gan.faces import geometry, selection
-from gan.faces.search import Photograph, search
+from gan.faces.search import LazyDetector, Photograph, search
 from gan.thumbnails import make_thumbnails
 
 VERSION = 1  # raise it when other faces would be used, or cut out differently
@@ -139,10 +139,8 @@ def align(
 
 def align_largest(photograph: Image.Image, size: int) -> Image.Image | None:
     """Cuts out the largest face of an RGB photograph, size x size, aligned. None where there is no face."""
-    from gan.faces.detector import FaceDetector  # takes seconds
-
-    least = min(photograph.size) / LARGEST_SHARE
-    faces = FaceDetector().find(np.asarray(photograph), least)
+    detector = LazyDetector().load()
+    faces = detector.find(np.asarray(photograph), min(photograph.size) / LARGEST_SHARE)
     if not faces:
         return None
     largest = max(faces, key=lambda face: geometry.find_scale(geometry.fit_cut(face.points, size)))

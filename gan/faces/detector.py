@@ -9,6 +9,7 @@ upright in the middle of the square, as in most photographs that ONet was traine
 """
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -81,7 +82,7 @@ class FaceDetector:
         squares = [to_square(box, angle) for angle in ANGLES for box in boxes]  # from the unit square
         if not squares:
             return []
-        offsets, confidence = (x.numpy() for x in self.rnet(pyramid.cut(squares, RNET_SIDE)))
+        offsets, confidence = (x.numpy() for x in self.rnet(normalize(pyramid.cut(squares, RNET_SIDE))))
         scores = confidence[:, 1]
         found = [
             geometry.similarity(*shift_square(square, offset)) if score > RNET_CONFIDENCE else None
@@ -105,7 +106,8 @@ class FaceDetector:
         if not squares:
             return []
         patches = pyramid.cut(squares, ONET_SIDE)
-        _, points, confidence = (x.numpy() for x in self.onet(np.concatenate([patches, patches[:, :, ::-1]])))
+        both = normalize(np.concatenate([patches, patches[:, :, ::-1]]))
+        _, points, confidence = (x.numpy() for x in self.onet(both))
         seen, mirrored = np.split(points.reshape(-1, 2, 5).swapaxes(1, 2).astype(np.float64), 2)
         points = (seen + mirrored[:, MIRRORED] * [-1, 1] + [1, 0]) / 2
         confidence = np.minimum(*np.split(confidence[:, 1], 2))
@@ -139,7 +141,11 @@ class Pyramid:
         return np.asarray(image.resize((width, height), Image.Resampling.BILINEAR))
 
     def cut(self, squares: list[np.ndarray], side: int) -> np.ndarray:
-        """Returns squares as a network takes them, float32 (n, side, side, 3); gray outside of the photograph."""
+        """Cuts out squares, uint8 (n, side, side, 3), gray outside of the photograph.
+
+        Arguments:
+            squares: transforms from the unit square to the pixels of the photograph.
+        """
         patches = np.empty((len(squares), side, side, 3), np.uint8)
         for patch, square in zip(patches, squares, strict=True):
             image, factor = self.find_level(geometry.find_scale(square) / side)
@@ -148,19 +154,18 @@ class Pyramid:
                 (side, side), Image.Transform.AFFINE, matrix.ravel().tolist(), Image.Resampling.BILINEAR,
                 fillcolor=(128, 128, 128),
             )  # fmt: skip
-        return normalize(patches)
+        return patches
 
 
-def compile_network(network, shape: tuple) -> tf.types.experimental.PolymorphicFunction:
-    """Compiles a network once for all images of a shape, some of whose sizes may be open."""
-    return tf.function(
-        lambda images: network(images), input_signature=[tf.TensorSpec(shape, tf.float32)], autograph=False
-    )
+def compile_network(network, shape: tuple) -> Callable:
+    """Compiles a network, once, for all images float32 of a shape, some of whose sizes may be open."""
+    graph = tf.function(lambda images: network(images), autograph=False)
+    return graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
 
 
-def normalize(pixels: np.ndarray) -> np.ndarray:
-    """Converts uint8 to what the networks of MTCNN take."""
-    return (pixels.astype(np.float32) - 127.5) / 128
+def normalize(pixels: np.ndarray) -> tf.Tensor:
+    """Converts uint8 to what the networks of MTCNN take, float32."""
+    return tf.constant((pixels.astype(np.float32) - 127.5) / 128)
 
 
 def to_square(box: np.ndarray, angle: float) -> np.ndarray:

@@ -22,6 +22,7 @@ from PIL import Image
 from gan import files, images
 from gan.datasets.cache import map_in_order
 from gan.datasets.source import Source, no_progress
+from gan.devices import setup_devices
 from gan.errors import UsageError
 from gan.faces import geometry
 from gan.faces.selection import SHARPNESS_SIDE, Candidate, measure_sharpness
@@ -173,7 +174,8 @@ class LazyDetector:
         """Returns a `gan.faces.detector.FaceDetector`."""
         with self.lock:
             if self.detector is None:
-                from gan.faces.detector import FaceDetector  # takes seconds
+                setup_devices("float32")  # before TensorFlow is used
+                from gan.faces.detector import FaceDetector
 
                 self.detector = FaceDetector()
             return self.detector
