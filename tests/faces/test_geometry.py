@@ -84,7 +84,7 @@ def test_share_outside():
 
 
 def test_template():
-    """The places are mirror images of each other, and those of CelebA's eyes at (69, 111) and (109, 111) of 178 x 218."""
+    """The places are mirror images; those of the eyes are CelebA's, (69, 111) and (109, 111) of 178 x 218."""
     left = geometry.TEMPLATE[[0, 3]]
     np.testing.assert_allclose(left * [-1, 1] + [1, 0], geometry.TEMPLATE[[1, 4]])
     celeba = (np.array([[69, 111], [109, 111]]) + 0.5 - [35, 55]) / 108

@@ -31,9 +31,9 @@ def test_find_flaw(change, word):
 
 def test_sharpness_falls_with_blur_and_not_with_contrast():
     """Blur lowers the sharpness of a picture at each step; half the contrast leaves it."""
-    image = Image.fromarray(RNG.integers(0, 256, (64, 64), np.uint8))
+    image = Image.fromarray(RNG.integers(0, 256, (8, 8), np.uint8).repeat(8, axis=0).repeat(8, axis=1))
     sharpness = []
-    for radius in (0, 1, 2, 4, 8):
+    for radius in (0, 1, 2, 4):
         blurred = image.filter(ImageFilter.GaussianBlur(radius))
         sharpness.append(selection.measure_sharpness(np.asarray(blurred)))
     assert sharpness == sorted(sharpness, reverse=True)
