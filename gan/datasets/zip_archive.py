@@ -12,12 +12,13 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.folder import read_head
-from gan.datasets.source import LARGEST, Request, Source, digest, is_run_config, reason_to_pass_over
+from gan.datasets.source import LARGEST, Request, Source, digest, file_identity, is_run_config, reason_to_pass_over
 from gan.datasets.zip_repair import open_archive
 from gan.errors import UsageError, summarize
 from gan.file_kinds import HEAD, describe, identify
 from gan.files import expand_path
 
+OPEN = 16  # archives; a folder may hold thousands, more than the files that a process may open
 METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # that zipfile does not unpack; 4.4.5
 PIECE = 4096  # bytes
 
@@ -29,7 +30,8 @@ def open_zip(request: Request) -> Source:
     """
     path = expand_path(request.data)
     try:
-        archive = open_archive(path)
+        state = file_identity(path)
+        archive, _ = _open(path, state)
     except Exception as error:  # damaged headers raise nearly every kind of exception
         kind = identify(read_head(path))
         advice = f"({summarize(error)}): unpack it, and give the folder."
@@ -47,15 +49,23 @@ def open_zip(request: Request) -> Source:
             passed_over.append((name, reason))
         else:
             found.append(entry)
-    lock = threading.Lock()
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        try:
+            archive, lock = _open(path, state)
+        except Exception as error:  # as above
+            raise images.UnreadableImage(f"{path.name} cannot be opened again: {summarize(error)}") from error
         with lock:  # there is one file handle; unpacking is short beside decoding, which runs in parallel
             data = _unpack(archive, found[i])
         return images.open_image(data, request.max_pixels)
 
     identity = digest([(entry.filename, entry.file_size, entry.CRC) for entry in found])
     return Source(path.name, identity, [entry.filename for entry in found], read, passed_over)
+
+
+@functools.lru_cache(OPEN)  # one that is dropped is closed when no thread reads from it
+def _open(path: Path, state: str) -> tuple[zipfile.ZipFile, threading.Lock]:
+    return open_archive(path), threading.Lock()
 
 
 def _find_runs(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, ...]:

@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import os
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 
@@ -46,6 +47,22 @@ def test_identity_is_the_content(tmp_path, eight):
     two = save_zip(tmp_path / "2.zip", {"a.bmp": bytes(eight[0])})
     three = save_zip(tmp_path / "3.zip", {"a.bmp": bytes(eight[1])})
     assert open_data(one).identity == open_data(two).identity != open_data(three).identity
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files as Linux lists them")
+def test_many_zips_in_a_folder(tmp_path):
+    """Of the zips in a folder, only a few are open at once, and the images of all are read, by several threads."""
+    count = 3 * zip_archive.OPEN
+    for i in range(count):
+        save_zip(
+            tmp_path / f"{i:02}.zip", {f"{k}.png": encode_png(np.full((8, 8), 2 * i + k, np.uint8)) for k in (0, 1)}
+        )
+    before = len(os.listdir("/proc/self/fd"))
+    source = open_data(tmp_path)
+    with ThreadPoolExecutor(4) as pool:
+        read = list(pool.map(lambda i: source.read(i)[0].getpixel((3, 3))[0], range(2 * count)))
+    assert read == list(range(2 * count))
+    assert len(os.listdir("/proc/self/fd")) - before <= zip_archive.OPEN
 
 
 def test_threads_read_at_once(tmp_path):
