@@ -45,6 +45,7 @@ KINDS = {
     rb"....ftyp(avif|avis)": Kind("an AVIF", "update Pillow: pip install -U pillow", "AVIF"),
     rb"....ftyp(heic|heix|hevc|hevx|heim|heis|mif1|msf1)": Kind("a HEIC", "pip install pillow-heif", "HEIF"),
     rb"....ftypcrx": Kind("a raw photo", "convert it to JPEG or PNG"),
+    rb"....ftypM4[AB] ": Kind("a sound recording"),
     # MP4 and QuickTime, Matroska and WebM, AVI, Windows Media, Flash, MPEG, and the streams of camcorders.
     rb"....ftyp|\x1a\x45\xdf\xa3|RIFF....AVI |\x30\x26\xb2\x75\x8e\x66\xcf\x11|FLV\x01|\0\0\x01\xba"
     rb"|G.{187}G.{187}G|.{4}G.{191}G.{191}G": Kind("a video", OPEN_ALONE, suffix=".mp4"),

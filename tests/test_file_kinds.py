@@ -23,6 +23,7 @@ def test_images(format):
         (b"\0\0\0\x1cftypheic", "pillow-heif"),
         (b"\0\0\0\x1cftypisom", "video"),
         (b"\0\0\0\x18ftypcrx ", "raw photo"),
+        (b"\0\0\0\x20ftypM4A ", "sound"),
         (b"\0\0\x01\xba", "video"),
         (b"G" + b"x" * 187 + b"G" + b"x" * 187 + b"G", "video"),
         (b"x" * 257 + b"ustar", "a tar"),

@@ -8,7 +8,6 @@ To add a source, write a file with a function (Request) -> Source, add a row to 
 """
 
 import difflib
-import os
 
 from gan import file_kinds
 from gan.config import SUFFIXES_SHOWN
@@ -19,7 +18,7 @@ from gan.datasets.folder import open_folder, read_head
 from gan.datasets.orl import open_orl
 from gan.datasets.parquet import open_parquet
 from gan.datasets.pixel_table import is_pixel_table, open_pixel_table, read_columns
-from gan.datasets.source import Request, Source
+from gan.datasets.source import Request, Source, may_be_zip
 from gan.datasets.tar_archive import open_tar
 from gan.datasets.tfrecord import is_tfrecord, open_tfrecord
 from gan.datasets.video import open_video
@@ -37,13 +36,14 @@ def open_folder_of_all(request: Request) -> Source:
 
 
 def open_within_folder(request: Request) -> Source | None:
-    """Opens a file in a folder, or returns None if it is of no kind that is read within one. Raises UsageError."""
-    head = read_head(request.data)
+    """Opens a file in a folder; returns None if its kind is not read within one. Raises UsageError or OSError."""
+    with open(request.data, "rb") as file:
+        head = file.read(file_kinds.HEAD)
     suffix = find_suffix(request.data, head)
     if suffix in ("", *ARRAYS) or (suffix == ".csv" and not is_pixel_table(read_columns(head))):
         return None
-    if suffix == ".zip" and os.path.splitext(request.data)[1].lower() not in (".zip", ""):
-        return None  # documents and programs are zips, too, whose pictures are no data
+    if suffix == ".zip" and not may_be_zip(request.data):
+        return None
     return SOURCES[suffix](request)
 
 

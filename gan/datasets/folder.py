@@ -28,7 +28,8 @@ def open_folder(request: Request, open_file: Callable[[Request], Source | None] 
 
     Arguments:
         open_file: opens a file that may hold images, such as an archive, whose images are joined to those of the
-            folder; returns None for others, and raises UsageError for what cannot be opened, which is passed over.
+            folder; returns None for others, and raises UsageError or OSError for what cannot be opened, which is passed
+            over.
     """
     root = expand_path(request.data).resolve()
     found, passed_over = [], []
@@ -40,7 +41,11 @@ def open_folder(request: Request, open_file: Callable[[Request], Source | None] 
                 if source := open_file(replace(request, data=path)):
                     found.append(add_prefix(source, name))
                     continue
-            except (UsageError, OSError) as error:
+            except FileNotFoundError:
+                reason = "a broken link"
+            except OSError as error:
+                reason = summarize(error.strerror or error).lower()
+            except UsageError as error:
                 reason = summarize(str(error).removeprefix(f"--data {path}: ").removesuffix("."))
         if reason := reason or reason_to_pass_over(name, functools.partial(read_head, path)):
             passed_over.append((name, reason))

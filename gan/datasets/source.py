@@ -24,7 +24,10 @@ SUFFIXES = {
     *(".pbm", ".pgm", ".ppm", ".pnm"),
 }
 # Of files that lie beside images in thousands; these are not opened to see what they are.
-TEXT_SUFFIXES = {".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".log", ".pts", ".py"}
+TEXT_SUFFIXES = {
+    *(".txt", ".csv", ".tsv", ".json", ".jsonl", ".xml", ".yaml", ".yml", ".md", ".log", ".pts", ".py", ".ipynb"),
+    *(".html", ".htm", ".ini", ".aae"),
+}
 
 NO_CONTAINERS = SUFFIXES | TEXT_SUFFIXES - {".csv"}
 
@@ -163,19 +166,29 @@ def reason_to_pass_over(name: str, read_head: Callable[[], bytes]) -> str:
     suffix = os.path.splitext(name)[1].lower()
     if suffix in SUFFIXES:
         return ""
-    kind = file_kinds.UNKNOWN if suffix in TEXT_SUFFIXES else file_kinds.identify(read_head())
-    if images.can_read(kind):
-        return ""
     if suffix == ".csv":
         return "a .csv that is not a table of pixels"
-    if kind == file_kinds.UNKNOWN:
-        return f"{suffix or 'no extension'} is not a format read here"
+    unknown = f"{suffix} is not a format read here" if suffix else "of no format read here"
+    if suffix in TEXT_SUFFIXES:
+        return unknown
+    if not (head := read_head()):
+        return "empty, or cannot be read"
+    kind = file_kinds.identify(head)
+    if images.can_read(kind):
+        return ""
+    if kind == file_kinds.UNKNOWN or (kind.suffix == ".zip" and not may_be_zip(name)):
+        return unknown
     return file_kinds.describe(kind)
 
 
 def may_hold_images(name: str) -> bool:
     """Tests whether a file of this name may be an archive, a table or a video, which is opened to see."""
     return os.path.splitext(name)[1].lower() not in NO_CONTAINERS and not _why_unwanted(name)
+
+
+def may_be_zip(name: str) -> bool:
+    """Tests the name of a zip: documents and programs are zips, too, whose pictures are no data."""
+    return os.path.splitext(name)[1].lower() in (".zip", "")
 
 
 def _why_unwanted(name: str) -> str:

@@ -32,6 +32,8 @@ def open_zip(request: Request) -> Source:
     try:
         state = file_identity(path)
         archive, _ = _open(path, state)
+    except OSError as error:
+        raise UsageError(f"--data {request.data}: {summarize(error.strerror or error).lower()}.") from error
     except Exception as error:  # damaged headers raise nearly every kind of exception
         kind = identify(read_head(path))
         advice = f"({summarize(error)}): unpack it, and give the folder."

@@ -138,7 +138,7 @@ def save_messy_folder(folder, eight):
 
 OTHERS = {
     "damaged.zip": (b"PK\3\4", "unpack it"),
-    "letter.docx": (write_zip([("word/media/image1.png", encode_png(np.zeros((9, 9), np.uint8)))]), "zip archive"),
+    "letter.docx": (write_zip([("word/media/image1.png", encode_png(np.zeros((9, 9), np.uint8)))]), ".docx is not"),
     "points.npz": (write_zip([("points.npy", b"")]), "NumPy"),
     "damaged.tar": (b"face.png".ljust(300, b"\0"), "not a tar archive"),
     "damaged.tgz": (b"\x1f\x8b\x08\0", "cut off"),
@@ -149,6 +149,9 @@ OTHERS = {
     "features.npy": (b"\x93NUMPY", "--data"),
     "book.pdf": (b"%PDF", "PDF"),
     "setup.exe": (b"MZ", ".exe"),
+    "README": (b"Faces", "no format"),
+    "saved.html": (b"<html>", ".html is not"),
+    "empty.heic": (b"", "empty"),
     ".hidden.tar": (b"", "hidden"),
     "half.zip.part": (b"PK\3\4", "incomplete"),
 }

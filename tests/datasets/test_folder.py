@@ -29,7 +29,7 @@ def test_lists_images_and_passes_over_others(tmp_path, eight):
         "._0.png": "left behind by macOS",
         "__MACOSX/1.png": "left behind by macOS",
         "notes.txt": ".txt is not a format read here",
-        "README": "no extension is not a format read here",
+        "README": "of no format read here",
         "folder.png": "a folder",
     }
 
@@ -40,12 +40,16 @@ def test_links_pipes_and_names_that_are_not_utf8(tmp_path, eight):
     save_folder(tmp_path, eight[:1])
     (tmp_path / "circle").symlink_to(tmp_path)
     (tmp_path / "self.png").symlink_to("self.png")
+    (tmp_path / "circle.zip").symlink_to("circle.zip")
+    (tmp_path / "nowhere").symlink_to("gone")
     os.mkfifo(tmp_path / "pipe.png")
     with open(os.fsencode(tmp_path) + b"/\xff.png", "wb") as file:
         file.write(encode_png(eight[1]))
     source = open_data(tmp_path)
     assert source.names == ["0.png", "self.png", "\N{REPLACEMENT CHARACTER}.png"]
-    assert source.passed_over == [("pipe.png", "not a plain file")]
+    reasons = dict(source.passed_over)
+    assert reasons.keys() == {"circle.zip", "nowhere", "pipe.png"} and reasons["pipe.png"] == "not a plain file"
+    assert "levels" in reasons["circle.zip"] and "link" in reasons["nowhere"]
     np.testing.assert_array_equal(np.asarray(source.read(2)[0]), eight[1])
     with pytest.raises(images.UnreadableImage):
         source.read(1)
