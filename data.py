@@ -30,6 +30,7 @@ from gan.files import cache_folder
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
 MANY = 0.9  # share of images that look the same, above which there is a warning
+MANY_COPIES = 0.02  # share of images that are copies of others, from which there is a warning
 FEW = 100  # different images, below which a warning says that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
@@ -171,9 +172,12 @@ def load(
     )
     unreadable, labels = skipped[: counts["unreadable"]], None
     left_out = skipped[counts["unreadable"] :][: counts.get("left_out", 0)]
-    if opened.labels is not None and not any(aligned):
+    if not any(aligned):
         names = {name for name, _ in unreadable}
-        labels = opened.labels[[i for i in numbers if opened.names[i] not in names]]
+        used = [i for i in numbers if opened.names[i] not in names]
+        report["copies"], report["first_copy"] = find_copies([opened.names[i] for i in used], digests)
+    if opened.labels is not None and not any(aligned):
+        labels = opened.labels[used]
         if len(labels) != len(pixels):
             raise UsageError(f"{opened.title} has images of one name, so their labels cannot be told apart.")
     faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, attributes, digests, labels)
@@ -207,6 +211,15 @@ def choose(count: int, limit: int, sample: int, seed: int) -> Sequence[int]:
     if not sample or sample >= len(numbers):
         return numbers
     return sorted(np.random.default_rng([seed, sample]).choice(len(numbers), sample, replace=False).tolist())
+
+
+def find_copies(names: list[str], digests: np.ndarray) -> tuple[int, str]:
+    """Counts the images whose content an earlier one has, and names the first of them, or ""."""
+    _, earliest, number = np.unique(digests, return_index=True, return_inverse=True)
+    copies = np.flatnonzero(earliest[number] < np.arange(len(digests)))
+    if not len(copies) or len(names) != len(digests):
+        return len(copies), ""
+    return len(copies), f"{names[copies[0]]} of {names[earliest[number[copies[0]]]]}"
 
 
 def describe(faces: Faces) -> list[str]:
@@ -245,8 +258,14 @@ def find_problems(report: dict) -> list[str]:
                 f"warning: {count:,} of {used:,} images are nearly {look}, so samples will be, too. If an image viewer"
                 " shows them differently, their value range was not recognized: save them as 8-bit PNG."
             )
+    copies = report.get("copies", 0)
     if different <= (1 - MANY) * used:
         problems.append(f"warning: only {different:,} of {used:,} images are different.")
+    elif copies >= MANY_COPIES * used:
+        problems.append(
+            f"warning: {copies:,} of {used:,} images are copies of others, such as {report['first_copy']}, and are used"
+            " like the rest. If an archive lies beside the folder that was unpacked from it, remove one of the two."
+        )
     if different < FEW:
         problems.append(
             f"warning: there are only {different:,} different images, so samples will be copies of them. Add more, for"
@@ -434,5 +453,5 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
         raise RunError(
             f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
             f"{summarize_skipped(faces.skipped[:bad])}{_advise(faces.skipped[:bad])}."
-            " To train on the others, add --allow-bad."
+            " To train on the others, add --allow-bad; skipped.csv in the folder of the run then names each."
         )

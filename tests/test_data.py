@@ -9,7 +9,7 @@ import zipfile
 
 import numpy as np
 import pytest
-from data_files import encode_deep_png, save_grays
+from data_files import encode_deep_png, save_folder, save_grays
 from PIL import Image
 
 import data
@@ -479,6 +479,18 @@ def test_problems(tmp_path, load, values, problem):
     assert all(line in data.describe(faces) for line in found)
     assert any(problem in line for line in found) if problem else found == []
     assert faces.report["different"] == len(np.unique(values, axis=0))
+
+
+def test_an_archive_beside_its_folder(tmp_path, load, eight):
+    """Images that are there twice are counted, and one is named, also when they come from the cache."""
+    folder = save_folder(tmp_path / "faces", eight)
+    shutil.make_archive(str(folder / "all"), "zip", folder, "x")
+    for _ in range(2):
+        faces = load(str(folder), 16)
+        assert (
+            faces.report["copies"] == 4 and faces.report["first_copy"] == "x/deep er/4.png of all.zip/x/deep er/4.png"
+        )
+        assert any("4 of 12" in line and "all.zip/x/deep er/4.png" in line for line in data.find_problems(faces.report))
 
 
 @pytest.mark.parametrize(("bits", "dark"), [(12, True), (14, True), (16, False)])

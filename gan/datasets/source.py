@@ -221,11 +221,15 @@ def _is_hidden(name: str) -> bool:
 
 
 def summarize_skipped(skipped: list[tuple[str, str]], count: int = 5) -> str:
-    """Summarizes (name, reason) in one line: for each reason the number of files and the first, by frequency."""
+    """Summarizes (name, reason) in one line: for each reason the number of files and the first.
+
+    Reasons that say what to install come first, then the most frequent ones.
+    """
     names = {}
     for name, reason in skipped:
-        names.setdefault(reason, []).append(name)
-    groups = sorted(names.items(), key=lambda group: -len(group[1]))
+        printable = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name)
+        names.setdefault(reason, []).append(printable)
+    groups = sorted(names.items(), key=lambda group: ("pip install" not in group[0], -len(group[1])))
     words = [
         ", ".join(group) + f" ({reason})" if len(group) <= 3 else f"{len(group):,} such as {group[0]} ({reason})"
         for reason, group in groups[:count]

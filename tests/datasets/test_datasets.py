@@ -190,12 +190,15 @@ def test_a_messy_folder(tmp_path, monkeypatch, eight, installed):
 
 
 def test_files_of_packages_that_are_missing(tmp_path, monkeypatch, eight):
-    """They are counted, with what to install, in what is printed."""
+    """They are counted, with what to install, in what is printed, before files of other kinds."""
     for i in range(5):
         (tmp_path / f"{i}.mp4").write_bytes(b"\0\0\0\x1cftypisom")
         (tmp_path / f"{i}.parquet").write_bytes(b"PAR1")
     save_folder(tmp_path, eight)
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    for suffix in "abcdefg":  # more of each other kind than of these
+        for i in range(6):
+            (tmp_path / f"{i}.{suffix}").write_bytes(b"x")
     text = "\n".join(data.describe(data.load(str(tmp_path), 16, cache_dir=tmp_path / "cache")))
     for word in ("5 such as 0.mp4", "pip install av", "5 such as 0.parquet", "pip install pyarrow"):
         assert word in text
