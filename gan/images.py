@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
 
-from gan import color_profiles, file_kinds, files, value_range
+from gan import color_profiles, color_tiff, file_kinds, files, value_range
 from gan.image_metadata import strip_metadata
 
 MIN_SIDE = 8
@@ -34,7 +34,9 @@ BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
 WHITE_IS_ZERO = 0  # a value of `PHOTOMETRIC`
 UNSIGNED, SIGNED = 1, 2  # values of `SAMPLE_FORMAT`
 PNG_BITS = 24  # where a PNG has the bits of a sample
-INVERTED = " with white as zero"  # at the end of a mode
+# At the end of a mode.
+INVERTED = " with white as zero"
+UPPER_BITS = " of 16 bits, of which the upper 8 are read"  # more is not in Pillow
 
 # How an image is turned upright: the value of the EXIF tag "orientation" -> Pillow's operation.
 ORIENTATIONS = {
@@ -127,8 +129,8 @@ def allow_truncated_files(allowed: bool) -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def scale_to_rgb(image: Image.Image, found: value_range.ValueRange | None) -> Image.Image:
-    """Converts an image of one of `WIDE_MODES` to RGB. Raises UnreadableImage where there is no range."""
+def scale_to_rgb(image: Image.Image | np.ndarray, found: value_range.ValueRange | None) -> Image.Image:
+    """Converts an image of one of `WIDE_MODES`, or values (h, w, 3), to RGB. Raises UnreadableImage without a range."""
     values = np.asarray(image)
     if found is None:
         raise UnreadableImage(f"values of {values.min():g} to {values.max():g}, which are in no range known here")
@@ -160,6 +162,12 @@ def require_few_pixels(width: int, height: int, limit: int) -> None:
     """Raises UnreadableImage for an image of more pixels than `limit`."""
     if width * height > limit:
         raise UnreadableImage(f"{width * height:,} pixels, more than the limit of {limit:,}")
+
+
+def require_finite(values: np.ndarray) -> None:
+    """Raises UnreadableImage where values are NaN or infinite."""
+    if not np.isfinite(values).all():
+        raise UnreadableImage("NaN or infinity among its values")
 
 
 def crop_square(image: Image.Image, crop: int = 0) -> Image.Image:
@@ -258,6 +266,8 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
         raise UnreadableImage("empty file")
     if not head.strip(b"\0"):
         raise UnreadableImage("its bytes are all zero")
+    if split := color_tiff.split_colors(stream.getvalue()):
+        return _decode_split(split, max_pixels)
     stream.seek(0)
     if file_kinds.identify(head).format == "HEIF" and has_heif():
         import pillow_heif
@@ -276,8 +286,29 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
         if decoded.mode in WIDE_MODES:
             mode += (" signed" if image.mode == "L" else "") + (INVERTED if white_is_zero else "")
         elif 16 in (head[PNG_BITS] if image.format == "PNG" else 0, *tags.get(BITS_PER_SAMPLE, ())):
-            mode += " of 16 bits, of which the upper 8 are read"  # more is not in Pillow
+            mode += UPPER_BITS
         return decoded, ImageInfo(mode, upright.size)
+
+
+def _decode_split(split: color_tiff.SplitColors, max_pixels: int) -> tuple[Image.Image, ImageInfo]:
+    """Decodes colors of floats, by the range of the values of this image, or of 16 bits."""
+    grays = [Image.open(io.BytesIO(content), formats=["TIFF"]) for content in split.grays]
+    width, height = grays[0].width * len(grays) // 3, grays[0].height
+    require_size(width, height)
+    require_few_pixels(width, height, max_pixels)
+    values = np.concatenate([np.asarray(gray).reshape(height, width, -1) for gray in grays], axis=-1)
+    if values.dtype == np.float32:
+        require_finite(values)
+        found = value_range.find_range(value_range.count_values(values))
+        image = scale_to_rgb(values, found)
+        mode = f"RGB of float32, read as {found.name}"
+    else:
+        image, mode = Image.fromarray((values >> 8).astype(np.uint8)), f"RGB{UPPER_BITS}"
+    image.info = grays[0].info
+    image = _to_rgb_or_wide(image, white_is_zero=False)
+    operation = ORIENTATIONS.get(split.orientation)
+    image = image if operation is None else image.transpose(operation)
+    return image, ImageInfo(mode, image.size)
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -304,8 +335,7 @@ def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:
     """Converts any mode to RGB, or to one of `WIDE_MODES`, where Pillow's own conversion may clip values at 255."""
     if image.mode == "F" or image.mode.startswith("I"):
         values = np.asarray(image)
-        if not np.isfinite(values).all():
-            raise UnreadableImage("NaN or infinity among its values")
+        require_finite(values)
         values = values.astype(np.float32 if image.mode == "F" else np.int32)
         return Image.fromarray(-values if white_is_zero else values)
     profile = image.info.get("icc_profile")

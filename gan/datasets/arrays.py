@@ -41,8 +41,7 @@ def open_array(request: Request) -> Source:
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         array, found, description = loaded
         values = array[i]
-        if not np.isfinite(values).all():
-            raise images.UnreadableImage("NaN or infinity among its values")
+        images.require_finite(values)
         image = images.from_array(value_range.scale_to_uint8(values, found) if found else values)
         mode = "L" if array.ndim == 3 or array.shape[-1] == 1 else "RGB"
         return image, images.ImageInfo(f"{mode} of {dtype}, {description}", image.size), image.tobytes()

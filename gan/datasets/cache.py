@@ -25,7 +25,7 @@ from gan.datasets.source import no_progress, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.value_range import ValueCounts, count_values, describe_range, find_range
 
-VERSION = 7  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 8  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
 HEADER = 128  # bytes of the header of a .npy file whose shape has four numbers
 NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
