@@ -1,5 +1,6 @@
-"""A helper that writes ICC color profiles: three primaries and a tone curve, as ICC.1:2010 has them."""
+"""Helpers that write ICC color profiles, as ICC.1:2010 has them: of three primaries and a curve, and of four inks."""
 
+import itertools
 import struct
 
 # Columns of the matrix to XYZ (D50) of Display P3, as in Apple's profile.
@@ -15,22 +16,42 @@ def fixed(numbers):
 
 def make_profile(columns=DISPLAY_P3, curve=SRGB_CURVE):
     """The bytes of a profile of RGB, or, without columns, of gray. A curve of one number is a gamma."""
-    text = b"a profile\0"
     if len(curve) == 1:
         tone = b"curv" + struct.pack(">IIH", 0, 1, round(curve[0] * 256))
     else:
         tone = b"para" + struct.pack(">IHH", 0, 3, 0) + fixed(curve)
     tags = {
-        b"desc": b"desc" + struct.pack(">II", 0, len(text)) + text + bytes(78),
-        b"cprt": b"text" + bytes(4) + text,
-        b"wtpt": b"XYZ " + bytes(4) + fixed(D50),
+        **_common_tags(),
         **{name + b"XYZ": b"XYZ " + bytes(4) + fixed(column) for name, column in zip(PRIMARIES, columns, strict=False)},
         **dict.fromkeys([name + b"TRC" for name in PRIMARIES] if columns else (b"kTRC",), tone),
     }
+    return _join_tags(tags, b"RGB " if columns else b"GRAY", b"XYZ ")
+
+
+def make_ink_profile(colors, other):
+    """The bytes of a profile of CMYK, of (cyan, magenta, yellow, black) in 0 and 1 -> Lab, and Lab of the others."""
+    inks = [colors.get(ink, other) for ink in itertools.product((0, 1), repeat=4)]
+    corners = bytes(round(number) for light, a, b in inks for number in (light * 2.55, a + 128, b + 128))
+    ramp = bytes(range(256))
+    matrix = fixed((1, 0, 0, 0, 1, 0, 0, 0, 1))
+    table = b"mft1" + struct.pack(">4x4B", 4, 3, 2, 0) + matrix + 4 * ramp + corners + 3 * ramp
+    return _join_tags({**_common_tags(), b"A2B0": table}, b"CMYK", b"Lab ")
+
+
+def _common_tags():
+    text = b"a profile\0"
+    return {
+        b"desc": b"desc" + struct.pack(">II", 0, len(text)) + text + bytes(78),
+        b"cprt": b"text" + bytes(4) + text,
+        b"wtpt": b"XYZ " + bytes(4) + fixed(D50),
+    }
+
+
+def _join_tags(tags, space, connection):
     table, body, start = struct.pack(">I", len(tags)), b"", 132 + 12 * len(tags)
     for name, content in tags.items():
         table += struct.pack(">4sII", name, start + len(body), len(content))
         body += content + bytes(-len(content) % 4)
-    size, space = start + len(body), b"RGB " if columns else b"GRAY"
-    header = struct.pack(">I4sI4s4s4s12x4s", size, b"none", 0x02400000, b"mntr", space, b"XYZ ", b"acsp")
+    kind, size = b"prtr" if space == b"CMYK" else b"mntr", start + len(body)
+    header = struct.pack(">I4sI4s4s4s12x4s", size, b"none", 0x02400000, kind, space, connection, b"acsp")
     return (header.ljust(68, b"\0") + fixed(D50)).ljust(128, b"\0") + table + body

@@ -3,7 +3,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from color_profile_files import DISPLAY_P3, make_profile
+from color_profile_files import DISPLAY_P3, make_ink_profile, make_profile
 from PIL import Image, ImageCms, features
 
 from gan.color_profiles import find_conversion
@@ -71,6 +71,23 @@ def test_gray_profiles():
     """A gray image of gamma 1 becomes lighter, as linear light does: 0.5 is 188 in sRGB."""
     data = encode(Image.new("L", (9, 9), 128), icc_profile=make_profile((), (1.0,)))
     assert np.abs(np.array(read_image(data)[0].getpixel((4, 4))) - 188).max() <= 1
+
+
+@pytest.mark.parametrize("format", ["JPEG", "TIFF"])
+def test_inks(format):
+    """CMYK becomes what its profile says, in which cyan is gray; without a profile, what Pillow makes of it."""
+    lab = {(0, 0, 0, 0): (100, 0, 0), (0, 1, 1, 0): (54.3, 80.8, 69.9), (1, 0, 0, 0): (50, 0, 0)}
+    profile = make_ink_profile(lab, other=(0, 0, 0))
+    for ink, with_profile, without in (
+        ((0, 0, 0, 0), (255, 255, 255), (255, 255, 255)),
+        ((0, 255, 255, 0), (255, 0, 0), (255, 0, 0)),
+        ((255, 0, 0, 0), (119, 119, 119), (0, 255, 255)),
+        ((0, 0, 0, 255), (0, 0, 0), (0, 0, 0)),
+    ):
+        image = Image.new("CMYK", (16, 16), ink)
+        for options, expected in (({"icc_profile": profile}, with_profile), ({}, without)):
+            found, info, _ = read_image(encode(image, format, **options))
+            assert np.abs(np.subtract(found.getpixel((8, 8)), expected)).max() <= 4 and info.mode == "CMYK"
 
 
 @pytest.mark.parametrize(
