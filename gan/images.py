@@ -25,6 +25,7 @@ from gan.image_metadata import strip_metadata
 
 MIN_SIDE = 8
 MAX_PIXELS = 90_000_000  # default limit of an image file; decoding takes at least three bytes a pixel
+LARGEST_FILE = 1 << 30  # bytes; each thread has one in memory
 GRID_GAP = 2  # white pixels between the images of a grid
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
@@ -88,7 +89,7 @@ def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) ->
     """
     content = b""
     try:
-        content = file if isinstance(file, bytes) else Path(file).read_bytes()
+        content = file if isinstance(file, bytes) else _read_file(Path(file))
         try:
             return *_decode(io.BytesIO(content), max_pixels), content
         except UnreadableImage:
@@ -258,6 +259,12 @@ def write_png(path: str | os.PathLike, image: np.ndarray) -> None:
 def read_png(path: str | os.PathLike) -> np.ndarray:
     """Reads a PNG as uint8 (h, w, 3). Raises UnreadableImage."""
     return np.asarray(read_image(path)[0])
+
+
+def _read_file(path: Path) -> bytes:
+    if path.stat().st_size > LARGEST_FILE:
+        raise UnreadableImage(f"more than {LARGEST_FILE >> 20:,} MB")
+    return path.read_bytes()
 
 
 def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo]:

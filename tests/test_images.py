@@ -190,6 +190,14 @@ def test_unreadable_path(tmp_path):
         images.read_image(tmp_path)
 
 
+def test_limit_of_bytes(tmp_path):
+    """A file above the limit is not read; it may be a disk image with the suffix of an image."""
+    with open(tmp_path / "a.tif", "wb") as file:
+        file.truncate(images.LARGEST_FILE + 1)
+    with pytest.raises(images.UnreadableImage, match="1,024 MB"):
+        images.open_image(tmp_path / "a.tif")
+
+
 def test_limit_of_pixels():
     """An image of more pixels than the limit is unreadable; the reason has both numbers, and the flag."""
     data = encode(Image.new("L", (16, 17)))

@@ -107,6 +107,7 @@ def find_kind(data: str) -> str:
 
 def find_suffix(name: str, head: bytes) -> str:
     """Returns the key of `SOURCES` of a file by the end of its name, or else by its first bytes; "" for others."""
-    if suffix := next((key for key in SOURCES if key.startswith(".") and name.lower().endswith(key)), ""):
+    name = name.lower()
+    if suffix := next((key for key in SOURCES if key.startswith(".") and name.endswith(key)), ""):
         return suffix
     return ".tfrecord" if is_tfrecord(head) else file_kinds.identify(head).suffix

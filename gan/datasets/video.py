@@ -3,6 +3,7 @@
 source = open_video(Request("film.mp4", size=64, seconds_between_frames=10))
 """
 
+import contextlib
 import importlib.util
 import math
 import threading
@@ -35,9 +36,9 @@ def open_video(request: Request) -> Source:
     if importlib.util.find_spec("av") is None:
         raise UsageError(f"--data {request.data}: a video, which needs PyAV: pip install av.")
     try:
-        video = _Video(path)
-        images.require_few_pixels(*video.size, request.max_pixels)  # before a frame is decoded
-        seconds = video.measure_seconds()
+        with contextlib.closing(_Video(path)) as video:
+            images.require_few_pixels(*video.size, request.max_pixels)  # before a frame is decoded
+            seconds = video.measure_seconds()
     except Exception as error:  # FFmpeg's errors are of several kinds
         raise UsageError(f"--data {request.data}: not a video that can be read ({_summarize(error)}).") from error
     count = max(1, math.ceil(seconds / step))
@@ -56,7 +57,7 @@ def open_video(request: Request) -> Source:
         except images.UnreadableImage:
             raise
         except Exception as error:  # as above
-            _LOCAL.identity = None
+            _LOCAL.identity = None  # it is opened anew
             raise images.UnreadableImage(f"damaged in the video: {_summarize(error)}") from error
         if operation := ROTATIONS.get(frame.rotation):
             image = image.transpose(operation)
@@ -71,7 +72,7 @@ class _Video:
     """A video that is being decoded. Raises what PyAV does, LookupError, ValueError and EOFError."""
 
     def __init__(self, path: Path):
-        self.path = path
+        self.path, self.container = path, None
         self.open()
         self.size = self.stream.codec_context.width, self.stream.codec_context.height
         self.start = float((self.stream.start_time or 0) * self.stream.time_base)
@@ -80,13 +81,20 @@ class _Video:
         """Starts from the first frame."""
         import av
 
+        self.close()
         self.container = av.open(str(self.path), options=OPTIONS)
         self.stream = next(
             (each for each in self.container.streams.video if "ATTACHED_PIC" not in str(each.disposition).upper()), None
         )
         if self.stream is None:
+            self.close()
             raise LookupError("there are no moving pictures in it")
         self.shown = self.next = None  # frames
+
+    def close(self) -> None:
+        """Closes the file, which Python alone would do later, as its objects refer to each other."""
+        if self.container:
+            self.container.close()
 
     def measure_seconds(self) -> float:
         """The length of the video, from the headers, or else from all packets."""
@@ -130,6 +138,8 @@ _LOCAL = threading.local()  # the video that a thread read last, which it goes o
 
 def _get_video(path: Path, identity: str) -> _Video:
     if getattr(_LOCAL, "identity", None) != identity:
-        _LOCAL.identity = _LOCAL.video = None  # closes it
+        if video := getattr(_LOCAL, "video", None):
+            video.close()
+        _LOCAL.identity = _LOCAL.video = None
         _LOCAL.video, _LOCAL.identity = _Video(path), identity
     return _LOCAL.video

@@ -1,4 +1,6 @@
+import gc
 import importlib.util
+import os
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -35,6 +37,22 @@ def test_many_threads(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         read = list(pool.map(lambda job: opened[job[0]].read(job[1])[2], jobs))
     assert read == [opened[n].read(i)[2] for n, i in jobs]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self/fd"), reason="counts open files as Linux lists them")
+def test_videos_are_closed(tmp_path):
+    """Of many videos in a folder, one is open, in each thread that reads."""
+    for i in range(8):
+        save_video(tmp_path / f"{i}.mp4", FRAMES[:5])
+    gc.disable()  # it closes files, too, at some time
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        opened = open_data(tmp_path)
+        for i in [*range(16), 0, 15]:
+            opened.read(i)
+        assert len(os.listdir("/proc/self/fd")) - before <= 1
+    finally:
+        gc.enable()
 
 
 def test_identity_has_the_interval(tmp_path):
