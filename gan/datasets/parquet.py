@@ -5,6 +5,7 @@ source = open_parquet(Request("train-00000-of-00001.parquet", size=64))
 
 import importlib.util
 import threading
+import weakref
 from bisect import bisect
 from itertools import accumulate
 from pathlib import Path
@@ -17,7 +18,7 @@ from gan.errors import UsageError, summarize
 from gan.files import expand_path
 
 NAMES = ("image", "img")
-LARGEST_GROUP = 2 << 30  # bytes of a group of rows; each thread that reads has one in memory
+LARGEST_GROUP = 2 << 30  # bytes of a group of rows, one or a few of which are in memory
 
 
 def open_parquet(request: Request) -> Source:
@@ -88,20 +89,29 @@ def _count_bytes(group, path: str) -> int:
     return sum(column.total_uncompressed_size for column in columns if column.path_in_schema == path)
 
 
-_LOCAL = threading.local()  # the group of rows that a thread read last, which it goes on to read
+# The group of rows that a thread read last, which it goes on to read, and those of all threads: most read the same one.
+_LOCAL, _GROUPS, _LOCK = threading.local(), weakref.WeakValueDictionary(), threading.Lock()
 
 
 def _read_value(path: Path, identity: str, column: str, group: int, row: int) -> bytes | None:
-    """Reads a value of a column.
+    """Reads a value of a column."""
+    place = identity, group
+    if getattr(_LOCAL, "place", None) != place:
+        _LOCAL.place = _LOCAL.values = None  # before the next one takes memory
+        with _LOCK:
+            if (values := _GROUPS.get(place)) is None:
+                values = _GROUPS[place] = _read_group(path, column, group)
+        _LOCAL.values, _LOCAL.place = values, place
+    value = _LOCAL.values[row].as_py()
+    return value["bytes"] if isinstance(value, dict) else value
+
+
+def _read_group(path: Path, column: str, group: int):
+    """Reads a column of a group of rows.
 
     Equal values that the file has once are in memory once, so a small file cannot become large.
     """
     import pyarrow.parquet
 
-    if getattr(_LOCAL, "place", None) != (identity, group):
-        _LOCAL.place = _LOCAL.values = None  # before the next one takes memory
-        with pyarrow.parquet.ParquetFile(path, read_dictionary=[column]) as file:
-            _LOCAL.values = file.read_row_group(group, columns=[column], use_threads=False).column(0)
-        _LOCAL.place = identity, group
-    value = _LOCAL.values[row].as_py()
-    return value["bytes"] if isinstance(value, dict) else value
+    with pyarrow.parquet.ParquetFile(path, read_dictionary=[column]) as file:
+        return file.read_row_group(group, columns=[column], use_threads=False).column(0)

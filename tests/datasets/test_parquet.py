@@ -1,4 +1,5 @@
 import importlib.util
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -22,6 +23,19 @@ def test_reads_a_shard_of_hugging_face(tmp_path, eight, rows):
     for i in (7, 0, 5, 2):
         np.testing.assert_array_equal(np.asarray(opened.read(i)[0]), eight[i])
         assert opened.read(i)[2] == faces[i]
+
+
+def test_threads_share_a_group(tmp_path, monkeypatch):
+    """Eight threads that read the same rows have them in memory once; they are gone with the threads."""
+    read, groups = parquet._read_group, []
+    monkeypatch.setattr(parquet, "_read_group", lambda *args: groups.append(args[-1]) or read(*args))
+    contents = [encode_png(np.full((8, 8), i, np.uint8)) for i in range(80)]
+    opened = open_data(save_parquet(tmp_path / "a.parquet", contents, 40))
+    with ThreadPoolExecutor(8) as pool:
+        for start in (0, 40):
+            found = list(pool.map(lambda i: opened.read(i)[2], range(start, start + 40)))
+            assert found == contents[start : start + 40]
+    assert set(groups) == {0, 1} and len(groups) <= 3 and len(parquet._GROUPS) <= 1
 
 
 @pytest.mark.parametrize("kind", [pyarrow.binary(), pyarrow.large_binary()])
