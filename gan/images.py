@@ -10,6 +10,7 @@ Networks take and return float32 (n, h, w, c) in [-1, 1]; files and the cache ho
 import contextlib
 import importlib.util
 import io
+import logging
 import math
 import os
 import warnings
@@ -47,6 +48,7 @@ ORIENTATIONS = {
 }  # fmt: skip
 
 warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # of damaged metadata, which do not matter
+logging.getLogger("PIL").addHandler(logging.NullHandler())  # without one, Python prints what Pillow reports
 Image.MAX_IMAGE_PIXELS = None  # `open_image` has a limit of its own, which Pillow only warns of
 
 

@@ -9,6 +9,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,7 @@ LEFTOVER_SUFFIXES = (".thm", ".bak", "~", "_original", ".tmp", ".part", ".crdown
 LARGEST = 256 << 20  # bytes of one image in an archive or a table
 MOST_IMAGES = 5_000_000  # in a file whose header says how many there are
 
+DETAIL = re.compile(r"\d[\d.,e+-]*|'.*'")  # what reasons of one kind differ in
 MACOS = "left behind by macOS"  # a reason to pass over a file, which nobody needs to know of
 # Folders in which file servers and desktops keep thumbnails, snapshots and deleted files, in lower case; hidden folders
 # are passed over as well.
@@ -221,18 +223,20 @@ def _is_hidden(name: str) -> bool:
 
 
 def summarize_skipped(skipped: list[tuple[str, str]], count: int = 5) -> str:
-    """Summarizes (name, reason) in one line: for each reason the number of files and the first.
+    """Summarizes (name, reason) in one line: for each kind of reason the number of files, and the first one.
 
-    Reasons that say what to install come first, then the most frequent ones.
+    Reasons that differ in numbers and quoted names are of one kind. Those that say what to install come first, then the
+    most frequent ones.
     """
-    names = {}
+    kinds = {}
     for name, reason in skipped:
         printable = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name)
-        names.setdefault(reason, []).append(printable)
-    groups = sorted(names.items(), key=lambda group: ("pip install" not in group[0], -len(group[1])))
-    words = [
-        ", ".join(group) + f" ({reason})" if len(group) <= 3 else f"{len(group):,} such as {group[0]} ({reason})"
-        for reason, group in groups[:count]
-    ]
-    rest = sum(len(group) for _, group in groups[count:])
+        kinds.setdefault(DETAIL.sub("", reason), []).append((printable, reason))
+    groups = sorted(kinds.values(), key=lambda group: ("pip install" not in group[0][1], -len(group)))
+    words = []
+    for group in groups[:count]:
+        (first, reason), same = group[0], len({reason for _, reason in group}) == 1
+        names = ", ".join(name for name, _ in group)
+        words.append(f"{names if len(group) <= 3 and same else f'{len(group):,} such as {first}'} ({reason})")
+    rest = sum(len(group) for group in groups[count:])
     return ", ".join([*words, f"and {rest:,} more"] if rest else words)
