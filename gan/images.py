@@ -370,6 +370,8 @@ def _describe_error(error: Exception, content: bytes) -> str:
         return "truncated"
     if isinstance(error, OSError) and error.strerror:
         return error.strerror.lower()
+    if "end of file" in str(error).lower():  # of libheif, which --allow-truncated does not change
+        return "cut off"
     return f"damaged: {error}".splitlines()[0]
 
 

@@ -338,6 +338,15 @@ def test_avif():
     assert info == ("RGB", (16, 16)) and np.abs(np.subtract(rgb.getpixel((8, 8)), (200, 100, 50))).max() <= 3
 
 
+def test_heic_that_is_cut_off():
+    """The reason is short."""
+    pillow_heif = pytest.importorskip("pillow_heif")
+    buffer = io.BytesIO()
+    pillow_heif.from_pillow(Image.new("RGB", (64, 64))).save(buffer)
+    with pytest.raises(images.UnreadableImage, match=r"^cut off$"):
+        images.read_image(buffer.getvalue()[:-20])
+
+
 def test_heic(monkeypatch):
     """HEIC is read where pillow-heif is installed; else the reason says what to install."""
     pillow_heif = pytest.importorskip("pillow_heif")
