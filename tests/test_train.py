@@ -620,13 +620,13 @@ def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, mo
     assert message in printed and ("--patience" in printed) is bool(message)
 
 
-def test_dry_run_writes_nothing(faces, cache, tmp_path, monkeypatch, capsys):
-    """--dry-run prints the plan and creates no folder."""
+def test_dry_run_writes_only_what_shows_the_data(faces, cache, tmp_path, monkeypatch, capsys):
+    """--dry-run prints the plan, and writes nothing but the picture of the data."""
     monkeypatch.chdir(tmp_path)
     line = command(faces, cache, "--epochs", "2", "--steps-per-epoch", "all", "--holdout", "0", "--dry-run")
     assert train.main(line[2:]) == 0
     assert "18 iterations of 7" in capsys.readouterr().out
-    assert not (tmp_path / "output").exists()
+    assert [path.name for path in (tmp_path / "output").rglob("*") if path.is_file()] == ["faces.png"]
 
 
 @pytest.mark.slow
