@@ -3,13 +3,14 @@
     found = search(source, range(len(source.names)), min_face=48, folder=cache_folder(), progress=track_task)
     found[0]  # of the first photograph: its `Candidate`s, or why it cannot be read
 
-What was found is kept in a JSON file in the cache, by the content of the photograph. It is written every half a minute,
-so a search that was stopped goes on where it was.
+What was found is kept in a file in the cache, by the content of the photograph, and added to every half a minute, so a
+search that was stopped goes on where it was.
 """
 
 import base64
 import contextlib
 import hashlib
+import json
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -55,27 +56,27 @@ def search(
     Raises:
         UsageError: if the detector is not installed, or the cache cannot be written.
     """
-    memory = Memory(folder / f"faces-found-{VERSION}-{min_face}.json")
+    memory = Memory(folder / f"faces-found-{VERSION}-{min_face}.txt")
     detector = LazyDetector()
     source.prepare()
 
-    def work(number: int) -> tuple[str, Photograph]:
+    def work(number: int) -> tuple[Photograph, str]:
+        """Returns what is in a photograph, and the key to remember it by; "" where it is known, or cannot be read."""
         try:
             image, info, content = source.read(numbers[number])
         except images.UnreadableImage as error:
-            return "", Photograph([], str(error))
+            return Photograph([], str(error)), ""
         key = hashlib.blake2b(content, digest_size=12).hexdigest()
         if (known := memory.read(key)) is not None:
-            return key, Photograph(known, size=image.size)
-        candidates = find_candidates(detector.load(), images.scale_alone(image, info), MARGIN * min_face)
-        return key, Photograph(
-            [unpack(pack(candidate)) for candidate in candidates], size=image.size
-        )  # as if from memory
+            return Photograph(known, size=image.size), ""
+        found = find_candidates(detector.load(), images.scale_alone(image, info), MARGIN * min_face)
+        candidates = [unpack(pack(candidate)) for candidate in found]  # rounded, as they are when they are remembered
+        return Photograph(candidates, size=image.size), key
 
     found = []
     results = contextlib.closing(map_in_order(work, len(numbers), CHUNK))
     with progress(f"Searching {source.title} for faces") as tick, memory.saving(), results as photographs:
-        for key, photograph in photographs:
+        for photograph, key in photographs:
             if key:
                 memory.add(key, photograph.candidates)
             found.append(photograph)
@@ -107,38 +108,42 @@ def find_candidates(detector, image: Image.Image, least: float) -> list[Candidat
 
 
 class Memory:
-    """The candidates of photographs, by the content of these, in a JSON file. One that cannot be read is begun anew."""
+    """The candidates of photographs, by the content of these, in a file to which lines are added: a key, and JSON.
+
+    Lines that cannot be read are passed over, such as the last one of a process that was killed.
+    """
 
     def __init__(self, path: Path):
-        self.path, self.known, self.new = path, {}, {}
-        with contextlib.suppress(OSError, UsageError):
-            self.known = files.read_json(path)
-        self.saved_at = time.monotonic()
+        self.path, self.known, self.new, self.saved_at = path, {}, [], time.monotonic()
+        with contextlib.suppress(OSError):  # there is no file yet; one that cannot be read cannot be written either
+            lines = path.read_bytes().splitlines()
+            self.known = {key: content for key, _, content in (line.partition(b" ") for line in lines if line)}
 
     def read(self, key: str) -> list[Candidate] | None:
         """Returns the candidates of a photograph, or None where these are not known."""
         try:
-            return [unpack(entry) for entry in self.known[key]]
-        except (KeyError, TypeError, ValueError):
+            return [unpack(entry) for entry in json.loads(self.known[key.encode()])]
+        except (KeyError, TypeError, ValueError, RecursionError):
             return None
 
     def add(self, key: str, candidates: list[Candidate]) -> None:
-        """Adds those of another photograph, and saves all from time to time."""
-        self.new[key] = [pack(candidate) for candidate in candidates]
+        """Adds those of another photograph, and saves what was added from time to time."""
+        self.new.append(f"{key} {json.dumps([pack(candidate) for candidate in candidates])}\n")
         if time.monotonic() - self.saved_at > SECONDS_BETWEEN_SAVES:
             self.save()
 
     def save(self) -> None:
-        """Writes the file. What another process wrote meanwhile is kept."""
-        with contextlib.suppress(OSError, UsageError):
-            self.known = files.read_json(self.path) | self.known
-        self.known |= self.new
-        try:
-            files.write_json(self.path, self.known)
-        except OSError as error:
-            reason = f"{self.path.parent} cannot be written ({error.strerror or error})"
-            raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
-        self.new, self.saved_at = {}, time.monotonic()
+        """Adds to the file what is new, in one piece, as other processes may be adding to it. Raises UsageError."""
+        if self.new:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True)
+                with open(self.path, "ab") as file:
+                    file.write("".join(["\n", *self.new]).encode())  # the last line of the file may not be whole
+                    files.flush_to_disk(file)
+            except OSError as error:
+                reason = f"{self.path.parent} cannot be written ({error.strerror or error})"
+                raise UsageError(f"The cache {reason}; choose another with --cache-dir.") from error
+        self.new, self.saved_at = [], time.monotonic()
 
     @contextlib.contextmanager
     def saving(self):
@@ -146,8 +151,7 @@ class Memory:
         try:
             yield
         finally:
-            if self.new:
-                self.save()
+            self.save()
 
 
 def pack(candidate: Candidate) -> list:
