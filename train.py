@@ -34,10 +34,11 @@ def main(argv: list[str] | None = None) -> int:
 
 def train(config: Config, dry_run: bool = False) -> int:
     """Loads the data, builds the networks and trains. Returns the exit code."""
+    run = experiment.open_run(config)
+    config = experiment.resolve_align(config, run)
     faces = experiment.load_data(config)
     from gan.devices import setup_devices  # after the data: a path that does not exist need not wait for TensorFlow
 
-    run = experiment.open_run(config)
     # This machine may prefer another precision.
     earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
     device, precision = setup_devices(earlier or config.precision)

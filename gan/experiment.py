@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gan.config import DISCRIMINATOR_AUGMENTATIONS, DISTRIBUTIONS, Config
+from gan.config import ALIGNMENTS, DISCRIMINATOR_AUGMENTATIONS, DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
 
@@ -62,6 +62,12 @@ def reload_data(run, cache_dir: Path | str = ""):
     if (known := run.trained_on()) and faces.digest not in known:
         raise UsageError(f"{run.folder} was trained on {known}; {config.data_title} holds other images now.")
     return faces
+
+
+def resolve_align(config: Config, run) -> Config:
+    """The configuration with --align auto as the run has had it; in older versions, runs had none."""
+    earlier = run.read_choice("align", ALIGNMENTS[1:]) if config.align == "auto" else ""
+    return dataclasses.replace(config, align=earlier or config.align)
 
 
 def resolve_augment(config: Config, run, images: int) -> Config:

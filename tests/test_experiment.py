@@ -10,7 +10,7 @@ import pytest
 import train
 from dcgan import DCGAN
 from gan.config import AUGMENT_FEW, Config
-from gan.experiment import build_gan, resolve_augment
+from gan.experiment import build_gan, resolve_align, resolve_augment
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
 
@@ -137,6 +137,27 @@ def test_automatic_augmentation_stays_with_the_run(tmp_path):
     run.claim({"augment": few})
     assert resolve_augment(config, run, 10**5).augment == few
     assert resolve_augment(Config(augment="ada"), run, 10**5).augment == "ada"  # which `claim` refuses
+
+
+def test_alignment_stays_with_the_run(tmp_path):
+    """A run of an older version goes on without, and one that was started with a value keeps it."""
+    run = Run(tmp_path)
+    assert resolve_align(Config(), run).align == "auto"
+    for saved, align in (({}, "no"), ({"align": "yes"}, "yes"), ({"align": "auto"}, "auto")):
+        (tmp_path / "config.json").write_text(json.dumps(saved))
+        assert resolve_align(Config(), run).align == align
+    assert resolve_align(Config(align="no"), run).align == "no"
+
+
+def test_an_older_run_goes_on(there, capsys):
+    """A run of before there were --align and --augment is resumed by its command."""
+    path = Run("output/first").folder / "config.json"
+    saved = json.loads(path.read_text())
+    for name in ("align", "min_face", "keep_duplicates", "augment"):
+        del saved[name]
+    path.write_text(json.dumps(saved))
+    assert train.main([*DENSE, "--cache-dir", "cache", "--run", "first", "--epochs", "4"]) == 0
+    assert "after iteration 3" in capsys.readouterr().out
 
 
 def test_undecided_augmentation():

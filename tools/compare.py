@@ -185,6 +185,8 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
 
     conflicts = []
     for config in configs:
+        run = experiment.open_run(config)
+        config = experiment.resolve_align(config, run)
         faces = experiment.load_data(config)
         training, held_out = map(len, faces.split(config.holdout))
         if held_out < FEWEST_HELD:
@@ -192,7 +194,6 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
                 f"--data {config.data_title} has {len(faces.images):,} images, of which {held_out} would be held out; a"
                 f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
             )
-        run = experiment.open_run(config)
         config = experiment.resolve_augment(config, run, training)
         conflicts += runner.find_conflicts(run, config, faces.title, machine, document["rows"])
     results.refuse("Runs are there that would not compare", conflicts)
