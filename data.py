@@ -166,7 +166,11 @@ def load(
     counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
     report |= {"source": opened.title, "skipped": counts, "parts": dict(opened.parts)}
     report |= {"found": len(opened.names), "chosen": len(numbers), "aligned": any(aligned)}
-    report["alignment"] = [decision.reason for decision in decisions if decision.reason]
+    report["alignment"] = [
+        f"{each.title}: {decision.reason}" if opened.parts else decision.reason
+        for each, decision in zip(sources, decisions, strict=True)
+        if decision.reason
+    ]
     report["choice"] = (
         "chosen at random" if sample else f"the first in order of {'--data, then of ' if opened.parts else ''}name"
     )
@@ -236,14 +240,14 @@ def describe(faces: Faces) -> list[str]:
             f"unreadable: {summarize_skipped(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}"
         )
     left_out = unreadable + skipped.get("left_out", 0)
-    if report["aligned"]:
-        some = f", left out: {summarize_skipped(faces.skipped[unreadable:left_out])}" if left_out > unreadable else ""
-        lines.append(f"{used:,} faces{some}")
     if passed_over := [entry for entry in faces.skipped[left_out:] if entry[1] != MACOS]:
         lines.append(f"passed over: {summarize_skipped(passed_over)}")
     if report["chosen"] < found:
         lines.append(f"{report['chosen']:,} of them used, {report['choice']}")
     lines += report["alignment"]
+    if report["aligned"]:
+        some = summarize_skipped(faces.skipped[unreadable:left_out], count=len(faces.skipped))  # all reasons
+        lines.append(f"{used:,} faces{', left out: ' if some else ''}{some}")
     sizes = _format_counts(report["sizes"], report["distinct_sizes"])
     modes = _format_counts(report["modes"], len(report["modes"]))
     return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]
@@ -448,10 +452,10 @@ def _make_gather(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int)
 
 
 def _require_readable(faces: Faces, allow_bad: bool) -> None:
-    bad, used = faces.report["skipped"]["unreadable"], faces.report["used"]
-    if bad > MOST_UNREADABLE * (bad + used) and not allow_bad:
+    bad, chosen = faces.report["skipped"]["unreadable"], faces.report["chosen"]
+    if bad > MOST_UNREADABLE * chosen and not allow_bad:
         raise RunError(
-            f"{bad:,} of {bad + used:,} images in {faces.report['source']} cannot be read: "
+            f"{bad:,} of {chosen:,} images in {faces.report['source']} cannot be read: "
             f"{summarize_skipped(faces.skipped[:bad])}{_advise(faces.skipped[:bad])}."
             " To train on the others, add --allow-bad; skipped.csv in the folder of the run then names each."
         )

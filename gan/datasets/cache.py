@@ -111,8 +111,9 @@ def build(
                 with progress(f"Decoding {source.title} again") as tick:
                     decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if not decoded.infos:
-                reasons = summarize_skipped(decoded.skipped or source.left_out or source.passed_over) or "it is empty"
-                raise RunError(f"No readable image in {source.title}: {reasons}.")
+                skipped = decoded.skipped + source.left_out or source.passed_over
+                reasons = summarize_skipped(skipped) or "it is empty"
+                raise RunError(f"No usable image in {source.title}: {reasons}.")
             _write_header(file, (decoded.infos.total(), size, size, 3))
             report = _make_report(source, decoded) | {"size": size, "key": path.stem}
             report["crop"] = source.crop or images.describe_crop(crop, report["sizes"])

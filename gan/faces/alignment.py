@@ -7,6 +7,9 @@ Whether images are photographs that should be aligned is decided by a sample of 
 different places.
 """
 
+import contextlib
+import functools
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -16,8 +19,8 @@ from PIL import Image
 
 from gan import files, images
 from gan.datasets.joined import join
-from gan.datasets.source import Source, digest, no_progress
-from gan.errors import UsageError
+from gan.datasets.source import Source, digest, no_progress, summarize_skipped
+from gan.errors import RunError, UsageError
 from gan.faces import geometry, selection
 from gan.faces.search import LazyDetector, Photograph, search
 from gan.thumbnails import make_thumbnails
@@ -45,6 +48,8 @@ def decide(
 ) -> Decision:
     """Decides by a sample of the images whether they should be aligned. It is done once: the cache knows the answer.
 
+    Where the sample cannot be searched, as the detector is not installed or the cache cannot be written, they are not.
+
     Arguments:
         numbers: the images that would be used, as numbers in the source.
         folder: of the cache.
@@ -58,8 +63,12 @@ def decide(
             pass  # damaged: it is decided again
     rng = np.random.default_rng(len(numbers))
     chosen = sorted(rng.choice(numbers, min(SAMPLE, len(numbers)), replace=False).tolist())
-    decision = decide_by_sample(source, chosen, min_face=min_face, folder=folder, progress=progress)
-    files.write_json(path, decision._asdict())
+    try:
+        decision = decide_by_sample(source, chosen, min_face=min_face, folder=folder, progress=progress)
+    except UsageError as error:
+        return Decision(False, f"all are left as they are, without a search for faces. {error}")
+    with contextlib.suppress(OSError):
+        files.write_json(path, decision._asdict())
     return decision
 
 
@@ -83,7 +92,7 @@ def decide_by_sample(source: Source, chosen: list[int], *, min_face: int, folder
     found = f"faces found in {len(places)} of {len(chosen)} images"
     if len(places) <= MOST * len(chosen):
         return Decision(False, f"{found}: all are left as they are (--align yes cuts the faces out)")
-    if lie_in_one_place(np.array(places)):
+    if len(places) > 1 and lie_in_one_place(np.array(places)):
         return Decision(False, f"{found}, all level and at one place: left as they are (--align yes aligns them)")
     return Decision(True, f"{found}, tilted or at different places: each is cut out and aligned (--align no: as is)")
 
@@ -117,12 +126,13 @@ def align(
     photographs = search(source, numbers, min_face=min_face, folder=folder, progress=progress)
     entries, left_out = choose_faces(photographs, min_face, keep_copies)
     titles = [source.names[i] for i in numbers]
+    read_photograph = functools.lru_cache(os.cpu_count())(source.read)  # once for all faces of one, which are in a row
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         number, points = entries[i]
-        image, info, content = source.read(numbers[number])
         if points is None:
             raise images.UnreadableImage(photographs[number].reason)
+        image, info, content = read_photograph(numbers[number])
         cut = geometry.cut_out(image, geometry.fit_cut(points, size), size)
         return cut, info, content + points.tobytes()
 
@@ -155,6 +165,8 @@ def join_aligned(
     Arguments:
         numbers: the images to use of each source.
         align_one: a function (source, numbers) -> source of all the faces in them.
+
+    Raises RunError where there is no face in any.
     """
     found = [
         (align_one(source, some), None) if decision.align else (source, some)
@@ -164,7 +176,11 @@ def join_aligned(
     for source, some in found:
         chosen += range(start, start + len(source.names)) if some is None else [start + i for i in some]
         start += len(source.names)
-    return (found[0][0] if len(found) == 1 else join([source for source, _ in found])), chosen
+    joined = found[0][0] if len(found) == 1 else join([source for source, _ in found])
+    if not chosen:
+        reasons = summarize_skipped(joined.left_out)
+        raise RunError(f"No face in {joined.title} can be used: {reasons}. --align no uses the images as they are.")
+    return joined, chosen
 
 
 def choose_faces(
@@ -176,7 +192,7 @@ def choose_faces(
         (number of the photograph, points of the face) of each face that is used, the points None for a photograph that
         cannot be read; and (number, points, reason) of each that is not, the points None for a photograph without face.
     """
-    entries, left_out, thumbnails = [], [], []
+    entries, left_out, faces, thumbnails = [], [], [], []
     for i, photograph in enumerate(photographs):
         if photograph.reason:
             entries.append((i, None))
@@ -186,15 +202,14 @@ def choose_faces(
             if flaw := selection.find_flaw(candidate, min_face):
                 left_out.append((i, candidate.points, flaw))
             else:
+                faces.append(len(entries))
                 entries.append((i, candidate.points))
                 thumbnails.append(candidate.thumbnail)
-    if keep_copies or not thumbnails:
+    if keep_copies or not faces:
         return entries, left_out
-    faces = [entry for entry in entries if entry[1] is not None]
-    copies = selection.find_copies(make_thumbnails(np.stack(thumbnails)))
-    dropped = {id(face[1]) for face, copy in zip(faces, copies, strict=True) if copy}
-    left_out += [(i, points, "a copy of another face") for i, points in faces if id(points) in dropped]
-    return [entry for entry in entries if id(entry[1]) not in dropped], left_out
+    copies = {faces[j] for j in np.flatnonzero(selection.find_copies(make_thumbnails(np.stack(thumbnails))))}
+    left_out += [(*entries[j], "a copy of another face") for j in sorted(copies)]
+    return [entry for j, entry in enumerate(entries) if j not in copies], left_out
 
 
 def name_face(photograph: str, points: np.ndarray) -> str:

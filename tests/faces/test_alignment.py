@@ -104,6 +104,30 @@ def test_a_decision_is_made_once(tmp_path):
     assert decide(folder, tmp_path).align is False
 
 
+def test_where_nothing_can_be_searched(tmp_path, monkeypatch):
+    """Without the detector images are left as they are, with the reason, until it is installed."""
+    folder = save(tmp_path / "photos", [photo((10 + 8 * i, 5 + 5 * i, 60)) for i in range(10)])
+
+    def load(self):
+        raise UsageError("pip install mtcnn")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(search.LazyDetector, "load", load)
+        decision = decide(folder, tmp_path)
+        assert not decision.align and "pip install mtcnn" in decision.reason
+        with pytest.raises(UsageError, match="pip install mtcnn"):
+            align(folder, tmp_path)
+    assert decide(folder, tmp_path).align
+    (tmp_path / "file").touch()
+    decision = decide(folder, tmp_path / "file")
+    assert not decision.align and "--cache-dir" in decision.reason
+
+
+def test_one_photograph_has_no_place(tmp_path):
+    """The faces of one photograph do not lie at one place."""
+    assert decide(save(tmp_path / "photos", [photo((60, 40, 80))]), tmp_path).align
+
+
 def test_only_a_sample_is_searched(tmp_path, monkeypatch):
     """Of many images no more than the sample are read."""
     monkeypatch.setattr(alignment, "SAMPLE", 7)
@@ -136,6 +160,17 @@ def test_align(tmp_path):
     assert len(contents) == 2  # they are other images
     with pytest.raises(images.UnreadableImage):
         faces.read(2)
+
+
+def test_a_photograph_is_read_once(tmp_path, monkeypatch):
+    """Its faces are cut out of one image, which is in memory no longer than the next ones."""
+    folder = save(tmp_path / "photos", [photo((20, 30, 64), (120, 40, 70)) for _ in range(2)])
+    calls, open_image = [], images.open_image
+    faces = align(folder, tmp_path)
+    monkeypatch.setattr(images, "open_image", lambda *args: calls.append(args) or open_image(*args))
+    for i in range(4):
+        faces.read(i)
+    assert len(calls) == 2
 
 
 def candidate(**changes):
@@ -194,12 +229,28 @@ def test_load_of_several_sources(tmp_path):
     np.testing.assert_array_equal(faces.images[10:], alone.images)
     assert len(data.load([photos, aligned], 32, limit=12, **settings).images) == 12
     assert len(data.load([photos, aligned], 32, sample=8, seed=1, **settings).images) == 8
+    assert any(line.startswith("photos: faces found in 10 of 10") for line in data.describe(faces))
+
+
+def test_all_reasons_are_counted(tmp_path, monkeypatch):
+    """The summary has each reason, and photographs are what the share of unreadable ones is of."""
+    folder = save(tmp_path / "photos", [photo((20 + i, 30, 64), textured=True) for i in range(10)])
+    for i in range(11):
+        (tmp_path / f"photos/damaged-{i}.jpg").write_bytes(b"\xff\xd8\xff damaged")
+    for i in range(200):
+        (tmp_path / f"photos/empty-{i}.png").write_bytes((tmp_path / "photos/0.png").read_bytes())
+    reasons = [f"reason {i}" for i in range(9)]
+    monkeypatch.setattr(alignment.selection, "find_flaw", lambda *_: reasons.pop() if reasons else "")
+    faces = data.load(folder, 32, align="yes", cache_dir=tmp_path / "cache")
+    lines = data.describe(faces)
+    assert faces.report["skipped"]["unreadable"] == 11  # of 221, but of fewer faces
+    assert sum(f"(reason {i})" in "\n".join(lines) for i in range(9)) == 9
 
 
 def test_load_of_photographs_without_faces(tmp_path):
     """Where no face can be used, the error says why."""
     folder = save(tmp_path / "photos", [photo() for _ in range(3)])
-    with pytest.raises(RunError, match="without a face"):
+    with pytest.raises(RunError, match=r"without a face.*--align no"):
         data.load(folder, 32, align="yes", cache_dir=tmp_path / "cache")
     with pytest.raises(UsageError, match="--crop 50"):
         data.load(folder, 32, align="yes", crop=50, cache_dir=tmp_path / "cache")
