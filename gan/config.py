@@ -256,6 +256,5 @@ def differences(saved: dict, config: dict, defaults: dict | None = None) -> list
     digests = (str(one.get("faces")).rpartition("(")[2] for one in (saved, config))
     moved = len(set(digests)) == 1  # the same images are the same wherever they are
     other = [found for found in both if found[1] != found[2] and not (moved and found[0] == "faces")]
-    return [
-        f"{name.replace('_', '-')}: {summarize(there)} there, {summarize(here)} here" for name, there, here in other
-    ]
+    shown = [(name, *(summarize("none" if value == "" else value) for value in values)) for name, *values in other]
+    return [f"{name.replace('_', '-')}: {there} there, {here} here" for name, there, here in shown]

@@ -56,26 +56,38 @@ def print_lines(total: float, first: float, unit: str = "") -> Iterator[Callable
         if done < total and now - printed < SECONDS_BETWEEN_LINES:
             return
         printed = now
-        left = (now - start) / max(1, done - first) * (total - done)
-        print(f"{done:,.0f}/{total:,.0f}{unit}  {text}  left {int(left) // 60}:{int(left) % 60:02d}", flush=True)
+        left = int((now - start) / max(1, done - first) * (total - done))
+        print(f"{done:,.0f}/{total:,.0f}{unit}  {text}  left {format_time(left)}", flush=True)
 
     yield show
 
 
 @contextlib.contextmanager
 def track_task(title: str) -> Iterator[Callable[[int, int], None]]:
-    """Displays the progress of a task: a bar on a terminal, else a line for each quarter. Yields tick(done, total)."""
+    """Displays the progress of a task, with the time left: a bar on a terminal, else a line for each quarter.
+
+    Yields tick(done, total).
+    """
     bar = Progress(transient=True)
     if not bar.console.is_terminal:
-        yield functools.partial(print_quarter, title, [0])
+        yield functools.partial(print_quarter, title, time.monotonic(), [0])
         return
     with bar:
         number = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(number, completed=done, total=total or None)
 
 
-def print_quarter(title: str, printed: list[int], done: int, total: int) -> None:
-    """Prints the quarters done, unless they were printed before; `printed` holds their number, and is updated."""
+def print_quarter(title: str, start: float, printed: list[int], done: int, total: int) -> None:
+    """Prints the quarters done, unless they were printed before; `printed` holds their number, and is updated.
+
+    `start` is when the task began, for the time left, which is printed where it is a second or more.
+    """
     if total and done * 4 // total > printed[0]:
         printed[0] = done * 4 // total
-        print(f"{title}: {25 * printed[0]}%", flush=True)
+        left = int((time.monotonic() - start) / done * (total - done))
+        print(f"{title}: {25 * printed[0]}%{f', left {format_time(left)}' if left > 0 else ''}", flush=True)
+
+
+def format_time(seconds: int) -> str:
+    """Formats seconds as minutes and seconds: 1:05."""
+    return f"{seconds // 60}:{seconds % 60:02d}"

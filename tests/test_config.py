@@ -364,6 +364,7 @@ def test_differences():
     assert differences({**here, **dict.fromkeys(MUTABLE, "other")}, here) == []
     assert differences({}, {"width": 3}) == ["width: 32 there, 3 here"]
     assert differences({"width": 3}, {}) == ["width: 3 there, 32 here"]
+    assert differences({}, {"start_from": "a"}) == ["start-from: none there, a here"]
     assert differences({**here, "data_key": "j"}, here) == ["data-key: j there, k here"]
     assert set(FIELDS) >= MUTABLE
 

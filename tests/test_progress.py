@@ -88,6 +88,16 @@ def test_task_in_lines(capsys):
     assert capsys.readouterr().out.splitlines() == [f"Decoding: {n}%" for n in (25, 50, 75, 100)]
 
 
+def test_time_left_of_a_task(capsys, monkeypatch):
+    """A task that takes long says how long its rest will take."""
+    monkeypatch.setattr(progress.time, "monotonic", lambda: 200.0)
+    printed = [0]
+    for done in (1, 3, 4):
+        progress.print_quarter("Decoding", 100.0, printed, done, 4)
+    times = [line.partition("left ")[2] for line in capsys.readouterr().out.splitlines()]
+    assert times == ["5:00", "0:33", ""]
+
+
 def test_task_on_a_terminal(capsys, monkeypatch):
     """On a terminal a task displays a bar, and prints nothing else."""
     screen = io.StringIO()
