@@ -16,7 +16,6 @@ from PIL import Image
 # means of 201 of CelebA's aligned faces cut to 108 x 108, found by gan/faces/detector.py, the left and right averaged.
 TEMPLATE = np.array([[0.3195, 0.525], [0.6805, 0.525], [0.5, 0.751], [0.3425, 0.9015], [0.6575, 0.9015]])
 FIXED = [0, 1, 3, 4]  # the points that are brought to their places: the nose moves as a head turns
-FACE = 0.7  # width of a face, as a share of the side of its cut
 FINEST = 2.0  # an image is reduced first to no fewer pixels than this times those of the cut
 
 

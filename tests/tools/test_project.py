@@ -9,6 +9,7 @@ import pytest
 from PIL import Image, PngImagePlugin
 
 from gan import images
+from gan.faces import alignment
 from gan.generation import latent_directions
 from gan.metrics import avatar_classifier
 from tools import project
@@ -62,6 +63,20 @@ def test_odd_photographs(tiny, photo, odd):
     )
     center = np.asarray(images.resize_image(Image.fromarray(expected), 16)).astype(int)
     assert np.abs(images.read_png(tiny / "project.png")[::8, :128:8] - center).max() <= 8
+
+
+def test_photograph_for_aligned_faces(tiny, photo, monkeypatch, capsys):
+    """Where the training images were aligned, so is the photograph, unless --crop says otherwise."""
+    path = tiny / "data.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "aligned": True}))
+    found = [Image.new("RGB", (16, 16), (10, 20, 30)), None]
+    monkeypatch.setattr(alignment, "align_largest", lambda image, size: found.pop(0))
+    assert project.main([str(tiny), "--photo", "me.png"]) == 0
+    assert (images.read_png(tiny / "project.png")[:, :128] == [10, 20, 30]).all()
+    assert project.main([str(tiny), "--photo", "me.png"]) == 2
+    assert "--crop" in capsys.readouterr().err
+    assert project.main([str(tiny), "--photo", "me.png", "--crop", "40"]) == 0
+    assert not found
 
 
 def test_held_out_image(tiny):
