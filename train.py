@@ -52,9 +52,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
-    auto, config = config.augment == "auto", experiment.resolve_augment(config, run, len(training))
-    if auto and config.augment != "none":
-        print(f"--augment auto is {config.augment}, chosen for few images; --augment none trains without.")
+    config = experiment.resolve_augment(config, run, len(training))
     start = experiment.load_start(config, run)
     gan = experiment.build_gan(config, check=require_memory)
     if start:

@@ -362,7 +362,7 @@ def header(config: Config, gan, images: int, held_out: int, length, device: str,
     )
     lines = []
     if config.augment not in ("auto", "none"):
-        lines.append(f"{config.augment} augmentation of all that the discriminator sees")
+        lines.append(f"{config.augment} augments all that the discriminator sees; --augment none trains without")
     if config.freeze_discriminator:
         everything, trained = (
             sum(math.prod(weight.shape) for weight in weights)

@@ -125,13 +125,13 @@ def align(
     """
     photographs = search(source, numbers, min_face=min_face, folder=folder, progress=progress)
     entries, left_out = choose_faces(photographs, min_face, keep_copies)
-    titles = [source.names[i] for i in numbers]
+    titles, reasons = [source.names[i] for i in numbers], [photograph.reason for photograph in photographs]
     read_photograph = functools.lru_cache(os.cpu_count())(source.read)  # once for all faces of one, which are in a row
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         number, points = entries[i]
         if points is None:
-            raise images.UnreadableImage(photographs[number].reason)
+            raise images.UnreadableImage(reasons[number])
         image, info, content = read_photograph(numbers[number])
         cut = geometry.cut_out(image, geometry.fit_cut(points, size), size)
         return cut, info, content + points.tobytes()
