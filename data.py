@@ -115,8 +115,8 @@ def load(
         allow_truncated: whether files that are cut off are used.
         max_pixels: files of more pixels are left out.
         seconds_between_frames: from one frame of a video that is used to the next.
-        align: "yes": the images are photographs, whose faces are cut out and aligned; "no": they are used as they are;
-            "auto": `gan.faces.alignment.decide` decides.
+        align: "yes": the images are photographs, whose faces are cut out and aligned, without labels; "no": they are
+            used as they are; "auto": `gan.faces.alignment.decide` decides.
         min_face: the least side of the cut of a face, in pixels of the photograph.
         keep_duplicates: whether faces that are copies of others are used.
 

@@ -69,8 +69,7 @@ def train(config: Config, dry_run: bool = False) -> int:
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
-        if before or not run.contact_sheet.exists():
-            save_contact_sheet(run, faces, training, config.seed)
+        save_contact_sheet(run, faces, training, config.seed)
         trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
         validator = trainer.validator
         if config.patience and not validator.can_evaluate(length.seconds or math.inf):

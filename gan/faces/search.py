@@ -73,9 +73,9 @@ def search(
         candidates = [unpack(pack(candidate)) for candidate in found]  # rounded, as they are when they are remembered
         return Photograph(candidates, size=image.size), key
 
-    found = []
+    found, title = [], f"Searching {len(numbers):,} images of {source.title} for faces"
     results = contextlib.closing(map_in_order(work, len(numbers), CHUNK))
-    with progress(f"Searching {source.title} for faces") as tick, memory.saving(), results as photographs:
+    with progress(title) as tick, memory.saving(), results as photographs:
         for photograph, key in photographs:
             if key:
                 memory.add(key, photograph.candidates)

@@ -50,7 +50,8 @@ def summarize(folder: Path) -> dict:
         "grids": grids,
         "iterations": grids[-1] if grids else 0,
         "nearest": (folder / "nearest.png").exists(),
-        "training_images": run.contact_sheet.exists(),
+        # In folders of older versions, a file of that name is by tools.generate.
+        "training_images": run.contact_sheet.exists() and "align" in run.read_config(),
     }
     notes = []
     for name, summarize_part in PARTS.items():

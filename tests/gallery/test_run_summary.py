@@ -188,6 +188,18 @@ def test_an_evaluated_run(tmp_path):
     assert found["nearest"]
 
 
+def test_training_images(tmp_path):
+    """They are shown where there are any; in older folders, tools.generate has written a file of that name."""
+    run = make_run(tmp_path, "shown")
+    assert not summarize(run)["training_images"]
+    (run.folder / "faces.png").touch()
+    assert summarize(run)["training_images"]
+    settings = json.loads((run.folder / "config.json").read_text())
+    del settings["align"]
+    (run.folder / "config.json").write_text(json.dumps(settings))
+    assert not summarize(run)["training_images"]
+
+
 def test_evaluations_of_one_protocol_are_a_group(tmp_path):
     """Scores of as many samples against the same images may be compared, others not."""
     groups = []
