@@ -64,12 +64,13 @@ def search(
         """Returns what is in a photograph, and the key to remember it by; "" where it is known, or cannot be read."""
         try:
             image, info, content = source.read(numbers[number])
+            key = hashlib.blake2b(content, digest_size=12).hexdigest()
+            if (known := memory.read(key)) is not None:
+                return Photograph(known, size=image.size), ""
+            image = images.scale_alone(image, info)
         except images.UnreadableImage as error:
             return Photograph([], str(error)), ""
-        key = hashlib.blake2b(content, digest_size=12).hexdigest()
-        if (known := memory.read(key)) is not None:
-            return Photograph(known, size=image.size), ""
-        found = find_candidates(detector.load(), images.scale_alone(image, info), MARGIN * min_face)
+        found = find_candidates(detector.load(), image, MARGIN * min_face)
         candidates = [unpack(pack(candidate)) for candidate in found]  # rounded, as they are when they are remembered
         return Photograph(candidates, size=image.size), key
 

@@ -142,3 +142,6 @@ def test_photographs_of_16_bits(detector, tmp_path):
     (photograph,) = run(open_source(Request(str(tmp_path / "photos"), 64)), tmp_path)
     assert photograph.candidates[0].sharpness > 0.5
     assert np.ptp(photograph.candidates[0].thumbnail) > 10
+    Image.fromarray(np.full((100, 100), 1e9, np.float32)).save(tmp_path / "photos/1.tif")  # of no known range
+    _, unreadable = run(open_source(Request(str(tmp_path / "photos"), 64)), tmp_path)
+    assert unreadable.reason and not unreadable.candidates
