@@ -29,6 +29,8 @@ ONET_CONFIDENCE = (0.4, 0.6, 0.8)  # of its looks, one after the other
 # Of two squares that overlap more, the less confident is dropped: those of one size, of all sizes, at last.
 OVERLAP_OF_SIZE, OVERLAP, OVERLAP_OF_FACES = 0.5, 0.7, 0.4
 PROPOSALS = 1000  # the most squares of one photograph
+# What a network gets at once, so that memory does not grow with the photograph: pixels of a strip for PNet, squares.
+PIXELS, BATCH = 1 << 18, 256
 # Where the points lie in the squares that ONet was trained on, as shares of the side.
 ONET_TEMPLATE = np.array([[0.31, 0.38], [0.69, 0.38], [0.5, 0.58], [0.35, 0.77], [0.65, 0.77]])
 MIRRORED = [1, 0, 2, 4, 3]  # the numbers of the points in a mirrored face
@@ -66,7 +68,7 @@ class FaceDetector:
         boxes, scores, scale = [np.zeros((0, 4))], [np.zeros(0)], CELL / least
         while min(pyramid.width, pyramid.height) * scale >= CELL:
             level = pyramid.resize(round(pyramid.width * scale), round(pyramid.height * scale))
-            offsets, confidence = (x.numpy()[0] for x in self.pnet(normalize(level[None])))
+            offsets, confidence = self.scan(level)
             rows, columns = np.nonzero(confidence[..., 1] > PNET_CONFIDENCE)
             places = STRIDE * np.stack([columns, rows, columns, rows], axis=1) + [0, 0, CELL, CELL]
             found = (places + CELL * offsets[rows, columns]) / scale
@@ -77,12 +79,19 @@ class FaceDetector:
         boxes, scores = np.concatenate(boxes), np.concatenate(scores)
         return boxes[suppress(boxes, scores, OVERLAP)[:PROPOSALS]]
 
+    def scan(self, level: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Applies PNet at all places of an image, uint8 (h, w, 3), strip by strip: offsets and confidence by row."""
+        height = max(2 * CELL, PIXELS // level.shape[1] // STRIDE * STRIDE)
+        tops = range(0, len(level) - CELL + 1, height - (CELL - STRIDE))
+        offsets, confidence = zip(*(self.pnet(level[None, top : top + height]) for top in tops), strict=True)
+        return np.concatenate(offsets, axis=1)[0], np.concatenate(confidence, axis=1)[0]
+
     def refine(self, pyramid: "Pyramid", boxes: np.ndarray) -> list[np.ndarray]:
         """Returns the squares that have a face, upright or turned: transforms from ONet's pixels to the image's."""
         squares = [to_square(box, angle) for angle in ANGLES for box in boxes]  # from the unit square
         if not squares:
             return []
-        offsets, confidence = (x.numpy() for x in self.rnet(normalize(pyramid.cut(squares, RNET_SIDE))))
+        offsets, confidence = self.rnet(pyramid.cut(squares, RNET_SIDE))
         scores = confidence[:, 1]
         found = [
             geometry.similarity(*shift_square(square, offset)) if score > RNET_CONFIDENCE else None
@@ -106,8 +115,7 @@ class FaceDetector:
         if not squares:
             return []
         patches = pyramid.cut(squares, ONET_SIDE)
-        both = normalize(np.concatenate([patches, patches[:, :, ::-1]]))
-        _, points, confidence = (x.numpy() for x in self.onet(both))
+        _, points, confidence = self.onet(np.concatenate([patches, patches[:, :, ::-1]]))
         seen, mirrored = np.split(points.reshape(-1, 2, 5).swapaxes(1, 2).astype(np.float64), 2)
         points = (seen + mirrored[:, MIRRORED] * [-1, 1] + [1, 0]) / 2
         confidence = np.minimum(*np.split(confidence[:, 1], 2))
@@ -158,9 +166,18 @@ class Pyramid:
 
 
 def compile_network(network, shape: tuple) -> Callable:
-    """Compiles a network, once, for all images float32 of a shape, some of whose sizes may be open."""
+    """Compiles a network, once, for float32 images of a shape, some of whose sizes may be open.
+
+    Returns a function from uint8 images to the network's outputs, which are computed batch by batch.
+    """
     graph = tf.function(lambda images: network(images), autograph=False)
-    return graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+    graph = graph.get_concrete_function(tf.TensorSpec(shape, tf.float32))
+
+    def compute(pixels: np.ndarray) -> list[np.ndarray]:
+        parts = [graph(normalize(pixels[i : i + BATCH])) for i in range(0, len(pixels), BATCH)]
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
+
+    return compute
 
 
 def normalize(pixels: np.ndarray) -> tf.Tensor:

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from gan.datasets import avatars
+from gan.faces import detector as detector_module
 from gan.faces import geometry
 from gan.faces.detector import FaceDetector, suppress, to_square
 
@@ -83,6 +84,18 @@ def test_small_faces_are_not_sought(detector, drawn):
     assert detector.find(np.asarray(page), 200) == []
     assert detector.find(np.full((100, 100, 3), 128, np.uint8), 20) == []
     assert detector.find(np.full((8, 8, 3), 128, np.uint8), 20) == []
+
+
+def test_same_faces_piece_by_piece(detector, drawn, monkeypatch):
+    """In narrow strips and small batches, which bound the memory, the same faces are found."""
+    page = np.asarray(make_page(drawn, [150] * 6, [0] * 6)[0])[:, :501]
+    whole = detector.find(page, 60)
+    monkeypatch.setattr(detector_module, "PIXELS", 4000)
+    monkeypatch.setattr(detector_module, "BATCH", 7)
+    pieces = detector.find(page, 60)
+    assert len(pieces) == len(whole) >= 2
+    for one, other in zip(pieces, whole, strict=True):
+        np.testing.assert_allclose(one.points, other.points, atol=1e-3)
 
 
 def test_same_faces_in_threads(detector, drawn):
