@@ -113,7 +113,7 @@ def build_cache(folder: Path) -> tuple[np.ndarray, dict]:
 
     source = Source("noise", "noise", [f"noise {i}" for i in range(IMAGES)], read, [])
     path = folder / f"{cache.compute_key(source.identity, SIZE)}.npy"
-    faces, report, *_ = cache.open_or_build(path, source, SIZE, numbers=range(len(source.names)))
+    faces, report, *_ = cache.open_or_build(path, lambda: (source, range(IMAGES)), SIZE)
     return faces, report
 
 

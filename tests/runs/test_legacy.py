@@ -37,7 +37,7 @@ def test_reading_with_the_present_names(old_run):
 @pytest.mark.parametrize(
     ("tool", "arguments", "result"),
     [
-        (generate, ["--count", "4"], "faces.png"),
+        (generate, ["--count", "4"], "generated.png"),
         (interpolate, ["--frames", "4"], "walk.gif"),
         (export, ["--to", "keras"], "export/generator.keras"),
         (evaluate, ["--network", "onet", "--samples", "64", "--cache-dir", "cache"], "nearest.png"),

@@ -19,9 +19,9 @@ def test_one_grid(tiny, capsys):
     """Without flags, 64 images go to faces.png, each as large as in the run's own grids."""
     assert generate.main([str(tiny)]) == 0
     step = 16 * images.display_scale(16) + 2
-    assert images.read_png(tiny / "faces.png").shape == (8 * step - 2, 8 * step - 2, 3)
+    assert images.read_png(tiny / "generated.png").shape == (8 * step - 2, 8 * step - 2, 3)
     printed = capsys.readouterr().out
-    assert all(part in printed for part in ("0 to 63", str(tiny / "generator.keras"), str(tiny / "faces.png")))
+    assert all(part in printed for part in ("0 to 63", str(tiny / "generator.keras"), str(tiny / "generated.png")))
 
 
 def test_seed_determines_the_image(tiny):
