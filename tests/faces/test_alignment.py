@@ -239,12 +239,12 @@ def test_all_reasons_are_counted(tmp_path, monkeypatch):
         (tmp_path / f"photos/damaged-{i}.jpg").write_bytes(b"\xff\xd8\xff damaged")
     for i in range(200):
         (tmp_path / f"photos/empty-{i}.png").write_bytes((tmp_path / "photos/0.png").read_bytes())
-    reasons = [f"reason {i}" for i in range(9)]
+    reasons = [f"reason {letter}" for letter in "abcdefghi"]
     monkeypatch.setattr(alignment.selection, "find_flaw", lambda *_: reasons.pop() if reasons else "")
     faces = data.load(folder, 32, align="yes", cache_dir=tmp_path / "cache")
     lines = data.describe(faces)
     assert faces.report["skipped"]["unreadable"] == 11  # of 221, but of fewer faces
-    assert sum(f"(reason {i})" in "\n".join(lines) for i in range(9)) == 9
+    assert sum(f"(reason {letter})" in "\n".join(lines) for letter in "abcdefghi") == 9
 
 
 def test_load_of_photographs_without_faces(tmp_path):
