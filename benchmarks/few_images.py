@@ -1,7 +1,7 @@
 """Few images: trains recipes on the first N images of a data set, and scores them against images that none has seen.
 
     python -m benchmarks.few_images --data celeba.zip --out FOLDER --limit 500 2000 \\
-        --recipes default,augment=none:3 default,augment=diffaugment:3 default,augment=ada:3
+        --recipes default,augment=none:3 default,augment=ada:3 default,augment=diffaugment:1
     python -m benchmarks.few_images ... --half report    # the scores to publish, of the same runs
 
 --recipes are those of tools.compare, with their numbers of seeds. The images beyond the largest N are split in two

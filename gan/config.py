@@ -45,8 +45,8 @@ FILE_SUFFIXES = (
 SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
 LONGEST_NAME = 255  # bytes that file systems allow; a character has up to four
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
-# Training images from which --augment auto is "none", and what it is for fewer. To be set by trials.
-FEW_IMAGES, AUGMENT_FEW = 5000, "diffaugment"
+# Training images from which --augment auto is "none", and what it is for fewer, by the trials in docs/findings.md.
+FEW_IMAGES, AUGMENT_FEW = 5000, "ada"
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
 
 

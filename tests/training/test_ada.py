@@ -3,16 +3,18 @@
 import pytest
 import tensorflow as tf
 
+from gan.training import ada
 from gan.training.ada import HIGHEST, TARGET, Adaptation
 
 
-def scores(share):
-    """Scores of ten real images, of which that share is taken for real."""
-    return tf.constant([[0.9 if i < 10 * share else 0.1] for i in range(10)])
+def scores(share, count=10):
+    """Scores of real images, of which that share is taken for real."""
+    return tf.constant([[0.9 if i < count * share else 0.1] for i in range(count)])
 
 
-def test_update_by_hand():
+def test_update_by_hand(monkeypatch):
     """The mean sign is a moving average over four batches; the probability moves by the speed, and not below 0."""
+    monkeypatch.setattr(ada, "TARGET", 0.6)
     adaptation = Adaptation()
     adaptation.speed.assign(0.25)
     found = [adaptation.update(scores(share)) for share in (1, 1, 1, 1, 0.5, 0, 0, 0)]
@@ -33,9 +35,9 @@ def test_limit():
 
 
 def test_control():
-    """A discriminator whose mean sign is 1 - p comes to a probability near 1 - 0.6."""
+    """A discriminator whose mean sign is 0.4 - p comes to a probability near 0.4 - target."""
     adaptation = Adaptation()
     adaptation.speed.assign(0.01)
     for _ in range(200):
-        adaptation.update(tf.constant([[0.5], [0.9]]) if float(adaptation.probability) > 1 - TARGET else scores(1))
-    assert float(adaptation.probability) == pytest.approx(1 - TARGET, abs=0.05)
+        adaptation.update(scores((1.4 - float(adaptation.probability)) / 2, count=1000))
+    assert float(adaptation.probability) == pytest.approx(0.4 - TARGET, abs=0.02)
