@@ -8,13 +8,13 @@ images = augment(images, seed, adaptation.probability)
 
 import tensorflow as tf
 
-# Of the mean sign of real logits. Section 3.2 has 0.6, which an R1 penalty on small networks hardly lets it reach. Of 0.05,
-# 0.15, 0.3 and 0.6, this one gave the best scores for 500 and for 2,000 images (docs/findings.md).
+# Of the mean sign of real logits. Section 3.2 has 0.6, which an R1 penalty on small networks hardly lets it reach; this
+# was the best in trials with 500 and 2,000 images (docs/findings.md).
 TARGET = 0.15
 BATCHES = 4  # over which that mean is taken
 HIGHEST = 0.8  # probability up to which augmentations do not leak into samples. Section 2.2
-# Share of a run in which the probability may go from 0 to 1. The paper has 1/50, 500,000 of 25 million images; runs here
-# have a hundredth of that, in which the mean sign of one batch after another is less certain.
+# Share of a run in which the probability may go from 0 to 1. The paper has 1/50, 500,000 of 25 million images; runs are
+# shorter here, so the mean sign is taken of fewer images in that time, and is less certain.
 SPAN = 1 / 20
 
 
