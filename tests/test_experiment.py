@@ -46,6 +46,7 @@ def newest(run):
     return {name: array for name, array in arrays.items() if not name.endswith("seconds") and name != "validation"}
 
 
+@pytest.mark.slow
 def test_start_from_a_run(there, monkeypatch, capsys):
     """A run that starts from another, with frozen layers and ADA, resumes bit for bit though the other is gone."""
     line = [*DENSE, "--cache-dir", "cache", "--epochs", "6", "--start-from", "output/first", "--augment", "ada"]
@@ -122,6 +123,7 @@ def test_what_cannot_be_started_from(there, capsys, start, more, message):
     assert not Run("output/new").folder.exists()
 
 
+@pytest.mark.slow
 def test_start_from_a_run_without_checkpoints(there, capsys):
     """Its generator is named, which is what is left."""
     shutil.rmtree("output/first/checkpoints")
