@@ -12,6 +12,7 @@ import mmap
 import os
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -246,8 +247,9 @@ def describe(faces: Faces) -> list[str]:
         lines.append(f"{report['chosen']:,} of them used, {report['choice']}")
     lines += report["alignment"]
     if report["aligned"]:
-        some = summarize_skipped(faces.skipped[unreadable:left_out], count=len(faces.skipped))  # all reasons
-        lines.append(f"{used:,} faces{', left out: ' if some else ''}{some}")
+        reasons = Counter(reason for _, reason in faces.skipped[unreadable:left_out])
+        some = ", ".join(f"{count:,} ({reason})" for reason, count in reasons.most_common())
+        lines.append(f"{used:,} faces{'; left out, by name in skipped.csv: ' if some else ''}{some}")
     sizes = _format_counts(report["sizes"], report["distinct_sizes"])
     modes = _format_counts(report["modes"], len(report["modes"]))
     return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]

@@ -62,6 +62,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     print(*lines, sep="\n", flush=True)
     if dry_run:
         if not (run.folder / "config.json").exists():
+            run.write_skipped(faces.skipped)
             save_contact_sheet(run, faces, training, config.seed)
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0

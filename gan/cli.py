@@ -78,7 +78,9 @@ def build_parser() -> argparse.ArgumentParser:
                     help=argparse.SUPPRESS,
                 )  # fmt: skip
     parser.add_argument(
-        "--dry-run", action="store_true", help="load the data, print the settings and what would happen, and stop"
+        "--dry-run",
+        action="store_true",
+        help="load the data, write faces.png and skipped.csv, print settings, and stop",
     )
     return parser
 

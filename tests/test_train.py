@@ -621,12 +621,13 @@ def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, mo
 
 
 def test_dry_run_writes_only_what_shows_the_data(faces, cache, tmp_path, monkeypatch, capsys):
-    """--dry-run prints the plan, and writes nothing but the picture of the data."""
+    """--dry-run prints the plan, and writes nothing but the picture of the data and what is left out."""
     monkeypatch.chdir(tmp_path)
     line = command(faces, cache, "--epochs", "2", "--steps-per-epoch", "all", "--holdout", "0", "--dry-run")
     assert train.main(line[2:]) == 0
     assert "18 iterations of 7" in capsys.readouterr().out
-    assert [path.name for path in (tmp_path / "output").rglob("*") if path.is_file()] == ["faces.png"]
+    written = sorted(path.name for path in (tmp_path / "output").rglob("*") if path.is_file())
+    assert written == ["faces.png", "skipped.csv"]
 
 
 @pytest.mark.slow

@@ -163,8 +163,12 @@ class Run:
             yield
 
     def write_data_report(self, report: dict, skipped: list[tuple[str, str]]) -> None:
-        """Writes what is trained on, and the name and reason of each file that is not."""
+        """Writes what is trained on, and what is not."""
         write_json(self.folder / "data.json", report)
+        self.write_skipped(skipped)
+
+    def write_skipped(self, skipped: list[tuple[str, str]]) -> None:
+        """Writes the name and reason of each file, or face, that is not trained on."""
         write_csv(self.folder / "skipped.csv", [("file", "reason"), *skipped])
         legacy.remove(self.folder, "skipped.csv")
 
