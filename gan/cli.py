@@ -78,9 +78,7 @@ def build_parser() -> argparse.ArgumentParser:
                     help=argparse.SUPPRESS,
                 )  # fmt: skip
     parser.add_argument(
-        "--dry-run",
-        action="store_true",
-        help="load the data, write faces.png and skipped.csv, print settings, and stop",
+        "--dry-run", action="store_true", help="load the data, write faces.png and skipped.csv, print the settings"
     )
     return parser
 
