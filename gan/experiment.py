@@ -146,11 +146,13 @@ def load_start(config: Config, run):
 
     None where nothing is named, or where the run has a checkpoint from which it goes on: what it started from may be
     gone by then. Warns where a generator alone is named. Raises UsageError where there is no run or no generator, no
-    whole checkpoint, or another pair of networks.
+    whole checkpoint, or another pair of networks, and where layers are to be frozen without a start.
     """
     from gan.runs import checkpoints
     from gan.runs.run_directory import Run
 
+    if config.freeze_discriminator and not config.start_from:
+        raise UsageError("--freeze-discriminator needs --start-from: new layers know nothing that should stay.")
     if not config.start_from or checkpoints.list_paths(run.checkpoints):
         return None
     path, other = expand_path(config.start_from), Run(expand_path(config.start_from))

@@ -113,6 +113,7 @@ def test_start_from_another_width(there, capsys):
         ("output/first", ["--discriminator", "conv"], "--discriminator dense"),
         ("output/first", ["--generator", "conv"], "--generator dense"),
         ("output/first", ["--freeze-discriminator", "3"], "at most 2"),
+        ("", ["--freeze-discriminator", "1"], "needs --start-from"),
     ],
 )
 def test_what_cannot_be_started_from(there, capsys, start, more, message):
