@@ -118,7 +118,7 @@ def test_start_from_another_width(there, capsys):
 )
 def test_what_cannot_be_started_from(there, capsys, start, more, message):
     """Exit code 2, and what there is or what to type; nothing is written."""
-    line = [*DENSE, "--cache-dir", "cache", "--run", "new", "--start-from", start, *more]
+    line = [*DENSE, "--cache-dir", "cache", "--run", "new", *(["--start-from", start] if start else []), *more]
     assert train.main(line) == 2
     assert message in capsys.readouterr().err.replace("\\", "/")
     assert not Run("output/new").folder.exists()
