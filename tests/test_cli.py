@@ -62,7 +62,13 @@ def without_its_data(run):
     (run / "config.json").write_text(json.dumps({**saved, "data": "gone"}))
 
 
-@pytest.mark.parametrize("state", [in_training, a_checkpoint_alone, of_an_older_version, without_its_data])
+@pytest.mark.parametrize(
+    "state",
+    [
+        in_training,
+        *(pytest.param(s, marks=pytest.mark.slow) for s in (a_checkpoint_alone, of_an_older_version, without_its_data)),
+    ],
+)
 def test_every_tool_works(tiny, capsys, state):
     """Each makes its file out of what is there, in a thread as well, and the page shows the run."""
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 60, 3), np.uint8)).save("me.png")

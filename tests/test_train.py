@@ -280,14 +280,13 @@ def test_resume_after_a_damaged_checkpoint(whole, resume, tmp_path):
 # The following tests call main() in this process, which is faster than a new one.
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("backend", "settings"),
     [
         ("jax", {}),
-        pytest.param(None, {"backend": "torch", "image_data_format": "channels_first"}, marks=pytest.mark.slow),
-        pytest.param(
-            None, {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}, marks=pytest.mark.slow
-        ),
+        (None, {"backend": "torch", "image_data_format": "channels_first"}),
+        (None, {"floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}),
     ],
 )
 def test_settings_of_keras_do_not_matter(six, faces, cache, tmp_path, monkeypatch, backend, settings):
@@ -383,6 +382,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
 def test_a_file_system_that_does_less(faces, cache, six, tmp_path):
     """Training goes on there with the same results, after one warning that nothing locks the folder."""
@@ -542,6 +542,7 @@ def test_odd_data(eight, cache, tmp_path):
     assert "web page" in skipped["photos/page.jpg"] and "Deflate64" in skipped["more.zip/0.png"]
 
 
+@pytest.mark.slow
 def test_new_data(eight, cache, tmp_path, monkeypatch, capsys):
     """A run refuses other images than it was trained on, unless --accept-new-data is given; then it says so."""
     np.save(tmp_path / "faces.npy", eight[:6])

@@ -273,7 +273,7 @@ def vgg_scores(avatar_images, tmp_path_factory):
     return score_all("vgg", avatar_images[-600:], 75, 0, tmp_path_factory.mktemp("features"))
 
 
-@pytest.fixture(params=["avatar_scores", "photograph_scores", "vgg_scores"])
+@pytest.fixture(params=["avatar_scores", "photograph_scores", pytest.param("vgg_scores", marks=pytest.mark.slow)])
 def scores(request):
     return request.getfixturevalue(request.param)
 
