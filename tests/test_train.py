@@ -227,6 +227,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
 def test_resume_after_a_kill_while_saving(faces, cache, whole, tmp_path):
     """A run killed while it writes a checkpoint resumes from the one before, with bit-identical results."""
@@ -314,6 +315,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has homes of another kind")
 @pytest.mark.parametrize(
     ("data_flag", "code"), [("faces", 0), ("~/faces", 2), ("~nobody-of-that-name/faces", 2), ("", 2)]
@@ -346,15 +348,14 @@ def test_in_a_thread(whole, faces, cache, tmp_path, monkeypatch):
     assert log(tmp_path)[-1][0] == "12" and (tmp_path / "output/it/generator.keras").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="there is no sh")
 @pytest.mark.parametrize(
     ("settings", "redirection"),
     [
         ({"PYTHONIOENCODING": "ascii"}, "2>&-"),
-        pytest.param({"PYTHONIOENCODING": "cp1252"}, "2>&1 | head -1", marks=pytest.mark.slow),
-        pytest.param(
-            {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "<&- >&- 2>&-", marks=pytest.mark.slow
-        ),
+        ({"PYTHONIOENCODING": "cp1252"}, "2>&1 | head -1"),
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "<&- >&- 2>&-"),
     ],
 )
 def test_consoles(faces, cache, tmp_path, monkeypatch, settings, redirection):
@@ -673,12 +674,13 @@ def test_real_faces(tmp_path, monkeypatch, capsys, celeba):
     assert images.read_png(tmp_path / "output/real/000002.png").std() > 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "flags",
     [
         ("--batch-size", "10000000"),
-        pytest.param(("--width", "4096", "--batch-size", "100000"), marks=pytest.mark.slow),
-        pytest.param(("--noise-size", "2000000000"), marks=pytest.mark.slow),
+        ("--width", "4096", "--batch-size", "100000"),
+        ("--noise-size", "2000000000"),
     ],
 )
 def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, flags):

@@ -430,6 +430,7 @@ def test_nohup(tmp_path, ignored):
     assert (code, logged_iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
 
 
+@pytest.mark.slow
 def test_resume_with_scores_is_bit_exact(tmp_path, quick_extractors):
     """Resuming after 6 or 7 of 12 iterations gives bit-identical scores, diagnostics and best generator.
 
