@@ -17,6 +17,7 @@ import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is im
 import keras
 import tensorflow as tf
 
+from gan.replicas import count_replicas, draw_part, sum_over_replicas
 from gan.training import ema
 
 
@@ -60,6 +61,19 @@ def gradient_norm(gradients, optimizer):
     return tf.where(tf.math.is_finite(norm), norm / tf.cast(optimizer.dynamic_scale, norm.dtype), 0.0)
 
 
+def share(loss):
+    """A replica's share of a loss that is a mean: gradients of shares, summed over replicas, are the whole loss's."""
+    return loss / count_replicas() if count_replicas() > 1 else loss
+
+
+def average_over_replicas(scalars: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]:
+    """Replaces scalars by their means over replicas, all in one sum."""
+    if count_replicas() == 1:
+        return scalars
+    values = sum_over_replicas(tf.stack([tf.cast(value, tf.float32) for value in scalars.values()]))
+    return dict(zip(scalars, tf.unstack(values / count_replicas()), strict=True))
+
+
 class DCGAN:
     """A generator and a discriminator, their optimizers, and one step of training them against each other.
 
@@ -82,6 +96,8 @@ class DCGAN:
         ema_ramp_up: whether the half-life is shorter at the start, when the first weights are to be forgotten.
         frozen_layers: how many of the discriminator's layers with weights, the first ones, are not trained. FreezeD,
             arXiv:2002.10964.
+        strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers and adaptation were made; None: one
+            device. Its replicas share the batch, and do together what one would.
         classes: length of a row of labels, which is appended to the input of both networks: build them that many
             channels wider. Not with an EMA, whose calibration knows no labels.
 
@@ -107,6 +123,7 @@ class DCGAN:
         ema_half_life: float = 0.0,
         ema_ramp_up: bool = True,
         frozen_layers: int = 0,
+        strategy: tf.distribute.Strategy | None = None,
         classes: int = 0,
         seed: int = 0,
     ):
@@ -123,16 +140,19 @@ class DCGAN:
             raise ValueError(
                 "labels and an EMA do not go together yet: its calibration generates samples without labels"
             )
+        self.strategy = strategy or tf.distribute.get_strategy()
         self.ema_generator = self.calibrated_ema = generator
         if ema_half_life:
-            self.ema_generator = keras.models.clone_model(generator)
-            self.calibrated_ema = keras.models.clone_model(generator)
+            with self.strategy.scope():
+                self.ema_generator = keras.models.clone_model(generator)
+            self.calibrated_ema = keras.models.clone_model(generator)  # which one device generates all samples with
             for clone in (self.ema_generator, self.calibrated_ema):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
         frozen = [layer for layer in discriminator.layers if layer.weights][:frozen_layers]
         self.frozen = {id(variable) for layer in frozen for variable in layer.trainable_variables}
-        g_optimizer.build(generator.trainable_variables)
-        d_optimizer.build(discriminator.trainable_variables)
+        with self.strategy.scope():
+            g_optimizer.build(generator.trainable_variables)
+            d_optimizer.build(discriminator.trainable_variables)
         with tf.device("CPU"):  # so that Python reads it without waiting for a GPU
             self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
 
@@ -140,7 +160,8 @@ class DCGAN:
         """Trains on one batch and returns scalars by name.
 
         Arguments:
-            batch: images (discriminator_steps * n, h, w, c), float32 in [-1, 1], and labels, float32 (the same, k).
+            batch: images (discriminator_steps * n, h, w, c), float32 in [-1, 1], and labels, float32 (the same, k);
+                with several replicas, the part of each (see `gan.training.distribution`).
 
         Returns:
             float32 scalars: d_loss (without the penalty), g_loss, real_score and fake_score (see
@@ -155,6 +176,12 @@ class DCGAN:
     @tf.function(autograph=False)
     def compiled_step(self, images, labels, regularize: bool):
         """One of the two graphs of `train_step`, with the penalty and without it."""
+        scalars = self.strategy.run(self.replica_step, args=(images, labels, regularize))
+        self.iteration.assign_add(1)
+        return {name: self.strategy.experimental_local_results(value)[0] for name, value in scalars.items()}
+
+    def replica_step(self, images, labels, regularize: bool):
+        """The step of one replica, which differs from the others' only in its part of the batch."""
         micro_batches = zip(
             tf.split(images, self.discriminator_steps), tf.split(labels, self.discriminator_steps), strict=True
         )
@@ -164,9 +191,8 @@ class DCGAN:
         if not self.reuse_fakes:
             fake, tape = self.generate(self.sample_noise(real, self.discriminator_steps), real_labels)
         g_scalars = self.update_generator(real, fake, real_labels, tape)
-        self.update_ema(tf.shape(images)[0])
-        self.iteration.assign_add(1)
-        return {**d_scalars, **g_scalars}
+        self.update_ema(tf.shape(images)[0] * count_replicas())
+        return average_over_replicas({**d_scalars, **g_scalars})
 
     def generate(self, noise, labels=None):
         """Returns fakes G(z), and the tape that records how they depend on G's weights."""
@@ -186,10 +212,11 @@ class DCGAN:
             real_logits = self.discriminate(real, labels, micro_step)
             fake_logits = self.discriminate(fake, labels, micro_step, fake=True)
             loss = self.loss.discriminator(real_logits, fake_logits)
-            scaled = self.d_optimizer.scale_loss(loss)
+            scaled = self.d_optimizer.scale_loss(share(loss))
         gradients, penalty = tape.gradient(scaled, self.d_weights), {}
         if regularize:
             gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
+        gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.d_optimizer)  # before `apply`, which may change the loss scale
         self.d_optimizer.apply(gradients, self.d_variables)
         real_scores, fake_scores = self.loss.scores(real_logits, fake_logits)
@@ -209,8 +236,9 @@ class DCGAN:
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
             loss = self.loss.generator(real_logits, self.discriminate(fake, labels, last, fake=True))
-            scaled = self.g_optimizer.scale_loss(loss)
+            scaled = self.g_optimizer.scale_loss(share(loss))
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
+        gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.g_optimizer)
         self.g_optimizer.apply(gradients, self.generator.trainable_variables)
         return {"g_loss": loss, "grad_norm_g": norm}
@@ -225,7 +253,7 @@ class DCGAN:
             tape.watch(self.d_weights)
             value = self.regularizer(discriminate, real, fake)
             penalty = self.penalty_weight * self.penalty_every * value
-            scaled = self.d_optimizer.scale_loss(penalty)
+            scaled = self.d_optimizer.scale_loss(share(penalty))
         extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
         return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty_every
 
@@ -251,11 +279,14 @@ class DCGAN:
         return self.discriminator(append_labels(images, labels), training=True)
 
     def sample_noise(self, real, micro_step: int):
-        """The noise of one update, as many rows as `real`: a function of seed, iteration and micro-step."""
+        """The noise of one update, as many rows as `real`: a function of seed, iteration, micro-step and row."""
         number = self.iteration * (self.discriminator_steps + 1) + micro_step
-        shape = tf.concat([tf.shape(real)[:1], self.noise_shape], axis=0)
-        noise = self.noise(shape, tf.stack([tf.constant(self.seed, tf.int64), number]))
-        return tf.ensure_shape(noise, (None, *self.noise_shape))
+
+        def draw(count):
+            shape = tf.concat([[count], self.noise_shape], axis=0)
+            return self.noise(shape, tf.stack([tf.constant(self.seed, tf.int64), number]))
+
+        return tf.ensure_shape(draw_part(draw, tf.shape(real)[0]), (None, *self.noise_shape))
 
     def fixed_noise(self, count: int, stream: int = NoiseStream.GRID):
         """Noise (count, *noise_shape) that is the same at every iteration, different for each `NoiseStream`."""

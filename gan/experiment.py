@@ -79,13 +79,14 @@ def resolve_augment(config: Config, run, images: int) -> Config:
     return dataclasses.replace(config, augment=earlier or config.choose_augment(images))
 
 
-def build_gan(config: Config, check: Callable | None = None):
+def build_gan(config: Config, check: Callable | None = None, strategy=None):
     """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed.
 
-    `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
+    Its variables are made for the replicas of `strategy`, a `tf.distribute.Strategy`; None: one device. `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
     --augment auto is not decided yet, nothing is augmented. Raises UsageError where settings exclude each other.
     """
     import keras
+    import tensorflow as tf
 
     import dcgan
     from gan.training.ada import Adaptation
@@ -104,7 +105,8 @@ def build_gan(config: Config, check: Callable | None = None):
         ) from None
     scaled = config.precision == "mixed_float16"
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
-    with build_uninitialized_networks(config) as (generator, discriminator):
+    strategy = strategy or tf.distribute.get_strategy()
+    with strategy.scope(), build_uninitialized_networks(config) as (generator, discriminator):
         layers = sum(bool(layer.weights) for layer in discriminator.layers)
         if config.freeze_discriminator >= layers:
             raise UsageError(
@@ -115,28 +117,32 @@ def build_gan(config: Config, check: Callable | None = None):
             check(config, generator, discriminator)
         with keras.StatelessScope():
             pass  # at its end, Keras gives the weights their values
+        g_optimizer = build_optimizer(
+            config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
+        )
+        d_optimizer = build_optimizer(
+            config.discriminator_optimizer, config.discriminator_learning_rate, config.discriminator_betas,
+            scale_loss=scaled,
+        )
+        adaptation = Adaptation() if augmentation.adaptive else None
     return dcgan.DCGAN(
         generator,
         discriminator,
-        g_optimizer=build_optimizer(
-            config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
-        ),
-        d_optimizer=build_optimizer(
-            config.discriminator_optimizer, config.discriminator_learning_rate, config.discriminator_betas,
-            scale_loss=scaled,
-        ),
+        g_optimizer=g_optimizer,
+        d_optimizer=d_optimizer,
         loss=loss,
         noise=dcgan.DISTRIBUTIONS[config.noise_distribution],
         regularizer=REGULARIZERS[config.penalty],
         penalty_weight=config.penalty_weight,
         penalty_every=config.penalty_every,
         augment=augmentation.function,
-        adaptation=Adaptation() if augmentation.adaptive else None,
+        adaptation=adaptation,
         discriminator_steps=config.discriminator_steps,
         reuse_fakes=config.reuse_fakes,
         ema_half_life=config.ema_half_life,
         ema_ramp_up=not config.start_from,  # its average starts with that of another run, not with first weights
         frozen_layers=config.freeze_discriminator,
+        strategy=strategy,
         seed=config.seed,
     )  # fmt: skip
 

@@ -3,13 +3,16 @@
     x = UpsamplingConv2D(64)(x)                  # (n, h, w, c) -> (n, 2h, 2w, 64)
     x = BatchNormalization(momentum=0.9)(x)
 
-The two layers compute what Keras's own do, faster; `models.portable` replaces them by Keras's own for saving.
+These layers compute what Keras's own do: faster, or in several replicas as in one. `models.portable` replaces them by
+Keras's own for saving.
 """
 
 import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
+
+from gan.replicas import count_replicas, draw_part, sum_over_replicas
 
 
 def normal() -> keras.initializers.Initializer:
@@ -19,7 +22,7 @@ def normal() -> keras.initializers.Initializer:
 
 def dropout(rate: float) -> list:
     """Returns a dropout layer, or no layer where the rate is 0."""
-    return [layers.Dropout(rate)] if rate else []
+    return [Dropout(rate)] if rate else []
 
 
 def count_doublings(size: int, smallest: int = 4) -> tuple[int, int]:
@@ -58,6 +61,8 @@ class BatchNormalization(layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
+        if training and count_replicas() > 1:
+            return self.normalize_together(inputs)
         if not training or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
@@ -69,9 +74,44 @@ class BatchNormalization(layers.BatchNormalization):
             epsilon=self.epsilon,
             is_training=True,
         )
+        self.update_moving_statistics(mean, variance)
+        return outputs
+
+    def normalize_together(self, inputs):
+        """Normalizes by the mean and variance of the batches of all replicas, which is what one would do with all.
+
+        Sums are made in float32. They are one sum over replicas forward, and one backward.
+        """
+        x = tf.cast(inputs, tf.float32)
+        axes = list(range(len(x.shape) - 1))
+        count = tf.cast(count_replicas() * tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
+        sums = tf.stack([tf.reduce_sum(x, axes), tf.reduce_sum(x**2, axes)])
+        mean, square = tf.unstack(sum_over_replicas(sums) / count)
+        variance = tf.maximum(square - mean**2, 0.0)
+        unbiased = variance * count / (count - 1) if len(x.shape) == 4 else variance  # as with one replica
+        self.update_moving_statistics(mean, unbiased)
+        scale = tf.math.rsqrt(variance + self.epsilon) * tf.convert_to_tensor(self.gamma)
+        return tf.cast(x * scale + (tf.convert_to_tensor(self.beta) - mean * scale), self.compute_dtype)
+
+    def update_moving_statistics(self, mean, variance):
+        """Moves the statistics that are used after training towards those of a batch."""
         self.moving_mean.assign(self.moving_mean * self.momentum + mean * (1.0 - self.momentum))
         self.moving_variance.assign(self.moving_variance * self.momentum + variance * (1.0 - self.momentum))
-        return outputs
+
+
+@keras.saving.register_keras_serializable("faces")
+class Dropout(layers.Dropout):
+    """Dropout whose mask depends on the place in the whole batch, however many replicas share it."""
+
+    def call(self, inputs, training=False):
+        if not training or not self.rate or count_replicas() == 1:
+            return super().call(inputs, training=training)
+
+        def draw(count):
+            ones = tf.ones(tf.concat([[count], tf.shape(inputs)[1:]], axis=0), inputs.dtype)
+            return keras.random.dropout(ones, self.rate, seed=self.seed_generator)
+
+        return inputs * draw_part(draw, tf.shape(inputs)[0])
 
 
 # Row i of the 4-row kernel is the sum of those rows of the 3-row kernel where ROW_SUMS[i] is 1, in mirrored order;

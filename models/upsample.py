@@ -10,7 +10,7 @@ activation and after dropout, momentum 0.8, Keras's epsilon and Glorot kernels, 
 import keras
 from keras import layers
 
-from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, flatten_noise
+from models.layers import BatchNormalization, Dropout, UpsamplingConv2D, count_doublings, flatten_noise
 
 
 def up(filters: int) -> list:
@@ -49,19 +49,19 @@ def discriminator(image_shape, width=32, rate=0.0):
             keras.Input(image_shape),  # 28 x 28 x 3
             layers.Conv2D(width, 3, 2, "same"),  # 14 x 14 x w
             layers.LeakyReLU(0.2),
-            layers.Dropout(rate or 0.25),
+            Dropout(rate or 0.25),
             layers.Conv2D(2 * width, 3, 2, "same"),  # 7 x 7 x 2w
             layers.ZeroPadding2D(((0, 1), (0, 1))),  # 8 x 8 x 2w
             layers.LeakyReLU(0.2),
-            layers.Dropout(rate or 0.25),
+            Dropout(rate or 0.25),
             BatchNormalization(momentum=0.8),
             layers.Conv2D(4 * width, 3, 2, "same"),  # 4 x 4 x 4w
             layers.LeakyReLU(0.2),
-            layers.Dropout(rate or 0.25),
+            Dropout(rate or 0.25),
             BatchNormalization(momentum=0.8),
             layers.Conv2D(8 * width, 3, 1, "same"),  # 4 x 4 x 8w
             layers.LeakyReLU(0.2),
-            layers.Dropout(rate or 0.25),
+            Dropout(rate or 0.25),
             layers.Flatten(),
             layers.Dense(1, dtype="float32"),
         ],

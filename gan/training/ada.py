@@ -8,6 +8,8 @@ images = augment(images, seed, adaptation.probability)
 
 import tensorflow as tf
 
+from gan.replicas import count_replicas, sum_over_replicas
+
 # Of the mean sign of real logits. Section 3.2 has 0.6, which an R1 penalty on small networks hardly lets it reach; this
 # was the best in trials with 500 and 2,000 images (docs/findings.md).
 TARGET = 0.15
@@ -36,7 +38,7 @@ class Adaptation:
         `real_scores` (n, 1) are those of `gan.training.losses.Loss.scores`, above 1/2 where the discriminator takes an
         image for real, whatever the loss.
         """
-        sign = tf.reduce_mean(tf.sign(real_scores - 0.5))
+        sign = sum_over_replicas(tf.reduce_mean(tf.sign(real_scores - 0.5))) / count_replicas()
         real_sign = self.real_sign.assign_add((sign - self.real_sign) / BATCHES)
         moved = self.probability + self.speed * tf.sign(real_sign - TARGET)
         probability = self.probability.assign(tf.clip_by_value(moved, 0.0, HIGHEST))

@@ -14,6 +14,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from gan.replicas import draw_part
+
 RANDOM_NUMBERS = 12  # of one image: seven that say how much, then five that say whether
 
 
@@ -33,7 +35,11 @@ def diffaugment(images, seed, probability):
     Second derivatives, which R1 needs, are exact.
     """
     height, width = images.shape[1:3]
-    numbers = tf.unstack(tf.random.stateless_uniform((tf.shape(images)[0], RANDOM_NUMBERS), seed), axis=1)
+
+    def draw(count):
+        return tf.random.stateless_uniform((count, RANDOM_NUMBERS), seed)
+
+    numbers = tf.unstack(draw_part(draw, tf.shape(images)[0]), axis=1)
     brightness, saturation, contrast, down, right, middle_y, middle_x, *rest = numbers
     use_brightness, use_saturation, use_contrast, use_translation, use_cutout = (one < probability for one in rest)
     images = change_color(

@@ -10,7 +10,18 @@ import keras
 import tensorflow as tf
 
 
-class FusedAdam(keras.optimizers.Adam):
+class SummedGradients:
+    """A Keras optimizer whose gradients are summed over replicas already, by `gan.replicas.sum_over_replicas`.
+
+    Keras itself sums them when it applies them: too late for their norm, and for `LossScaleOptimizer`, of which each
+    replica would look for an overflow in its own gradients alone.
+    """
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        return grads_and_vars
+
+
+class FusedAdam(SummedGradients, keras.optimizers.Adam):
     """Keras's Adam whose update is one kernel instead of ten. arXiv:1412.6980, the form before section 2.1.
 
     Keras 3 composes the update from separate operations, each a pass over all weights. Same state, same result
@@ -34,6 +45,18 @@ class FusedAdam(keras.optimizers.Adam):
         )
 
 
+class AdamW(SummedGradients, keras.optimizers.AdamW):
+    """Keras's AdamW."""
+
+
+class RMSprop(SummedGradients, keras.optimizers.RMSprop):
+    """Keras's RMSprop."""
+
+
+class SGD(SummedGradients, keras.optimizers.SGD):
+    """Keras's gradient descent."""
+
+
 def adam(learning_rate: float, betas: tuple[float, float]):
     """Adam in one pass over memory. Epsilon is the paper's 1e-8, not Keras's 1e-7."""
     return FusedAdam(learning_rate, *betas, epsilon=1e-8)
@@ -41,17 +64,17 @@ def adam(learning_rate: float, betas: tuple[float, float]):
 
 def adamw(learning_rate: float, betas: tuple[float, float]):
     """Adam with decoupled weight decay of 0.004, Keras's default. arXiv:1711.05101."""
-    return keras.optimizers.AdamW(learning_rate, beta_1=betas[0], beta_2=betas[1], epsilon=1e-8)
+    return AdamW(learning_rate, beta_1=betas[0], beta_2=betas[1], epsilon=1e-8)
 
 
 def rmsprop(learning_rate: float, betas: tuple[float, float]):
     """RMSprop with momentum betas[0], and betas[1] as the decay rate of squared gradients."""
-    return keras.optimizers.RMSprop(learning_rate, rho=betas[1], momentum=betas[0])
+    return RMSprop(learning_rate, rho=betas[1], momentum=betas[0])
 
 
 def sgd(learning_rate: float, betas: tuple[float, float]):
     """Gradient descent with momentum betas[0]; betas[1] is not used."""
-    return keras.optimizers.SGD(learning_rate, momentum=betas[0])
+    return SGD(learning_rate, momentum=betas[0])
 
 
 OPTIMIZERS = {"adam": adam, "adamw": adamw, "rmsprop": rmsprop, "sgd": sgd}
