@@ -82,7 +82,8 @@ def resolve_augment(config: Config, run, images: int) -> Config:
 def build_gan(config: Config, check: Callable | None = None, strategy=None):
     """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed.
 
-    Its variables are made for the replicas of `strategy`, a `tf.distribute.Strategy`; None: one device. `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
+    Its variables are made for the replicas of `strategy`, a `tf.distribute.Strategy`; None: one device.
+    `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
     --augment auto is not decided yet, nothing is augmented. Raises UsageError where settings exclude each other.
     """
     import keras
@@ -121,7 +122,9 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None):
             config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
         )
         d_optimizer = build_optimizer(
-            config.discriminator_optimizer, config.discriminator_learning_rate, config.discriminator_betas,
+            config.discriminator_optimizer,
+            config.discriminator_learning_rate,
+            config.discriminator_betas,
             scale_loss=scaled,
         )
         adaptation = Adaptation() if augmentation.adaptive else None

@@ -1,31 +1,33 @@
-"""The training loop: one training session of a run, from its last checkpoint, or its start, to its end or a stop.
+"""Trainer: one training session of a run, from its last checkpoint, or its start, to its end or a stop.
 
 exit_code = Trainer(config, gan, run, batches, length, validator, variance).train()
+
+It is the loop of gan/training/loop.py, and what is written on the way: the log, checkpoints, scores and pictures.
 
 One step is `DCGAN.train_step` in dcgan.py.
 """
 
 import gc
-import signal
 from collections import deque
 from collections.abc import Callable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
-from gan.cli import SIGNALS, handle_signals
 from gan.config import Config
-from gan.errors import RunError, summarize
+from gan.errors import RunError
 from gan.gallery.page import Page
 from gan.images import to_uint8
 from gan.memory import release_memory
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
-from gan.training import ada, diagnostics, loss_chart
+from gan.training import diagnostics, loss_chart
 from gan.training.clock import clock
+from gan.training.distribution import Distribution
 from gan.training.ema import Calibrator
 from gan.training.loggers import LOGGERS
-from gan.training.schedule import MILESTONES, SCHEDULES, Milestones, RunLength
+from gan.training.loop import AGREE_SECONDS, Loop
+from gan.training.schedule import MILESTONES, Milestones, RunLength
 from gan.training.validation import Validator
 from models.portable import to_stock_keras
 
@@ -34,11 +36,11 @@ SAVE_SECONDS = 300.0  # of training that a killed process may cost, where grids 
 LOG_SECONDS = 0.5  # from one write of the log to the next
 
 
-class Trainer:
+class Trainer(Loop):
     """Trains a GAN and writes what comes of it to the run's directory.
 
     Arguments:
-        batches: a function (start) -> iterable of (images, labels), from iteration `start` on.
+        batches: as for `Loop`.
         variance: the pixel variance of the real images (see `gan.training.ema`); unused without an EMA.
     """
 
@@ -51,10 +53,10 @@ class Trainer:
         length: RunLength,
         validator: Validator,
         variance: float,
+        distribution: Distribution | None = None,
     ):
-        self.config, self.gan, self.run, self.batches = config, gan, run, batches
-        self.length, self.validator, self.variance = length, validator, variance
-        self.state = gan.state()
+        super().__init__(config, gan, batches, length, distribution or Distribution())
+        self.run, self.validator, self.variance = run, validator, variance
         self.calibrator = Calibrator(gan.calibrated_ema, variance) if config.ema_half_life else None
         self.exported = to_stock_keras(gan.calibrated_ema)  # made once: Keras keeps a part of every model it ever made
         self.page = Page(run.folder.parent)  # of this run and those beside it
@@ -62,11 +64,6 @@ class Trainer:
         self.recent = {name: deque(maxlen=diagnostics.WINDOW) for name in diagnostics.SCALARS}
         self.failures = {}  # present failure modes
         self.loggers = []
-        self.seconds = 0.0  # of training, up to the last log entry
-        self.data_seconds = 0.0  # of that, spent waiting for data
-        self.step_seconds = 0.0  # that an iteration takes at present
-        self.stopped_by = 0  # the number of a signal
-        self.rates = [(optimizer, float(optimizer.learning_rate)) for optimizer in (gan.g_optimizer, gan.d_optimizer)]
 
     def train(self) -> int:
         """Trains to the end. Returns the exit code: 0, or 128 + the number of the signal that stopped it."""
@@ -76,6 +73,11 @@ class Trainer:
         self.resume(saved)
         self.calibrate_ema()
         outputs = self.pending_outputs(saved)
+        self.logged_at = self.saved_at = clock.read()
+        with self.explain_failures():
+            self.distribution.broadcast_state(self.state)
+            if self.is_done():
+                self.agree()  # which the other processes wait for
         if self.is_done():
             self.write_outputs(*outputs)
             self.run.save_samples(self.config.image_size, SAMPLES)
@@ -86,15 +88,15 @@ class Trainer:
         start = self.seconds if self.length.seconds else self.iteration
         names = dict.fromkeys(["console", "csv", self.config.log])
         frozen_before = gc.get_freeze_count()
-        stopping = [number for number in SIGNALS if not is_ignored(number)]
-        with handle_signals(stopping, self.stop), handle_signals(clock.SIGNALS, clock.skip_pause):
+        with self.handle_stops(), self.explain_failures():
             try:
                 for name in [name for name in names if name != "none"]:
                     self.loggers.append(LOGGERS[name](self.run, self.length, start))
                 self.write_outputs(*outputs)
-                self.loop()
-            except tf.errors.OpError as error:
-                raise self.step_failure(error) from error
+                self.logged_at = self.saved_at = clock.read()
+                self.run_steps()
+                if self.iteration > self.saved_iteration:
+                    self.save(score=self.progress() >= 1)  # the clock may have passed the end since the loop asked
             finally:
                 if not frozen_before:
                     gc.unfreeze()  # what `release_memory` froze
@@ -130,63 +132,31 @@ class Trainer:
         """Whether the run has its length, or its patience is exhausted."""
         return self.progress() >= 1 or self.validator.should_stop
 
-    def stop(self, number, frame) -> None:
-        """Handles a signal: the loop ends after this step; a second Ctrl-C ends it at once."""
-        self.stopped_by = number
-        print("\nFinishing this step and saving; Ctrl-C again stops without saving.", flush=True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
     # The loop
 
-    def loop(self) -> None:
-        """Trains step by step, and from time to time logs, scores, saves and writes a grid."""
-        batches = iter(self.batches(self.iteration))
-        self.stepped_at = self.seconds
-        self.logged_at = self.saved_at = clock.read()
-        while not self.is_done() and not self.stopped_by:
-            self.step(batches)
-            now = clock.read()
-            trained = self.seconds + (now - self.logged_at)
-            last = self.length.progress(self.iteration, trained) >= 1
-            grid = self.grid_milestones.reached(self.iteration, trained) or last
-            score = (self.score_milestones.reached(self.iteration, trained) or last) and self.validator.can_evaluate(
-                self.planned_seconds(), self.remaining_scores()
-            )
-            if grid or score or now - self.saved_at > SAVE_SECONDS:
-                self.save(grid, score)
-            elif now - self.logged_at > LOG_SECONDS:
-                self.write_log()
-        if self.iteration > self.saved_iteration:
-            self.save(score=self.progress() >= 1)  # the clock may have passed the end since the loop asked
+    def after_step(self, scalars: dict[str, tf.Tensor]) -> None:
+        """Logs, scores, saves and writes a grid, from time to time."""
+        self.pending.append(scalars)
+        now = clock.read()
+        trained = self.seconds + (now - self.logged_at)
+        last = self.length.progress(self.iteration, trained) >= 1 and self.iteration >= self.next_agreement
+        grid = self.grid_milestones.reached(self.iteration, trained) or last
+        score = (self.score_milestones.reached(self.iteration, trained) or last) and self.validator.can_evaluate(
+            self.planned_seconds(), self.remaining_scores()
+        )
+        if grid or score or now - self.saved_at > SAVE_SECONDS:
+            self.save(grid, score)
+        elif now - self.logged_at > LOG_SECONDS:
+            self.write_log()
 
-    def step(self, batches: Iterator) -> None:
-        """Waits for a batch and trains on it."""
-        start = clock.read()
-        try:
-            batch = next(batches)
-        except tf.errors.OpError as error:  # a fault of the program's, such as a mistake in an augmentation
-            raise RuntimeError("the input pipeline failed") from error
-        self.data_seconds += clock.read() - start
-        self.set_learning_rates()
-        self.set_adaptation_speed()
-        self.pending.append(self.gan.train_step(batch))
-        self.iteration += 1
-
-    def set_learning_rates(self) -> None:
-        """Sets both learning rates according to the schedule and the share of the run that is done."""
-        if self.config.learning_rate_schedule != "constant":
-            seconds = self.seconds + (clock.read() - self.logged_at)
-            progress = min(1.0, self.length.progress(self.iteration, seconds))
-            for optimizer, rate in self.rates:
-                optimizer.learning_rate = rate * SCHEDULES[self.config.learning_rate_schedule](progress)
-
-    def set_adaptation_speed(self) -> None:
-        """Lets the probability of --augment ada go from 0 to 1 in no less than a fixed share of the run."""
-        if self.gan.adaptation:
-            seconds = self.seconds + (clock.read() - self.logged_at)
-            share = self.length.progress(1, seconds - self.stepped_at)  # of one iteration, or of the last one's time
-            self.gan.adaptation.speed.assign(share / ada.SPAN)
-            self.stepped_at = seconds
+    def decide(self) -> tuple[bool, float, int]:
+        """As `Loop.decide`."""
+        interval = 1
+        if self.distribution.count > 1 and self.step_seconds:
+            interval = max(1, round(AGREE_SECONDS / self.step_seconds))
+            if not self.length.seconds:
+                interval = max(1, min(interval, self.length.total - self.iteration))
+        return self.is_done(), self.seconds + (clock.read() - self.logged_at), interval
 
     def write_log(self) -> None:
         """Logs the steps since the last call. Raises RunError at the first scalar that is not finite."""
@@ -318,19 +288,6 @@ class Trainer:
         self.page.refresh()
         raise RunError(f"NaN or infinite after iteration {iteration:,}: {what}. {self.describe_saved()}. {advice}.")
 
-    def step_failure(self, error: tf.errors.OpError) -> RunError:
-        """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
-        if isinstance(error, tf.errors.ResourceExhaustedError):
-            half = self.config.batch_size // 2
-            smaller = f"--batch-size {half}, or a smaller" if half else "a smaller"
-            advice = f"It is out of memory: try {smaller} --width or --image-size"
-        else:
-            advice = "Try --precision float32, another --image-size or --batch-size"
-        return RunError(
-            f"TensorFlow failed in iteration {self.iteration + 1:,} ({type(error).__name__}:"
-            f" {summarize(error.message or error)}). {self.describe_saved()}. {advice}, under another --run."
-        )
-
     def describe_saved(self) -> str:
         """What is left of the run after a failure."""
         if not self.saved_iteration:
@@ -361,8 +318,3 @@ class Trainer:
         flags = ["--minutes" if self.length.seconds else "--epochs"] if self.progress() >= 1 else []
         flags += ["--patience"] if self.validator.should_stop else []
         return f"A larger {' and a larger '.join(flags)} goes on from there."
-
-
-def is_ignored(number: int) -> bool:
-    """Whether the process was started to ignore a signal, as nohup does with SIGHUP. Ctrl-C is always heard."""
-    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN

@@ -19,7 +19,7 @@ from gan.errors import RunError
 from gan.metrics.evaluation import ImageSubset
 from gan.runs import checkpoints
 from gan.runs.run_directory import SCORE_COLUMNS, Run
-from gan.training import diagnostics, trainer
+from gan.training import diagnostics, loop, trainer
 from gan.training.ada import SPAN, Adaptation
 from gan.training.clock import Clock
 from gan.training.schedule import RunLength
@@ -72,6 +72,12 @@ class TickingClock(Clock):
         return self.now - self.paused
 
 
+def set_clock(monkeypatch, clock):
+    """Lets a training read another clock."""
+    for module in (loop, trainer):
+        monkeypatch.setattr(module, "clock", clock)
+
+
 def no_validation():
     """A validator without held-out images, which computes no scores."""
     images = np.zeros((4, 16, 16, 3), np.uint8)
@@ -81,7 +87,7 @@ def no_validation():
 def train(tmp_path, gan, total, *, monkeypatch=None, tick=None, minutes=0.0, validator=None, **settings):
     """Trains in tmp_path; returns the exit code and the run."""
     if tick:
-        monkeypatch.setattr(trainer, "clock", TickingClock(tick))
+        set_clock(monkeypatch, TickingClock(tick))
     run = Run(tmp_path / "run")
     config = Config(**{"sample_every": 3, "image_size": 16, "batch_size": 4, **settings})
     code = Trainer(
@@ -221,7 +227,7 @@ def test_resume_with_minutes(tmp_path, monkeypatch):
 def test_a_pause_is_no_training(tmp_path, monkeypatch, minutes):
     """An hour in which the process is stopped adds no second to the log, and causes no checkpoint or other speed."""
     clock = TickingClock(0.5)
-    monkeypatch.setattr(trainer, "clock", clock)
+    set_clock(monkeypatch, clock)
     monkeypatch.setattr("gan.training.clock.time.perf_counter", lambda: clock.now)
 
     def stop():
@@ -350,7 +356,7 @@ def test_a_slow_first_step_does_not_cause_scores(tmp_path, monkeypatch, quick_ex
     The mean of the first twentieth of the steps would predict a run of 200 s, which would be scored.
     """
     clock = TickingClock(0.001)
-    monkeypatch.setattr(trainer, "clock", clock)
+    set_clock(monkeypatch, clock)
     gan = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
     _, run = train(tmp_path, gan, 400, sample_every=200, validator=gan.validator(forced=False))
     assert logged_iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
