@@ -320,6 +320,7 @@ def batches(
     seed: int = 0,
     start: int = 0,
     augment: Callable | None = None,
+    places: np.ndarray | None = None,
 ):
     """Returns endless shuffled batches (images, labels), prepared ahead.
 
@@ -329,20 +330,23 @@ def batches(
         real: uint8 images (n, h, w, 3), which may be on disk.
         rows: the numbers of the images to use; None: all.
         labels: float32 (n, k), a row an image; None: batches have labels (batch_size, 0).
-        augment: a function (uint8 images, NumPy generator) -> uint8 images, applied to every batch.
+        augment: a function (uint8 images, numbers) -> uint8 images, applied to every batch; a number in [0, 1) each.
+        places: the places in the batch of the images that are wanted, as one replica of several needs; None: all.
 
     Returns:
-        `Batches` of float32 images (batch_size, h, w, 3) in [-1, 1] and float32 labels (batch_size, k).
+        `Batches` of float32 images (n, h, w, 3) in [-1, 1] and float32 labels (n, k), n being batch_size, or the number
+        of `places`.
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
     labels = np.zeros((len(real), 0), np.float32) if labels is None else labels
-    gather = _make_gather(real, np.arange(len(real)) if rows is None else rows, batch_size, seed)
+    places = np.arange(batch_size) if places is None else places
+    gather = _make_gather(real, np.arange(len(real)) if rows is None else rows, batch_size, places, seed)
 
     def load(i: int) -> tuple[np.ndarray, np.ndarray]:
         batch, chosen = gather(i)
         if augment:
-            batch = augment(batch, np.random.default_rng([seed, i, 1]))
+            batch = augment(batch, np.random.default_rng([seed, i, 1]).random(batch_size)[places])
         return images.to_float(batch.astype(np.float32)), labels[chosen]  # in NumPy, which is faster than TensorFlow
 
     loader = _Loader(load)
@@ -350,8 +354,8 @@ def batches(
     def batch(i):
         loaded, chosen = tf.numpy_function(loader.take, [i], (tf.float32, tf.float32), stateful=False)
         return (
-            tf.ensure_shape(loaded, (batch_size, *real.shape[1:])),
-            tf.ensure_shape(chosen, (batch_size, labels.shape[1])),
+            tf.ensure_shape(loaded, (len(places), *real.shape[1:])),
+            tf.ensure_shape(chosen, (len(places), labels.shape[1])),
         )
 
     options = tf.data.Options()  # without these, TensorFlow would prefetch in its own threads
@@ -430,8 +434,8 @@ class _Loader:
         self.futures, self.threads = {}, []
 
 
-def _make_gather(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int) -> Callable:
-    """A function from the number of a batch to a copy of its images, and their numbers.
+def _make_gather(real: np.ndarray, rows: np.ndarray, batch_size: int, places: np.ndarray, seed: int) -> Callable:
+    """A function from the number of a batch to a copy of its images at some places, and their numbers.
 
     It leaves no pages of the cache in memory.
 
@@ -442,9 +446,9 @@ def _make_gather(real: np.ndarray, rows: np.ndarray, batch_size: int, seed: int)
     release = getattr(mapping, "madvise", None) if hasattr(mmap, "MADV_DONTNEED") else None  # not on Windows
 
     def gather(i: int) -> tuple[np.ndarray, np.ndarray]:
-        batch = np.empty((batch_size, *pixels.shape[1:]), np.uint8)
-        numbers = rows[order(seed, i * batch_size, batch_size, len(rows))]
-        for piece in range(0, batch_size, PIECE):
+        batch = np.empty((len(places), *pixels.shape[1:]), np.uint8)
+        numbers = rows[order(seed, i * batch_size, batch_size, len(rows))[places]]
+        for piece in range(0, len(places), PIECE):
             batch[piece : piece + PIECE] = pixels[numbers[piece : piece + PIECE]]
             if release:
                 release(mmap.MADV_DONTNEED)

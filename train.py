@@ -16,7 +16,8 @@ import sys
 
 from gan import experiment
 from gan.cli import handle_signals, parse_arguments, run_command
-from gan.config import PRECISIONS, Config
+from gan.cluster import find_cluster
+from gan.config import Config
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -36,42 +37,45 @@ def train(config: Config, dry_run: bool = False) -> int:
     """Loads the data, builds the networks and trains. Returns the exit code."""
     run = experiment.open_run(config)
     config = experiment.resolve_align(config, run)
-    faces = experiment.load_data(config)
-    from gan.devices import setup_devices  # after the data: a path that does not exist need not wait for TensorFlow
-
-    # This machine may prefer another precision.
-    earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
-    device, precision = setup_devices(earlier or config.precision)
-    device += f", {precision}{' as before' if earlier else ''}"
+    if cluster := find_cluster(config.cluster):  # whose processes TensorFlow connects before it does anything else
+        config, distribution, device = experiment.setup_devices(config, run, cluster)
+        faces = distribution.chief_first(lambda: experiment.load_data(config))
+        distribution.require_same("images", faces.title)
+    else:  # the data first: a path that does not exist need not wait for TensorFlow
+        faces = experiment.load_data(config)
+        config, distribution, device = experiment.setup_devices(config, run)
 
     import data
     from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength
     from gan.training.warm_start import warm_start
 
-    config = dataclasses.replace(config, precision=precision)
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
-    config = experiment.resolve_augment(config, run, len(training))
-    start = experiment.load_start(config, run)
-    gan = experiment.build_gan(config, check=require_memory)
+    augment = experiment.resolve_augment(config, run, len(training)).augment
+    config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
+    start = experiment.load_start(config, run) if distribution.is_chief else None
+    gan = experiment.build_gan(config, check=require_memory, strategy=distribution.strategy)
     if start:
         print(*warm_start(gan, start), sep="\n")
     length = RunLength(config.iterations(len(training)), config.minutes)
     lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
     print(*lines, sep="\n", flush=True)
     if dry_run:
-        if not (run.folder / "config.json").exists():
+        if distribution.is_chief and not (run.folder / "config.json").exists():
             run.write_skipped(faces.skipped)
             save_contact_sheet(run, faces, training, config.seed)
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
+    parts = (config, gan, run, faces, training, held_out, length, distribution)
+    if not distribution.is_chief:
+        return experiment.build_trainer(*parts).train()
     with run.lock():
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
         save_contact_sheet(run, faces, training, config.seed)
-        trainer = experiment.build_trainer(config, gan, run, faces, training, held_out, length)
+        trainer = experiment.build_trainer(*parts)
         validator = trainer.validator
         if config.patience and not validator.can_evaluate(length.seconds or math.inf):
             reason = validator.describe(0, length.seconds)

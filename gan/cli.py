@@ -13,6 +13,7 @@ import dataclasses
 import errno
 import math
 import os
+import re
 import signal
 import sys
 import threading
@@ -48,6 +49,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
         parser.error("argument --discriminator-width: 1 is not 0, or at least 2")
     if 0 < config.score_samples < 64:
         parser.error(f"argument --score-samples: {config.score_samples} is not 0, or at least 64")
+    if not re.fullmatch(r"auto|all|[1-9]\d{0,3}|cpu:[1-9]\d{0,2}", config.devices):
+        parser.error(f"argument --devices: {config.devices!r} is not auto, all, a number of GPUs, or cpu:N")
     if Path(config.name).name != config.name or config.name in (".", ".."):
         parser.error(f"argument --run: {config.name!r} is not the name of a folder")
     return config, dry_run

@@ -37,6 +37,7 @@ LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
+CLUSTERS = ("auto", "slurm", "none")
 DATASETS = ("avatars", "orl", "celeba")  # that --data takes, as these files
 FILE_SUFFIXES = (
     *(".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".npy", ".csv", ".parquet", ".tfrecord", ".tfrecords"),
@@ -139,6 +140,13 @@ class Config:
     sample_every: int = option(0, "iterations between sample grids and checkpoints; 0: a twentieth of the run", least=0)
     log: str = option("none", "log to this as well as to the console and CSV files", choices=LOGGERS)
     seed: int = option(0, "seed of data order, initial weights, noise and avatars", least=0, most=2**32 - 1)
+    devices: str = option(
+        "auto", "N or 'all' GPUs of this machine, or cpu:N, N replicas on its CPU; auto: a GPU, if there is one"
+    )
+    cluster: str = option(
+        "auto", "processes to train with: slurm: those that srun started; auto: those that TF_CONFIG names, if any",
+        choices=CLUSTERS,
+    )  # fmt: skip
     precision: str = option("auto", "auto: mixed_bfloat16 where hardware has it, else float32", choices=PRECISIONS)
     recipe: str = option("default", "a set of settings by name, which other flags override", choices=tuple(RECIPES))
     output: str = option("output", "folder of all runs, each in a folder of its own")
@@ -241,7 +249,12 @@ def remove_suffix(name: str) -> str:
 MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience", "log",
     "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "output", "run", "recipe", "data",
+    "devices", "cluster",
 }  # fmt: skip
+
+
+# Settings in which the processes of a run may differ: they are of one machine.
+LOCAL = {"data", "cache_dir", "output", "devices", "cluster"}
 
 
 def differences(saved: dict, config: dict, defaults: dict | None = None) -> list[str]:

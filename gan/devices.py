@@ -59,6 +59,22 @@ def setup_devices(precision: str) -> tuple[str, str]:
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
 
 
+def count_gpus() -> int:
+    """Counts the GPUs that TensorFlow can use."""
+    import tensorflow as tf
+
+    return len(tf.config.list_physical_devices("GPU"))
+
+
+def split_cpu(count: int) -> list[str]:
+    """Divides the CPU into that many of TensorFlow's devices, before anything is computed, and returns their names."""
+    import tensorflow as tf
+
+    (cpu,) = tf.config.list_physical_devices("CPU")
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    return [f"CPU:{i}" for i in range(count)]
+
+
 def setup_keras() -> None:
     """Gives Keras its own defaults in place of those of the user's keras.json.
 

@@ -10,12 +10,15 @@ What needs TensorFlow is imported where it is used, so that --help and a mistype
 import contextlib
 import dataclasses
 import math
+import os
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from gan.config import ALIGNMENTS, DISCRIMINATOR_AUGMENTATIONS, DISTRIBUTIONS, Config
+from gan.cluster import Cluster
+from gan.config import ALIGNMENTS, DISCRIMINATOR_AUGMENTATIONS, DISTRIBUTIONS, LOCAL, PRECISIONS, Config
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
 
@@ -68,6 +71,36 @@ def resolve_align(config: Config, run) -> Config:
     """The configuration with --align auto as the run has had it; in older versions, runs had none."""
     earlier = run.read_choice("align", ALIGNMENTS[1:]) if config.align == "auto" else ""
     return dataclasses.replace(config, align=earlier or config.align)
+
+
+def setup_devices(config: Config, run, cluster: Cluster | None = None):
+    """Connects the processes of a cluster, and finds the devices of this one and the precision.
+
+    Must precede all other uses of TensorFlow, but for what finds faces. The chief decides what is left to `auto`; in
+    other processes, nothing is printed from here on but errors.
+
+    Returns:
+        The configuration with these decisions, a `gan.training.distribution.Distribution`, and the devices in words.
+
+    Raises UsageError where devices are not there, the processes have other settings, or replicas cannot share a batch.
+    """
+    from gan import devices
+
+    # This machine may prefer another precision than the one on which the run began.
+    earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
+    device, precision = devices.setup_devices(earlier or config.precision)
+    from gan.training.distribution import distribute
+
+    distribution = distribute(config.devices, cluster)
+    distribution.require_divisible(config.batch_size)
+    decided = {"precision": precision, "align": config.align}
+    if not distribution.is_chief:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+    same = {name: value for name, value in dataclasses.asdict(config).items() if name not in {*LOCAL, *decided}}
+    distribution.require_same("settings", same)
+    config = dataclasses.replace(config, **distribution.broadcast_object(decided))
+    words = f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
+    return config, distribution, words
 
 
 def resolve_augment(config: Config, run, images: int) -> Config:
@@ -285,27 +318,31 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     return Validator(scorer, samples=config.score_samples, forced=config.score_every > 0, patience=config.patience)
 
 
-def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length):
-    """The trainer of a run, ready to train."""
+def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length, distribution):
+    """The trainer of a run, ready to train; in a process that is not the chief, the loop alone."""
     import data
     from gan.training.augmentation import AUGMENTATIONS
     from gan.training.ema import dataset_variance
+    from gan.training.loop import Loop
     from gan.training.trainer import Trainer
 
     augmentation = AUGMENTATIONS[config.augmentation]
-    validator = build_validator(config, gan, faces, training_rows, held_out_rows)
-    variance = 0.0
-    if config.ema_half_life:
-        some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
-        variance = dataset_variance(some, mirrored=augmentation.mirrors)
 
     def batches(start: int):
         return data.batches(
             faces.images, config.images_per_iteration, rows=training_rows, seed=config.seed, start=start,
             labels=faces.labels if gan.classes else None, augment=augmentation.pipeline,
+            places=distribution.places(config.batch_size, config.discriminator_steps),
         )  # fmt: skip
 
-    return Trainer(config, gan, run, batches, length, validator, variance)
+    if not distribution.is_chief:
+        return Loop(config, gan, batches, length, distribution)
+    validator = build_validator(config, gan, faces, training_rows, held_out_rows)
+    variance = 0.0
+    if config.ema_half_life:
+        some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
+        variance = dataset_variance(some, mirrored=augmentation.mirrors)
+    return Trainer(config, gan, run, batches, length, validator, variance, distribution)
 
 
 def load_generator(run, best: bool = True):

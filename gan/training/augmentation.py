@@ -1,7 +1,7 @@
 """Augmentations of the training images, in the input pipeline: they make more of them, and samples show them too.
 
     augmentation = AUGMENTATIONS["flip"]
-    batch = augmentation.pipeline(batch, np.random.default_rng(seed))
+    batch = augmentation.pipeline(batch, np.random.default_rng(seed).random(len(batch)))
 
 To add one, write its function, a row of `AUGMENTATIONS`, and its name in gan/config.py. What the discriminator alone
 sees is augmented by gan/training/discriminator_augmentation.py.
@@ -13,10 +13,10 @@ from typing import NamedTuple
 import numpy as np
 
 
-def mirror_half(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Mirrors each of the images, uint8 (n, h, w, c), with probability 1/2, in place."""
+def mirror_half(images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Mirrors each of the images, uint8 (n, h, w, c), whose number is below 1/2, in place."""
     # In NumPy, amid the input pipeline: TensorFlow's `where` in the train step takes a core for 3 ms.
-    mirrored = rng.random(len(images)) < 0.5
+    mirrored = numbers < 0.5
     images[mirrored] = images[mirrored, :, ::-1]
     return images
 
@@ -24,8 +24,8 @@ def mirror_half(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 class Augmentation(NamedTuple):
     """What an augmentation does.
 
-    `pipeline` changes real images, uint8 (n, h, w, c), in the input pipeline, given a NumPy generator; None does
-    nothing. `mirrors` says that mirrored images count as training images, for the search for copies.
+    `pipeline` changes real images, uint8 (n, h, w, c), in the input pipeline, given a random number of [0, 1) for each;
+    None does nothing. `mirrors` says that mirrored images count as training images, for the search for copies.
     """
 
     pipeline: Callable | None = None

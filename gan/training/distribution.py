@@ -1,18 +1,86 @@
 """Distribution: the devices and processes that train together, and what the processes tell each other.
 
-    distribution = Distribution(tf.distribute.MirroredStrategy())
+    distribution = distribute("2", None)                  # two GPUs, by tf.distribute.MirroredStrategy
     batches = data.batches(..., places=distribution.places(batch_size, steps=1))
     for batch in distribution.spread(batches): ...        # for `DCGAN.train_step`
     rows = distribution.gather([stopped_by])              # what every process said: (processes, 1)
 
-`gan.devices.setup_devices` chooses the strategy. Process 0 is the chief: it alone writes files and prints.
+Process 0 is the chief: it alone writes files and prints.
 """
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
+
+from gan.cluster import Cluster
+from gan.devices import count_gpus, silence_tensorflow, split_cpu
+from gan.errors import RunError, UsageError, summarize
+
+# What TensorFlow raises where a process that takes part in a sum over replicas is gone.
+LOST = (
+    tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
+    tf.errors.DeadlineExceededError,
+)  # fmt: skip
+ENDED = "another process of this run has ended, or cannot be reached"
+CONTINUE = "Once all can run again, the same command goes on from the last checkpoint, if any."
+
+
+def describe_difference(chief, value) -> str:
+    """The first differing entry of two dictionaries, in words; of other values, both."""
+    if not isinstance(chief, dict):
+        return f": {value} here, {chief} there" if chief != value else ""
+    names = [name for name in chief if chief[name] != value.get(name)]
+    return f": {names[0]} is {value.get(names[0])} here, {chief[names[0]]} there" if names else ""
+
+
+def distribute(devices: str, cluster: Cluster | None) -> "Distribution":
+    """Connects the processes of a cluster, and chooses the devices of this one. Must precede all use of TensorFlow.
+
+    Arguments:
+        devices: as for --devices.
+        cluster: as from `gan.cluster.find_cluster`; None: this process trains alone.
+
+    Raises UsageError where there are not as many GPUs, and RunError where the processes cannot be connected.
+    """
+    names = choose_devices(devices, count_gpus())
+    if cluster is None:
+        strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else None
+        return Distribution(strategy)
+    hide_other_gpus(names)
+    spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
+    )
+    try:
+        with silence_tensorflow():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except (tf.errors.OpError, RuntimeError) as error:
+        raise RunError(
+            f"process {cluster.index} of {len(cluster.addresses)} cannot connect to the others at"
+            f" {', '.join(cluster.addresses)}: {summarize(getattr(error, 'message', error))}"
+        ) from error
+    return Distribution(strategy, cluster.index, len(cluster.addresses))
+
+
+def choose_devices(devices: str, gpus: int) -> list[str]:
+    """The names of TensorFlow's devices that --devices asks for, where there are so many GPUs. Raises UsageError."""
+    if devices.startswith("cpu:"):
+        return split_cpu(int(devices.removeprefix("cpu:")))
+    if devices == "auto":
+        return ["GPU:0"] if gpus else ["CPU:0"]
+    wanted = gpus if devices == "all" else int(devices)
+    if not gpus or wanted > gpus:
+        there = f"there are only {gpus}" if gpus else "TensorFlow finds none here"
+        raise UsageError(f"--devices {devices} asks for GPUs, and {there}. --devices cpu:2 is two replicas on the CPU.")
+    return [f"GPU:{i}" for i in range(wanted)]
+
+
+def hide_other_gpus(names: list[str]) -> None:
+    """Leaves TensorFlow no other GPUs than these: a process of a cluster uses all that it sees."""
+    gpus = tf.config.list_physical_devices("GPU")
+    tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if name.startswith("GPU")], "GPU")
 
 
 class Distribution:
@@ -28,6 +96,21 @@ class Distribution:
         self.index, self.count = index, count
         self.replicas = self.strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // count
+
+    def require_divisible(self, batch_size: int) -> None:
+        """Raises UsageError where replicas cannot have equal parts of a batch."""
+        if batch_size % self.replicas:
+            raise UsageError(
+                f"--batch-size {batch_size} cannot be shared equally by {self.replicas} replicas: give a multiple of"
+                f" {self.replicas}. It is the whole batch, however many there are."
+            )
+
+    def describe(self, device: str) -> str:
+        """The devices in words, where `device` is one of them."""
+        parts = [device] if self.replicas == 1 else [f"{self.replicas} replicas, each on {device}"]
+        if self.count > 1:
+            parts.append(f"in {self.count} processes")
+        return " ".join(parts)
 
     @property
     def is_chief(self) -> bool:
@@ -96,9 +179,30 @@ class Distribution:
             for variable, value in zip(variables.values(), values, strict=True):
                 variable.assign(value)
 
+    def chief_first(self, work: Callable):
+        """Returns what `work()` returns, in the chief before it begins elsewhere, as where they share a cache."""
+        if self.is_chief:
+            result = work()
+        self.gather([0])
+        return result if self.is_chief else work()
+
+    def require_same(self, what: str, value) -> None:
+        """Raises UsageError, in every process, where a value that JSON can hold is another than the chief's."""
+        chief = self.broadcast_object(value)
+        others = np.flatnonzero(self.gather([json.loads(json.dumps(value)) != chief]))
+        if len(others):
+            shown = describe_difference(chief, json.loads(json.dumps(value)))
+            raise UsageError(
+                f"the processes of this run have to have the same {what}, and process {others[0]} has others than"
+                f" process 0{shown}."
+            )
+
     def sum(self, values: np.ndarray) -> np.ndarray:
-        """Sums float64 values of the same shape over all processes."""
-        return self.compiled_sum(tf.constant(values, tf.float64)).numpy()
+        """Sums float64 values of the same shape over all processes. Raises RunError where one has ended."""
+        try:
+            return self.compiled_sum(tf.constant(values, tf.float64)).numpy()
+        except LOST as error:
+            raise RunError(f"{ENDED} ({type(error).__name__}). {CONTINUE}") from error
 
     @tf.function(autograph=False, reduce_retracing=True)
     def compiled_sum(self, values):

@@ -18,13 +18,10 @@ from gan.config import Config
 from gan.errors import RunError, summarize
 from gan.training import ada
 from gan.training.clock import clock
-from gan.training.distribution import Distribution
+from gan.training.distribution import CONTINUE, ENDED, LOST, Distribution
 from gan.training.schedule import SCHEDULES, RunLength
 
 AGREE_SECONDS = 0.25  # of steps, after which processes agree again
-# What TensorFlow raises where a process that takes part in a sum over replicas is gone.
-LOST = (tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
-        tf.errors.DeadlineExceededError)  # fmt: skip
 
 
 class Loop:
@@ -151,9 +148,8 @@ class Loop:
         """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
         if self.distribution.count > 1 and isinstance(error, LOST):
             return RunError(
-                f"another process of this run has ended, or cannot be reached, in iteration {self.iteration + 1:,}:"
-                f" {type(error).__name__}. {self.describe_saved()}. Once all can run again, the same command goes on"
-                " from the last checkpoint."
+                f"{ENDED}, in iteration {self.iteration + 1:,} ({type(error).__name__}). {self.describe_saved()}."
+                f" {CONTINUE}"
             )
         if isinstance(error, tf.errors.ResourceExhaustedError):
             half = self.config.batch_size // 2

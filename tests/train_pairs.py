@@ -1,0 +1,87 @@
+"""A program: trains each pair of networks for ten iterations in some replicas, and saves the state of each replica.
+
+    python tests/train_pairs.py FOLDER DEVICES OPTIMIZER LEARNING_RATE
+
+FOLDER gets a file for each pair, of each process that TF_CONFIG names. The last pair has every other setting whose
+random numbers or sums depend on the batch: dropout, two micro-batches, adaptive augmentation, two penalties.
+"""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import numpy as np
+
+from gan import devices, experiment
+from gan.cluster import find_cluster
+from gan.config import Config
+
+SMALL = {"image_size": 16, "noise_size": 8, "width": 4, "batch_size": 8, "precision": "float32"}
+ALL = {"penalty_every": 1, "penalty": "r1"}
+PAIRS = {
+    "self-modulated": {"generator": "self-modulated", "discriminator": "self-modulated", **ALL},
+    "conv": {"generator": "conv", "discriminator": "conv", **ALL},
+    "conv-2x2": {"generator": "conv-2x2", "discriminator": "conv", **ALL, "penalty": "none"},
+    "upsample": {"generator": "upsample", "discriminator": "upsample", **ALL, "penalty": "none"},
+    "dense": {"generator": "dense", "discriminator": "dense", **ALL},
+    "conv-dense": {"generator": "conv-dense", "discriminator": "conv-dense", **ALL},
+    "everything": {
+        "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
+        "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
+    },
+}  # fmt: skip
+ITERATIONS = 10
+
+
+def main(folder: str, device: str, optimizer: str, rate: str) -> None:
+    devices.setup_devices("float32")
+    cluster = find_cluster("auto")
+    from gan.training.distribution import distribute
+
+    distribution = distribute(device, cluster)
+    for name, settings in PAIRS.items():
+        config = Config(
+            generator_optimizer=optimizer, discriminator_optimizer=optimizer, generator_learning_rate=float(rate),
+            discriminator_learning_rate=float(rate), **SMALL, **settings,
+        )  # fmt: skip
+        np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **train(config, distribution))
+
+
+def train(config: Config, distribution) -> dict[str, np.ndarray]:
+    """Trains, and returns each variable as (replicas of this process, ...), the noise of each, and the scalars."""
+    import tensorflow as tf
+
+    import data
+    from gan.training.augmentation import AUGMENTATIONS
+
+    gan = experiment.build_gan(config, strategy=distribution.strategy)
+    distribution.broadcast_state(gan.state())
+    if gan.adaptation:
+        gan.adaptation.speed.assign(0.1)
+    faces = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
+    batches = data.batches(
+        faces, config.images_per_iteration, augment=AUGMENTATIONS["flip"].pipeline,
+        places=distribution.places(config.batch_size, config.discriminator_steps),
+    )  # fmt: skip
+    for _, batch in zip(range(ITERATIONS), distribution.spread(batches), strict=False):
+        scalars = gan.train_step(batch)
+    results = distribution.strategy.experimental_local_results
+    state = {
+        name: np.stack([part.numpy() for part in results(getattr(variable, "value", variable))])
+        if name != "iteration"
+        else variable.numpy()[None]
+        for name, variable in gan.state().items()
+    }
+
+    @tf.function
+    def draw():
+        part = tf.zeros((config.batch_size // distribution.replicas, 1))
+        return distribution.strategy.run(lambda: gan.sample_noise(part, 0))
+
+    noise = np.stack([part.numpy() for part in results(draw())])
+    return {**state, "noise": noise, **{f"scalar/{name}": np.array(value) for name, value in scalars.items()}}
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

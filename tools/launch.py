@@ -1,0 +1,130 @@
+"""Train by several processes of this machine together: each has its share of the cores, or of the GPUs.
+
+    python -m tools.launch --workers 2 -- --data faces.zip --minutes 20
+
+What comes after -- are the flags of train.py. The processes train one network on one batch, and what they write is what
+train.py alone would. Ctrl-C saves and stops them all; the same command goes on from there, and so does train.py alone.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+if not __package__:  # run as a file: python tools/launch.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from gan.cli import SIGNALS, handle_signals, in_range, parse_arguments, run_command
+from gan.errors import UsageError
+
+ROOT = Path(__file__).resolve().parents[1]
+PATIENCE = 60.0  # seconds in which a process has to notice that another has ended
+POLL = 0.1
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tools.launch", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--workers", type=in_range(int, 1, 1024), default=2, metavar="N", help="processes (default: 2)")
+    parser.add_argument("flags", nargs="*", metavar="-- FLAG", help="flags of train.py")
+    arguments = parser.parse_args(argv)
+    parse_arguments(arguments.flags)  # which exits with code 2 where train.py would
+    return run_command("launch", lambda: launch(arguments.workers, arguments.flags))
+
+
+def launch(workers: int, flags: list[str]) -> int:
+    """Starts the processes and waits for them. Returns the exit code of the first that failed, in order, or 0.
+
+    Signals are passed on to all. Raises UsageError where TF_CONFIG is set: this is a process of a cluster already.
+    """
+    if os.environ.get("TF_CONFIG", "").strip():
+        raise UsageError("TF_CONFIG is set, so train.py trains with the processes it names: start that, or unset it.")
+    addresses = [f"127.0.0.1:{port}" for port in find_free_ports(workers)]
+    cores, gpus = share_cores(workers), share_gpus(workers)
+    processes, received = [], []
+
+    def pass_on(number, frame):
+        received.append(number)
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(number)
+
+    with handle_signals([n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN], pass_on):
+        for index in range(workers):
+            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
+            environment = {**os.environ, "TF_CONFIG": json.dumps(task), **gpus[index]}
+            processes.append(
+                subprocess.Popen(
+                    # A session of its own: a terminal's Ctrl-C would reach it a second time, and end it without saving.
+                    [sys.executable, str(ROOT / "train.py"), *flags], env=environment, start_new_session=True,
+                    preexec_fn=cores[index],
+                )
+            )  # fmt: skip
+        codes = wait(processes)
+    return next((code if code > 0 else 1 for code in codes if code), 0)
+
+
+def wait(processes: list[subprocess.Popen]) -> list[int]:
+    """Waits for all processes, and returns their exit codes. Where one fails, the others have `PATIENCE` to end."""
+    failed_at = None
+    while any(process.poll() is None for process in processes):
+        if failed_at is None and any(process.poll() for process in processes):
+            failed_at = time.monotonic()
+        if failed_at is not None and time.monotonic() - failed_at > PATIENCE:
+            for process in processes:
+                process.kill()
+        time.sleep(POLL)
+    return [process.returncode for process in processes]
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Finds ports of this machine that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def share_cores(workers: int) -> list[Callable | None]:
+    """Functions that bind a new process to its share of the cores; None where there are too few, or no way to."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []  # Linux alone has it
+    if len(cores) < workers:
+        return [None] * workers
+    shares = [cores[i * len(cores) // workers : (i + 1) * len(cores) // workers] for i in range(workers)]
+    return [lambda share=share: os.sched_setaffinity(0, share) for share in shares]
+
+
+def share_gpus(workers: int) -> list[dict[str, str]]:
+    """What each process needs in its environment to use its share of the GPUs; nothing where there are too few."""
+    gpus = list_gpus()
+    if len(gpus) < workers:
+        return [{}] * workers
+    shares = [gpus[i * len(gpus) // workers : (i + 1) * len(gpus) // workers] for i in range(workers)]
+    return [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in shares]
+
+
+def list_gpus() -> list[str]:
+    """The GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
+    if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
+        return [one for one in visible.split(",") if one.strip()]
+    if not shutil.which("nvidia-smi"):
+        return []
+    done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    return [str(i) for i, line in enumerate(done.stdout.splitlines()) if line.startswith("GPU ")]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
