@@ -48,7 +48,7 @@ def launch(workers: int, flags: list[str]) -> int:
     """
     if os.environ.get("TF_CONFIG", "").strip():
         raise UsageError("TF_CONFIG is set, so train.py trains with the processes it names: start that, or unset it.")
-    addresses = [f"127.0.0.1:{port}" for port in find_free_ports(workers)]
+    environments = cluster_environments(workers)
     cores, gpus = share_cores(workers), share_gpus(workers)
     processes, received = [], []
 
@@ -60,8 +60,7 @@ def launch(workers: int, flags: list[str]) -> int:
 
     with handle_signals([n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN], pass_on):
         for index in range(workers):
-            task = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
-            environment = {**os.environ, "TF_CONFIG": json.dumps(task), **gpus[index]}
+            environment = {**os.environ, **environments[index], **gpus[index]}
             processes.append(
                 subprocess.Popen(
                     # A session of its own: a terminal's Ctrl-C would reach it a second time, and end it without saving.
@@ -84,6 +83,13 @@ def wait(processes: list[subprocess.Popen]) -> list[int]:
                 process.kill()
         time.sleep(POLL)
     return [process.returncode for process in processes]
+
+
+def cluster_environments(workers: int) -> list[dict[str, str]]:
+    """What each of some new processes of this machine needs in its environment to find the others."""
+    jobs = {"worker": [f"127.0.0.1:{port}" for port in find_free_ports(workers)]}
+    tasks = [{"cluster": jobs, "task": {"type": "worker", "index": index}} for index in range(workers)]
+    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
 
 
 def find_free_ports(count: int) -> list[int]:

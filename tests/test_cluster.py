@@ -1,0 +1,69 @@
+"""The processes that the environment names: what TF_CONFIG and Slurm say, and what cannot be understood."""
+
+import json
+
+import pytest
+
+from gan.cluster import Cluster, find_cluster
+from gan.errors import UsageError
+
+
+def config(jobs, kind="worker", index=0):
+    """A TF_CONFIG."""
+    return json.dumps({"cluster": jobs, "task": {"type": kind, "index": index}})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (config({"worker": ["a:1", "b:2"]}, index=1), Cluster(("a:1", "b:2"), 1)),
+        (config({"chief": ["c:3"], "worker": ["a:1", "b:2"]}, "chief"), Cluster(("c:3", "a:1", "b:2"), 0)),
+        (config({"worker": ["a:1", "b:2"], "chief": ["c:3"]}, index=1), Cluster(("c:3", "a:1", "b:2"), 2)),
+        (json.dumps({"cluster": {"worker": ["a:1"]}}), Cluster(("a:1",), 0)),
+        (config({}), None),
+        ("{}", None),
+        (" ", None),
+    ],
+)
+def test_tf_config(monkeypatch, text, expected):
+    """Workers in order, a chief before them; nothing where no cluster is named."""
+    monkeypatch.setenv("TF_CONFIG", text)
+    assert find_cluster("auto") == expected
+    assert find_cluster("none") is None
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{", "cannot be read"),
+        ("[]", "cannot be read"),
+        (config({"worker": ["a:1"], "ps": ["b:2"], "evaluator": ["c:3"]}), "evaluator, ps"),
+        (config({"worker": ["a:1"]}, index=1), "task 1 of type worker"),
+        (config({"worker": ["a:1"]}, index="one"), "cannot be read"),
+        (config({"worker": ["a:1"]}, "chief"), "0 of type chief"),
+    ],
+)
+def test_a_wrong_tf_config(monkeypatch, text, words):
+    """What is wrong is named."""
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(UsageError, match=words):
+        find_cluster("auto")
+
+
+def test_slurm(monkeypatch):
+    """Three tasks on two nodes have addresses by node, and ports that depend on the job."""
+    tasks = {"PROCID": "2", "STEP_NUM_TASKS": "3", "STEP_NODELIST": "n[1-2]", "STEP_TASKS_PER_NODE": "2,1"}
+    for name, value in {**tasks, "JOB_ID": "7"}.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    found = find_cluster("slurm")
+    assert found == Cluster(("n1:20112", "n1:20113", "n2:20112"), 2)
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "many")
+    with pytest.raises(UsageError, match="cannot be read"):
+        find_cluster("slurm")
+
+
+def test_slurm_without_srun(monkeypatch):
+    """Outside of a job step, what to type is said."""
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    with pytest.raises(UsageError, match="srun"):
+        find_cluster("slurm")

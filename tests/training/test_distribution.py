@@ -1,0 +1,132 @@
+"""Several replicas do together what one does alone: in one process, and in two.
+
+Each test is a program of its own, `train_pairs`, because TensorFlow divides its devices before it does anything else.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import train_pairs
+from helpers import THREADS
+
+from gan.errors import UsageError
+from gan.training import distribution
+from gan.training.distribution import Distribution
+from tools.launch import cluster_environments
+
+ROOT = Path(__file__).parents[2]
+SGD, ADAM = ("sgd", "0.01", 1e-5), ("adam", "0.0005", 1e-4)
+
+
+def start(folder, devices, optimizer, cluster=None):
+    """Starts `train_pairs`, perhaps as a process of a cluster."""
+    environment = {**os.environ, **THREADS, **(cluster or {})}
+    line = [sys.executable, str(ROOT / "tests/train_pairs.py"), str(folder), devices, *optimizer[:2]]
+    return subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def finish(*processes):
+    """Waits for processes, which have to succeed."""
+    for process in processes:
+        printed, _ = process.communicate(timeout=300)
+        assert process.returncode == 0, printed[-3000:]
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    """The folder of what one device computes, by an optimizer."""
+    folders = {}
+
+    def train(optimizer):
+        if optimizer not in folders:
+            folders[optimizer] = tmp_path_factory.mktemp("alone")
+            finish(start(folders[optimizer], "auto", optimizer))
+        return folders[optimizer]
+
+    return train
+
+
+def load(folder, pair, processes=1):
+    """The arrays of a pair, those of all replicas joined."""
+    files = [np.load(folder / f"{pair}-{i}.npz") for i in range(processes)]
+    return {
+        name: files[0][name] if name.startswith("scalar/") else np.concatenate([file[name] for file in files])
+        for name in files[0].files
+    }
+
+
+def assert_together(folder, one_folder, processes, tolerance):
+    """Two replicas are equal to the bit, and equal to one device within a tolerance; each has its half of the noise."""
+    for pair in train_pairs.PAIRS:
+        one, two = load(one_folder, pair), load(folder, pair, processes)
+        np.testing.assert_array_equal(np.concatenate(two.pop("noise")), one.pop("noise")[0], err_msg=pair)
+        assert two.keys() == one.keys() and len(two["generator/000"]) == 2
+        for name in one:
+            if not name.startswith("scalar/"):
+                assert all(np.array_equal(part, two[name][0]) for part in two[name]), (pair, name)
+                worst = np.max(np.abs(two[name][0] - one[name][0]), initial=0)
+                assert worst <= tolerance * max(1, np.max(np.abs(one[name][0]), initial=0)), (pair, name, worst)
+        for name in one.keys() & {"scalar/d_loss", "scalar/g_loss", "scalar/grad_norm_d", "scalar/grad_norm_g"}:
+            np.testing.assert_allclose(two[name], one[name], rtol=1e-3, err_msg=f"{pair} {name}")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", [SGD, ADAM])
+def test_two_replicas_in_a_process(tmp_path, alone, optimizer):
+    """Ten iterations of every pair: weights, statistics, averages and moments equal those of one device."""
+    finish(start(tmp_path, "cpu:2", optimizer))
+    assert_together(tmp_path, alone(optimizer), 1, optimizer[2])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("optimizer", [SGD, ADAM])
+def test_two_processes(tmp_path, alone, optimizer):
+    """The same in two processes of one replica each, which are connected on loopback."""
+    finish(*(start(tmp_path, "auto", optimizer, cluster) for cluster in cluster_environments(2)))
+    assert_together(tmp_path, alone(optimizer), 2, optimizer[2])
+
+
+def test_places():
+    """Each replica of each process has its part of both micro-batches, and all parts together are the batch."""
+
+    class Four:
+        num_replicas_in_sync = 4
+
+    first, second = Distribution(Four(), 0, 2), Distribution(Four(), 1, 2)
+    assert first.places(8, 2).tolist() == [0, 1, 8, 9, 2, 3, 10, 11]
+    assert second.places(8, 2).tolist() == [4, 5, 12, 13, 6, 7, 14, 15]
+    assert Distribution().places(3, 2).tolist() == [0, 1, 2, 3, 4, 5]
+    with pytest.raises(UsageError, match="multiple of 4"):
+        first.require_divisible(6)
+
+
+def test_one_process_hears_itself():
+    """With one process, what it says is what all say."""
+    alone = Distribution()
+    assert alone.gather([1, 2.5]).tolist() == [[1, 2.5]] and alone.broadcast_object({"a": [1]}) == {"a": [1]}
+    assert alone.chief_first(lambda: 7) == 7 and alone.is_chief
+    alone.require_same("settings", {"a": 1})
+
+
+@pytest.mark.parametrize(
+    ("devices", "gpus", "expected"),
+    [
+        ("auto", 0, ["CPU:0"]),
+        ("auto", 2, ["GPU:0"]),
+        ("all", 2, ["GPU:0", "GPU:1"]),
+        ("1", 2, ["GPU:0"]),
+        ("all", 0, None),
+        ("3", 2, None),
+    ],
+)
+def test_devices(devices, gpus, expected):
+    """GPUs are those that are asked for, where there are as many."""
+    if expected is None:
+        with pytest.raises(UsageError, match="cpu:2"):
+            distribution.choose_devices(devices, gpus)
+    else:
+        assert distribution.choose_devices(devices, gpus) == expected
