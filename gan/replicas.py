@@ -26,6 +26,19 @@ def sum_over_replicas(values):
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
 
 
+def gather_from_replicas(values):
+    """Stacks the tensors that the replicas have, one shape for all, on a new first axis; differentiable like a sum."""
+    if count_replicas() == 1:
+        return values[None]
+    row = tf.one_hot(replica_number(), count_replicas(), dtype=values.dtype)
+    return sum_over_replicas(tf.tensordot(row, values, axes=0))
+
+
+def replica_number():
+    """The number of this replica among all that share the batch, from 0."""
+    return tf.distribute.get_replica_context().replica_id_in_sync_group
+
+
 def draw_part(draw, count):
     """Returns this replica's rows of random numbers that are the same however many replicas share the batch.
 
@@ -34,5 +47,5 @@ def draw_part(draw, count):
     replicas = count_replicas()
     if replicas == 1:
         return draw(count)
-    number = tf.distribute.get_replica_context().replica_id_in_sync_group
+    number = replica_number()
     return draw(count * replicas)[number * count : (number + 1) * count]

@@ -12,7 +12,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from gan.replicas import count_replicas, draw_part, sum_over_replicas
+from gan.replicas import count_replicas, draw_part, gather_from_replicas
 
 
 def normal() -> keras.initializers.Initializer:
@@ -80,18 +80,21 @@ class BatchNormalization(layers.BatchNormalization):
     def normalize_together(self, inputs):
         """Normalizes by the mean and variance of the batches of all replicas, which is what one would do with all.
 
-        Sums are made in float32. They are one sum over replicas forward, and one backward.
+        In float32. The variance is the mean of the replicas' variances, and the variance of their means: from sums of
+        squares, digits would be lost.
         """
         x = tf.cast(inputs, tf.float32)
         axes = list(range(len(x.shape) - 1))
         count = tf.cast(count_replicas() * tf.reduce_prod(tf.shape(x)[:-1]), tf.float32)
-        sums = tf.stack([tf.reduce_sum(x, axes), tf.reduce_sum(x**2, axes)])
-        mean, square = tf.unstack(sum_over_replicas(sums) / count)
-        variance = tf.maximum(square - mean**2, 0.0)
+        own_mean = tf.reduce_mean(x, axes)
+        own_variance = tf.reduce_mean((x - own_mean) ** 2, axes)
+        means, variances = tf.unstack(gather_from_replicas(tf.stack([own_mean, own_variance])), axis=1)
+        mean = tf.reduce_mean(means, 0)
+        variance = tf.reduce_mean(variances, 0) + tf.reduce_mean((means - mean) ** 2, 0)
         unbiased = variance * count / (count - 1) if len(x.shape) == 4 else variance  # as with one replica
         self.update_moving_statistics(mean, unbiased)
         scale = tf.math.rsqrt(variance + self.epsilon) * tf.convert_to_tensor(self.gamma)
-        return tf.cast(x * scale + (tf.convert_to_tensor(self.beta) - mean * scale), self.compute_dtype)
+        return tf.cast((x - mean) * scale + tf.convert_to_tensor(self.beta), self.compute_dtype)
 
     def update_moving_statistics(self, mean, variance):
         """Moves the statistics that are used after training towards those of a batch."""

@@ -4,6 +4,9 @@
 
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The last pair has every other setting whose
 random numbers or sums depend on the batch: dropout, two micro-batches, adaptive augmentation, two penalties.
+
+Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
+decide its gradient, and sums of other replicas have another order.
 """
 
 import sys
@@ -17,7 +20,7 @@ from gan import devices, experiment
 from gan.cluster import find_cluster
 from gan.config import Config
 
-SMALL = {"image_size": 16, "noise_size": 8, "width": 4, "batch_size": 8, "precision": "float32"}
+SMALL = {"image_size": 16, "noise_size": 8, "width": 4, "batch_size": 32, "precision": "float32"}
 ALL = {"penalty_every": 1, "penalty": "r1"}
 PAIRS = {
     "self-modulated": {"generator": "self-modulated", "discriminator": "self-modulated", **ALL},
@@ -50,16 +53,23 @@ def main(folder: str, device: str, optimizer: str, rate: str) -> None:
 
 def train(config: Config, distribution) -> dict[str, np.ndarray]:
     """Trains, and returns each variable as (replicas of this process, ...), the noise of each, and the scalars."""
+    import keras
     import tensorflow as tf
 
     import data
     from gan.training.augmentation import AUGMENTATIONS
 
+    for layer in (keras.layers.ReLU, keras.layers.LeakyReLU):
+        layer.call = lambda self, inputs: keras.activations.silu(inputs)
     gan = experiment.build_gan(config, strategy=distribution.strategy)
+    for network in (gan.generator, gan.discriminator):
+        for layer in network.layers:
+            if getattr(layer, "activation", None) is keras.activations.relu:
+                layer.activation = keras.activations.silu
     distribution.broadcast_state(gan.state())
     if gan.adaptation:
         gan.adaptation.speed.assign(0.1)
-    faces = np.random.default_rng(0).integers(0, 256, (50, 16, 16, 3), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
     batches = data.batches(
         faces, config.images_per_iteration, augment=AUGMENTATIONS["flip"].pipeline,
         places=distribution.places(config.batch_size, config.discriminator_steps),
@@ -67,12 +77,11 @@ def train(config: Config, distribution) -> dict[str, np.ndarray]:
     for _, batch in zip(range(ITERATIONS), distribution.spread(batches), strict=False):
         scalars = gan.train_step(batch)
     results = distribution.strategy.experimental_local_results
-    state = {
-        name: np.stack([part.numpy() for part in results(getattr(variable, "value", variable))])
-        if name != "iteration"
-        else variable.numpy()[None]
-        for name, variable in gan.state().items()
-    }
+    state = {}
+    for name, variable in gan.state().items():
+        if name != "iteration":  # which is no replica's
+            value = variable.value if isinstance(variable, keras.Variable) else variable
+            state[name] = np.stack([part.numpy() for part in results(value)])
 
     @tf.function
     def draw():
