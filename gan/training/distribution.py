@@ -188,10 +188,11 @@ class Distribution:
 
     def require_same(self, what: str, value) -> None:
         """Raises UsageError, in every process, where a value that JSON can hold is another than the chief's."""
+        value = json.loads(json.dumps(value))
         chief = self.broadcast_object(value)
-        others = np.flatnonzero(self.gather([json.loads(json.dumps(value)) != chief]))
+        others = np.flatnonzero(self.gather([value != chief]))
         if len(others):
-            shown = describe_difference(chief, json.loads(json.dumps(value)))
+            shown = describe_difference(chief, value)
             raise UsageError(
                 f"the processes of this run have to have the same {what}, and process {others[0]} has others than"
                 f" process 0{shown}."

@@ -42,7 +42,7 @@ class Loop:
         self.data_seconds = 0.0  # of that, spent waiting for data
         self.step_seconds = 0.0  # that an iteration takes at present
         self.stopped_by = 0  # the number of a signal, which this process received or another
-        self.rates = [(optimizer, float(optimizer.learning_rate)) for optimizer in (gan.g_optimizer, gan.d_optimizer)]
+        self.rates = [(one, float(one.learning_rate.numpy())) for one in (gan.g_optimizer, gan.d_optimizer)]
         # What all processes have agreed on:
         self.over = False  # whether the run is done, or to be stopped
         self.agreed_iteration = self.next_agreement = 0
