@@ -44,7 +44,7 @@ def main(argv: list[str] | None = None) -> int:
 
 def kill(out: Path, kills: int, seed: int) -> None:
     """Kills processes in `out`/run, and compares the end with `out`/reference. Raises RunError at a finding."""
-    epochs = ["--epochs", f"{20 * kills}"]
+    epochs = ["--epochs", f"{20 * kills}", "--connect-seconds", f"{SECONDS / 2:.0f}"]
     for name in ("reference", "run"):
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name).mkdir(parents=True)
@@ -69,7 +69,8 @@ def kill(out: Path, kills: int, seed: int) -> None:
         moment = f"{number + 1}: process {victim} killed after {moment:.1f} s, at checkpoint {iteration}"
         print(f"{moment}: exit code {code} after {took:.1f} s: {said[0][:100]}", flush=True)
         finished = code == 0  # it was too late
-        if not finished and (code != 1 or ENDED not in printed or "Traceback" in printed):
+        explained = ENDED in printed or "seconds) for all of" in printed.splitlines()[-1]
+        if not finished and (code != 1 or not explained or "Traceback" in printed):
             raise RunError(f"kill {number + 1}: exit code {code}, and it says:\n{printed[-2000:]}")
         processes[victim].wait()
     for name in ("run", "reference"):

@@ -91,7 +91,7 @@ def setup_devices(config: Config, run, cluster: Cluster | None = None):
     device, precision = devices.setup_devices(earlier or config.precision)
     from gan.training.distribution import distribute
 
-    distribution = distribute(config.devices, cluster)
+    distribution = distribute(config.devices, cluster, config.connect_seconds)
     distribution.require_divisible(config.batch_size)
     decided = {"precision": precision, "align": config.align}
     if not distribution.is_chief:

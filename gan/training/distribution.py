@@ -8,12 +8,17 @@
 Process 0 is the chief: it alone writes files and prints.
 """
 
+import contextlib
+import faulthandler
 import json
+import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 import tensorflow as tf
 
+from gan.cli import SIGNALS, handle_signals
 from gan.cluster import Cluster
 from gan.devices import count_gpus, silence_tensorflow, split_cpu
 from gan.errors import RunError, UsageError, summarize
@@ -35,12 +40,13 @@ def describe_difference(chief, value) -> str:
     return f": {names[0]} is {value.get(names[0])} here, {chief[names[0]]} there" if names else ""
 
 
-def distribute(devices: str, cluster: Cluster | None) -> "Distribution":
+def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 600.0) -> "Distribution":
     """Connects the processes of a cluster, and chooses the devices of this one. Must precede all use of TensorFlow.
 
     Arguments:
         devices: as for --devices.
         cluster: as from `gan.cluster.find_cluster`; None: this process trains alone.
+        connect_seconds: after which the process ends, where others of the cluster are not there.
 
     Raises UsageError where there are not as many GPUs, and RunError where the processes cannot be connected.
     """
@@ -53,15 +59,31 @@ def distribute(devices: str, cluster: Cluster | None) -> "Distribution":
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
     )
+    number = f"Process {cluster.index} of {len(cluster.addresses)}"
+    addresses = ", ".join(cluster.addresses)
+    print(f"{number} waits up to {connect_seconds:g} seconds (--connect-seconds) for all of {addresses}", flush=True)
     try:
-        with silence_tensorflow():
+        with handle_signals(SIGNALS, signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
     except (tf.errors.OpError, RuntimeError) as error:
         raise RunError(
-            f"process {cluster.index} of {len(cluster.addresses)} cannot connect to the others at"
-            f" {', '.join(cluster.addresses)}: {summarize(getattr(error, 'message', error))}"
+            f"{number} cannot connect to the others at {addresses}: {summarize(getattr(error, 'message', error))}"
         ) from error
     return Distribution(strategy, cluster.index, len(cluster.addresses))
+
+
+@contextlib.contextmanager
+def end_after(seconds: float) -> Iterator[None]:
+    """Ends this process with exit code 1 unless the block ends before.
+
+    No thread of Python's runs while TensorFlow connects, and no handler of signals; faulthandler's watchdog needs none.
+    """
+    with open(os.devnull, "w") as nowhere:  # for the traceback
+        faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
+        try:
+            yield
+        finally:
+            faulthandler.cancel_dump_traceback_later()
 
 
 def choose_devices(devices: str, gpus: int) -> list[str]:
