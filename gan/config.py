@@ -147,6 +147,10 @@ class Config:
         "auto", "processes to train with: slurm: those that srun started; auto: those that TF_CONFIG names, if any",
         choices=CLUSTERS,
     )  # fmt: skip
+    device_data: float = option(
+        0.5, "keep the images in the memory of each GPU, if they take at most this share of it; 0: never", least=0.0,
+        most=0.9,
+    )  # fmt: skip
     connect_seconds: int = option(600, "how long such processes wait for each other at the start", least=1)
     precision: str = option("auto", "auto: mixed_bfloat16 where hardware has it, else float32", choices=PRECISIONS)
     recipe: str = option("default", "a set of settings by name, which other flags override", choices=tuple(RECIPES))
@@ -250,12 +254,12 @@ def remove_suffix(name: str) -> str:
 MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience", "log",
     "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "output", "run", "recipe", "data",
-    "devices", "cluster", "connect_seconds",
+    "devices", "device_data", "cluster", "connect_seconds",
 }  # fmt: skip
 
 
 # Settings in which the processes of a run may differ: they are of one machine.
-LOCAL = {"data", "cache_dir", "output", "devices", "cluster", "connect_seconds"}
+LOCAL = {"data", "cache_dir", "output", "devices", "device_data", "cluster", "connect_seconds"}
 
 
 def differences(saved: dict, config: dict, defaults: dict | None = None) -> list[str]:

@@ -322,18 +322,27 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
     """The trainer of a run, ready to train; in a process that is not the chief, the loop alone."""
     import data
     from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.device_batches import device_batches
     from gan.training.ema import dataset_variance
     from gan.training.loop import Loop
     from gan.training.trainer import Trainer
 
     augmentation = AUGMENTATIONS[config.augmentation]
 
+    places = distribution.places(config.batch_size, config.discriminator_steps)
+    settings = {"rows": training_rows, "seed": config.seed, "places": places}
+
     def batches(start: int):
-        return data.batches(
-            faces.images, config.images_per_iteration, rows=training_rows, seed=config.seed, start=start,
-            labels=faces.labels if gan.classes else None, augment=augmentation.pipeline,
-            places=distribution.places(config.batch_size, config.discriminator_steps),
+        if fits_on_devices(config, faces.images[:1].nbytes * len(training_rows)) and not gan.classes:
+            return device_batches(
+                faces.images, config.images_per_iteration, augmentation=augmentation, distribution=distribution,
+                start=start, **settings,
+            )  # fmt: skip
+        prepared = data.batches(
+            faces.images, config.images_per_iteration, start=start, labels=faces.labels if gan.classes else None,
+            augment=augmentation.pipeline, **settings,
         )  # fmt: skip
+        return distribution.spread(prepared)
 
     if not distribution.is_chief:
         return Loop(config, gan, batches, length, distribution)
@@ -343,6 +352,14 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
         some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
         variance = dataset_variance(some, mirrored=augmentation.mirrors)
     return Trainer(config, gan, run, batches, length, validator, variance, distribution)
+
+
+def fits_on_devices(config: Config, size: int) -> bool:
+    """Whether images of so many bytes are kept in the memory of GPUs, of which each has a copy."""
+    from gan.training.memory_estimate import available_gpu_memory
+
+    available = None if config.devices.startswith("cpu:") else available_gpu_memory()
+    return available is not None and size <= config.device_data * available
 
 
 def load_generator(run, best: bool = True):

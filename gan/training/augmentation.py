@@ -21,15 +21,24 @@ def mirror_half(images: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     return images
 
 
+def mirror_half_on_device(images, numbers):
+    """The same of tensors, in which `numbers` are float64, too."""
+    import tensorflow as tf
+
+    return tf.where((numbers < 0.5)[:, None, None, None], tf.reverse(images, axis=[2]), images)
+
+
 class Augmentation(NamedTuple):
     """What an augmentation does.
 
     `pipeline` changes real images, uint8 (n, h, w, c), in the input pipeline, given a random number of [0, 1) for each;
-    None does nothing. `mirrors` says that mirrored images count as training images, for the search for copies.
+    None does nothing. `on_device` does the same to tensors, for images that are kept on a GPU. `mirrors` says that
+    mirrored images count as training images, for the search for copies.
     """
 
     pipeline: Callable | None = None
+    on_device: Callable | None = None
     mirrors: bool = False
 
 
-AUGMENTATIONS = {"none": Augmentation(), "flip": Augmentation(pipeline=mirror_half, mirrors=True)}
+AUGMENTATIONS = {"none": Augmentation(), "flip": Augmentation(mirror_half, mirror_half_on_device, mirrors=True)}

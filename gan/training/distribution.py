@@ -161,6 +161,12 @@ class Distribution:
             lambda context: parts[context.replica_id_in_sync_group - first]
         )
 
+    def copy_to_devices(self, array: np.ndarray):
+        """Copies an array to the device of each replica of this process."""
+        if self.local_replicas == 1:
+            return tf.constant(array)
+        return self.strategy.experimental_distribute_values_from_function(lambda context: tf.constant(array))
+
     def gather(self, values: Iterable[float]) -> np.ndarray:
         """Returns the numbers of every process, float64 (processes, n); each waits for the others."""
         values = np.asarray(list(values), np.float64)

@@ -72,7 +72,7 @@ class Loop:
 
     def run_steps(self) -> None:
         """Trains step by step."""
-        batches = iter(self.distribution.spread(self.batches(self.iteration)))
+        batches = iter(self.batches(self.iteration))
         while True:
             if self.iteration >= self.next_agreement:
                 self.agree()

@@ -1,0 +1,61 @@
+"""Batches from images that stay in the memory of a GPU: only their numbers are sent there, a few bytes an image.
+
+    batches = device_batches(images, 64, rows=rows, seed=0, distribution=distribution)
+
+The batches are those of `data.batches`, to the bit: the same images in the same order, mirrored alike.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+import tensorflow as tf
+
+import data
+from gan.images import to_float
+from gan.training.augmentation import Augmentation
+from gan.training.distribution import Distribution
+
+# The float of each uint8, as NumPy computes it: TensorFlow would multiply by the reciprocal, which differs in the last
+# digit.
+FLOATS = to_float(np.arange(256, dtype=np.float32))
+
+
+def device_batches(
+    images: np.ndarray,
+    batch_size: int,
+    *,
+    rows: np.ndarray,
+    augmentation: Augmentation,
+    distribution: Distribution,
+    places: np.ndarray,
+    seed: int = 0,
+    start: int = 0,
+) -> Iterator:
+    """Yields endless shuffled batches (images, labels (n, 0)), for `DCGAN.train_step`.
+
+    Arguments:
+        images: uint8 (n, h, w, 3), which may be on disk; those of `rows` are copied to each device.
+        augmentation: what is done to each image, on the device.
+        distribution: whose replicas have a copy each.
+        batch_size, places, seed, start: as for `data.batches`.
+    """
+    strategy = distribution.strategy
+    faces = distribution.copy_to_devices(np.ascontiguousarray(images[rows]))
+
+    @tf.function(autograph=False)
+    def gather(faces, numbers, chances):
+        def one_replica(faces, numbers, chances):
+            batch = tf.gather(faces, numbers)
+            if augmentation.on_device:
+                batch = augmentation.on_device(batch, chances)
+            return tf.gather(FLOATS, tf.cast(batch, tf.int32)), tf.zeros((tf.shape(numbers)[0], 0))
+
+        return strategy.run(one_replica, args=(faces, numbers, chances))
+
+    i = start
+    while True:
+        numbers = data.order(seed, i * batch_size, batch_size, len(rows))[places]
+        chances = np.random.default_rng([seed, i, 1]).random(batch_size)[places]
+        (parts,) = distribution.spread([(tf.constant(numbers), tf.constant(chances))])
+        yield gather(faces, *parts)
+        i += 1

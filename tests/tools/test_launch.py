@@ -1,0 +1,150 @@
+"""Two processes train what one does, stop together, and end where one of them dies."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers import THREADS
+
+from gan.training.distribution import ENDED
+from tools import launch
+
+ROOT = Path(__file__).parents[2]
+# All kinds of state: batch norm, dropout, both optimizers, averages, a lazy penalty, adaptive augmentation.
+FLAGS = [
+    *("--recipe", "keras-gan-upsample", "--limit", "60", "--image-size", "16", "--width", "4", "--batch-size", "8"),
+    *("--discriminator-width", "4", "--penalty", "r1", "--penalty-every", "3", "--ema-half-life", "40"),
+    *("--augment", "ada", "--holdout", "0.4", "--precision", "float32", "--sample-every", "2", "--run", "it"),
+    *("--score-every", "2", "--score-samples", "64", "--cache-dir", "cache"),
+]
+TIMED = {"seconds", "data_seconds", "validation", "grid_due"}
+
+
+def start(folder, *more, cluster=None):
+    """Starts train.py in a folder, perhaps as a process of a cluster."""
+    folder.mkdir(exist_ok=True)
+    line, environment = [sys.executable, str(ROOT / "train.py"), *FLAGS, *more], {**os.environ, **THREADS}
+    return subprocess.Popen(
+        line, cwd=folder, env={**environment, **(cluster or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True,
+    )  # fmt: skip
+
+
+def train(folder, epochs, processes=1):
+    """Trains up to that many iterations, and returns the last checkpoint without what depends on the clock."""
+    clusters = launch.cluster_environments(processes) if processes > 1 else [None]
+    finish([start(folder, "--epochs", f"{epochs}", cluster=cluster) for cluster in clusters], 0)
+    return load(folder, epochs)
+
+
+def finish(processes, code):
+    """Waits for processes, which have to end with that code; returns what they printed."""
+    printed = [process.communicate(timeout=300)[0] for process in processes]
+    for process, text in zip(processes, printed, strict=True):
+        assert process.returncode == code and "Traceback" not in text, text[-3000:]
+    return printed
+
+
+def load(folder, iteration):
+    """The arrays of a checkpoint, but for those that depend on the clock."""
+    with np.load(folder / f"output/it/checkpoints/{iteration:09d}.npz", allow_pickle=False) as file:
+        return {name: file[name] for name in file.files if name not in TIMED}
+
+
+def wait_for(path, processes):
+    """Waits until a file is there."""
+    while not path.exists():
+        assert all(process.poll() is None for process in processes), [p.communicate()[0] for p in processes]
+        time.sleep(0.02)
+
+
+@pytest.mark.slow
+def test_layouts_go_on_with_each_other(tmp_path):
+    """From one process to two and back; two that stopped between go on to the bit; files are those of one process."""
+    alone = train(tmp_path / "alone", 6)
+    train(tmp_path / "mixed", 2)
+    train(tmp_path / "mixed", 4, processes=2)
+    mixed = train(tmp_path / "mixed", 6)
+    train(tmp_path / "stopped", 4, processes=2)
+    stopped = train(tmp_path / "stopped", 6, processes=2)
+    together = train(tmp_path / "together", 6, processes=2)
+    assert alone.keys() == mixed.keys() == stopped.keys() == together.keys()
+    for name, expected in alone.items():
+        assert np.array_equal(stopped[name], together[name]), name
+        for other in (mixed, together):
+            np.testing.assert_allclose(other[name], expected, rtol=1e-3, atol=1e-3, err_msg=name)
+    files = [sorted(path.name for path in (tmp_path / name / "output/it").iterdir()) for name in ("alone", "together")]
+    assert files[0] == files[1]
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_stops_both(tmp_path):
+    """After SIGTERM to the process that is not the chief, both end with 143, saved; the same command goes on."""
+    clusters = launch.cluster_environments(2)
+    processes = [start(tmp_path, "--epochs", "100000", cluster=cluster) for cluster in clusters]
+    wait_for(tmp_path / "output/it/000002.png", processes)
+    processes[1].send_signal(signal.SIGTERM)
+    printed = finish(processes, 128 + signal.SIGTERM)
+    assert "Stopped and saved" in printed[0]
+    stopped_at = int(max((tmp_path / "output/it/checkpoints").iterdir()).stem)
+    assert len(train(tmp_path, stopped_at + 1, processes=2)) > 20
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("victim", [0, 1])
+def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
+    """The other ends within a minute with exit code 1 and a line that says why; the checkpoint is whole."""
+    clusters = launch.cluster_environments(2)
+    processes = [start(tmp_path, "--epochs", "100000", cluster=cluster) for cluster in clusters]
+    wait_for(tmp_path / "output/it/000004.png", processes)
+    processes[victim].kill()
+    began = time.monotonic()
+    (printed,) = finish([processes[1 - victim]], 1)
+    assert time.monotonic() - began < 60 and ENDED in printed.splitlines()[-1]
+    processes[victim].communicate()
+    assert load(tmp_path, int(max((tmp_path / "output/it/checkpoints").glob("0*.npz")).stem))
+
+
+@pytest.mark.slow
+def test_processes_with_other_settings(tmp_path):
+    """Both end with exit code 2, and name the setting."""
+    clusters = launch.cluster_environments(2)
+    processes = [start(tmp_path, "--seed", f"{i}", cluster=cluster) for i, cluster in enumerate(clusters)]
+    for text in finish(processes, 2):
+        assert "settings" in text.splitlines()[-1]
+    assert "seed is 1 here, 0 there" in text
+
+
+@pytest.mark.slow
+def test_a_process_that_is_alone(tmp_path):
+    """It ends after --connect-seconds, although the others are not there."""
+    one = start(tmp_path, "--connect-seconds", "3", cluster=launch.cluster_environments(2)[0])
+    (printed,) = finish([one], 1)
+    assert "waits up to 3 seconds" in printed.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_launch(tmp_path, monkeypatch, capfd):
+    """The command trains in two processes, passes flags on, and refuses those that train.py refuses."""
+    monkeypatch.chdir(tmp_path)
+    assert launch.main(["--workers", "2", "--", *FLAGS, "--epochs", "2"]) == 0
+    assert "in 2 processes" in capfd.readouterr().out and (tmp_path / "output/it/generator.keras").exists()
+    with pytest.raises(SystemExit) as stop:
+        launch.main(["--", "--epochs", "0"])
+    assert stop.value.code == 2
+    monkeypatch.setenv("TF_CONFIG", "{}")
+    assert launch.main(["--", *FLAGS]) == 2
+
+
+def test_shares(monkeypatch):
+    """Cores and GPUs are shared equally; where there are too few, nothing is said about them."""
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
+    assert launch.share_gpus(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5,6"}]
+    assert launch.share_gpus(4) == [{}] * 4
+    assert launch.share_cores(10**6) == [None] * 10**6
+    assert len(set(launch.find_free_ports(3))) == 3
