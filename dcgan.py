@@ -98,6 +98,7 @@ class DCGAN:
             arXiv:2002.10964.
         strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers and adaptation were made; None: one
             device. Its replicas share the batch, and do together what one would.
+        jit: whether XLA compiles the step, which it cannot for several replicas.
         classes: length of a row of labels, which is appended to the input of both networks: build them that many
             channels wider. Not with an EMA, whose calibration knows no labels.
 
@@ -124,6 +125,7 @@ class DCGAN:
         ema_ramp_up: bool = True,
         frozen_layers: int = 0,
         strategy: tf.distribute.Strategy | None = None,
+        jit: bool = False,
         classes: int = 0,
         seed: int = 0,
     ):
@@ -141,6 +143,7 @@ class DCGAN:
                 "labels and an EMA do not go together yet: its calibration generates samples without labels"
             )
         self.strategy = strategy or tf.distribute.get_strategy()
+        self.compiled_step = tf.function(self.step, autograph=False, jit_compile=jit or None)
         self.ema_generator = self.calibrated_ema = generator
         if ema_half_life:
             with self.strategy.scope():
@@ -173,8 +176,7 @@ class DCGAN:
         regularize = self.regularizer is not None and int(self.iteration) % self.penalty_every == 0
         return self.compiled_step(*batch, regularize)
 
-    @tf.function(autograph=False)
-    def compiled_step(self, images, labels, regularize: bool):
+    def step(self, images, labels, regularize: bool):
         """One of the two graphs of `train_step`, with the penalty and without it."""
         scalars = self.strategy.run(self.replica_step, args=(images, labels, regularize))
         self.iteration.assign_add(1)

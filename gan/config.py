@@ -143,6 +143,7 @@ class Config:
     devices: str = option(
         "auto", "N or 'all' GPUs of this machine, or cpu:N, N replicas on its CPU; auto: a GPU, if there is one"
     )
+    jit: bool = option(False, "compile the step by XLA, for a GPU; untried there")
     cluster: str = option(
         "auto", "processes to train with: slurm: those that srun started; auto: those that TF_CONFIG names, if any",
         choices=CLUSTERS,
@@ -254,7 +255,7 @@ def remove_suffix(name: str) -> str:
 MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience", "log",
     "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "output", "run", "recipe", "data",
-    "devices", "device_data", "cluster", "connect_seconds",
+    "devices", "jit", "device_data", "cluster", "connect_seconds",
 }  # fmt: skip
 
 

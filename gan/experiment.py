@@ -93,6 +93,8 @@ def setup_devices(config: Config, run, cluster: Cluster | None = None):
 
     distribution = distribute(config.devices, cluster, config.connect_seconds)
     distribution.require_divisible(config.batch_size)
+    if config.jit and distribution.replicas > 1:
+        raise UsageError("--jit: XLA cannot compile a step of several replicas. Leave it out, or use one device.")
     decided = {"precision": precision, "align": config.align}
     if not distribution.is_chief:
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
@@ -179,6 +181,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None):
         ema_ramp_up=not config.start_from,  # its average starts with that of another run, not with first weights
         frozen_layers=config.freeze_discriminator,
         strategy=strategy,
+        jit=config.jit,
         seed=config.seed,
     )  # fmt: skip
 

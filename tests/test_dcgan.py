@@ -80,7 +80,7 @@ def train(gan, real):
 def train_eagerly(gan, real):
     """Does the same as `train` in eager mode: for a few steps of small networks that is faster than tracing."""
     regularize = gan.regularizer is not None and int(gan.iteration) % gan.penalty_every == 0
-    scalars = DCGAN.compiled_step.python_function(gan, real, no_labels(real), regularize)
+    scalars = gan.step(real, no_labels(real), regularize)
     return np.array([scalars[name] for name in SCALARS])
 
 
@@ -201,6 +201,16 @@ def test_training_equals_a_reference_implementation(name, gamma):
         if "moving_variance" not in a.path:  # this project's is unbiased, Keras's is not
             np.testing.assert_allclose(a, b, atol=1e-4, err_msg=a.path)
     assert int(gan.iteration) == 5
+
+
+def test_jit():
+    """Two steps that XLA compiles are those of TensorFlow's own kernels, up to rounding."""
+    plain, compiled = build(ema_half_life=10.0), build(ema_half_life=10.0, jit=True)
+    for gan in (plain, compiled):
+        for number in range(2):
+            train(gan, faces(number))
+    for name, variable in plain.state().items():
+        np.testing.assert_allclose(variable.numpy(), compiled.state()[name].numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
 
 
 def test_number_of_traced_graphs():
@@ -579,8 +589,8 @@ def test_training_with_augmentation(policy):
     )  # fmt: skip
     gan.adaptation.probability.assign(0.8)
     before = arrays(discriminator.trainable_variables)
-    step = DCGAN.compiled_step.python_function if policy == "float32" else DCGAN.compiled_step
-    scalars = step(gan, faces(0), no_labels(faces(0)), True)
+    step = gan.step if policy == "float32" else gan.compiled_step
+    scalars = step(faces(0), no_labels(faces(0)), True)
     assert np.isfinite([float(value) for value in scalars.values()]).all() and scalars["penalty"] > 0
     assert {"augment_probability", "real_sign"} <= scalars.keys()
     kernels = [i for i, weight in enumerate(before) if weight.ndim > 1]
