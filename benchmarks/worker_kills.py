@@ -22,10 +22,10 @@ import numpy as np
 
 from benchmarks.crash_loop import THREADS, TINY
 from gan.cli import in_range, path_argument, run_command
+from gan.cluster import cluster_environments
 from gan.errors import RunError
 from gan.runs import checkpoints
 from gan.training.distribution import ENDED
-from tools.launch import cluster_environments
 
 ROOT = Path(__file__).parent.parent
 SECONDS = 60.0  # in which the other process has to end

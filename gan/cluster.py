@@ -2,12 +2,14 @@
 
     cluster = find_cluster("auto")  # from TF_CONFIG; None where it is not set
     cluster.index, cluster.addresses
+    environments = cluster_environments(2)  # TF_CONFIG of two processes of this machine
 
 `gan.training.distribution` connects them. Nothing here needs TensorFlow, but for Slurm.
 """
 
 import json
 import os
+import socket
 from dataclasses import dataclass
 
 from gan.errors import UsageError, summarize
@@ -88,3 +90,22 @@ def read_slurm() -> Cluster:
     except (RuntimeError, ValueError, KeyError, OSError) as error:
         raise UsageError(f"--cluster slurm: the tasks of this job cannot be read: {summarize(error)}") from error
     return Cluster(tuple(addresses), index)
+
+
+def cluster_environments(workers: int) -> list[dict[str, str]]:
+    """What each of some new processes of this machine needs in its environment to find the others."""
+    jobs = {"worker": [f"127.0.0.1:{port}" for port in find_free_ports(workers)]}
+    tasks = [{"cluster": jobs, "task": {"type": "worker", "index": index}} for index in range(workers)]
+    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
+
+
+def find_free_ports(count: int) -> list[int]:
+    """Finds ports of this machine that nothing listens on."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return [one.getsockname()[1] for one in sockets]
+    finally:
+        for one in sockets:
+            one.close()

@@ -321,22 +321,23 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     return Validator(scorer, samples=config.score_samples, forced=config.score_every > 0, patience=config.patience)
 
 
-def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length, distribution):
+def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length, distribution=None):
     """The trainer of a run, ready to train; in a process that is not the chief, the loop alone."""
     import data
     from gan.training.augmentation import AUGMENTATIONS
     from gan.training.device_batches import device_batches
+    from gan.training.distribution import Distribution
     from gan.training.ema import dataset_variance
     from gan.training.loop import Loop
     from gan.training.trainer import Trainer
 
-    augmentation = AUGMENTATIONS[config.augmentation]
-
+    augmentation, distribution = AUGMENTATIONS[config.augmentation], distribution or Distribution()
     places = distribution.places(config.batch_size, config.discriminator_steps)
     settings = {"rows": training_rows, "seed": config.seed, "places": places}
 
     def batches(start: int):
-        if fits_on_devices(config, faces.images[:1].nbytes * len(training_rows)) and not gan.classes:
+        known = augmentation.on_device or not augmentation.pipeline
+        if known and not gan.classes and fits_on_devices(config, faces.images[:1].nbytes * len(training_rows)):
             return device_batches(
                 faces.images, config.images_per_iteration, augmentation=augmentation, distribution=distribution,
                 start=start, **settings,

@@ -119,6 +119,8 @@ def test_every_flag_sets_its_field(name):
     words, value = EXAMPLES.get(field.metadata["kind"], (["--{}", "all"], "all"))
     if name == "recipe":
         words, value = ["--{}", "udacity-64"], "udacity-64"
+    elif name == "devices":
+        words, value = ["--{}", "cpu:2"], "cpu:2"
     elif field.metadata["choices"]:
         value = next(choice for choice in field.metadata["choices"] if choice != field.default)
         words = ["--{}", value]

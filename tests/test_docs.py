@@ -25,7 +25,7 @@ COMMANDS = {"train.py": "train"} | {
     for path in sorted((ROOT / folder).glob("[a-z]*.py"))
     if "__main__" in path.read_text("utf-8")
 }
-OTHER_FLAGS = {"--group", "--no-deps", "--dist", "--check"}  # of pip, pytest and ruff
+OTHER_FLAGS = {"--group", "--no-deps", "--dist", "--check", "--signal"}  # of pip, pytest, ruff and srun
 NEW_FILE = "models/linear.py"  # an example
 
 
@@ -76,8 +76,9 @@ def flags():
             with pytest.raises(SystemExit):
                 importlib.import_module(module).main(["--help"])
         found[name] = set(re.findall(r"--[a-z][a-z0-9-]*", "".join(written)))
-    for name in ("speed", "memory", "soak"):
-        found[f"-m benchmarks.{name}"] |= found["train.py"]  # which they take too
+    for name in ("benchmarks.speed", "benchmarks.memory", "benchmarks.soak", "benchmarks.scaling", "tools.launch"):
+        found[f"-m {name}"] |= found["train.py"]  # which they take too
+    found["-m tools.launch"].add("--")  # before these
     return found
 
 

@@ -7,11 +7,9 @@ train.py alone would. Ctrl-C saves and stops them all; the same command goes on 
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -22,6 +20,7 @@ if not __package__:  # run as a file: python tools/launch.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan.cli import SIGNALS, handle_signals, in_range, parse_arguments, run_command
+from gan.cluster import cluster_environments
 from gan.errors import UsageError
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -83,25 +82,6 @@ def wait(processes: list[subprocess.Popen]) -> list[int]:
                 process.kill()
         time.sleep(POLL)
     return [process.returncode for process in processes]
-
-
-def cluster_environments(workers: int) -> list[dict[str, str]]:
-    """What each of some new processes of this machine needs in its environment to find the others."""
-    jobs = {"worker": [f"127.0.0.1:{port}" for port in find_free_ports(workers)]}
-    tasks = [{"cluster": jobs, "task": {"type": "worker", "index": index}} for index in range(workers)]
-    return [{"TF_CONFIG": json.dumps(task)} for task in tasks]
-
-
-def find_free_ports(count: int) -> list[int]:
-    """Finds ports of this machine that nothing listens on."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
 
 
 def share_cores(workers: int) -> list[Callable | None]:

@@ -2,7 +2,7 @@
 
     optimizer = build_optimizer("adam", 2e-4, (0.5, 0.999), scale_loss=False)
 
-`Trainer.set_learning_rates` changes their rates by the schedule. To add one, write its function, a row of
+`Loop.set_learning_rates` changes their rates by the schedule. To add one, write its function, a row of
 `OPTIMIZERS`, and its name in gan/config.py.
 """
 

@@ -5,7 +5,7 @@ due = Milestones(length, every=0, progress=0.0)  # twenty times a run
 if due.reached(iteration, seconds): ...
 rate = learning_rate * SCHEDULES["cosine"](length.progress(iteration, seconds))
 
-`Trainer.set_learning_rates` applies the factor before each step. To add a schedule, write its function, a row of
+`Loop.set_learning_rates` applies the factor before each step. To add a schedule, write its function, a row of
 `SCHEDULES`, and its name in gan/config.py.
 """
 

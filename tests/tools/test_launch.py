@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers import THREADS
 
+from gan.cluster import cluster_environments, find_free_ports
 from gan.training.distribution import ENDED
 from tools import launch
 
@@ -37,7 +38,7 @@ def start(folder, *more, cluster=None):
 
 def train(folder, epochs, processes=1):
     """Trains up to that many iterations, and returns the last checkpoint without what depends on the clock."""
-    clusters = launch.cluster_environments(processes) if processes > 1 else [None]
+    clusters = cluster_environments(processes) if processes > 1 else [None]
     finish([start(folder, "--epochs", f"{epochs}", cluster=cluster) for cluster in clusters], 0)
     return load(folder, epochs)
 
@@ -85,7 +86,7 @@ def test_layouts_go_on_with_each_other(tmp_path):
 @pytest.mark.slow
 def test_a_signal_to_one_stops_both(tmp_path):
     """After SIGTERM to the process that is not the chief, both end with 143, saved; the same command goes on."""
-    clusters = launch.cluster_environments(2)
+    clusters = cluster_environments(2)
     processes = [start(tmp_path, "--epochs", "100000", cluster=cluster) for cluster in clusters]
     wait_for(tmp_path / "output/it/000002.png", processes)
     processes[1].send_signal(signal.SIGTERM)
@@ -99,7 +100,7 @@ def test_a_signal_to_one_stops_both(tmp_path):
 @pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
     """The other ends within a minute with exit code 1 and a line that says why; the checkpoint is whole."""
-    clusters = launch.cluster_environments(2)
+    clusters = cluster_environments(2)
     processes = [start(tmp_path, "--epochs", "100000", cluster=cluster) for cluster in clusters]
     wait_for(tmp_path / "output/it/000004.png", processes)
     processes[victim].kill()
@@ -113,7 +114,7 @@ def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
 @pytest.mark.slow
 def test_processes_with_other_settings(tmp_path):
     """Both end with exit code 2, and name the setting."""
-    clusters = launch.cluster_environments(2)
+    clusters = cluster_environments(2)
     processes = [start(tmp_path, "--seed", f"{i}", cluster=cluster) for i, cluster in enumerate(clusters)]
     for text in finish(processes, 2):
         assert "settings" in text.splitlines()[-1]
@@ -123,7 +124,7 @@ def test_processes_with_other_settings(tmp_path):
 @pytest.mark.slow
 def test_a_process_that_is_alone(tmp_path):
     """It ends after --connect-seconds, although the others are not there."""
-    one = start(tmp_path, "--connect-seconds", "3", cluster=launch.cluster_environments(2)[0])
+    one = start(tmp_path, "--connect-seconds", "3", cluster=cluster_environments(2)[0])
     (printed,) = finish([one], 1)
     assert "waits up to 3 seconds" in printed.splitlines()[-1]
 
@@ -147,4 +148,4 @@ def test_shares(monkeypatch):
     assert launch.share_gpus(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5,6"}]
     assert launch.share_gpus(4) == [{}] * 4
     assert launch.share_cores(10**6) == [None] * 10**6
-    assert len(set(launch.find_free_ports(3))) == 3
+    assert len(set(find_free_ports(3))) == 3

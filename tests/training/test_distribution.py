@@ -13,10 +13,10 @@ import pytest
 import train_pairs
 from helpers import THREADS
 
+from gan.cluster import cluster_environments
 from gan.errors import UsageError
 from gan.training import distribution
 from gan.training.distribution import Distribution
-from tools.launch import cluster_environments
 
 ROOT = Path(__file__).parents[2]
 SGD, ADAM = ("sgd", "0.01", 1e-5), ("adam", "0.0005", 1e-4)
