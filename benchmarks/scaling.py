@@ -9,6 +9,7 @@ latency. Nothing here is measured on a GPU.
 """
 
 import argparse
+import dataclasses
 import sys
 from typing import NamedTuple
 
@@ -82,7 +83,7 @@ def count(config) -> Step:
     """Counts what a step of a configuration computes, by TensorFlow's profiler, and sends."""
     from gan.devices import setup_devices
 
-    setup_devices("float32")
+    config = dataclasses.replace(config, precision=setup_devices("float32")[1])
     import keras
     import tensorflow as tf
 
