@@ -25,7 +25,15 @@ COMMANDS = {"train.py": "train"} | {
     for path in sorted((ROOT / folder).glob("[a-z]*.py"))
     if "__main__" in path.read_text("utf-8")
 }
-OTHER_FLAGS = {"--group", "--no-deps", "--dist", "--check", "--signal"}  # of pip, pytest, ruff and srun
+OTHER_FLAGS = {
+    "--group",
+    "--no-deps",
+    "--dist",
+    "--check",
+    "--signal",
+    "--ntasks-per-node",
+    "--gpus-per-node",
+}  # of pip, pytest, ruff and srun
 NEW_FILE = "models/linear.py"  # an example
 
 

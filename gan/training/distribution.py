@@ -214,6 +214,11 @@ class Distribution:
         self.gather([0])
         return result if self.is_chief else work()
 
+    def finish(self) -> None:
+        """Waits for the other processes at the end: one that ended at once might not have been heard by all."""
+        with contextlib.suppress(RunError):  # as the last to hear the others is heard by none
+            self.gather([0])
+
     def require_same(self, what: str, value) -> None:
         """Raises UsageError, in every process, where a value that JSON can hold is another than the chief's."""
         value = json.loads(json.dumps(value))

@@ -55,6 +55,7 @@ class Loop:
             self.iteration = int(self.gan.iteration)
             with self.handle_stops():
                 self.run_steps()
+        self.distribution.finish()
         return 128 + self.stopped_by if self.stopped_by else 0
 
     def handle_stops(self):

@@ -78,6 +78,7 @@ class Trainer(Loop):
             self.distribution.broadcast_state(self.state)
             if self.is_done():
                 self.agree()  # which the other processes wait for
+                self.distribution.finish()
         if self.is_done():
             self.write_outputs(*outputs)
             self.run.save_samples(self.config.image_size, SAMPLES)
@@ -102,6 +103,7 @@ class Trainer(Loop):
                     gc.unfreeze()  # what `release_memory` froze
                 for logger in self.loggers:
                     logger.close()
+        self.distribution.finish()
         return self.finish()
 
     def resume(self, saved: dict) -> None:
