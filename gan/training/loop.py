@@ -121,8 +121,9 @@ class Loop:
         """
         rows = self.distribution.gather([self.stopped_by, *self.decide()])
         done, seconds, interval = rows[0, 1:].tolist()
-        self.stopped_by = self.stopped_by or int(rows[:, 0].max())
-        self.over = bool(done or self.stopped_by)
+        heard = int(rows[:, 0].max())  # a signal that came since then is heard the next time, by all
+        self.stopped_by = self.stopped_by or heard
+        self.over = bool(done or heard)
         iterations = self.iteration - self.agreed_iteration
         self.agreed_step_seconds = (seconds - self.agreed_seconds) / iterations if self.next_agreement else 0.0
         self.agreed_iteration, self.agreed_seconds = self.iteration, seconds
