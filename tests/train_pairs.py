@@ -48,16 +48,21 @@ def main(folder: str, device: str, optimizer: str, rate: str) -> None:
             generator_optimizer=optimizer, discriminator_optimizer=optimizer, generator_learning_rate=float(rate),
             discriminator_learning_rate=float(rate), **SMALL, **settings,
         )  # fmt: skip
-        np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **train(config, distribution))
+        state = train(config, distribution, on_device=name == "everything")
+        np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **state)
 
 
-def train(config: Config, distribution) -> dict[str, np.ndarray]:
-    """Trains, and returns each variable as (replicas of this process, ...), the noise of each, and the scalars."""
+def train(config: Config, distribution, on_device: bool) -> dict[str, np.ndarray]:
+    """Trains, and returns each variable as (replicas of this process, ...), the noise of each, and the scalars.
+
+    The images are kept on each device, as on a GPU, or come from the input pipeline.
+    """
     import keras
     import tensorflow as tf
 
     import data
     from gan.training.augmentation import AUGMENTATIONS
+    from gan.training.device_batches import device_batches
 
     for layer in (keras.layers.ReLU, keras.layers.LeakyReLU):
         layer.call = lambda self, inputs: keras.activations.silu(inputs)
@@ -70,11 +75,16 @@ def train(config: Config, distribution) -> dict[str, np.ndarray]:
     if gan.adaptation:
         gan.adaptation.speed.assign(0.1)
     faces = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
-    batches = data.batches(
-        faces, config.images_per_iteration, augment=AUGMENTATIONS["flip"].pipeline,
-        places=distribution.places(config.batch_size, config.discriminator_steps),
-    )  # fmt: skip
-    for _, batch in zip(range(ITERATIONS), distribution.spread(batches), strict=False):
+    flip, size = AUGMENTATIONS["flip"], config.images_per_iteration
+    places = distribution.places(config.batch_size, config.discriminator_steps)
+    if on_device:
+        rows = np.arange(len(faces))
+        batches = device_batches(
+            faces, size, rows=rows, augmentation=flip, distribution=distribution, places=places
+        )  # fmt: skip
+    else:
+        batches = distribution.spread(data.batches(faces, size, augment=flip.pipeline, places=places))
+    for _, batch in zip(range(ITERATIONS), batches, strict=False):
         scalars = gan.train_step(batch)
     results = distribution.strategy.experimental_local_results
     state = {}

@@ -40,15 +40,16 @@ def device_batches(
         batch_size, places, seed, start: as for `data.batches`.
     """
     strategy = distribution.strategy
-    faces = distribution.copy_to_devices(np.ascontiguousarray(images[rows]))
+    chosen = np.ascontiguousarray(images[rows])
+    faces = distribution.make_on_devices(lambda i: tf.constant(chosen))
 
     @tf.function(autograph=False)
     def gather(faces, numbers, chances):
         def one_replica(faces, numbers, chances):
-            batch = tf.gather(faces, numbers)
+            batch = tf.gather(FLOATS, tf.cast(tf.gather(faces, numbers), tf.int32))
             if augmentation.on_device:
                 batch = augmentation.on_device(batch, chances)
-            return tf.gather(FLOATS, tf.cast(batch, tf.int32)), tf.zeros((tf.shape(numbers)[0], 0))
+            return batch, tf.zeros((tf.shape(numbers)[0], 0))
 
         return strategy.run(one_replica, args=(faces, numbers, chances))
 
@@ -56,6 +57,5 @@ def device_batches(
     while True:
         numbers = data.order(seed, i * batch_size, batch_size, len(rows))[places]
         chances = np.random.default_rng([seed, i, 1]).random(batch_size)[places]
-        (parts,) = distribution.spread([(tf.constant(numbers), tf.constant(chances))])
-        yield gather(faces, *parts)
+        yield gather(faces, distribution.split(numbers), distribution.split(chances))
         i += 1

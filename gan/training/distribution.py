@@ -14,6 +14,7 @@ import json
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import tensorflow as tf
@@ -53,7 +54,7 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
     names = choose_devices(devices, count_gpus())
     if cluster is None:
         strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else None
-        return Distribution(strategy)
+        return Distribution(strategy, device=names[0])
     hide_other_gpus(names)
     spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -105,17 +106,35 @@ def hide_other_gpus(names: list[str]) -> None:
     tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if name.startswith("GPU")], "GPU")
 
 
+def look_ahead(iterator: Iterator) -> Iterator:
+    """Yields what an endless iterator does; a background thread makes the next meanwhile."""
+    with ThreadPoolExecutor(1) as thread:
+        future = thread.submit(next, iterator)
+        while True:
+            item = future.result()
+            future = thread.submit(next, iterator)
+            yield item
+
+
 class Distribution:
     """The replicas of a `tf.distribute.Strategy`, of which this process has some.
 
     Arguments:
         strategy: None is one device.
         index, count: the number of this process, and how many there are.
+        device: TensorFlow's name of the one device; a strategy knows its own.
     """
 
-    def __init__(self, strategy: tf.distribute.Strategy | None = None, index: int = 0, count: int = 1):
+    def __init__(
+        self,
+        strategy: tf.distribute.Strategy | None = None,
+        index: int = 0,
+        count: int = 1,
+        device: str = "CPU:0",
+    ):
         self.strategy = strategy or tf.distribute.get_strategy()
         self.index, self.count = index, count
+        self.devices = strategy.extended.worker_devices if strategy else (device,)  # of this process
         self.replicas = self.strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // count
 
@@ -149,23 +168,33 @@ class Distribution:
         return rows[first : first + self.local_replicas].reshape(-1)
 
     def spread(self, batches: Iterable) -> Iterator:
-        """Gives each replica of this process its part of every batch, a tuple of tensors."""
-        for batch in batches:
-            yield batch if self.local_replicas == 1 else tuple(self.split(tensor) for tensor in batch)
+        """Gives each replica of this process its part of every batch, a tuple of tensors, on its device.
+
+        With GPUs, the next batch is copied in a background thread while one is trained on.
+        """
+        if self.devices == ("CPU:0",):
+            return iter(batches)  # as they are
+        parts = (tuple(map(self.split, batch)) for batch in batches)
+        return look_ahead(parts) if any("GPU" in device for device in self.devices) else parts
 
     def split(self, tensor):
         """Splits a tensor, replica by replica, into the values of each on its device."""
         parts = tf.split(tensor, self.local_replicas)
+        return self.make_on_devices(lambda i: tf.identity(parts[i]))
+
+    def make_on_devices(self, make: Callable):
+        """Returns make(i) of each replica i of this process, made on its device; with one of them, just that."""
+
+        def on_device(i: int):
+            with tf.device(self.devices[i]):
+                return make(i)
+
+        if self.local_replicas == 1:
+            return on_device(0)
         first = self.index * self.local_replicas
         return self.strategy.experimental_distribute_values_from_function(
-            lambda context: parts[context.replica_id_in_sync_group - first]
+            lambda context: on_device(context.replica_id_in_sync_group - first)
         )
-
-    def copy_to_devices(self, array: np.ndarray):
-        """Copies an array to the device of each replica of this process."""
-        if self.local_replicas == 1:
-            return tf.constant(array)
-        return self.strategy.experimental_distribute_values_from_function(lambda context: tf.constant(array))
 
     def gather(self, values: Iterable[float]) -> np.ndarray:
         """Returns the numbers of every process, float64 (processes, n); each waits for the others."""

@@ -3,13 +3,18 @@
 Each test is a program of its own, `train_pairs`, because TensorFlow divides its devices before it does anything else.
 """
 
+import contextlib
+import itertools
 import os
 import subprocess
 import sys
+import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
 import train_pairs
 from helpers import THREADS
 
@@ -93,15 +98,41 @@ def test_two_processes(tmp_path, alone, optimizer):
 def test_places():
     """Each replica of each process has its part of both micro-batches, and all parts together are the batch."""
 
-    class Four:
-        num_replicas_in_sync = 4
-
-    first, second = Distribution(Four(), 0, 2), Distribution(Four(), 1, 2)
+    four = SimpleNamespace(num_replicas_in_sync=4, extended=SimpleNamespace(worker_devices=("GPU:0", "GPU:1")))
+    first, second = Distribution(four, 0, 2), Distribution(four, 1, 2)
     assert first.places(8, 2).tolist() == [0, 1, 8, 9, 2, 3, 10, 11]
     assert second.places(8, 2).tolist() == [4, 5, 12, 13, 6, 7, 14, 15]
     assert Distribution().places(3, 2).tolist() == [0, 1, 2, 3, 4, 5]
     with pytest.raises(UsageError, match="multiple of 4"):
         first.require_divisible(6)
+
+
+def test_batches_are_copied_ahead():
+    """While one is used, the next is made in another thread; an error is raised where its batch would have been."""
+    made, main = [], threading.get_ident()
+
+    def make():
+        for i in range(3):
+            made.append((i, threading.get_ident() != main))
+            yield i
+        raise KeyError("a damaged batch")
+
+    batches = distribution.look_ahead(make())
+    assert [next(batches), next(batches), next(batches)] == [0, 1, 2]
+    with pytest.raises(KeyError):
+        next(batches)
+    assert made == [(0, True), (1, True), (2, True)]
+
+
+def test_one_gpu_gets_copies(monkeypatch):
+    """Batches for a GPU are copied to it, ahead; those for the CPU are passed on as they are."""
+    batches = [(np.float32([1, 2]), np.float32([3, 4])), (np.float32([5, 6]), np.float32([7, 8]))]
+    assert list(Distribution().spread(batches)) == batches
+    monkeypatch.setattr(tf, "device", lambda name: names.append(name) or contextlib.nullcontext())
+    names, copies = [], Distribution(device="GPU:0").spread(itertools.cycle(batches))
+    for one, expected in zip(copies, [*batches, *batches], strict=False):
+        np.testing.assert_array_equal(one, expected)
+    assert set(names) == {"GPU:0"}
 
 
 def test_one_process_hears_itself():

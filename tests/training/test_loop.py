@@ -1,0 +1,73 @@
+"""The loop of a process that does not write: what the processes of a run agree on."""
+
+import itertools
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from gan.config import Config
+from gan.training.distribution import Distribution
+from gan.training.loop import Loop
+from gan.training.schedule import RunLength
+
+
+class FakeGAN:
+    """A GAN whose steps only count."""
+
+    def __init__(self):
+        self.iteration, self.adaptation = 0, None
+        self.g_optimizer = self.d_optimizer = SimpleNamespace(learning_rate=tf.constant(0.1))
+
+    def state(self):
+        return {}
+
+    def train_step(self, batch):
+        return {}
+
+
+class Cluster(Distribution):
+    """Process 1 of two, which hears a given chief; a signal comes while it waits at a given agreement."""
+
+    def __init__(self, chief, signal_at=None):
+        super().__init__()
+        self.index, self.count = 1, 2
+        self.chief, self.signal_at, self.heard = iter(chief), signal_at, []
+
+    def broadcast_state(self, variables):
+        pass
+
+    def gather(self, values):
+        values = np.asarray(list(values), np.float64)
+        if len(values) == 1:  # the end
+            return values[None]
+        self.heard.append((self.loop.iteration, values.tolist()))
+        if len(self.heard) - 1 == self.signal_at:
+            self.loop.stop(15, None)
+        return np.stack([next(self.chief), values])
+
+
+def train(cluster):
+    """Trains until the chief says so. Returns the exit code and the iteration."""
+    cluster.loop = Loop(Config(), FakeGAN(), lambda start: itertools.repeat(()), RunLength(100, 0.0), cluster)
+    return cluster.loop.train(), cluster.loop.iteration
+
+
+def test_agreements_are_as_the_chief_says():
+    """The loop asks at the iterations that the chief names, and ends where it says so."""
+    cluster = Cluster([(0, 0, 0.0, 1), (0, 0, 1.0, 4), (0, 0, 3.0, 2), (0, 1, 4.0, 1)])
+    assert train(cluster) == (0, 7) and [iteration for iteration, _ in cluster.heard] == [0, 1, 5, 7]
+    assert cluster.loop.agreed_step_seconds == pytest.approx(0.5)  # 1 second for two iterations
+
+
+def test_a_signal_to_the_chief():
+    """The loop ends with the exit code of the signal that another process received."""
+    assert train(Cluster([(0, 0, 0.0, 3), (2, 0, 1.0, 3)])) == (130, 3)
+
+
+def test_a_signal_while_processes_agree():
+    """It is heard at the next agreement, by all: the rows of this one do not have it."""
+    cluster = Cluster([(0, 0, 0.0, 1), (0, 0, 1.0, 2), (0, 0, 1.0, 2)], signal_at=1)
+    assert train(cluster) == (143, 3)
+    assert [values[0] for _, values in cluster.heard] == [0, 0, 15]
