@@ -14,7 +14,7 @@ import dcgan
 from gan import experiment
 from gan.cli import parse_arguments
 from models import DISCRIMINATORS, GENERATORS
-from models.layers import BatchNormalization, UpsamplingConv2D
+from models.layers import BatchNormalization, Dropout, UpsamplingConv2D
 
 
 @pytest.fixture
@@ -255,7 +255,7 @@ def test_batch_norm_settings(name, momentum, epsilon):
 LAYER_LETTERS = {
     layers.Conv2D: "c", layers.Conv2DTranspose: "t", UpsamplingConv2D: "u", layers.Dense: "d", layers.Reshape: "r",
     layers.Flatten: "f", BatchNormalization: "n", layers.ReLU: "R", layers.LeakyReLU: "L",
-    layers.Dropout: "o", layers.ZeroPadding2D: "z",
+    Dropout: "o", layers.ZeroPadding2D: "z",
 }  # fmt: skip
 
 
@@ -267,7 +267,7 @@ def spell(model):
         word += {"relu": "R", "tanh": "T"}.get(getattr(getattr(layer, "activation", None), "__name__", ""), "")
         if isinstance(layer, layers.LeakyReLU):
             assert layer.negative_slope == pytest.approx(0.2)
-        if isinstance(layer, layers.Dropout):
+        if isinstance(layer, Dropout):
             assert layer.rate == 0.25
     return word
 
