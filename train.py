@@ -34,7 +34,7 @@ def main(argv: list[str] | None = None) -> int:
 
 
 def train(config: Config, dry_run: bool = False) -> int:
-    """Loads the data, builds the networks and trains. Returns the exit code."""
+    """Loads the data, connects the processes if there are several, and trains. Returns the exit code."""
     run = experiment.open_run(config)
     config = experiment.resolve_align(config, run)
     if cluster := find_cluster(config.cluster):  # whose processes TensorFlow connects before it does anything else
@@ -44,7 +44,16 @@ def train(config: Config, dry_run: bool = False) -> int:
     else:  # the data first: a path that does not exist need not wait for TensorFlow
         faces = experiment.load_data(config)
         config, distribution, device = experiment.setup_devices(config, run)
+    with distribution.explain_losses():
+        return train_on(faces, config, run, distribution, device, dry_run)
 
+
+def train_on(faces, config: Config, run, distribution, device: str, dry_run: bool) -> int:
+    """Builds the networks and trains them on `faces`. Returns the exit code.
+
+    Arguments:
+        distribution, device: as from `gan.experiment.setup_devices`.
+    """
     import data
     from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength

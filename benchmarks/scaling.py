@@ -57,8 +57,8 @@ def table(arguments: argparse.Namespace, flags: list[str]) -> list[str]:
     lines = [
         f"{config.image_size} x {config.image_size}: {step.operations / 1e9:.2f} GFLOP an image,"
         f" {step.gradients / 1e6:.1f} MB of gradients, {step.sums} sums over replicas a step",
-        "| replicas | batch | computing, ms | sending, ms | images/s | efficiency | 5 million images |",
-        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
+        "| replicas | batch | computing, ms | sending, ms | images/s | efficiency | 5 million images | GPU hours |",
+        "| ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: |",
     ]
     for replicas in arguments.replicas:
         compute, send = seconds(step, config.batch_size, replicas, arguments)
@@ -66,7 +66,7 @@ def table(arguments: argparse.Namespace, flags: list[str]) -> list[str]:
         efficiency = compute / (compute + send)
         lines.append(
             f"| {replicas} | {config.batch_size} | {1000 * compute:.2f} | {1000 * send:.2f} | {rate:,.0f}"
-            f" | {efficiency:.0%} | {IMAGES / rate / 60:,.1f} min |"
+            f" | {efficiency:.0%} | {IMAGES / rate / 60:,.1f} min | {replicas * IMAGES / rate / 3600:.2f} |"
         )
     return lines
 

@@ -262,9 +262,17 @@ class Distribution:
 
     def sum(self, values: np.ndarray) -> np.ndarray:
         """Sums float64 values of the same shape over all processes. Raises RunError where one has ended."""
-        try:
+        with self.explain_losses():
             return self.compiled_sum(tf.constant(values, tf.float64)).numpy()
+
+    @contextlib.contextmanager
+    def explain_losses(self) -> Iterator[None]:
+        """Raises RunError where TensorFlow fails because another process has ended, at whatever it was about to do."""
+        try:
+            yield
         except LOST as error:
+            if self.count == 1:
+                raise
             raise RunError(f"{ENDED} ({type(error).__name__}). {CONTINUE}") from error
 
     @tf.function(autograph=False, reduce_retracing=True)
