@@ -2,9 +2,12 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import train_pairs
 from keras import layers
 
 from dcgan import DCGAN, DISTRIBUTIONS, append_labels
+from gan import experiment
+from gan.config import Config
 from gan.training.ada import Adaptation
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES, Loss
@@ -204,7 +207,7 @@ def test_training_equals_a_reference_implementation(name, gamma):
 
 
 def test_jit():
-    """Two steps that XLA compiles are those of TensorFlow's own kernels, up to rounding, where the noise is the same."""
+    """Two steps that XLA compiles are those of TensorFlow's own kernels, up to rounding, given the same noise."""
 
     def noise(shape, seed):
         numbers = tf.range(tf.reduce_prod(shape)) + 100 * tf.cast(seed[1], tf.int32)
@@ -216,6 +219,21 @@ def test_jit():
             train(gan, faces(number))
     for name, variable in plain.state().items():
         np.testing.assert_allclose(variable.numpy(), compiled.state()[name].numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pair", "precision"),
+    [*((pair, "float32") for pair in train_pairs.PAIRS), ("everything", "mixed_bfloat16"), ("conv", "mixed_float16")],
+)
+def test_jit_of_every_pair(pair, precision):
+    """XLA compiles the steps of all networks, with a penalty and augmentation, and in each precision."""
+    settings = {**train_pairs.SMALL, **train_pairs.PAIRS[pair], "augment": "ada", "penalty": "r1", "penalty_every": 2}
+    config = Config(**{**settings, "precision": precision, "jit": True})
+    gan = experiment.build_gan(config)
+    real = tf.zeros((config.images_per_iteration, 16, 16, 3))
+    for _ in range(2):
+        assert all(np.isfinite(value) for value in gan.train_step((real, no_labels(real))).values())
 
 
 def test_number_of_traced_graphs():
