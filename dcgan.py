@@ -8,6 +8,7 @@ Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.0643
 augmentation and optimizers are arguments; nothing is looked up here by name.
 """
 
+import contextlib
 import enum
 import math
 
@@ -156,7 +157,8 @@ class DCGAN:
         with self.strategy.scope():
             g_optimizer.build(generator.trainable_variables)
             d_optimizer.build(discriminator.trainable_variables)
-        with tf.device("CPU"):  # so that Python reads it without waiting for a GPU
+        # On the CPU, Python reads it without waiting for a GPU; XLA needs all variables of a step on one device.
+        with contextlib.nullcontext() if jit else tf.device("CPU"):
             self.iteration = tf.Variable(0, dtype=tf.int64, name="iteration")
 
     def train_step(self, batch) -> dict[str, tf.Tensor]:

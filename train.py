@@ -37,7 +37,10 @@ def train(config: Config, dry_run: bool = False) -> int:
     """Loads the data, connects the processes if there are several, and trains. Returns the exit code."""
     run = experiment.open_run(config)
     config = experiment.resolve_align(config, run)
-    if cluster := find_cluster(config.cluster):  # whose processes TensorFlow connects before it does anything else
+    cluster = find_cluster(config.cluster)
+    if (
+        cluster or config.devices != "auto"
+    ):  # to be set up before TensorFlow computes anything, as in a search for faces
         config, distribution, device = experiment.setup_devices(config, run, cluster)
         faces = distribution.chief_first(lambda: experiment.load_data(config))
         distribution.require_same("images", faces.title)

@@ -34,10 +34,10 @@ def silence_tensorflow() -> Iterator[None]:
         os.close(devnull)
 
 
-def setup_devices(precision: str) -> tuple[str, str]:
+def setup_devices(precision: str, cpu: bool = False) -> tuple[str, str]:
     """Finds the device, and chooses the precision where it is "auto". Must precede all other uses of TensorFlow.
 
-    GPU memory is allocated as it is needed. Keras gets the settings that this program is written for.
+    GPU memory is allocated as it is needed; with `cpu`, none is. Keras gets the settings that this program needs.
 
     Returns:
         A description of the device, and the Keras precision policy.
@@ -45,7 +45,7 @@ def setup_devices(precision: str) -> tuple[str, str]:
     with silence_tensorflow():
         import tensorflow as tf  # the import itself logs
 
-        gpus = tf.config.list_physical_devices("GPU")
+        gpus = [] if cpu else tf.config.list_physical_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
@@ -53,17 +53,17 @@ def setup_devices(precision: str) -> tuple[str, str]:
     if precision == "auto":
         native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
         precision = "mixed_bfloat16" if native else "float32"
-    if not gpus and Path("/dev/nvidia0").exists():
+    if not gpus and not cpu and Path("/dev/nvidia0").exists():
         warnings.warn("there is a GPU that TensorFlow cannot use; TF_CPP_MIN_LOG_LEVEL=0 shows why", stacklevel=2)
     name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
 
 
 def count_gpus() -> int:
-    """Counts the GPUs that TensorFlow can use."""
+    """Counts the GPUs that TensorFlow can and may use."""
     import tensorflow as tf
 
-    return len(tf.config.list_physical_devices("GPU"))
+    return len(tf.config.get_visible_devices("GPU"))
 
 
 def split_cpu(count: int) -> list[str]:

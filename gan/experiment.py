@@ -88,7 +88,7 @@ def setup_devices(config: Config, run, cluster: Cluster | None = None):
 
     # This machine may prefer another precision than the one on which the run began.
     earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
-    device, precision = devices.setup_devices(earlier or config.precision)
+    device, precision = devices.setup_devices(earlier or config.precision, cpu=config.devices.startswith("cpu:"))
     from gan.training.distribution import distribute
 
     distribution = distribute(config.devices, cluster, config.connect_seconds)

@@ -399,7 +399,7 @@ def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, 
     shutil.copytree(six, tmp_path, dirs_exist_ok=True)
     asked = []
 
-    def setup_devices(precision):
+    def setup_devices(precision, cpu=False):
         asked.append(precision)
         return "GPU (new)", "mixed_bfloat16" if precision == "auto" else precision
 

@@ -52,10 +52,11 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
     Raises UsageError where there are not as many GPUs, and RunError where the processes cannot be connected.
     """
     names = choose_devices(devices, count_gpus())
+    if cluster or devices != "auto":
+        hide_other_gpus(names)
     if cluster is None:
         strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else None
         return Distribution(strategy, device=names[0])
-    hide_other_gpus(names)
     spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
@@ -101,7 +102,10 @@ def choose_devices(devices: str, gpus: int) -> list[str]:
 
 
 def hide_other_gpus(names: list[str]) -> None:
-    """Leaves TensorFlow no other GPUs than these: a process of a cluster uses all that it sees."""
+    """Leaves TensorFlow no other GPUs than these: a process of a cluster uses all that it sees.
+
+    With none of these names, it leaves none.
+    """
     gpus = tf.config.list_physical_devices("GPU")
     tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if name.startswith("GPU")], "GPU")
 

@@ -16,6 +16,7 @@ import keras
 import tensorflow as tf
 
 from gan.config import Config
+from gan.devices import count_gpus
 from gan.errors import UsageError
 from gan.memory import available_memory
 
@@ -114,7 +115,7 @@ def format_bytes(count: float) -> str:
 
 def available_gpu_memory() -> int | None:
     """How many bytes the GPU that TensorFlow uses has left; None where there is none, or only it knows."""
-    if not tf.config.list_physical_devices("GPU"):
+    if not count_gpus():
         return None
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
     try:

@@ -95,6 +95,42 @@ def test_two_processes(tmp_path, alone, optimizer):
     assert_together(tmp_path, alone(optimizer), 2, optimizer[2])
 
 
+ON_THE_SECOND = """
+import sys
+sys.path[:0] = sys.argv[1:]
+import train_pairs
+from gan import devices, experiment
+from gan.config import Config
+devices.setup_devices("float32")
+import tensorflow as tf
+devices.split_cpu(2)
+config = Config(**train_pairs.SMALL, **train_pairs.PAIRS["everything"], jit=True)
+with tf.device("CPU:1"):
+    gan = experiment.build_gan(config)
+    images = tf.zeros((config.images_per_iteration, 16, 16, 3))
+    gan.train_step((images, tf.zeros((config.images_per_iteration, 0))))
+assert {v.device[-5:] for v in gan.state().values() if isinstance(v, tf.Variable)} == {"CPU:1"}
+"""
+
+
+@pytest.mark.slow
+def test_jit_on_another_device():
+    """All variables of a step are on the device that it runs on, as XLA demands, be it not the first."""
+    subprocess.run([sys.executable, "-c", ON_THE_SECOND, str(ROOT), str(ROOT / "tests")], check=True)
+
+
+PHOTOS = Path(os.environ.get("PHOTOS", ROOT.parent / "shared/data/photos"))
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not PHOTOS.is_dir(), reason="PHOTOS is not a folder")
+def test_devices_are_set_up_before_faces_are_searched(tmp_path):
+    """Two replicas on the CPU train on photographs whose faces are found by TensorFlow."""
+    flags = ["--devices", "cpu:2", "--align", "yes", "--cache-dir", str(tmp_path / "cache"), "--dry-run"]
+    line = [sys.executable, str(ROOT / "train.py"), "--data", str(PHOTOS), *flags]
+    subprocess.run(line, cwd=tmp_path, check=True)
+
+
 def test_places():
     """Each replica of each process has its part of both micro-batches, and all parts together are the batch."""
 

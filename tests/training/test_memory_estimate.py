@@ -184,7 +184,7 @@ def test_weights_are_those_of_networks_built_at_once(float32_afterwards):
 )
 def test_the_memory_of_a_gpu(tmp_path, monkeypatch, script, expected):
     """As nvidia-smi says; of several GPUs the most. Unknown where it fails or is missing."""
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
     monkeypatch.setenv("PATH", str(tmp_path))
     if script:
         (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
@@ -194,6 +194,6 @@ def test_the_memory_of_a_gpu(tmp_path, monkeypatch, script, expected):
 
 def test_without_a_gpu_its_memory_is_not_asked_for(monkeypatch):
     """No process is started for it."""
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(memory.subprocess, "run", lambda *args, **options: pytest.fail("it is asked for"))
     assert memory.available_gpu_memory() is None
