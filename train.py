@@ -10,6 +10,7 @@ Everything is written to output/<run>/ (see gan/runs/run_directory.py). To resum
 """
 
 import dataclasses
+import functools
 import math
 import signal
 import sys
@@ -43,7 +44,7 @@ def train(config: Config, dry_run: bool = False) -> int:
     ):  # to be set up before TensorFlow computes anything, as in a search for faces
         config, distribution, device = experiment.setup_devices(config, run, cluster)
         faces = distribution.chief_first(lambda: experiment.load_data(config))
-        distribution.require_same("images", faces.title)
+        distribution.require_same("images", faces.digest)
     else:  # the data first: a path that does not exist need not wait for TensorFlow
         faces = experiment.load_data(config)
         config, distribution, device = experiment.setup_devices(config, run)
@@ -67,11 +68,14 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     augment = experiment.resolve_augment(config, run, len(training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = experiment.load_start(config, run) if distribution.is_chief else None
-    gan = experiment.build_gan(config, check=require_memory, strategy=distribution.strategy)
+    check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
+    gan = experiment.build_gan(config, check=check, strategy=distribution.strategy)
     if start:
         print(*warm_start(gan, start), sep="\n")
     length = RunLength(config.iterations(len(training)), config.minutes)
-    lines = experiment.header(config, gan, len(training), len(held_out), length, device, run.folder)
+    lines = experiment.header(
+        config, gan, len(training), len(held_out), length, device, run.folder, distribution.count
+    )  # fmt: skip
     print(*lines, sep="\n", flush=True)
     if dry_run:
         if distribution.is_chief and not (run.folder / "config.json").exists():

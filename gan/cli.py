@@ -195,6 +195,11 @@ def handle_signals(numbers: Iterable[int], handler: Callable) -> Iterator[None]:
             signal.signal(number, earlier or signal.SIG_DFL)  # None: not Python's
 
 
+def is_ignored(number: int) -> bool:
+    """Whether the process was started to ignore a signal, as nohup does with SIGHUP. Ctrl-C is always heard."""
+    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
+
+
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:
     """Does the work of a command and returns its exit code; an error or Ctrl-C becomes one line on standard error.
 

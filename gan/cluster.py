@@ -9,6 +9,7 @@
 
 import json
 import os
+import re
 import socket
 from dataclasses import dataclass
 
@@ -50,9 +51,11 @@ def parse_tf_config(text: str) -> Cluster | None:
         jobs, task = config.get("cluster", {}), config.get("task", {})
         if not jobs:
             return None
-        kind, index = task.get("type", "worker"), int(task.get("index", 0))
-        addresses = {name: [str(address) for address in jobs.get(name, [])] for name in ("chief", "worker")}
-    except (ValueError, AttributeError, TypeError) as error:
+        kind, index = str(task.get("type", "worker")), int(str(task.get("index", 0)))
+        jobs = {name: addresses for name, addresses in jobs.items() if addresses}
+        addresses = {name: jobs.get(name, []) for name in ("chief", "worker")}
+        require_addresses(*addresses.values())
+    except (ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(
             f"TF_CONFIG cannot be read ({summarize(error)}). It has to be like {example}. --cluster none ignores it."
         ) from None
@@ -67,27 +70,45 @@ def parse_tf_config(text: str) -> Cluster | None:
     return Cluster((*addresses["chief"], *addresses["worker"]), index + (kind == "worker") * len(addresses["chief"]))
 
 
+def require_addresses(*jobs) -> None:
+    """Raises ValueError unless these are lists of addresses, all different."""
+    addresses = [address for addresses in jobs for address in addresses]
+    for address in addresses:
+        port = re.fullmatch(r"[^\s/]+:(\d{1,5})", address) if isinstance(address, str) else None
+        if not port or not 0 < int(port[1]) < 65536:
+            raise ValueError(f"{address!r} is not host:port")
+    if not all(isinstance(some, list) for some in jobs) or len(set(addresses)) < len(addresses):
+        raise ValueError(f"{addresses} is not a list of different addresses")
+
+
 def read_slurm() -> Cluster:
-    """Reads the tasks of a Slurm job step, by TensorFlow's SlurmClusterResolver. Raises UsageError."""
-    missing = [name for name in ("SLURM_PROCID", "SLURM_STEP_NODELIST") if name not in os.environ]
+    """Reads the tasks of a Slurm job step, in Slurm's order. Raises UsageError.
+
+    TensorFlow's SlurmClusterResolver reads the same variables, but it sorts machines as text, so that the task of n9
+    believes that it is the one of n10, and it chooses GPUs itself, which Slurm has done. Its functions read the lists.
+    """
+    names = ("SLURM_PROCID", "SLURM_STEP_NODELIST", "SLURM_STEP_TASKS_PER_NODE")
+    missing = [name for name in names if name not in os.environ]
     if missing:
         raise UsageError(
             f"--cluster slurm: {missing[0]} is not set, as it is in a job step. Start it by srun: srun -N 4 python"
             " train.py --cluster slurm ..."
         )
-    from gan.devices import count_gpus, silence_tensorflow
+    from gan.devices import silence_tensorflow
 
     with silence_tensorflow():
-        import tensorflow as tf
-    # Jobs that share a machine have ports of their own. Slurm itself gives each task its GPUs, where it is asked to;
-    # without GPUs, the resolver would divide by 0.
-    port = FIRST_PORT + int(os.environ.get("SLURM_JOB_ID", 0)) * 16 % PORTS
-    settings = {} if count_gpus() else {"gpus_per_node": 2**16, "gpus_per_task": 1, "auto_set_gpu": False}
+        from tensorflow.python.distribute.cluster_resolver import slurm_cluster_resolver
+    rank, machines, tasks = (os.environ[name] for name in names)
     try:
-        resolver = tf.distribute.cluster_resolver.SlurmClusterResolver(port_base=port, **settings)
-        addresses = resolver.cluster_spec().as_dict()["worker"]
-        _, index = resolver.get_task_info()
-    except (RuntimeError, ValueError, KeyError, OSError) as error:
+        hosts = slurm_cluster_resolver.expand_hostlist(machines)
+        counts = slurm_cluster_resolver.expand_tasks_per_node(tasks)
+        # Jobs that share a machine have ports of their own.
+        port = FIRST_PORT + int(os.environ.get("SLURM_JOB_ID", 0)) * 16 % PORTS
+        addresses = [
+            f"{host}:{port + i}" for host, count in zip(hosts, counts, strict=True) for i in range(count)
+        ]  # fmt: skip
+        index = range(len(addresses))[int(rank)]
+    except (ValueError, IndexError) as error:
         raise UsageError(f"--cluster slurm: the tasks of this job cannot be read: {summarize(error)}") from error
     return Cluster(tuple(addresses), index)
 

@@ -142,7 +142,8 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None):
     scaled = config.precision == "mixed_float16"
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
     strategy = strategy or tf.distribute.get_strategy()
-    with strategy.scope(), build_uninitialized_networks(config) as (generator, discriminator):
+    # The scope inside: where the other raises, it clears Keras's session, in which the scope has to end before.
+    with build_uninitialized_networks(config) as (generator, discriminator), strategy.scope():
         layers = sum(bool(layer.weights) for layer in discriminator.layers)
         if config.freeze_discriminator >= layers:
             raise UsageError(
@@ -362,7 +363,7 @@ def fits_on_devices(config: Config, size: int) -> bool:
     """Whether images of so many bytes are kept in the memory of GPUs, of which each has a copy."""
     from gan.training.memory_estimate import available_gpu_memory
 
-    available = None if config.devices.startswith("cpu:") else available_gpu_memory()
+    available = None if config.devices.startswith("cpu:") else available_gpu_memory(min)
     return available is not None and size <= config.device_data * available
 
 
@@ -418,8 +419,13 @@ def rebuild_generator(run, config: Config):
     return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem))
 
 
-def header(config: Config, gan, images: int, held_out: int, length, device: str, folder: Path) -> list[str]:
-    """Lines that say what is about to be trained, on what, for how long, and on which device."""
+def header(
+    config: Config, gan, images: int, held_out: int, length, device: str, folder: Path, processes: int = 1
+) -> list[str]:
+    """Lines that say what is about to be trained, on what, for how long, and on which device.
+
+    The memory is that of one of `processes`.
+    """
     from gan.training.memory_estimate import describe_memory
 
     seen = length.total * config.images_per_iteration
@@ -444,5 +450,5 @@ def header(config: Config, gan, images: int, held_out: int, length, device: str,
         f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
         f"{extent}, {held_out:,} more held out for scores",
         *lines,
-        f"{device}, {describe_memory(config, gan.generator, gan.discriminator)}, into {folder}",
+        f"{device}, {describe_memory(config, gan.generator, gan.discriminator, processes)}, into {folder}",
     ]

@@ -20,6 +20,7 @@ def config(jobs, kind="worker", index=0):
         (config({"chief": ["c:3"], "worker": ["a:1", "b:2"]}, "chief"), Cluster(("c:3", "a:1", "b:2"), 0)),
         (config({"worker": ["a:1", "b:2"], "chief": ["c:3"]}, index=1), Cluster(("c:3", "a:1", "b:2"), 2)),
         (json.dumps({"cluster": {"worker": ["a:1"]}}), Cluster(("a:1",), 0)),
+        (config({"worker": ["[::1]:1"], "ps": []}), Cluster(("[::1]:1",), 0)),
         (config({}), None),
         ("{}", None),
         (" ", None),
@@ -41,6 +42,18 @@ def test_tf_config(monkeypatch, text, expected):
         (config({"worker": ["a:1"]}, index=1), "task 1 of type worker"),
         (config({"worker": ["a:1"]}, index="one"), "cannot be read"),
         (config({"worker": ["a:1"]}, "chief"), "0 of type chief"),
+        (config({"worker": ["a:1"]}, ["worker"]), "of type"),
+        (config({"worker": ["a:1", "b:1"]}, index=1.9), "cannot be read"),
+        (config({"worker": ["a:1", "b:1"]}, index=True), "cannot be read"),
+        (config({"worker": "a:1"}), "host:port"),
+        (config({"worker": {"0": "a:1"}}), "host:port"),
+        (config({"worker": {"a:1": 0}}), "different"),
+        (config({"worker": ["a"]}), "host:port"),
+        (config({"worker": ["a:99999"]}), "host:port"),
+        (config({"worker": ["http://a:1"]}), "host:port"),
+        (config({"worker": [["a:1"]]}), "host:port"),
+        (config({"worker": ["a:1"], "chief": ["a:1"]}), "different"),
+        ("[" * 10**5, "cannot be read"),
     ],
 )
 def test_a_wrong_tf_config(monkeypatch, text, words):
@@ -51,12 +64,12 @@ def test_a_wrong_tf_config(monkeypatch, text, words):
 
 
 def test_slurm(monkeypatch):
-    """Three tasks on two nodes have addresses by node, and ports that depend on the job."""
-    tasks = {"PROCID": "2", "STEP_NUM_TASKS": "3", "STEP_NODELIST": "n[1-2]", "STEP_TASKS_PER_NODE": "2,1"}
+    """Three tasks on two nodes have addresses in Slurm's order, and ports that depend on the job."""
+    tasks = {"PROCID": "2", "STEP_NUM_TASKS": "3", "STEP_NODELIST": "n[9-10]", "STEP_TASKS_PER_NODE": "2,1"}
     for name, value in {**tasks, "JOB_ID": "7"}.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     found = find_cluster("slurm")
-    assert found == Cluster(("n1:20112", "n1:20113", "n2:20112"), 2)
+    assert found == Cluster(("n9:20112", "n9:20113", "n10:20112"), 2)
     monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "many")
     with pytest.raises(UsageError, match="cannot be read"):
         find_cluster("slurm")

@@ -9,7 +9,6 @@ train.py alone would. Ctrl-C saves and stops them all; the same command goes on 
 import argparse
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from pathlib import Path
 if not __package__:  # run as a file: python tools/launch.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan.cli import SIGNALS, handle_signals, in_range, parse_arguments, run_command
+from gan.cli import SIGNALS, handle_signals, in_range, is_ignored, parse_arguments, run_command
 from gan.cluster import cluster_environments
 from gan.errors import UsageError
 
@@ -36,7 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=in_range(int, 1, 1024), default=2, metavar="N", help="processes (default: 2)")
     parser.add_argument("flags", nargs="*", metavar="-- FLAG", help="flags of train.py")
     arguments = parser.parse_args(argv)
-    parse_arguments(arguments.flags)  # which exits with code 2 where train.py would
+    config, _ = parse_arguments(arguments.flags)  # which exits with code 2 where train.py would
+    if config.batch_size % arguments.workers:
+        parser.error(f"--batch-size {config.batch_size} cannot be shared equally by {arguments.workers} processes")
     return run_command("launch", lambda: launch(arguments.workers, arguments.flags))
 
 
@@ -57,7 +58,7 @@ def launch(workers: int, flags: list[str]) -> int:
             if process.poll() is None:
                 process.send_signal(number)
 
-    with handle_signals([n for n in SIGNALS if signal.getsignal(n) is not signal.SIG_IGN], pass_on):
+    with handle_signals([number for number in SIGNALS if not is_ignored(number)], pass_on):
         for index in range(workers):
             environment = {**os.environ, **environments[index], **gpus[index]}
             processes.append(
@@ -67,15 +68,20 @@ def launch(workers: int, flags: list[str]) -> int:
                     preexec_fn=cores[index],
                 )
             )  # fmt: skip
+        if received:  # by those that were there
+            pass_on(received[0], None)
         codes = wait(processes)
+    if received and any(codes):
+        return 128 + received[0]
     return next((code if code > 0 else 1 for code in codes if code), 0)
 
 
 def wait(processes: list[subprocess.Popen]) -> list[int]:
     """Waits for all processes, and returns their exit codes. Where one fails, the others have `PATIENCE` to end."""
+    fine = {None, 0, *(128 + number for number in SIGNALS)}
     failed_at = None
     while any(process.poll() is None for process in processes):
-        if failed_at is None and any(process.poll() for process in processes):
+        if failed_at is None and any(process.poll() not in fine for process in processes):
             failed_at = time.monotonic()
         if failed_at is not None and time.monotonic() - failed_at > PATIENCE:
             for process in processes:

@@ -39,14 +39,14 @@ def device_batches(
         distribution: whose replicas have a copy each.
         batch_size, places, seed, start: as for `data.batches`.
     """
-    strategy = distribution.strategy
-    chosen = np.ascontiguousarray(images[rows])
-    faces = distribution.make_on_devices(lambda i: tf.constant(chosen))
+    strategy, shape = distribution.strategy, images.shape[1:]
+    packed = pack(images[rows])
+    faces = distribution.make_on_devices(lambda i: tf.constant(packed))
 
     @tf.function(autograph=False)
     def gather(faces, numbers, chances):
         def one_replica(faces, numbers, chances):
-            batch = tf.gather(FLOATS, tf.cast(tf.gather(faces, numbers), tf.int32))
+            batch = unpack(tf.gather(faces, numbers), shape)
             if augmentation.on_device:
                 batch = augmentation.on_device(batch, chances)
             return batch, tf.zeros((tf.shape(numbers)[0], 0))
@@ -59,3 +59,21 @@ def device_batches(
         chances = np.random.default_rng([seed, i, 1]).random(batch_size)[places]
         yield gather(faces, distribution.split(numbers), distribution.split(chances))
         i += 1
+
+
+def pack(images: np.ndarray) -> np.ndarray:
+    """Images as rows of int64, eight bytes each, with zeros at the end of a row: int64 (n, k).
+
+    TensorFlow gathers int64 on a GPU. It has no such kernel for uint8, and would copy all images to the CPU and back.
+    """
+    size = images[0].size
+    rows = np.zeros((len(images), -(-size // 8) * 8), np.uint8)
+    rows[:, :size] = images.reshape(len(images), -1)
+    return rows.view(np.int64)
+
+
+def unpack(rows, shape: tuple[int, int, int]):
+    """Inverts `pack`, and scales: float32 (n, h, w, c) in [-1, 1]."""
+    values = tf.reshape(tf.bitcast(rows, tf.uint8), (tf.shape(rows)[0], -1))
+    values = tf.gather(FLOATS, tf.cast(values, tf.int32))[:, : np.prod(shape)]
+    return tf.reshape(values, (-1, *shape))

@@ -33,6 +33,11 @@ ENDED = "another process of this run has ended, or cannot be reached"
 CONTINUE = "Once all can run again, the same command goes on from the last checkpoint, if any."
 
 
+def describe_loss(error: tf.errors.OpError) -> str:
+    """The kind of an error and the first line of what TensorFlow says."""
+    return f"{type(error).__name__}: {summarize(error.message)}"
+
+
 def describe_difference(chief, value) -> str:
     """The first differing entry of two dictionaries, in words; of other values, both."""
     if not isinstance(chief, dict):
@@ -51,27 +56,44 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
 
     Raises UsageError where there are not as many GPUs, and RunError where the processes cannot be connected.
     """
+    if cluster and devices.startswith("cpu:") and devices != "cpu:1":
+        raise UsageError(
+            f"--devices {devices}: a process of a cluster has one replica on its CPU. Start more processes."
+        )
     names = choose_devices(devices, count_gpus())
     if cluster or devices != "auto":
         hide_other_gpus(names)
     if cluster is None:
         strategy = tf.distribute.MirroredStrategy(names) if len(names) > 1 else None
         return Distribution(strategy, device=names[0])
-    spec = tf.train.ClusterSpec({"worker": list(cluster.addresses)})
-    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
-        spec, task_type="worker", task_id=cluster.index, rpc_layer="grpc"
-    )
     number = f"Process {cluster.index} of {len(cluster.addresses)}"
-    addresses = ", ".join(cluster.addresses)
-    print(f"{number} waits up to {connect_seconds:g} seconds (--connect-seconds) for all of {addresses}", flush=True)
+    own, addresses = cluster.addresses[cluster.index], ", ".join(cluster.addresses)
+    print(
+        f"{number} waits for all of {addresses}, and ends after {connect_seconds:g} seconds (--connect-seconds) if they"
+        " are not there",
+        flush=True,
+    )
+    stops = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
     try:
-        with handle_signals(SIGNALS, signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
-            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        with handle_signals(stops, signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
+            strategy = tf.distribute.MultiWorkerMirroredStrategy(resolve(cluster, names))
     except (tf.errors.OpError, RuntimeError) as error:
         raise RunError(
-            f"{number} cannot connect to the others at {addresses}: {summarize(getattr(error, 'message', error))}"
+            f"{number} cannot connect to the others: {summarize(getattr(error, 'message', error))}. Its own address is"
+            f" {own}, whose port may be in use; those of all are {addresses}."
         ) from error
     return Distribution(strategy, cluster.index, len(cluster.addresses))
+
+
+def resolve(cluster: Cluster, names: list[str]) -> tf.distribute.cluster_resolver.ClusterResolver:
+    """The cluster in TensorFlow's terms, of whose processes each uses as many GPUs as are named."""
+    return tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker",
+        task_id=cluster.index,
+        rpc_layer="grpc",
+        num_accelerators={"GPU": sum(name.startswith("GPU") for name in names)},
+    )
 
 
 @contextlib.contextmanager
@@ -258,7 +280,7 @@ class Distribution:
         chief = self.broadcast_object(value)
         others = np.flatnonzero(self.gather([value != chief]))
         if len(others):
-            shown = describe_difference(chief, value)
+            shown = describe_difference(chief, value) or ", which says which"
             raise UsageError(
                 f"the processes of this run have to have the same {what}, and process {others[0]} has others than"
                 f" process 0{shown}."
@@ -271,13 +293,20 @@ class Distribution:
 
     @contextlib.contextmanager
     def explain_losses(self) -> Iterator[None]:
-        """Raises RunError where TensorFlow fails because another process has ended, at whatever it was about to do."""
+        """Raises RunError where TensorFlow fails because another process has ended, at whatever it was about to do.
+
+        Raises KeyboardInterrupt where a signal came meanwhile, which TensorFlow reports as a RuntimeError.
+        """
         try:
             yield
         except LOST as error:
             if self.count == 1:
                 raise
-            raise RunError(f"{ENDED} ({type(error).__name__}). {CONTINUE}") from error
+            raise RunError(f"{ENDED} ({describe_loss(error)}). {CONTINUE}") from error
+        except RuntimeError as error:
+            if self.count > 1 and "KeyboardInterrupt" in str(error):
+                raise KeyboardInterrupt from error
+            raise
 
     @tf.function(autograph=False, reduce_retracing=True)
     def compiled_sum(self, values):

@@ -13,12 +13,12 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from gan.cli import SIGNALS, handle_signals
+from gan.cli import SIGNALS, handle_signals, is_ignored
 from gan.config import Config
 from gan.errors import RunError, summarize
 from gan.training import ada
 from gan.training.clock import clock
-from gan.training.distribution import CONTINUE, ENDED, LOST, Distribution
+from gan.training.distribution import CONTINUE, ENDED, LOST, Distribution, describe_loss
 from gan.training.schedule import SCHEDULES, RunLength
 
 AGREE_SECONDS = 0.25  # of steps, after which processes agree again
@@ -150,7 +150,7 @@ class Loop:
         """What to raise where TensorFlow itself fails in a step: what failed, when, what is saved, what to try."""
         if self.distribution.count > 1 and isinstance(error, LOST):
             return RunError(
-                f"{ENDED}, in iteration {self.iteration + 1:,} ({type(error).__name__}). {self.describe_saved()}."
+                f"{ENDED}, in iteration {self.iteration + 1:,} ({describe_loss(error)}). {self.describe_saved()}."
                 f" {CONTINUE}"
             )
         if isinstance(error, tf.errors.ResourceExhaustedError):
@@ -167,8 +167,3 @@ class Loop:
     def describe_saved(self) -> str:
         """What is left of the run after a failure."""
         return "The chief has its checkpoints"
-
-
-def is_ignored(number: int) -> bool:
-    """Whether the process was started to ignore a signal, as nohup does with SIGHUP. Ctrl-C is always heard."""
-    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN

@@ -9,6 +9,7 @@ benchmarks.memory` compares estimates with measured peaks.
 
 import dataclasses
 import math
+import os
 import subprocess
 import warnings
 
@@ -76,20 +77,29 @@ def find_largest_batch(config: Config, generator: keras.Model, discriminator: ke
     return low
 
 
-def require_memory(config: Config, generator: keras.Model, discriminator: keras.Model) -> None:
+def share_batch(config: Config, parts: int) -> Config:
+    """The configuration of one of several parts of a batch."""
+    return dataclasses.replace(config, batch_size=math.ceil(config.batch_size / parts))
+
+
+def require_memory(
+    config: Config, generator: keras.Model, discriminator: keras.Model, processes: int = 1, replicas: int = 1
+) -> None:
     """Raises UsageError where a training does not fit, with the largest batch that does or what else to lower.
 
-    Warns where it does not fit into the memory of a GPU.
+    Each of `processes` has a part of the batch in this machine's memory, each of `replicas` in that of its GPU. Warns
+    where it does not fit into the memory of a GPU.
     """
-    for gpu, available in ((False, available_memory()), (True, available_gpu_memory())):
-        needed = estimate_memory(config, generator, discriminator, gpu)
+    for gpu, parts, available in ((False, processes, available_memory()), (True, replicas, available_gpu_memory())):
+        part = share_batch(config, parts)
+        needed = estimate_memory(part, generator, discriminator, gpu)
         if available is None or needed <= available:
             continue
-        batch = find_largest_batch(config, generator, discriminator, available, gpu)
+        batch = parts * find_largest_batch(part, generator, discriminator, available, gpu)
         advice = (
             f"The largest that fits is --batch-size {batch}."
             if batch
-            else "Not even --batch-size 1 fits: try a smaller --width, --discriminator-width, --noise-size or"
+            else f"Not even --batch-size {parts} fits: try a smaller --width, --discriminator-width, --noise-size or"
             " --image-size."
         )
         message = (
@@ -101,11 +111,12 @@ def require_memory(config: Config, generator: keras.Model, discriminator: keras.
         warnings.warn(message, stacklevel=2)  # not refused: no estimate was compared with a GPU
 
 
-def describe_memory(config: Config, generator: keras.Model, discriminator: keras.Model) -> str:
-    """Says how much memory a training takes and, where that is known, how much there is."""
+def describe_memory(config: Config, generator: keras.Model, discriminator: keras.Model, processes: int = 1) -> str:
+    """Says how much memory one of the processes of a training takes and, where that is known, how much there is."""
     available = available_memory()
     there = "" if available is None else f", {format_bytes(available)} available"
-    return f"about {format_bytes(estimate_memory(config, generator, discriminator))} of memory{there}"
+    needed = estimate_memory(share_batch(config, processes), generator, discriminator)
+    return f"about {format_bytes(needed)} of memory{there}"
 
 
 def format_bytes(count: float) -> str:
@@ -113,13 +124,18 @@ def format_bytes(count: float) -> str:
     return f"{count / 1e9:,.{1 if count < 100e9 else 0}f} GB"
 
 
-def available_gpu_memory() -> int | None:
-    """How many bytes the GPU that TensorFlow uses has left; None where there is none, or only it knows."""
+def available_gpu_memory(of=max) -> int | None:
+    """How many bytes the GPU that TensorFlow uses has left; None where there is none, or only it knows.
+
+    Of several GPUs it may be any: `of` says whether the one with the most counts, or (`min`) that with the least.
+    """
     if not count_gpus():
         return None
     command = ["nvidia-smi", "--query-gpu=memory.free", "--format=csv,noheader,nounits"]
+    if visible := os.environ.get("CUDA_VISIBLE_DEVICES"):
+        command.append(f"--id={visible}")
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
-        return max(map(int, done.stdout.split())) * 2**20  # of several GPUs, it may be any
+        return of(map(int, done.stdout.split())) * 2**20
     except (OSError, ValueError, subprocess.SubprocessError):
         return None

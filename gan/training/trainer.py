@@ -154,7 +154,7 @@ class Trainer(Loop):
     def decide(self) -> tuple[bool, float, int]:
         """As `Loop.decide`."""
         interval = 1
-        if self.distribution.count > 1 and self.step_seconds:
+        if self.distribution.count > 1 and self.step_seconds and not self.config.patience:  # which may end it any time
             interval = max(1, round(AGREE_SECONDS / self.step_seconds))
             if not self.length.seconds:
                 interval = max(1, min(interval, self.length.total - self.iteration))

@@ -126,7 +126,7 @@ def test_a_process_that_is_alone(tmp_path):
     """It ends after --connect-seconds, although the others are not there."""
     one = start(tmp_path, "--connect-seconds", "3", cluster=cluster_environments(2)[0])
     (printed,) = finish([one], 1)
-    assert "waits up to 3 seconds" in printed.splitlines()[-1]
+    assert "ends after 3 seconds" in printed.splitlines()[-1]
 
 
 @pytest.mark.slow
@@ -135,9 +135,10 @@ def test_launch(tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     assert launch.main(["--workers", "2", "--", *FLAGS, "--epochs", "2"]) == 0
     assert "in 2 processes" in capfd.readouterr().out and (tmp_path / "output/it/generator.keras").exists()
-    with pytest.raises(SystemExit) as stop:
-        launch.main(["--", "--epochs", "0"])
-    assert stop.value.code == 2
+    for line in (["--", "--epochs", "0"], ["--workers", "3", "--", "--batch-size", "8"]):
+        with pytest.raises(SystemExit) as stop:
+            launch.main(line)
+        assert stop.value.code == 2
     monkeypatch.setenv("TF_CONFIG", "{}")
     assert launch.main(["--", *FLAGS]) == 2
 

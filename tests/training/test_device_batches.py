@@ -4,10 +4,12 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from tensorflow.python.framework import kernels
 
 import data
 from gan.training.augmentation import AUGMENTATIONS
-from gan.training.device_batches import device_batches
+from gan.training.device_batches import device_batches, pack, unpack
 from gan.training.distribution import Distribution
 
 
@@ -23,3 +25,38 @@ def test_equal_those_of_the_input_pipeline(name):
     for one, other in itertools.islice(zip(expected, found, strict=False), 5):
         np.testing.assert_array_equal(one[0], other[0])
         assert one[1].shape == other[1].shape and one[0].dtype == other[0].dtype
+
+
+def test_packing():
+    """Images of any size come back, scaled; 75 bytes take ten numbers."""
+    images = np.arange(2 * 75).reshape(2, 5, 5, 3).astype(np.uint8)
+    packed = pack(images)
+    assert packed.dtype == np.int64 and packed.shape == (2, 10)
+    np.testing.assert_allclose(unpack(packed, (5, 5, 3)), images / 127.5 - 1, atol=1e-6)
+
+
+def has_gpu_kernel(operation):
+    """Whether TensorFlow has a kernel for GPUs of an operation with these types."""
+    for kernel in kernels.get_registered_kernels_for_op(operation.type).kernel:
+        allowed = {each.name: each.allowed_values.list.type for each in kernel.constraint}
+        types = {name: operation.get_attr(name).as_datatype_enum for name in allowed}
+        if kernel.device_type in ("GPU", "DEFAULT") and all(types[name] in allowed[name] for name in allowed):
+            return True
+    return False
+
+
+def test_gpus_have_kernels_for_it():
+    """What gathers a batch runs on a GPU: one operation on the CPU would have all images copied there each time."""
+
+    @tf.function(autograph=False)
+    def gather(faces, numbers, chances):
+        return AUGMENTATIONS["flip"].on_device(unpack(tf.gather(faces, numbers), (5, 5, 3)), chances)
+
+    rows, numbers, chances = (
+        tf.TensorSpec((None, 10), tf.int64),
+        *(tf.TensorSpec((None,), t) for t in (tf.int64, tf.float64)),
+    )
+    graph = gather.get_concrete_function(rows, numbers, chances).graph
+    heavy = [each for each in graph.get_operations() if each.type not in ("Placeholder", "Const")]
+    assert {"GatherV2", "Bitcast", "ReverseV2", "SelectV2"} <= {each.type for each in heavy}
+    assert [(each.type, each.name) for each in heavy if not has_gpu_kernel(each)] == []

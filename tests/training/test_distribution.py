@@ -18,8 +18,8 @@ import tensorflow as tf
 import train_pairs
 from helpers import THREADS
 
-from gan.cluster import cluster_environments
-from gan.errors import UsageError
+from gan.cluster import Cluster, cluster_environments
+from gan.errors import RunError, UsageError
 from gan.training import distribution
 from gan.training.distribution import Distribution
 
@@ -119,6 +119,15 @@ def test_jit_on_another_device():
     subprocess.run([sys.executable, "-c", ON_THE_SECOND, str(ROOT), str(ROOT / "tests")], check=True)
 
 
+@pytest.mark.slow
+def test_wrong_settings_of_networks_for_replicas(tmp_path):
+    """They are refused with a line, as with one device."""
+    flags = ["--devices", "cpu:2", "--limit", "60", "--image-size", "16", "--freeze-discriminator", "99"]
+    line = [sys.executable, str(ROOT / "train.py"), *flags, "--cache-dir", "cache"]
+    done = subprocess.run(line, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 2 and "--freeze-discriminator 99" in done.stderr and "Traceback" not in done.stderr
+
+
 PHOTOS = Path(os.environ.get("PHOTOS", ROOT.parent / "shared/data/photos"))
 
 
@@ -197,3 +206,31 @@ def test_devices(devices, gpus, expected):
             distribution.choose_devices(devices, gpus)
     else:
         assert distribution.choose_devices(devices, gpus) == expected
+
+
+@pytest.mark.parametrize(("names", "gpus"), [(["GPU:0", "GPU:1"], 2), (["CPU:0"], 0)])
+def test_a_process_of_a_cluster_uses_its_gpus(names, gpus):
+    """TensorFlow is told how many GPUs each process has: it would use none."""
+    resolver = distribution.resolve(Cluster(("a:1", "b:2"), 1), names)
+    assert resolver.num_accelerators() == {"GPU": gpus} and (resolver.task_type, resolver.task_id) == ("worker", 1)
+    assert resolver.cluster_spec().as_dict() == {"worker": ["a:1", "b:2"]}
+
+
+def test_a_process_of_a_cluster_is_one_replica_on_the_cpu():
+    """More are refused."""
+    with pytest.raises(UsageError, match="cpu:2"):
+        distribution.distribute("cpu:2", Cluster(("a:1", "b:2"), 1))
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("REPLACED BY KeyboardInterrupt"), tf.errors.UnavailableError(None, None, "gone")]
+)
+def test_errors_of_a_process_among_others(error):
+    """A signal that TensorFlow swallows is one again, a lost process becomes a line; one process changes nothing."""
+    among_others = Distribution()
+    among_others.count = 2
+    expected = RunError if isinstance(error, tf.errors.OpError) else KeyboardInterrupt
+    with pytest.raises(expected), among_others.explain_losses():
+        raise error
+    with pytest.raises(type(error)), Distribution().explain_losses():
+        raise error

@@ -126,6 +126,11 @@ def test_what_does_not_fit_is_refused(pair, monkeypatch, gpu):
     memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest), *pair)
     with refused():
         memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest + 1), *pair)
+    # Three have a third each: of what a machine has, if they are processes; of a GPU each, if they are replicas.
+    parts = {"replicas": 3} if gpu else {"processes": 3}
+    memory.require_memory(dataclasses.replace(PLAIN, batch_size=3 * largest), *pair, **parts)
+    with refused(match=f"--batch-size {3 * largest}"):
+        memory.require_memory(dataclasses.replace(PLAIN, batch_size=3 * largest + 1), *pair, **parts)
 
 
 def test_where_no_batch_fits(pair, monkeypatch):
@@ -183,13 +188,14 @@ def test_weights_are_those_of_networks_built_at_once(float32_afterwards):
     [("printf '1000\\n2000\\n'", 2000 * 2**20), ("echo [N/A]", None), ("exit 9", None), (None, None)],
 )
 def test_the_memory_of_a_gpu(tmp_path, monkeypatch, script, expected):
-    """As nvidia-smi says; of several GPUs the most. Unknown where it fails or is missing."""
+    """As nvidia-smi says; of several GPUs the most, or the least. Unknown where it fails or is missing."""
     monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [kind])
     monkeypatch.setenv("PATH", str(tmp_path))
     if script:
         (tmp_path / "nvidia-smi").write_text(f"#!/bin/sh\n{script}\n")
         (tmp_path / "nvidia-smi").chmod(0o755)
     assert memory.available_gpu_memory() == expected
+    assert memory.available_gpu_memory(min) == (expected and 1000 * 2**20)
 
 
 def test_without_a_gpu_its_memory_is_not_asked_for(monkeypatch):
