@@ -224,10 +224,10 @@ def test_jit():
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("pair", "precision"),
-    [*((pair, "float32") for pair in train_pairs.PAIRS), ("everything", "mixed_bfloat16"), ("conv", "mixed_float16")],
+    [("self-modulated", "float32"), ("everything", "mixed_bfloat16"), ("conv", "mixed_float16")],
 )
-def test_jit_of_every_pair(pair, precision):
-    """XLA compiles the steps of all networks, with a penalty and augmentation, and in each precision."""
+def test_jit_of_our_networks(pair, precision):
+    """XLA compiles their steps, with a penalty, augmentation and dropout, and in each precision."""
     settings = {**train_pairs.SMALL, **train_pairs.PAIRS[pair], "augment": "ada", "penalty": "r1", "penalty_every": 2}
     config = Config(**{**settings, "precision": precision, "jit": True})
     gan = experiment.build_gan(config)
