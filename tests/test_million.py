@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 COUNT, SIZE = 1_000_000, 128
 # Training that takes little memory itself, with batches of the usual size.
 FLAGS = [
-    *("--image-size", f"{SIZE}", "--align", "no", "--width", "8", "--batch-size", "64", "--epochs", "12"),
+    *("--image-size", f"{SIZE}", "--align", "no", "--width", "8", "--batch-size", "64", "--epochs", "20"),
     *("--data", "faces.npy", "--cache-dir", "cache", "--precision", "float32", "--ema-half-life", "0"),
 ]  # fmt: skip
 # train.py, which says when it starts its first step, and how much memory it had at most.
