@@ -57,10 +57,11 @@ def test_a_soak_that_ended_at_once_is_not_flat():
 @LINUX
 def test_files_and_threads_of_a_process(tmp_path):
     """A Python that opens a file more has one more; one that has ended has no readings."""
-    code = "import sys; input(); f = open(sys.argv[1], 'w'); print(flush=True); input()"
+    code = "import sys; print(flush=True); input(); f = open(sys.argv[1], 'w'); print(flush=True); input()"
     with subprocess.Popen(
         [sys.executable, "-c", code, str(tmp_path / "x")], stdin=subprocess.PIPE, stdout=subprocess.PIPE
     ) as child:
+        child.stdout.readline()  # before, files are open that Python starts with
         before = soak.read_process(child.pid)
         child.stdin.write(b"\n")
         child.stdin.flush()
