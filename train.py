@@ -39,9 +39,8 @@ def train(config: Config, dry_run: bool = False) -> int:
     run = experiment.open_run(config)
     config = experiment.resolve_align(config, run)
     cluster = find_cluster(config.cluster)
-    if (
-        cluster or config.devices != "auto"
-    ):  # to be set up before TensorFlow computes anything, as in a search for faces
+    # Devices are set up before TensorFlow computes anything, as it does in a search for faces.
+    if cluster or config.devices != "auto":
         config, distribution, device = experiment.setup_devices(config, run, cluster)
         faces = distribution.chief_first(lambda: experiment.load_data(config))
         distribution.require_same("images", faces.digest)

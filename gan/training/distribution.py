@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from gan.cli import SIGNALS, handle_signals
+from gan.cli import SIGNALS, handle_signals, is_ignored
 from gan.cluster import Cluster
 from gan.devices import count_gpus, silence_tensorflow, split_cpu
 from gan.errors import RunError, UsageError, summarize
@@ -73,7 +73,7 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
         " are not there",
         flush=True,
     )
-    stops = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+    stops = [number for number in SIGNALS if not is_ignored(number)]
     try:
         with handle_signals(stops, signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolve(cluster, names))
