@@ -18,8 +18,10 @@ import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is im
 import keras
 import tensorflow as tf
 
+from gan.labels import Labels
 from gan.replicas import count_replicas, draw_part, sum_over_replicas
 from gan.training import ema
+from gan.training.losses import classification_loss
 
 
 def uniform(shape, seed):
@@ -29,7 +31,7 @@ def uniform(shape, seed):
 
 # Seeds of augmentations are beyond those of noise: were the random bits the same, a generator could learn from its
 # noise how a fake will be augmented, and undo it.
-AUGMENT_SEEDS = 2**32
+AUGMENT_SEEDS, LABEL_SEEDS = 2**32, 2**33
 
 DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
 
@@ -41,14 +43,6 @@ class NoiseStream(enum.IntEnum):
     VALIDATION = -2  # the samples that are scored during training
     EVALUATION = -3  # the samples of a finished run that are scored
     CALIBRATION = -4  # and below, one for each batch
-
-
-def append_labels(x, labels):
-    """Appends labels (n, k) to vectors (n, d) or, as constant maps, to images (n, h, w, c), on the last axis."""
-    if labels is None or labels.shape[-1] == 0:
-        return x
-    labels = tf.reshape(tf.cast(labels, x.dtype), [-1, *[1] * (x.shape.rank - 2), labels.shape[-1]])
-    return tf.concat([x, tf.broadcast_to(labels, [*tf.unstack(tf.shape(x))[:-1], labels.shape[-1]])], axis=-1)
 
 
 def gradient_norm(gradients, optimizer):
@@ -100,10 +94,10 @@ class DCGAN:
         strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers and adaptation were made; None: one
             device. Its replicas share the batch, and do together what one would.
         jit: whether XLA compiles the step, which it cannot for several replicas.
-        classes: length of a row of labels, which is appended to the input of both networks: build them that many
-            channels wider. Not with an EMA, whose calibration knows no labels.
-
-    Raises ValueError where both `classes` and `ema_half_life` are given.
+        labels: what images are labelled by, and how often, a `gan.labels.Labels`; None: by nothing. With labels, both
+            networks take them as a second input.
+        auxiliary_weight: weight of an auxiliary classifier's loss: the discriminator takes no labels then, but predicts
+            them, and both networks learn from how well it does. AC-GAN, arXiv:1610.09585. 0: none.
     """
 
     def __init__(
@@ -127,7 +121,8 @@ class DCGAN:
         frozen_layers: int = 0,
         strategy: tf.distribute.Strategy | None = None,
         jit: bool = False,
-        classes: int = 0,
+        labels: Labels | None = None,
+        auxiliary_weight: float = 0.0,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
@@ -138,11 +133,7 @@ class DCGAN:
         self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
-        self.classes, self.seed = classes, seed
-        if classes and ema_half_life:
-            raise ValueError(
-                "labels and an EMA do not go together yet: its calibration generates samples without labels"
-            )
+        self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight, seed
         self.strategy = strategy or tf.distribute.get_strategy()
         self.compiled_step = tf.function(self.step, autograph=False, jit_compile=jit or None)
         self.ema_generator = self.calibrated_ema = generator
@@ -202,7 +193,7 @@ class DCGAN:
         """Returns fakes G(z), and the tape that records how they depend on G's weights."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.g_weights)
-            fake = self.generator(append_labels(noise, labels), training=True)
+            fake = self.generator(self.join(noise, labels), training=True)
         return fake, tape
 
     def update_discriminator(self, real, fake, labels=None, regularize: bool = False, micro_step: int = 0):
@@ -213,19 +204,24 @@ class DCGAN:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            real_logits = self.discriminate(real, labels, micro_step)
-            fake_logits = self.discriminate(fake, labels, micro_step, fake=True)
-            loss = self.loss.discriminator(real_logits, fake_logits)
-            scaled = self.d_optimizer.scale_loss(share(loss))
-        gradients, penalty = tape.gradient(scaled, self.d_weights), {}
+            real_logits, real_label_logits = self.discriminate_and_classify(real, labels, micro_step)
+            fake_logits, fake_label_logits = self.discriminate_and_classify(fake, labels, micro_step, fake=True)
+            total = loss = self.loss.discriminator(real_logits, fake_logits)
+            if self.auxiliary_weight:
+                label_loss = self.classification_loss(labels, real_label_logits)
+                total += self.auxiliary_weight * (label_loss + self.classification_loss(labels, fake_label_logits))
+            scaled = self.d_optimizer.scale_loss(share(total))
+        gradients, extra = tape.gradient(scaled, self.d_weights), {}
+        if self.auxiliary_weight:
+            extra["label_loss"] = label_loss
         if regularize:
-            gradients, penalty["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
+            gradients, extra["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
         gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.d_optimizer)  # before `apply`, which may change the loss scale
         self.d_optimizer.apply(gradients, self.d_variables)
         real_scores, fake_scores = self.loss.scores(real_logits, fake_logits)
         real_score, fake_score = tf.reduce_mean(real_scores), tf.reduce_mean(fake_scores)
-        scalars = {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, "grad_norm_d": norm, **penalty}
+        scalars = {"d_loss": loss, "real_score": real_score, "fake_score": fake_score, "grad_norm_d": norm, **extra}
         if self.adaptation and micro_step == self.discriminator_steps - 1:
             scalars |= self.adaptation.update(real_scores)
         return scalars
@@ -239,8 +235,11 @@ class DCGAN:
         real_logits = self.discriminate(real, labels, last) if self.loss.generator_uses_real else None
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
-            loss = self.loss.generator(real_logits, self.discriminate(fake, labels, last, fake=True))
-            scaled = self.g_optimizer.scale_loss(share(loss))
+            fake_logits, label_logits = self.discriminate_and_classify(fake, labels, last, fake=True)
+            total = loss = self.loss.generator(real_logits, fake_logits)
+            if self.auxiliary_weight:
+                total += self.auxiliary_weight * self.classification_loss(labels, label_logits)
+            scaled = self.g_optimizer.scale_loss(share(total))
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
         gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.g_optimizer)
@@ -276,11 +275,25 @@ class DCGAN:
         The augmentation of each micro-step has random numbers of its own, and that of fakes others than that of real
         images; the images of a penalty are augmented as in the loss.
         """
+        return self.discriminate_and_classify(images, labels, micro_step, fake)[0]
+
+    def discriminate_and_classify(self, images, labels=None, micro_step: int = 0, fake: bool = False):
+        """Returns logits as `discriminate` does, and those of labels (n, k) by the auxiliary classifier, or None."""
         if self.augment:
             number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
             seed = tf.stack([tf.constant(self.seed + AUGMENT_SEEDS, tf.int64), number])
             images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)
-        return self.discriminator(append_labels(images, labels), training=True)
+        if self.auxiliary_weight:
+            return self.discriminator(images, training=True)
+        return self.discriminator(self.join(images, labels), training=True), None
+
+    def classification_loss(self, labels, logits):
+        """The loss of predicted labels; see `gan.training.losses.classification_loss`."""
+        return classification_loss(labels, logits, [attribute.width for attribute in self.labels.attributes])
+
+    def join(self, x, labels):
+        """What a network takes: x alone, or a list of x and its labels."""
+        return x if self.labels is None else [x, labels]
 
     def sample_noise(self, real, micro_step: int):
         """The noise of one update, as many rows as `real`: a function of seed, iteration, micro-step and row."""
@@ -296,19 +309,31 @@ class DCGAN:
         """Noise (count, *noise_shape) that is the same at every iteration, different for each `NoiseStream`."""
         return self.noise((count, *self.noise_shape), (self.seed, int(stream)))
 
-    def calibrate_ema(self, calibrate) -> None:
-        """Copies the averaged weights into `calibrated_ema`, and calls `calibrate(noise)`, which may change them there.
+    def fixed_inputs(self, count: int, stream: int = NoiseStream.GRID):
+        """What the generator takes for `count` images: `fixed_noise`, and labels as the training images have them."""
+        if self.labels is None:
+            return self.fixed_noise(count, stream)
+        fractions = tf.random.stateless_uniform((count,), (self.seed + LABEL_SEEDS, int(stream)), dtype=tf.float64)
+        labels = self.labels.encode(self.labels.draw(fractions.numpy()))
+        return self.join(self.fixed_noise(count, stream), tf.constant(labels))
 
-        `noise(i)` is the i-th batch (100, *noise_shape) of a stream of its own. Without an average nothing happens.
+    def calibrate_ema(self, calibrate) -> None:
+        """Copies the averaged weights into `calibrated_ema`, and calls `calibrate(batch)`, which may change them there.
+
+        `batch(i)` is the i-th batch that the generator takes: noise (100, *noise_shape) of a stream of its own, or a
+        list of that and labels (100, k). Without an average nothing happens.
         """
         if self.ema_half_life:
             self.calibrated_ema.set_weights(self.ema_generator.get_weights())
-            calibrate(lambda i: self.fixed_noise(100, NoiseStream.CALIBRATION - i))
+            calibrate(lambda i: self.fixed_inputs(100, NoiseStream.CALIBRATION - i))
 
     @tf.function(autograph=False)
-    def generate_images(self, noise, labels=None):
-        """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated."""
-        return self.calibrated_ema(append_labels(noise, labels), training=False)
+    def generate_images(self, inputs):
+        """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated.
+
+        With labels, `inputs` is a list of noise and labels (n, k), as from `join` and `fixed_inputs`.
+        """
+        return self.calibrated_ema(inputs, training=False)
 
     def state(self) -> dict[str, tf.Variable]:
         """Every variable that training needs to continue exactly, by name; dropout's random state included."""
@@ -325,8 +350,7 @@ class DCGAN:
     @property
     def noise_shape(self) -> tuple[int, ...]:
         """The shape of one row of noise: (128,), or (32, 32, 3)."""
-        *sides, channels = self.generator.input_shape[1:]
-        return (*sides, channels - self.classes)
+        return tuple(self.generator.inputs[0].shape[1:])
 
     @property
     def d_variables(self):

@@ -8,9 +8,9 @@ paper's first and last layers are convolutions. PyTorch's batch-norm momentum 0.
 `width`, and z the length of the noise.
 """
 
-import keras
 from keras import layers
 
+from models.conditional import build_discriminator, build_generator
 from models.layers import BatchNormalization, count_doublings, dropout, flatten_noise, normal
 
 
@@ -40,55 +40,55 @@ def up_to_image(channels: int) -> layers.Layer:
     )
 
 
-def generator(noise_shape, image_shape, width=64):
+def generator(noise_shape, image_shape, width=64, labels=0):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     It has 160 w^2 + 64 w z + 118 w trainable weights at 32 x 32 x 3.
     """
     start, count = count_doublings(image_shape[0])
     widths = [width * 2**i for i in reversed(range(count))]
-    return keras.Sequential(
+    return build_generator(
+        noise_shape,
+        flatten_noise(noise_shape),  # z
         [
-            keras.Input(noise_shape),  # z
-            *flatten_noise(noise_shape),
             layers.Dense(start * start * widths[0], kernel_initializer=normal()),
             layers.Reshape((start, start, widths[0])),  # 4 x 4 x 4w
             *(layer for filters in widths[1:] for layer in up(filters)),  # 8 x 8 x 2w, 16 x 16 x w
             up_to_image(image_shape[-1]),  # 32 x 32 x 3
         ],
-        name="generator",
+        labels,
     )
 
 
-def generator_from_2x2(noise_shape, image_shape, width=64):
+def generator_from_2x2(noise_shape, image_shape, width=64, labels=0):
     """Generator that starts at 2 x 2 x 16w: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     Source: the model printed in github.com/saisravanth/udacity, 5,267,328 trainable weights at width 64, z = 100.
     """
     start, count = count_doublings(image_shape[0], smallest=2)
     widths = [width * 2**i for i in reversed(range(count - 1))]
-    return keras.Sequential(
+    return build_generator(
+        noise_shape,
+        flatten_noise(noise_shape),  # z
         [
-            keras.Input(noise_shape),  # z
-            *flatten_noise(noise_shape),
             layers.Dense(start * start * 4 * widths[0], kernel_initializer=normal()),
             layers.Reshape((start, start, 4 * widths[0])),  # 2 x 2 x 16w
             *(layer for filters in widths for layer in up(filters)),  # 4 x 4 x 4w, 8 x 8 x 2w, 16 x 16 x w
             up_to_image(image_shape[-1]),  # 32 x 32 x 3
         ],
-        name="generator",
+        labels,
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0):
+def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     It has 160 w^2 + 124 w + 1 trainable weights at 32 x 32 x 3.
     """
     _, count = count_doublings(image_shape[0])
-    return keras.Sequential(
+    return build_discriminator(
+        image_shape,
         [
-            keras.Input(image_shape),  # 32 x 32 x 3
             layers.Conv2D(width, 4, 2, "same", use_bias=False, kernel_initializer=normal()),  # 16 x 16 x w
             layers.LeakyReLU(0.2),
             *dropout(rate),
@@ -96,5 +96,6 @@ def discriminator(image_shape, width=64, rate=0.0):
             layers.Flatten(),
             layers.Dense(1, kernel_initializer=normal(), dtype="float32"),
         ],
-        name="discriminator",
+        labels,
+        auxiliary,
     )

@@ -9,9 +9,9 @@ kernels, and batch norm after the activation, as there. Shapes in comments are f
 
 import math
 
-import keras
 from keras import layers
 
+from models.conditional import build_discriminator, build_generator
 from models.dense import classifier_head, hidden
 from models.layers import BatchNormalization, UpsamplingConv2D
 
@@ -23,15 +23,15 @@ def reshape_noise(noise_shape: tuple[int, ...], image_shape: tuple[int, ...]) ->
     return [layers.Dense(math.prod(image_shape)), layers.Reshape(image_shape)]
 
 
-def generator(noise_shape, image_shape, width=64):
+def generator(noise_shape, image_shape, width=64, labels=0):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     It has 54,533,488 weights for 28 x 28 x 3 and noise of that shape.
     """
-    return keras.Sequential(
+    return build_generator(
+        noise_shape,
+        reshape_noise(noise_shape, image_shape),  # 28 x 28 x 3
         [
-            keras.Input(noise_shape),
-            *reshape_noise(noise_shape, image_shape),  # 28 x 28 x 3
             layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
             BatchNormalization(momentum=0.8),
             UpsamplingConv2D(width, activation="relu"),  # 56 x 56 x 64
@@ -43,22 +43,23 @@ def generator(noise_shape, image_shape, width=64):
             layers.Dense(math.prod(image_shape), activation="tanh", dtype="float32"),  # 2352
             layers.Reshape(image_shape),  # 28 x 28 x 3
         ],
-        name="generator",
+        labels,
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0):
+def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate` in the head.
 
     It has 25,899,585 weights for 28 x 28 x 3.
     """
-    return keras.Sequential(
+    return build_discriminator(
+        image_shape,
         [
-            keras.Input(image_shape),  # 28 x 28 x 3
             layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
             layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
             layers.Flatten(),  # 50,176
             *classifier_head(width, rate),  # 512, 256, 1
         ],
-        name="discriminator",
+        labels,
+        auxiliary,
     )

@@ -9,9 +9,9 @@ Shapes in comments are for 28 x 28 x 3 at width 64.
 
 import math
 
-import keras
 from keras import layers
 
+from models.conditional import build_discriminator, build_generator
 from models.layers import BatchNormalization, dropout
 
 
@@ -33,35 +33,36 @@ def classifier_head(width: int, rate: float) -> list:
     ]
 
 
-def generator(noise_shape, image_shape, width=64):
+def generator(noise_shape, image_shape, width=64, labels=0):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     It has 3,100,720 weights for 28 x 28 x 3 and a noise vector of 100.
     """
-    return keras.Sequential(
+    return build_generator(
+        noise_shape,
+        [layers.Flatten()],  # z
         [
-            keras.Input(noise_shape),
-            layers.Flatten(),  # z
             *hidden(4 * width),  # 256
             *hidden(8 * width),  # 512
             *hidden(16 * width),  # 1024
             layers.Dense(math.prod(image_shape), activation="tanh", dtype="float32"),  # 2352
             layers.Reshape(image_shape),  # 28 x 28 x 3
         ],
-        name="generator",
+        labels,
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0):
+def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     It has 1,336,321 weights for 28 x 28 x 3.
     """
-    return keras.Sequential(
+    return build_discriminator(
+        image_shape,
         [
-            keras.Input(image_shape),
             layers.Flatten(),  # 2352
             *classifier_head(width, rate),  # 512, 256, 1
         ],
-        name="discriminator",
+        labels,
+        auxiliary,
     )

@@ -14,6 +14,7 @@ the R1 penalty (arXiv:1801.04406) requires. In comments, w is `width`.
 import keras
 from keras import layers
 
+from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
 from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, dropout, flatten_noise, normal
 
 
@@ -42,13 +43,17 @@ def add_upsampled(smaller, larger):
     return layers.Add(dtype="float32")([upsampled, larger])
 
 
-def generator(noise_shape, image_shape, width=32):
-    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1]."""
+def generator(noise_shape, image_shape, width=32, labels=0):
+    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
+
+    Labels (n, labels) are embedded and joined to the noise, and so modulate every layer as well.
+    """
     start, count = count_doublings(image_shape[0])
     widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
-    z = noise = keras.Input(noise_shape)
-    for layer in flatten_noise(noise_shape):
-        z = layer(z)
+    noise, given = build_inputs(noise_shape, labels, "noise")
+    z = apply_layers(flatten_noise(noise_shape), noise)
+    if labels:
+        z = join_labels(z, given)
     x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
     x = self_modulated_batch_norm(layers.Reshape((start, start, widths[0]))(x), z, width)  # 4 x 4 x 4w
     image = None
@@ -56,18 +61,27 @@ def generator(noise_shape, image_shape, width=32):
         x = UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x)
         x = self_modulated_batch_norm(x, z, width)
         image = add_upsampled(image, to_rgb(x, image_shape[-1], kernel_size=3 if i == count else 1))
-    return keras.Model(noise, layers.Activation("tanh", dtype="float32")(image), name="generator")
+    image = layers.Activation("tanh", dtype="float32")(image)
+    return keras.Model([noise, given] if labels else noise, image, name="generator")
 
 
-def discriminator(image_shape, width=32, rate=0.0):
-    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`."""
+def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False):
+    """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
+
+    Labels (n, labels) are projected on its features; `auxiliary`: it takes none, and gives their logits as well.
+    """
     _, count = count_doublings(image_shape[0])
-    x = images = keras.Input(image_shape)  # 32 x 32 x 3
+    images, given = build_inputs(image_shape, 0 if auxiliary else labels, "images")
+    x = images  # 32 x 32 x 3
     for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
         x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
-        for layer in dropout(rate):
-            x = layer(x)
+        x = apply_layers(dropout(rate), x)
     x = layers.Flatten()(x)
     hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(x))
-    logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(layers.Concatenate()([x, hidden]))
-    return keras.Model(images, logits, name="discriminator")
+    features = layers.Concatenate()([x, hidden])
+    logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(features)
+    if given is not None:
+        logits = layers.Add(dtype="float32")([logits, project_labels(features, given)])
+        return keras.Model([images, given], logits, name="discriminator")
+    outputs = [logits, classify(features, labels)] if auxiliary else logits
+    return keras.Model(images, outputs, name="discriminator")

@@ -7,9 +7,9 @@ Source: github.com/eriklindernoren/Keras-GAN, dcgan/dcgan.py, there for 28 x 28 
 activation and after dropout, momentum 0.8, Keras's epsilon and Glorot kernels, all as there. In comments, w is `width`.
 """
 
-import keras
 from keras import layers
 
+from models.conditional import build_discriminator, build_generator
 from models.layers import BatchNormalization, Dropout, UpsamplingConv2D, count_doublings, flatten_noise
 
 
@@ -18,35 +18,35 @@ def up(filters: int) -> list:
     return [UpsamplingConv2D(filters, activation="relu"), BatchNormalization(momentum=0.8)]
 
 
-def generator(noise_shape, image_shape, width=64):
+def generator(noise_shape, image_shape, width=64, labels=0):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     It has 857,859 weights for 28 x 28 x 3 and a noise vector of 100.
     """
     start, count = count_doublings(image_shape[0])
     widths = [width * 2**i for i in reversed(range(count))]  # 2w, w
-    return keras.Sequential(
+    return build_generator(
+        noise_shape,
+        flatten_noise(noise_shape),  # z
         [
-            keras.Input(noise_shape),  # z
-            *flatten_noise(noise_shape),
             layers.Dense(start * start * widths[0], activation="relu"),
             layers.Reshape((start, start, widths[0])),  # 7 x 7 x 2w
             BatchNormalization(momentum=0.8),
             *(layer for filters in widths for layer in up(filters)),  # 14 x 14 x 2w, 28 x 28 x w
             layers.Conv2D(image_shape[-1], 3, padding="same", activation="tanh", dtype="float32"),  # 28 x 28 x 3
         ],
-        name="generator",
+        labels,
     )
 
 
-def discriminator(image_shape, width=32, rate=0.0):
+def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`, or 0.25.
 
     It has 393,281 weights for 28 x 28 x 3.
     """
-    return keras.Sequential(
+    return build_discriminator(
+        image_shape,
         [
-            keras.Input(image_shape),  # 28 x 28 x 3
             layers.Conv2D(width, 3, 2, "same"),  # 14 x 14 x w
             layers.LeakyReLU(0.2),
             Dropout(rate or 0.25),
@@ -65,5 +65,6 @@ def discriminator(image_shape, width=32, rate=0.0):
             layers.Flatten(),
             layers.Dense(1, dtype="float32"),
         ],
-        name="discriminator",
+        labels,
+        auxiliary,
     )

@@ -60,30 +60,36 @@ class Calibrator:
     """Calibrates one generator, each time it is called.
 
     Arguments:
-        network: the generator that is changed, noise (n, ...) -> images (n, h, w, c) in [-1, 1].
+        network: the generator that is changed: noise (n, ...), or a list of that and labels (n, k) -> images
+            (n, h, w, c) in [-1, 1].
         variance: the pixel variance of the real images, of which the samples shall have as much.
     """
 
     def __init__(self, network: keras.Model, variance: float):
         self.network, self.variance = network, variance
         self.norms = [layer for layer in network.layers if isinstance(layer, keras.layers.BatchNormalization)]
-        self.noise_layers = [layer for layer in network.layers if hasattr(layer, "kernel") and is_noise(layer.input)]
+        sizes = [(layer, count_noise(layer.input, network)) for layer in network.layers if hasattr(layer, "kernel")]
+        self.noise_layers = [(layer, size) for layer, size in sizes if size]
         self.generate = tf.function(lambda z: network(z, training=False), autograph=False)
         self.generate_in_training_mode = tf.function(lambda z: network(z, training=True), autograph=False)
         self.whitened = None
 
-    def __call__(self, noise: Callable) -> None:
-        """Calibrates; `noise(i)` is the i-th batch (n, *noise_shape), the same at every call.
+    def __call__(self, batch: Callable) -> None:
+        """Calibrates; `batch(i)` is the i-th batch that the network takes, the same at every call.
 
         First the batch-norm statistics are estimated anew: Izmailov et al., arXiv:1803.05407, section 3.2. Then the
         kernels that noise meets are scaled, which is to scale the noise, until the samples vary as real images do.
         """
-        self.reestimate_batch_norm(noise)
-        scale = self.find_noise_scale(noise)
-        for layer in self.noise_layers:
-            layer.kernel.assign(layer.kernel * scale)
+        self.reestimate_batch_norm(batch)
+        scale = self.find_noise_scale(batch)
+        for layer, size in self.noise_layers:
+            factors = np.ones(
+                (layer.kernel.shape[-2], 1), np.float32
+            )  # labels, which come after the noise, keep theirs
+            factors[:size] = scale
+            layer.kernel.assign(layer.kernel * factors)
 
-    def reestimate_batch_norm(self, noise: Callable) -> None:
+    def reestimate_batch_norm(self, batch: Callable) -> None:
         """Sets the statistics of every batch norm to their mean over batches of noise."""
         statistics = [variable for layer in self.norms for variable in (layer.moving_mean, layer.moving_variance)]
         momenta = [layer.momentum for layer in self.norms]
@@ -91,23 +97,27 @@ class Calibrator:
             layer.momentum = 0.0  # so that a forward pass leaves the statistics of its own batch
         values = []
         for i in range(STATISTICS_BATCHES if self.norms else 0):
-            self.generate_in_training_mode(noise(i))
+            self.generate_in_training_mode(batch(i))
             values.append([variable.numpy() for variable in statistics])
         for variable, *batches in zip(statistics, *values, strict=True):
             variable.assign(np.mean(batches, axis=0))
         for layer, momentum in zip(self.norms, momenta, strict=True):
             layer.momentum = momentum
 
-    def find_noise_scale(self, noise: Callable) -> float:
+    def find_noise_scale(self, batch: Callable) -> float:
         """The factor of the noise with which samples have the real images' variance; 1 where they hardly vary.
 
         A first guess is the ratio of the variances; a second measurement shows how the variance follows the noise.
         """
         if self.whitened is None:
-            self.whitened = whiten(lambda i: noise(STATISTICS_BATCHES + i), VARIANCE_BATCHES)
+            self.whitened = whiten(lambda i: split_labels(batch(STATISTICS_BATCHES + i))[0], VARIANCE_BATCHES)
+
+        def generate(i: int, scale: float):
+            labels = split_labels(batch(STATISTICS_BATCHES + i))[1:]
+            return self.generate([scale * self.whitened(i), *labels] if labels else scale * self.whitened(i))
 
         def measure(count: int, scale: float = 1.0) -> float:
-            return pixel_variance(self.generate(scale * self.whitened(i)) for i in range(count))
+            return pixel_variance(generate(i, scale) for i in range(count))
 
         before = measure(VARIANCE_BATCHES)
         if not (self.variance > 0 and 1e-6 * self.variance < before < np.inf):
@@ -120,12 +130,20 @@ class Calibrator:
         return float(np.clip(ratio ** (1 / np.clip(power, 0.5, 2.0)), 1 / MAX_SCALE, MAX_SCALE))
 
 
-def is_noise(tensor) -> bool:
-    """Whether a symbolic tensor is the network's input, perhaps in another shape or precision."""
+def split_labels(inputs) -> list:
+    """Makes a list of what a network takes: noise, or noise and labels."""
+    return list(inputs) if isinstance(inputs, list | tuple) else [inputs]
+
+
+def count_noise(tensor, network: keras.Model) -> int:
+    """How many channels of a symbolic tensor are the network's noise, perhaps in another shape; others come after."""
     tensor = uncast(tensor)
     operation = tensor._keras_history.operation
+    if isinstance(operation, keras.layers.Concatenate):
+        return count_noise(operation.input[0], network)
     reshaped = isinstance(operation, keras.layers.Flatten | keras.layers.Reshape)
-    return isinstance(operation, keras.layers.InputLayer) or (reshaped and is_noise(operation.input))
+    is_noise = tensor is network.inputs[0] or (reshaped and count_noise(operation.input, network))
+    return tensor.shape[-1] if is_noise else 0
 
 
 def whiten(noise: Callable, count: int) -> Callable:

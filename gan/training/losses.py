@@ -83,6 +83,22 @@ def relativistic_g(real_logits, fake_logits):
     return tf.reduce_mean(tf.nn.softplus(real_logits - fake_logits))
 
 
+def classification_loss(labels, logits, sizes: list[int]):
+    """The mean over images of the cross-entropy of labels (n, k), summed over attributes. arXiv:1610.09585, section 3.
+
+    Arguments:
+        logits: (n, k), predicted.
+        sizes: columns of each attribute: one, which is yes or no, or one for each of its values.
+    """
+    total = 0.0
+    for target, predicted in zip(tf.split(labels, sizes, axis=1), tf.split(logits, sizes, axis=1), strict=True):
+        loss = (
+            tf.nn.sigmoid_cross_entropy_with_logits if target.shape[1] == 1 else tf.nn.softmax_cross_entropy_with_logits
+        )
+        total += tf.reduce_mean(loss(target, predicted))
+    return total
+
+
 def pair_scores(real_logits, fake_logits):
     """The probability that an image is the more realistic one of its pair; a single logit means nothing here."""
     return tf.nn.sigmoid(real_logits - fake_logits), tf.nn.sigmoid(fake_logits - real_logits)
