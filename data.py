@@ -27,6 +27,7 @@ from gan.datasets.source import MACOS, Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
 from gan.files import cache_folder
+from gan.labels import Labels
 
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
@@ -316,7 +317,7 @@ def batches(
     batch_size: int,
     *,
     rows: np.ndarray | None = None,
-    labels: np.ndarray | None = None,
+    labels: Labels | None = None,
     seed: int = 0,
     start: int = 0,
     augment: Callable | None = None,
@@ -329,7 +330,7 @@ def batches(
     Arguments:
         real: uint8 images (n, h, w, 3), which may be on disk.
         rows: the numbers of the images to use; None: all.
-        labels: float32 (n, k), a row an image; None: batches have labels (batch_size, 0).
+        labels: those of all images; None: batches have labels (batch_size, 0).
         augment: a function (uint8 images, numbers) -> uint8 images, applied to every batch; a number in [0, 1) each.
         places: the places in the batch of the images that are wanted, as one replica of several needs; None: all.
 
@@ -339,7 +340,7 @@ def batches(
     """
     import tensorflow as tf  # takes seconds, which a mistyped --data should not wait for
 
-    labels = np.zeros((len(real), 0), np.float32) if labels is None else labels
+    width = labels.width if labels else 0
     places = np.arange(batch_size) if places is None else places
     gather = _make_gather(real, np.arange(len(real)) if rows is None else rows, batch_size, places, seed)
 
@@ -347,7 +348,9 @@ def batches(
         batch, chosen = gather(i)
         if augment:
             batch = augment(batch, np.random.default_rng([seed, i, 1]).random(batch_size)[places])
-        return images.to_float(batch.astype(np.float32)), labels[chosen]  # in NumPy, which is faster than TensorFlow
+        # In NumPy, which is faster than TensorFlow.
+        encoded = labels.encode(labels.codes[chosen]) if labels else np.zeros((len(chosen), 0), np.float32)
+        return images.to_float(batch.astype(np.float32)), encoded
 
     loader = _Loader(load)
 
@@ -355,7 +358,7 @@ def batches(
         loaded, chosen = tf.numpy_function(loader.take, [i], (tf.float32, tf.float32), stateful=False)
         return (
             tf.ensure_shape(loaded, (len(places), *real.shape[1:])),
-            tf.ensure_shape(chosen, (len(places), labels.shape[1])),
+            tf.ensure_shape(chosen, (len(places), width)),
         )
 
     options = tf.data.Options()  # without these, TensorFlow would prefetch in its own threads

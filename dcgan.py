@@ -309,13 +309,12 @@ class DCGAN:
         """Noise (count, *noise_shape) that is the same at every iteration, different for each `NoiseStream`."""
         return self.noise((count, *self.noise_shape), (self.seed, int(stream)))
 
-    def fixed_inputs(self, count: int, stream: int = NoiseStream.GRID):
-        """What the generator takes for `count` images: `fixed_noise`, and labels as the training images have them."""
+    def fixed_labels(self, count: int, stream: int):
+        """Labels (count, k) as the training images have them, drawn like `fixed_noise`; None without labels."""
         if self.labels is None:
-            return self.fixed_noise(count, stream)
+            return None
         fractions = tf.random.stateless_uniform((count,), (self.seed + LABEL_SEEDS, int(stream)), dtype=tf.float64)
-        labels = self.labels.encode(self.labels.draw(fractions.numpy()))
-        return self.join(self.fixed_noise(count, stream), tf.constant(labels))
+        return tf.constant(self.labels.encode(self.labels.draw(fractions.numpy())))
 
     def calibrate_ema(self, calibrate) -> None:
         """Copies the averaged weights into `calibrated_ema`, and calls `calibrate(batch)`, which may change them there.
@@ -325,13 +324,18 @@ class DCGAN:
         """
         if self.ema_half_life:
             self.calibrated_ema.set_weights(self.ema_generator.get_weights())
-            calibrate(lambda i: self.fixed_inputs(100, NoiseStream.CALIBRATION - i))
+
+            def batch(i):
+                stream = NoiseStream.CALIBRATION - i
+                return self.join(self.fixed_noise(100, stream), self.fixed_labels(100, stream))
+
+            calibrate(batch)
 
     @tf.function(autograph=False)
     def generate_images(self, inputs):
         """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated.
 
-        With labels, `inputs` is a list of noise and labels (n, k), as from `join` and `fixed_inputs`.
+        With labels, `inputs` is a list of noise and labels (n, k), as from `join`.
         """
         return self.calibrated_ema(inputs, training=False)
 

@@ -68,7 +68,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = experiment.load_start(config, run) if distribution.is_chief else None
     check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
-    gan = experiment.build_gan(config, check=check, strategy=distribution.strategy)
+    labels = faces.labels.take(training).count_combinations(config.seed) if faces.labels else None
+    gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)
     if start:
         print(*warm_start(gan, start), sep="\n")
     length = RunLength(config.iterations(len(training)), config.minutes)
@@ -88,6 +89,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     with run.lock():
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title}):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
+        run.claim_labels(labels, config.accept_new_data)
         run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
         save_contact_sheet(run, faces, training, config.seed)
         trainer = experiment.build_trainer(*parts)

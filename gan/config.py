@@ -73,6 +73,14 @@ class Config:
         48, "with --align, use faces whose cut is at least N pixels wide in the photograph", least=16
     )
     keep_duplicates: bool = option(False, "with --align, use copies of a face, such as those of a burst, as well")
+    labels: str = option(
+        "none", "what to ask a generator for: folders (each a class), a file of labels, auto (what is there), or none"
+    )
+    attributes: str = option("", "the labels to use, as A,B,C; alone, it means --labels auto (default: all)")
+    unlabelled: str = option(
+        "drop", "images without a label: drop, or keep with the mean label", choices=("drop", "keep")
+    )
+    balance: bool = option(False, "draw classes, or combinations of attributes, evenly")
     image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
@@ -107,6 +115,10 @@ class Config:
     label_smoothing: float = option(
         0.0, "lowers the target of real images to 1 - X; for cross-entropy and least-squares", least=0.0, most=0.5
     )
+    auxiliary_weight: float = option(
+        0.0, "weight of the loss of a classifier of labels in the discriminator (AC-GAN); 0: it takes labels instead",
+        least=0.0,
+    )  # fmt: skip
     penalty: str = option("r1", "gradient penalty on the discriminator", choices=REGULARIZERS)
     penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)

@@ -114,10 +114,11 @@ def resolve_augment(config: Config, run, images: int) -> Config:
     return dataclasses.replace(config, augment=earlier or config.choose_augment(images))
 
 
-def build_gan(config: Config, check: Callable | None = None, strategy=None):
+def build_gan(config: Config, check: Callable | None = None, strategy=None, labels=None):
     """The GAN of a configuration, a `dcgan.DCGAN`, its initial weights fixed by the seed.
 
-    Its variables are made for the replicas of `strategy`, a `tf.distribute.Strategy`; None: one device.
+    It takes `labels`, a `gan.labels.Labels`, where these are not None. Its variables are made for the replicas of
+    `strategy`, a `tf.distribute.Strategy`; None: one device.
     `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
     --augment auto is not decided yet, nothing is augmented. Raises UsageError where settings exclude each other.
     """
@@ -143,7 +144,8 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None):
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
     strategy = strategy or tf.distribute.get_strategy()
     # The scope inside: where the other raises, it clears Keras's session, in which the scope has to end before.
-    with build_uninitialized_networks(config) as (generator, discriminator), strategy.scope():
+    networks = build_uninitialized_networks(config, labels.width if labels else 0)
+    with networks as (generator, discriminator), strategy.scope():
         layers = sum(bool(layer.weights) for layer in discriminator.layers)
         if config.freeze_discriminator >= layers:
             raise UsageError(
@@ -183,6 +185,8 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None):
         frozen_layers=config.freeze_discriminator,
         strategy=strategy,
         jit=config.jit,
+        labels=labels,
+        auxiliary_weight=config.auxiliary_weight,
         seed=config.seed,
     )  # fmt: skip
 
@@ -239,7 +243,9 @@ def load_start_checkpoint(config: Config, other, saved: Config):
     def list_variables() -> tuple[dict, dict]:
         """The variables of its networks, by their names in a checkpoint, and the names of each layer's weights."""
         variables, layers = {}, {}
-        with build_uninitialized_networks(dataclasses.replace(saved, precision="float32")) as networks:
+        labels = other.load_labels()
+        width, in_float32 = labels.width if labels else 0, dataclasses.replace(saved, precision="float32")
+        with build_uninitialized_networks(in_float32, width) as networks:
             for part, network in zip(("generator", "discriminator"), networks, strict=True):
                 names = {id(variable): f"{part}/{i:03d}" for i, variable in enumerate(network.variables)}
                 variables |= {names[id(variable)]: variable for variable in network.variables}
@@ -267,11 +273,11 @@ def load_start_checkpoint(config: Config, other, saved: Config):
 
 
 @contextlib.contextmanager
-def build_uninitialized_networks(config: Config) -> Iterator[tuple]:
+def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tuple]:
     """Builds generator and discriminator whose weights have shapes and no values yet: none is too large for that.
 
-    They get their values, which the seed fixes, when a `keras.StatelessScope` ends within the block, and are forgotten
-    where the block raises.
+    They take labels (n, labels), unless that is 0. They get their values, which the seed fixes, when a
+    `keras.StatelessScope` ends within the block, and are forgotten where the block raises.
     """
     import keras
 
@@ -283,9 +289,14 @@ def build_uninitialized_networks(config: Config) -> Iterator[tuple]:
     noise_shape = image_shape if config.noise == "image" else (config.noise_size,)
     try:
         with keras.StatelessScope(initialize_variables=False):
-            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width)
-            width = config.discriminator_width or config.width
-            discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout)
+            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, labels)
+            discriminator = DISCRIMINATORS[config.discriminator](
+                image_shape,
+                config.discriminator_width or config.width,
+                config.dropout,
+                labels,
+                auxiliary=config.auxiliary_weight > 0,
+            )
         yield generator, discriminator
     except BaseException:
         keras.utils.clear_session()  # else Keras would give them values when another scope ends
@@ -303,8 +314,10 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     from gan.training.validation import Scorer, Validator
 
     def generate(count: int):
-        noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
-        return np.concatenate([to_uint8(gan.generate_images(noise[i : i + 64])) for i in range(0, count, 64)])
+        noise, labels = (fix(count, NoiseStream.VALIDATION) for fix in (gan.fixed_noise, gan.fixed_labels))
+        parts = [slice(i, i + 64) for i in range(0, count, 64)]
+        batches = [gan.join(noise[part], None if labels is None else labels[part]) for part in parts]
+        return np.concatenate([to_uint8(gan.generate_images(batch)) for batch in batches])
 
     scorer = Scorer(
         ImageSubset(faces.images, held_out_rows),
@@ -325,6 +338,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
 def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length, distribution=None):
     """The trainer of a run, ready to train; in a process that is not the chief, the loop alone."""
     import data
+    from gan.labels import balance
     from gan.training.augmentation import AUGMENTATIONS
     from gan.training.device_batches import device_batches
     from gan.training.distribution import Distribution
@@ -334,18 +348,20 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
 
     augmentation, distribution = AUGMENTATIONS[config.augmentation], distribution or Distribution()
     places = distribution.places(config.batch_size, config.discriminator_steps)
-    settings = {"rows": training_rows, "seed": config.seed, "places": places}
+    labels = faces.labels if gan.labels else None
+    rows = balance(labels.codes, training_rows, config.seed) if labels and config.balance else training_rows
+    settings = {"rows": rows, "labels": labels, "seed": config.seed, "places": places}
 
     def batches(start: int):
         known = augmentation.on_device or not augmentation.pipeline
-        if known and not gan.classes and fits_on_devices(config, faces.images[:1].nbytes * len(training_rows)):
+        each = faces.images[:1].nbytes + (4 * labels.width if labels else 0)
+        if known and fits_on_devices(config, each * len(training_rows)):
             return device_batches(
                 faces.images, config.images_per_iteration, augmentation=augmentation, distribution=distribution,
                 start=start, **settings,
             )  # fmt: skip
         prepared = data.batches(
-            faces.images, config.images_per_iteration, start=start, labels=faces.labels if gan.classes else None,
-            augment=augmentation.pipeline, **settings,
+            faces.images, config.images_per_iteration, start=start, augment=augmentation.pipeline, **settings,
         )  # fmt: skip
         return distribution.spread(prepared)
 
@@ -387,7 +403,7 @@ def load_generator(run, best: bool = True):
         if missing and checkpoints.list_paths(run.checkpoints):
             return rebuild_generator(run, config)
     path, iteration = run.find_generator(best)
-    return Generator(load_model(path), config, path, iteration)
+    return Generator(load_model(path), config, path, iteration, run.load_labels())
 
 
 def rebuild_generator(run, config: Config):
@@ -400,8 +416,9 @@ def rebuild_generator(run, config: Config):
     from gan.training.ema import Calibrator
     from models.portable import to_stock_keras
 
+    labels = run.load_labels()
     try:
-        gan = build_gan(dataclasses.replace(config, precision="float32"))
+        gan = build_gan(dataclasses.replace(config, precision="float32"), labels=labels)
     except (KeyError, ValueError) as error:  # a network that another version has
         reason = summarize(error)
         raise UsageError(f"{run.folder}/config.json asks for what this version does not have: {reason}") from None
@@ -416,7 +433,7 @@ def rebuild_generator(run, config: Config):
         variable.assign(arrays[name])
     if config.ema_half_life:
         gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))
-    return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem))
+    return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem), labels)
 
 
 def header(

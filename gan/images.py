@@ -13,13 +13,14 @@ import io
 import logging
 import math
 import os
+import textwrap
 import warnings
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError, features
+from PIL import ExifTags, Image, ImageDraw, ImageFile, ImageFont, UnidentifiedImageError, features
 
 from gan import color_profiles, color_tiff, file_kinds, files, value_range
 from gan.image_metadata import strip_metadata
@@ -28,6 +29,7 @@ MIN_SIDE = 8
 MAX_PIXELS = 90_000_000  # default limit of an image file; decoding takes at least three bytes a pixel
 LARGEST_FILE = 1 << 30  # bytes; each thread has one in memory
 GRID_GAP = 2  # white pixels between the images of a grid
+NAME_WIDTH, NAME_GAP = 24, 6  # of the names of its rows: characters in a line, and white pixels around them
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
 # A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
@@ -234,12 +236,34 @@ def make_grid(images: np.ndarray, columns: int | None = None, *, gap: int = GRID
     return sheet[: len(sheet) - gap, : sheet.shape[1] - gap]
 
 
+def name_rows(grid: np.ndarray, names: Sequence[str], gap: int = GRID_GAP) -> np.ndarray:
+    """Writes a name beside each row of a grid, on white at its left: uint8 (h, w, 3) -> (h, margin + w, 3)."""
+    if not names:
+        return grid
+    step = (len(grid) + gap) / len(names)
+    font = ImageFont.load_default(size=max(8, min(14, round(step / 5))))
+    names = [textwrap.fill(name, NAME_WIDTH) for name in names]
+    longest = max(font.getlength(line) for name in names for line in name.split("\n"))
+    margin = math.ceil(longest) + 2 * NAME_GAP
+    strip = Image.new("RGB", (margin, len(grid)), "white")
+    draw = ImageDraw.Draw(strip)
+    for i, name in enumerate(names):
+        draw.multiline_text(
+            (margin - NAME_GAP, (i + 0.5) * step - gap / 2), name, "black", font, anchor="rm", align="right"
+        )
+    return np.concatenate([np.asarray(strip), grid], axis=1)
+
+
 def split_grid(
     picture: np.ndarray, size: int, count: int, columns: int | None = None, *, gap: int = GRID_GAP, scale: int = 1
 ) -> np.ndarray:
-    """Inverts `make_grid`: returns its `count` images of side `size`. Raises ValueError for another layout."""
+    """Inverts `make_grid`, and `name_rows`: returns its `count` images of side `size`.
+
+    Raises ValueError for another layout.
+    """
     rows, columns = _count_rows_and_columns(count, columns)
     step = size * scale + gap
+    picture = picture[:, max(0, picture.shape[1] - columns * step + gap) :]
     padded = np.pad(picture, ((0, gap), (0, gap), (0, 0)))
     if padded.shape != (rows * step, columns * step, 3):
         raise ValueError(f"a picture of shape {picture.shape} is not {rows}x{columns} images of {size}x{size}")

@@ -115,6 +115,12 @@ class Labels:
             self, attributes=tuple(self.attributes[i] for i in numbers), codes=self.codes[:, numbers]
         )
 
+    def is_like(self, other: "Labels", same_counts: bool = True) -> bool:
+        """Whether the attributes and values are the same and, with `same_counts`, the rows and their counts."""
+        same = self.attributes == other.attributes
+        rows = [np.column_stack([labels.codes, labels.weights]) for labels in (self, other)]
+        return same and (not same_counts or np.array_equal(*rows))
+
     def shares(self) -> list[np.ndarray]:
         """For each attribute the share of each value, among the images that have a label."""
         result = []

@@ -21,6 +21,7 @@ from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error
 from gan.generation import noise as noises
 from gan.images import to_uint8
+from gan.labels import Labels
 from gan.runs.run_directory import format_iteration
 
 MEMBERS = ["config.json", "metadata.json", "model.weights.h5"]  # of the archive that a .keras file is
@@ -34,21 +35,26 @@ class Generator:
     """Generates images from noise.
 
     Arguments:
-        network: a Keras model, noise (n, *noise_shape) -> images (n, h, w, 3) in [-1, 1].
+        network: a Keras model, noise (n, *noise_shape) -> images (n, h, w, 3) in [-1, 1], or, with labels, the same of
+            a list [noise, labels (n, k)].
         config: the configuration of the run.
         source: the file that the network comes from.
         iteration: the iteration that it was saved at, or None where that is unknown.
+        labels: the labels that it was trained with; None: none. `codes` below, int32 (n, attributes), are those of
+            images; None: of a generator without labels, or labels as the training images have them, by the seeds 0 to
+            n - 1.
     """
 
     network: object
     config: Config
     source: Path
     iteration: int | None
+    labels: Labels | None = None
 
     @property
     def noise_shape(self) -> tuple[int, ...]:
         """The shape of the noise of one image: (128,), or (32, 32, 3)."""
-        return tuple(self.network.input_shape[1:])
+        return tuple(self.network.inputs[0].shape[1:])
 
     @property
     def noise_distribution(self) -> str:
@@ -65,27 +71,48 @@ class Generator:
         """The file and the iteration, for a person."""
         return f"{self.source} of iteration {format_iteration(self.iteration)}"
 
-    def __call__(self, noise: np.ndarray) -> np.ndarray:
+    def __call__(self, noise: np.ndarray, codes: np.ndarray | None = None) -> np.ndarray:
         """Generates images, uint8 (n, size, size, 3), from noise (n, *noise_shape)."""
-        return np.concatenate([to_uint8(batch) for batch in self.generate_batches(noise)])
+        return np.concatenate([to_uint8(batch) for batch in self.generate_batches(noise, codes)])
 
-    def generate_batches(self, noise: np.ndarray) -> Iterator[np.ndarray]:
+    def generate_batches(self, noise: np.ndarray, codes: np.ndarray | None = None) -> Iterator[np.ndarray]:
         """Yields batches of images, float32 in [-1, 1], for noise (n, *noise_shape)."""
+        codes = self.draw_codes(np.arange(len(noise))) if codes is None and self.labels else codes
         for i in range(0, len(noise), BATCH_SIZE):
-            yield self.generate(noise[i : i + BATCH_SIZE]).numpy()
+            part = slice(i, i + BATCH_SIZE)
+            yield self.generate(noise[part], None if codes is None else codes[part]).numpy()
 
-    def generate(self, noise):
+    def generate(self, noise, codes: np.ndarray | None = None):
         """Computes images from noise in one batch: a float32 tensor in [-1, 1], through which gradients flow."""
-        return self.network(noise, training=False)
+        if self.labels is None:
+            return self.network(noise, training=False)
+        codes = self.draw_codes(np.arange(len(noise))) if codes is None else codes
+        return self.network([noise, self.labels.encode(codes)], training=False)
+
+    def draw_codes(self, seeds, wish: dict[int, int] | None = None) -> np.ndarray | None:
+        """Draws labels for seeds, int32 (n, attributes), a function of each seed; None for a generator without labels.
+
+        What `wish` (see `gan.labels.Labels.parse`) does not name is drawn as the training images have it.
+        """
+        if self.labels is None:
+            return None
+        return self.labels.draw(noises.uniform(np.asarray(seeds), 1, noises.LABEL_STREAM)[:, 0], wish)
 
     def sample_noise(self, seeds, truncation: float = 1.0) -> np.ndarray:
         """Computes the noise of some seeds, float32 (n, *noise_shape); see `gan.generation.noise.sample_noise`."""
         return noises.sample_noise(seeds, self.noise_shape, self.noise_distribution, truncation)
 
-    def generate_seeds(self, seeds, truncation: float = 1.0) -> np.ndarray:
-        """Generates the images of some seeds, uint8 (n, size, size, 3), a part at a time so that memory suffices."""
+    def generate_seeds(self, seeds, truncation: float = 1.0, wish: dict[int, int] | None = None) -> np.ndarray:
+        """Generates the images of some seeds, uint8 (n, size, size, 3), a part at a time so that memory suffices.
+
+        Arguments:
+            truncation: as for `gan.generation.noise.sample_noise`.
+            wish: as for `draw_codes`.
+        """
         parts = (seeds[i : i + NOISE_BATCH] for i in range(0, len(seeds), NOISE_BATCH))
-        return np.concatenate([self(self.sample_noise(part, truncation)) for part in parts])
+        return np.concatenate(
+            [self(self.sample_noise(part, truncation), self.draw_codes(part, wish)) for part in parts]
+        )
 
 
 def load_model(path: Path):
@@ -126,7 +153,10 @@ def _require_generator(path: Path) -> None:
         network = keras.saving.deserialize_keras_object(content, safe_mode=True)
     if not isinstance(network, keras.Model):
         raise ValueError("it holds no network")
-    inputs, outputs = network.input_shape, network.output_shape
+    first, *labels = [tuple(tensor.shape) for tensor in network.inputs]
+    inputs, outputs = first, network.output_shape
+    if len(labels) > 1 or any(len(shape) != 2 or not 0 < shape[1] <= LARGEST**2 for shape in labels):
+        raise ValueError(f"it has inputs of shapes {labels} beside its noise")
     if len(inputs) not in (2, 4) or not all(0 < side <= LARGEST**2 for side in inputs[1:]):
         raise ValueError(f"its input has shape {inputs}, which is not that of noise")
     if len(outputs) != 4 or outputs[1] != outputs[2] or outputs[3] != 3 or not 0 < outputs[1] <= LARGEST:

@@ -10,6 +10,7 @@ Noise is computed from the seed by whole-number functions alone, so that a web p
 import numpy as np
 
 SEEDS = 2**32  # seeds are 0 to SEEDS - 1
+LABEL_STREAM = 3  # of the random number that draws a seed's labels; 1 and 2 are those of its noise
 
 
 def hash_uint32(x: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
              metrics.csv      a row a score
              diagnostics.csv  failure modes: when each started and ended, and what to try
              config.json      the settings
+             labels.json      of a run with labels: their names, and how many training images have each combination
              data.json        what was trained on; skipped.csv names what was not, and why
              checkpoints/     the newest two
              generator.keras  the generator, which Keras loads without this project
@@ -38,7 +39,7 @@ except ImportError:  # Windows
     fcntl = None
 
 from gan import config as configs
-from gan import images
+from gan import images, labels
 from gan.errors import UsageError
 from gan.files import (
     MOST_DIGITS,
@@ -51,6 +52,7 @@ from gan.files import (
     write_csv,
     write_json,
 )
+from gan.labels import Labels
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -140,6 +142,21 @@ class Run:
     def trained_on(self) -> str:
         """The title and digest of the data set that the run was trained on; empty where that is not recorded."""
         return str(self.read_config().get("faces", ""))
+
+    def claim_labels(self, current: Labels | None, accept_new_data: bool = False) -> None:
+        """Writes labels.json. Raises UsageError where the run was trained with others.
+
+        With `accept_new_data` only the attributes and their values have to be the same.
+        """
+        saved = self.load_labels()
+        if saved and not (current and current.is_like(saved, same_counts=not accept_new_data)):
+            raise UsageError(f"{self.folder} was trained with other labels. Give --run another name.")
+        if current:
+            current.save(self.folder / labels.FILE)
+
+    def load_labels(self) -> Labels | None:
+        """The combinations of labels that the run was trained with; None for a run without labels."""
+        return labels.load_labels(self.folder / labels.FILE)
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
@@ -377,9 +394,12 @@ class Run:
         found = (p for p in self.folder.glob("*.png") if p.stem.isdecimal() and len(p.stem) <= MOST_DIGITS)
         return sorted(found, key=lambda p: int(p.stem))
 
-    def save_grid(self, iteration: int, samples: np.ndarray) -> np.ndarray:
-        """Writes samples, uint8 (n, h, w, 3), as <iteration>.png, small ones enlarged; returns the picture."""
-        picture = images.make_grid(samples, scale=images.display_scale(samples.shape[1]))
+    def save_grid(self, iteration: int, samples: np.ndarray, names: Sequence[str] = ()) -> np.ndarray:
+        """Writes samples, uint8 (n, h, w, 3), as <iteration>.png, small ones enlarged; returns the picture.
+
+        `names` are those of the rows, which are written beside them.
+        """
+        picture = images.name_rows(images.make_grid(samples, scale=images.display_scale(samples.shape[1])), names)
         images.write_png(self.grid_path(iteration), picture)
         return picture
 

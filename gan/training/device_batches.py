@@ -12,6 +12,7 @@ import tensorflow as tf
 
 import data
 from gan.images import to_float
+from gan.labels import Labels
 from gan.training.augmentation import Augmentation
 from gan.training.distribution import Distribution
 
@@ -28,36 +29,40 @@ def device_batches(
     augmentation: Augmentation,
     distribution: Distribution,
     places: np.ndarray,
+    labels: Labels | None = None,
     seed: int = 0,
     start: int = 0,
 ) -> Iterator:
-    """Yields endless shuffled batches (images, labels (n, 0)), for `DCGAN.train_step`.
+    """Yields endless shuffled batches (images, labels), for `DCGAN.train_step`.
 
     Arguments:
         images: uint8 (n, h, w, 3), which may be on disk; those of `rows` are copied to each device.
         augmentation: what is done to each image, on the device.
         distribution: whose replicas have a copy each.
-        batch_size, places, seed, start: as for `data.batches`.
+        batch_size, places, labels, seed, start: as for `data.batches`.
     """
     strategy, shape = distribution.strategy, images.shape[1:]
-    packed = pack(images[rows])
+    used, place_of = np.unique(rows, return_inverse=True)  # a row may be repeated
+    packed = pack(images[used])
+    encoded = labels.encode(labels.codes[used]) if labels else np.zeros((len(used), 0), np.float32)
     faces = distribution.make_on_devices(lambda i: tf.constant(packed))
+    their_labels = distribution.make_on_devices(lambda i: tf.constant(encoded))
 
     @tf.function(autograph=False)
-    def gather(faces, numbers, chances):
-        def one_replica(faces, numbers, chances):
+    def gather(faces, their_labels, numbers, chances):
+        def one_replica(faces, their_labels, numbers, chances):
             batch = unpack(tf.gather(faces, numbers), shape)
             if augmentation.on_device:
                 batch = augmentation.on_device(batch, chances)
-            return batch, tf.zeros((tf.shape(numbers)[0], 0))
+            return batch, tf.gather(their_labels, numbers)
 
-        return strategy.run(one_replica, args=(faces, numbers, chances))
+        return strategy.run(one_replica, args=(faces, their_labels, numbers, chances))
 
     i = start
     while True:
-        numbers = data.order(seed, i * batch_size, batch_size, len(rows))[places]
+        numbers = place_of[data.order(seed, i * batch_size, batch_size, len(rows))[places]]
         chances = np.random.default_rng([seed, i, 1]).random(batch_size)[places]
-        yield gather(faces, distribution.split(numbers), distribution.split(chances))
+        yield gather(faces, their_labels, distribution.split(numbers), distribution.split(chances))
         i += 1
 
 

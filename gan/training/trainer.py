@@ -8,6 +8,7 @@ One step is `DCGAN.train_step` in dcgan.py.
 """
 
 import gc
+import math
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -59,6 +60,7 @@ class Trainer(Loop):
         self.run, self.validator, self.variance = run, validator, variance
         self.calibrator = Calibrator(gan.calibrated_ema, variance) if config.ema_half_life else None
         self.exported = to_stock_keras(gan.calibrated_ema)  # made once: Keras keeps a part of every model it ever made
+        self.grid_inputs, self.row_names = choose_grid(gan)
         self.page = Page(run.folder.parent)  # of this run and those beside it
         self.pending = []  # (iteration, scalars) of steps that are not logged yet
         self.recent = {name: deque(maxlen=diagnostics.WINDOW) for name in diagnostics.SCALARS}
@@ -222,7 +224,7 @@ class Trainer(Loop):
 
     def generate_samples(self) -> np.ndarray:
         """The samples of the grid, uint8 (64, h, w, 3)."""
-        return to_uint8(self.gan.generate_images(self.gan.fixed_noise(SAMPLES)))
+        return to_uint8(self.gan.generate_images(self.grid_inputs))
 
     def planned_seconds(self) -> float:
         """Seconds that the whole run is expected to train, at the present speed: a first step is a slow one."""
@@ -269,7 +271,7 @@ class Trainer(Loop):
     def write_outputs(self, grid: bool, best: bool) -> None:
         """Writes the chart and the generator, and where they are due the grid, the best generator and the gallery."""
         if grid and not self.run.grid_path(self.iteration).exists():
-            picture = self.run.save_grid(self.iteration, self.generate_samples())
+            picture = self.run.save_grid(self.iteration, self.generate_samples(), self.row_names)
             for logger in self.loggers:
                 logger.log_grid(self.iteration, picture)
         if self.iteration:
@@ -320,3 +322,21 @@ class Trainer(Loop):
         flags = ["--minutes" if self.length.seconds else "--epochs"] if self.progress() >= 1 else []
         flags += ["--patience"] if self.validator.should_stop else []
         return f"A larger {' and a larger '.join(flags)} goes on from there."
+
+
+def choose_grid(gan) -> tuple:
+    """What the generator takes for the samples of a grid, and the names of its rows.
+
+    With labels, a row has one of the most frequent combinations, and the noise is the same down each column. Where
+    there are few combinations, each has several rows, with noise of their own.
+    """
+    if gan.labels is None:
+        return gan.fixed_noise(SAMPLES), ()
+    size = math.isqrt(SAMPLES)
+    shown = gan.labels.codes[:size]
+    repeats = -(-size // len(shown))
+    codes = shown.repeat(repeats, axis=0)[:size]
+    noise = tf.split(gan.fixed_noise(size * repeats), repeats)
+    rows = tf.concat([noise[row % repeats] for row in range(size)], axis=0)
+    inputs = gan.join(rows, tf.constant(gan.labels.encode(codes.repeat(size, axis=0))))
+    return inputs, tuple(gan.labels.describe(each) for each in codes)
