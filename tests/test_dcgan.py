@@ -5,9 +5,10 @@ import tensorflow as tf
 import train_pairs
 from keras import layers
 
-from dcgan import DCGAN, DISTRIBUTIONS, append_labels
+from dcgan import DCGAN, DISTRIBUTIONS
 from gan import experiment
 from gan.config import Config
+from gan.labels import Attribute, Labels
 from gan.training.ada import Adaptation
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES, Loss
@@ -536,31 +537,68 @@ def test_penalty_is_reported_when_computed():
     assert float(found[0]) == float(found[3]) == pytest.approx(0.1 * (1 + 4 + 16) / 2)
 
 
-def test_append_labels_by_hand():
-    """Labels are appended to vectors, and to images as constant channels; empty labels return the input itself."""
-    vectors, images = tf.constant([[1.0, 2.0], [3.0, 4.0]]), tf.zeros((2, 3, 3, 1))
-    labels = tf.constant([[0.0, 1.0], [1.0, 0.0]])
-    np.testing.assert_array_equal(append_labels(vectors, labels), [[1, 2, 0, 1], [3, 4, 1, 0]])
-    maps = append_labels(images, labels)
-    assert maps.shape == (2, 3, 3, 3)
-    np.testing.assert_array_equal(maps[0], np.tile([0, 0, 1], (3, 3, 1)))
-    assert append_labels(images, tf.zeros((2, 0))) is images and append_labels(images, None) is images
-
-
-def test_labels_condition_both_networks():
-    """Networks with 2 more input channels train on labeled batches, and samples depend on the label."""
+def build_with_labels(**options):
+    """A tiny DCGAN whose networks take labels: one of two classes."""
     keras.utils.set_random_seed(4)
-    generator = keras.Sequential([keras.Input((3 + 2,)), layers.Dense(3, "tanh"), layers.Reshape((1, 1, 3))])
-    discriminator = keras.Sequential([keras.Input((1, 1, 3 + 2)), layers.Flatten(), layers.Dense(1)])
-    gan = build(generator, discriminator, classes=2, penalty_weight=0.1)
+    noise, given = keras.Input((3,), name="noise"), keras.Input((2,), name="labels")
+    joined = layers.Dense(3, "tanh")(layers.Concatenate()([noise, layers.Dense(2)(given)]))
+    generator = keras.Model([noise, given], layers.Reshape((1, 1, 3))(joined))
+    images, given = keras.Input((1, 1, 3), name="images"), keras.Input((2,), name="labels")
+    flat = layers.Flatten()(images)
+    if options.get("auxiliary_weight"):
+        discriminator = keras.Model(images, [layers.Dense(1)(flat), layers.Dense(2)(flat)])
+    else:
+        discriminator = keras.Model([images, given], layers.Dense(1)(layers.Concatenate()([flat, given])))
+    labels = Labels((Attribute("class", ("cat", "dog")),), np.array([[0], [1]], np.int32), np.array([3, 1]))
+    return build(generator, discriminator, labels=labels, penalty_weight=0.1, **options)
+
+
+@pytest.mark.parametrize("options", [{}, {"ema_half_life": 8.0}, {"auxiliary_weight": 0.5}, {"reuse_fakes": True}])
+def test_labels_condition_both_networks(options):
+    """Networks that take labels train on labelled batches, and samples depend on the label."""
+    gan = build_with_labels(**options)
     assert gan.noise_shape == (3,) and gan.fixed_noise(4).shape == (4, 3)
-    before = arrays([*generator.variables, *discriminator.variables])
+    before = arrays([*gan.generator.variables, *gan.discriminator.variables])
     real, labels = tf.ones((4, 1, 1, 3)), tf.one_hot([0, 1, 0, 1], 2)
-    assert np.isfinite([float(value) for value in gan.train_step((real, labels)).values()]).all()
-    assert not any(unchanged(before, [*generator.variables, *discriminator.variables]))
+    scalars = gan.train_step((real, labels))
+    assert np.isfinite([float(value) for value in scalars.values()]).all()
+    assert ("label_loss" in scalars) == ("auxiliary_weight" in options)
+    assert not any(unchanged(before, [*gan.generator.variables, *gan.discriminator.variables]))
+    gan.calibrate_ema(lambda batch: None)
     noise = tf.tile(gan.fixed_noise(1), (2, 1))
-    first, second = gan.generate_images(noise, tf.eye(2)).numpy()
+    first, second = gan.generate_images(gan.join(noise, tf.eye(2))).numpy()
     assert np.abs(first - second).max() > 0.01
+
+
+def test_labels_of_fakes():
+    """Fakes have the labels of their batch; calibration and scores those of the data, a function of the seed."""
+    gan, seen = build_with_labels(ema_half_life=8.0), []
+    labels = tf.one_hot([0, 1, 0, 1], 2)
+    fake, _ = gan.generate(gan.fixed_noise(4), labels)
+    np.testing.assert_array_equal(fake, gan.generator([gan.fixed_noise(4), labels], training=True))
+    gan.calibrate_ema(lambda batch: seen.extend(batch(i) for i in (0, 1, 0)))
+    np.testing.assert_array_equal(seen[0][1], seen[2][1])
+    assert seen[0][0].shape == (100, 3) and (seen[0][1].numpy() != seen[1][1].numpy()).any()
+    drawn = gan.fixed_labels(4000, -2).numpy()
+    assert drawn.shape == (4000, 2) and drawn.dtype == np.float32 and (drawn.sum(axis=1) == 1).all()
+    assert drawn[:, 1].mean() == pytest.approx(0.25, abs=0.02)  # one image in four is a dog
+    np.testing.assert_array_equal(drawn[:100], gan.fixed_labels(100, -2))
+    assert build().fixed_labels(4, -2) is None
+
+
+def test_auxiliary_loss_by_hand():
+    """With an auxiliary classifier, D's gradient has that of its weight times the losses of real images and fakes."""
+    gan = build_with_labels(auxiliary_weight=0.5, regularizer=None)
+    real, labels = tf.random.stateless_normal((4, 1, 1, 3), (1, 2)), tf.one_hot([0, 1, 0, 1], 2)
+    fake = gan.generator([gan.sample_noise(real, 0), labels], training=True)
+    with tf.GradientTape() as tape:
+        (real_logits, first), (fake_logits, second) = gan.discriminator(real), gan.discriminator(fake)
+        errors = [tf.nn.softmax_cross_entropy_with_logits(labels, logits) for logits in (first, second)]
+        loss = gan.loss.discriminator(real_logits, fake_logits) + 0.5 * sum(map(tf.reduce_mean, errors))
+    expected = tf.linalg.global_norm(tape.gradient(loss, gan.d_weights))
+    scalars = gan.train_step((real, labels))
+    assert float(scalars["label_loss"]) == pytest.approx(float(tf.reduce_mean(errors[0])), rel=1e-5)
+    assert float(scalars["grad_norm_d"]) == pytest.approx(float(expected), rel=1e-5)
 
 
 def record_augmentation(**options):
@@ -675,9 +713,3 @@ def test_gradient_norms_by_hand():
         scalars = gan.train_step((real, no_labels(real)))
         expected = np.linalg.norm(np.mean(real - fake, axis=(0, 1, 2)))
         assert float(scalars["grad_norm_d"]) == pytest.approx(expected, rel=1e-5) and scalars["grad_norm_g"] == 0
-
-
-def test_labels_with_an_ema_raise():
-    """Labels with an EMA raise a ValueError at construction, as calibration generates samples without labels."""
-    with pytest.raises(ValueError, match="labels"):
-        build(classes=2, ema_half_life=10.0)

@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from gan import config
-from gan.training.losses import LOSSES
+from gan.training.losses import LOSSES, classification_loss
 
 # softplus(x) = log(1 + e^x) at the logits used below, from a table of logarithms:
 AT_MINUS_2 = 0.126928  # log(1 + 0.135335)
@@ -139,3 +139,12 @@ def test_smoothing_needs_targets():
 def test_config_names_the_losses():
     """The choices of --loss are the keys of LOSSES."""
     assert tuple(LOSSES) == config.LOSSES
+
+
+def test_classification_loss_by_hand():
+    """A yes or no column has a sigmoid, the columns of values a softmax; both are summed, and averaged over images."""
+    labels = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]], np.float32)
+    logits = np.array([[0.5, 2.0, 1.0, 0.0], [-1.0, 0.0, 3.0, 0.0]], np.float32)
+    yes = np.mean([np.log1p(np.exp(-0.5)), np.log1p(np.exp(-1.0))])
+    values = np.mean([np.log(np.exp([2.0, 1.0, 0.0]).sum()) - 2.0, np.log(np.exp([0.0, 3.0, 0.0]).sum())])
+    assert float(classification_loss(labels, logits, [1, 3])) == pytest.approx(yes + values, rel=1e-6)

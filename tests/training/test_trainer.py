@@ -49,6 +49,8 @@ class FakeGAN:
             self.do()
         return dict(zip(diagnostics.SCALARS, map(tf.constant, self.losses(int(self.iteration))), strict=True))
 
+    labels = None
+
     def fixed_noise(self, count):
         return tf.zeros((count, 2))
 
