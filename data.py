@@ -23,6 +23,7 @@ import numpy as np
 from gan import images, progress
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
+from gan.datasets.labels import find_labels, join_labels
 from gan.datasets.source import MACOS, Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
@@ -49,7 +50,8 @@ class Faces:
         skipped: (name, reason), first of the unreadable images, then of the files that were passed over.
         attributes: of avatars, the value of each attribute for each image; of other images nothing.
         digests: uint64 (n,), of the content of each file.
-        labels: float32 (n, k), a row for each image; None: no labels.
+        labels: a row for each image; None: no labels.
+        unlabelled: "keep": images without a label are used; "drop": `split` leaves them out.
     """
 
     images: np.ndarray
@@ -57,7 +59,8 @@ class Faces:
     skipped: list[tuple[str, str]]
     attributes: dict[str, list[str]] = field(default_factory=dict)
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
-    labels: np.ndarray | None = None
+    labels: Labels | None = None
+    unlabelled: str = "drop"
 
     @property
     def digest(self) -> str:
@@ -77,13 +80,15 @@ class Faces:
         are copies of one.
 
         Returns:
-            The numbers of the images to train on, and of the share `holdout` that is held out, each in order.
+            The numbers of the images to train on, and of the share `holdout` that is held out, each in order; without
+            images that have no label, unless these are kept.
         """
         share = holdout if holdout * len(self.images) >= FEWEST_HELD else 0.0
         held = self.digests < np.uint64(int(share * 2**64)) if share else np.zeros(len(self.images), bool)
         if held.all() or len(np.unique(self.digests[held])) < 2:  # distances need two
             held[:] = False
-        return np.flatnonzero(~held), np.flatnonzero(held)
+        used = self.labels.known if self.labels and self.unlabelled == "drop" else np.ones(len(held), bool)
+        return np.flatnonzero(used & ~held), np.flatnonzero(used & held)
 
 
 def load(
@@ -102,6 +107,9 @@ def load(
     align: str = "no",
     min_face: int = 48,
     keep_duplicates: bool = False,
+    labels: str = "none",
+    attributes: str = "",
+    unlabelled: str = "drop",
 ) -> Faces:
     """Opens a data source and decodes its images, once: after that they come from the cache.
 
@@ -117,10 +125,13 @@ def load(
         allow_truncated: whether files that are cut off are used.
         max_pixels: files of more pixels are left out.
         seconds_between_frames: from one frame of a video that is used to the next.
-        align: "yes": the images are photographs, whose faces are cut out and aligned, without labels; "no": they are
+        align: "yes": the images are photographs, whose faces are cut out and aligned; "no": they are
             used as they are; "auto": `gan.faces.alignment.decide` decides.
         min_face: the least side of the cut of a face, in pixels of the photograph.
         keep_duplicates: whether faces that are copies of others are used.
+        labels: "auto", "folders" or a file (see gan/datasets/labels.py); "none": none, unless attributes are named.
+        attributes: the names of those to use, with commas; empty: all.
+        unlabelled: as for `Faces`.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
@@ -131,12 +142,12 @@ def load(
     if limit < 0 or sample < 0 or crop < 0:
         raise UsageError(f"--limit {limit} --sample {sample} --crop {crop}: none can be negative; 0 is the default.")
     folder = cache_folder(cache_dir)
-    names = [source] if isinstance(source, str) else source
+    names_of_data = [source] if isinstance(source, str) else source
     sources = [
         open_source(
             Request(each, image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
         )
-        for each in names
+        for each in names_of_data
     ]
     opened = sources[0] if len(sources) == 1 else join(sources)
     numbers = choose(len(opened.names), limit, sample, seed)
@@ -149,7 +160,7 @@ def load(
         settings = {"min_face": min_face, "folder": folder, "progress": progress.track_task}
         decisions = [
             decide_alignment(align, crop, each, some, name in built_in_names(), settings)
-            for name, each, some in zip(names, sources, parts, strict=True)
+            for name, each, some in zip(names_of_data, sources, parts, strict=True)
         ]
         aligned = [decision.align for decision in decisions]
         extra = [alignment.VERSION, aligned, min_face, keep_duplicates] if any(aligned) else []
@@ -161,7 +172,7 @@ def load(
             align_one = functools.partial(alignment.align, size=image_size, keep_copies=keep_duplicates, **settings)
             return alignment.join_aligned(sources, parts, decisions, align_one)
 
-        pixels, report, skipped, attributes, digests = cache.open_or_build(
+        pixels, report, skipped, drawn_with, digests = cache.open_or_build(
             path, choose_images, image_size, crop=crop, progress=progress.track_task
         )
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
@@ -176,19 +187,62 @@ def load(
     report["choice"] = (
         "chosen at random" if sample else f"the first in order of {'--data, then of ' if opened.parts else ''}name"
     )
-    unreadable, labels = skipped[: counts["unreadable"]], None
+    unreadable, origins = skipped[: counts["unreadable"]], report.pop("origins", None)
     left_out = skipped[counts["unreadable"] :][: counts.get("left_out", 0)]
     if not any(aligned):
         names = {name for name, _ in unreadable}
-        used = [i for i in numbers if opened.names[i] not in names]
-        report["copies"], report["first_copy"] = find_copies([opened.names[i] for i in used], digests)
-    if opened.labels is not None and not any(aligned):
-        labels = opened.labels[used]
-        if len(labels) != len(pixels):
+        origins = [i for i in numbers if opened.names[i] not in names]
+        report["copies"], report["first_copy"] = find_copies([opened.names[i] for i in origins], digests)
+    found = None
+    if labels != "none" or attributes:
+        found = label_images(names_of_data, sources, labels, attributes, report)
+        if len(origins) != len(pixels):
             raise UsageError(f"{opened.title} has images of one name, so their labels cannot be told apart.")
-    faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, attributes, digests, labels)
+        found = found.take(origins)
+        left_out += describe_labels(found, [opened.names[i] for i in origins], unlabelled, report)
+    faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, drawn_with, digests, found, unlabelled)
     _require_readable(faces, allow_bad)
     return faces
+
+
+def label_images(data: Sequence[str], sources: list[Source], wanted: str, attributes: str, report: dict) -> Labels:
+    """The labels of all images of the sources, those of --data; notes in the report where they come from."""
+    names = [name.strip() for name in attributes.split(",") if name.strip()]
+    found = [
+        find_labels(source, each, "auto" if wanted == "none" else wanted, names)
+        for source, each in zip(sources, data, strict=True)
+    ]
+    report["labels"] = {"from": " and ".join(dict.fromkeys(where for _, where in found))}
+    return join_labels([labels for labels, _ in found])
+
+
+def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:
+    """Completes what the report says of labels, and returns the names of images that are left out, with the reason.
+
+    Raises UsageError where no image has a label, or all have the same.
+    """
+    missing = np.flatnonzero(~labels.known)
+    if len(missing) == len(labels.codes):
+        raise UsageError(f"No image has a label from {report['labels']['from']}, such as {names[0]}.")
+    if len(labels.count_combinations().codes) < 2:
+        raise UsageError(
+            f"All images have the same label from {report['labels']['from']}, so there is nothing to ask for."
+        )
+    shares = zip(labels.attributes, labels.shares(), strict=True)
+    report["labels"] |= {
+        "unlabelled": len(missing),
+        "such_as": [names[i] for i in missing[:3]],
+        "kept": unlabelled == "keep",
+        "summary": labels.describe_shares(),
+        "shares": {
+            attribute.name: dict(zip(attribute.values or ("no", "yes"), map(float, share), strict=True))
+            for attribute, share in shares
+        },
+    }
+    if unlabelled == "keep":
+        return []
+    report["skipped"]["left_out"] = report["skipped"].get("left_out", 0) + len(missing)
+    return [(names[i], "no label") for i in missing]
 
 
 def split_by_source(numbers: Sequence[int], counts: list[int]) -> list[list[int]]:
@@ -251,6 +305,12 @@ def describe(faces: Faces) -> list[str]:
         reasons = Counter(reason for _, reason in faces.skipped[unreadable:left_out])
         some = ", ".join(f"{count:,} ({reason})" for reason, count in reasons.most_common())
         lines.append(f"{used:,} faces{'; left out, by name in skipped.csv: ' if some else ''}{some}")
+    if labels := report.get("labels"):
+        lines.append(f"labels from {labels['from']}: {labels['summary']}")
+        if labels["unlabelled"]:
+            some = ", ".join(labels["such_as"])
+            what = "trained with the mean label" if labels["kept"] else "left out, by name in skipped.csv"
+            lines.append(f"{labels['unlabelled']:,} images without a label, such as {some}, are {what}")
     sizes = _format_counts(report["sizes"], report["distinct_sizes"])
     modes = _format_counts(report["modes"], len(report["modes"]))
     return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]

@@ -44,6 +44,7 @@ def train(config: Config, dry_run: bool = False) -> int:
         config, distribution, device = experiment.setup_devices(config, run, cluster)
         faces = distribution.chief_first(lambda: experiment.load_data(config))
         distribution.require_same("images", faces.digest)
+        distribution.require_same("labels", faces.labels.digest if faces.labels else "")
     else:  # the data first: a path that does not exist need not wait for TensorFlow
         faces = experiment.load_data(config)
         config, distribution, device = experiment.setup_devices(config, run)
@@ -76,6 +77,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     lines = experiment.header(
         config, gan, len(training), len(held_out), length, device, run.folder, distribution.count
     )  # fmt: skip
+    if config.balance:
+        lines.append(experiment.describe_balance(faces.labels, training, config.seed))
     print(*lines, sep="\n", flush=True)
     if dry_run:
         if distribution.is_chief and not (run.folder / "config.json").exists():

@@ -51,6 +51,10 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
         parser.error(f"argument --score-samples: {config.score_samples} is not 0, or at least 64")
     if not re.fullmatch(r"auto|all|[1-9]\d{0,3}|cpu:[1-9]\d{0,2}", config.devices):
         parser.error(f"argument --devices: {config.devices!r} is not auto, all, a number of GPUs, or cpu:N")
+    if config.labels == "none" and not config.attributes:
+        for name in ("balance", "auxiliary_weight"):
+            if getattr(config, name):
+                parser.error(f"argument {format_flag(name)}: it needs labels: add --labels auto, folders or a file")
     if Path(config.name).name != config.name or config.name in (".", ".."):
         parser.error(f"argument --run: {config.name!r} is not the name of a folder")
     return config, dry_run

@@ -272,7 +272,7 @@ MUTABLE = {
 
 
 # Settings in which the processes of a run may differ: they are of one machine.
-LOCAL = {"data", "cache_dir", "output", "devices", "device_data", "cluster", "connect_seconds"}
+LOCAL = {"data", "labels", "cache_dir", "output", "devices", "device_data", "cluster", "connect_seconds"}
 
 
 def differences(saved: dict, config: dict, defaults: dict | None = None) -> list[str]:

@@ -42,7 +42,8 @@ def load_data(config: Config):
         config.data, config.image_size, limit=config.limit, sample=config.sample, crop=config.crop, seed=config.seed,
         cache_dir=config.cache_dir or None, allow_bad=config.allow_bad, allow_truncated=config.allow_truncated,
         max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames, align=config.align,
-        min_face=config.min_face, keep_duplicates=config.keep_duplicates,
+        min_face=config.min_face, keep_duplicates=config.keep_duplicates, labels=config.labels,
+        attributes=config.attributes, unlabelled=config.unlabelled,
     )  # fmt: skip
 
 
@@ -373,6 +374,15 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
         some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
         variance = dataset_variance(some, mirrored=augmentation.mirrors)
     return Trainer(config, gan, run, batches, length, validator, variance, distribution)
+
+
+def describe_balance(labels, training_rows, seed: int) -> str:
+    """Says how --balance changes the shares of labels among the images that are drawn."""
+    from gan.labels import balance
+
+    rows = balance(labels.codes, training_rows, seed)
+    before, after = (labels.take(numbers).describe_shares() for numbers in (training_rows, rows))
+    return f"balanced: {before}; drawn as {after}"
 
 
 def fits_on_devices(config: Config, size: int) -> bool:

@@ -11,6 +11,8 @@ keeps in labels.json.
 
 import dataclasses
 import difflib
+import functools
+import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -97,6 +99,13 @@ class Labels:
         """Which rows have every label, bool (n,)."""
         return (self.codes >= 0).all(axis=1)
 
+    @property
+    def digest(self) -> str:
+        """16 hexadecimal digits of the attributes, their values, and all codes."""
+        digest = hashlib.blake2b(repr(self.attributes).encode(), digest_size=8)
+        digest.update(np.ascontiguousarray(self.codes, "<i4").tobytes())
+        return digest.hexdigest()
+
     def take(self, rows: np.ndarray) -> "Labels":
         """The labels of some images."""
         return dataclasses.replace(
@@ -123,11 +132,33 @@ class Labels:
 
     def shares(self) -> list[np.ndarray]:
         """For each attribute the share of each value, among the images that have a label."""
+        return self._shares
+
+    @functools.cached_property
+    def _shares(self) -> list[np.ndarray]:
         result = []
         for attribute, codes in zip(self.attributes, self.codes.T, strict=True):
             counts = np.bincount(codes[codes >= 0], self.weights[codes >= 0], minlength=len(attribute.codes))
             result.append(counts / max(1, counts.sum()))
         return result
+
+    def describe_shares(self, most: int = 10) -> str:
+        """The attributes with the shares of their values, in words, of the first `most`."""
+        words = []
+        for attribute, shares in zip(self.attributes[:most], self.shares(), strict=False):
+            if not attribute.values:
+                words.append(f"{attribute.name} {shares[1]:.1%}")
+            elif len(attribute.values) <= most:
+                values = ", ".join(
+                    f"{value} {share:.1%}" for value, share in zip(attribute.values, shares, strict=True)
+                )
+                words.append(f"{attribute.name} ({values})")
+            else:
+                words.append(
+                    f"{attribute.name} (of {len(attribute.values):,} values, {shares.min():.1%} to {shares.max():.1%})"
+                )
+        rest = len(self.attributes) - most
+        return ", ".join([*words, f"and {rest} more"] if rest > 0 else words)
 
     def encode(self, codes: np.ndarray) -> np.ndarray:
         """The vectors that networks take, float32 (n, width), for codes (n, len(attributes)).

@@ -5,6 +5,7 @@ name, shape, dtype = find_array(path)        # reads only the headers
 array, found, description = load_array(path, name)  # reads the values
 """
 
+import functools
 import math
 import zipfile
 from pathlib import Path
@@ -14,11 +15,14 @@ from PIL import Image
 
 from gan import file_kinds, images, value_range
 from gan.datasets.folder import read_head
+from gan.datasets.labels import label_array
 from gan.datasets.source import Request, Source, file_identity, number_names
 from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error, expand_path, map_array, read_array_header
+from gan.labels import Labels
 
 NAMES = ("images", "x", "arr_0")
+LABEL_NAMES = ("labels", "y")
 COUNTED = 10_000  # images, evenly spread over the array, whose values decide the range
 MOST_DEFLATED = 1032  # bytes that one compressed byte can stand for, https://zlib.net/zlib_tech.html
 NEEDED = (
@@ -46,7 +50,8 @@ def open_array(request: Request) -> Source:
         mode = "L" if array.ndim == 3 or array.shape[-1] == 1 else "RGB"
         return image, images.ImageInfo(f"{mode} of {dtype}, {description}", image.size), image.tobytes()
 
-    return Source(path.name, file_identity(path), number_names(path, count), read, [], prepare)
+    labels = functools.partial(load_label_array, path, count) if has_label_array(path) else None
+    return Source(path.name, file_identity(path), number_names(path, count), read, [], prepare, labels)
 
 
 def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
@@ -78,6 +83,25 @@ def find_array(path: Path) -> tuple[str, tuple[int, ...], np.dtype]:
     advice += " Leave out the fourth channel: x[..., :3]." if any(s[-1] == 4 for s in shapes) else ""
     content = "; ".join(f"{name} {_describe(dtype)} {shape}".strip() for name, (shape, dtype) in headers.items())
     raise UsageError(f"--data {path}: it holds {summarize(content, 1000) if content else 'nothing'}; {NEEDED}.{advice}")
+
+
+def has_label_array(path: Path) -> bool:
+    """Tests for an array of labels in a .npz, by its name."""
+    return any(name in _read_headers(path) for name in LABEL_NAMES)
+
+
+def load_label_array(path: Path, count: int) -> Labels:
+    """Loads the labels of `count` images in a .npz. Raises UsageError where there are others than for these."""
+    headers = _read_headers(path)
+    name = next(name for name in LABEL_NAMES if name in headers)
+    shape, dtype = headers[name]
+    try:
+        if not shape or shape[0] != count or dtype.hasobject:
+            raise ValueError(f"its shape is {shape}, of {_describe(dtype)}, for {count:,} images")
+        with damage_as_value_error(), np.load(path, allow_pickle=False) as content:
+            return label_array(content[name])
+    except (ValueError, OSError) as error:
+        raise UsageError(f"--data {path}: its array {name} cannot be used as labels ({error}).") from error
 
 
 def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRange | None, str]:

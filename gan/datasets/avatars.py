@@ -21,6 +21,7 @@ from PIL import Image
 
 from gan import images
 from gan.datasets.source import Request, Source, digest
+from gan.labels import Attribute, Labels
 
 COUNT = 10_000  # avatars, unless --limit is given
 VERSION = f"1 (dicebear-styles {version('dicebear-styles')})"  # raise the number when a pixel changes
@@ -226,4 +227,11 @@ def open_avatars(request: Request) -> Source:
         return image, images.ImageInfo("RGB", image.size), repr(values[i]).encode()  # one digest for all sizes
 
     identity = digest("avatars", VERSION, count, request.seed, request.size)
-    return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare)
+
+    def labels() -> Labels:
+        sampled = [sample_attributes(request.seed, i) for i in range(count)]
+        attributes = tuple(Attribute(name, tuple(values)) for name, values in ATTRIBUTES.items())
+        columns = [[each.values.index(row[each.name]) for row in sampled] for each in attributes]
+        return Labels(attributes, np.array(columns, np.int32).T)
+
+    return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare, labels)

@@ -118,6 +118,8 @@ def build(
             report = _make_report(source, decoded) | {"size": size, "key": path.stem}
             report["crop"] = source.crop or images.describe_crop(crop, report["sizes"])
             skipped = decoded.skipped + source.left_out + source.passed_over
+            if source.origins is not None:
+                report["origins"] = [source.origins[numbers[i]] for i in decoded.numbers]
             parts = [report, skipped, attributes, decoded.digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
                 beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum
@@ -162,6 +164,7 @@ class _Decoded:
     """What became of the images of a source.
 
     Arguments:
+        numbers: which images were read, by their place among those asked for.
         infos: how many images have each `ImageInfo`.
         looks: how many are nearly "black", "white" or of "one color".
         digests: of the content of each image, 8 bytes each.
@@ -170,6 +173,7 @@ class _Decoded:
         values: mode -> `ValueCounts` of the images that are not decoded yet, as their range is not known.
     """
 
+    numbers: list[int] = field(default_factory=list)
     infos: Counter = field(default_factory=Counter)
     looks: Counter = field(default_factory=Counter)
     digests: bytearray = field(default_factory=bytearray)
@@ -192,6 +196,7 @@ def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callab
                 result.values[mode] = result.values[mode] + counts if mode in result.values else counts
             else:
                 file.write(image.pixels)
+                result.numbers.append(done - 1)
                 result.infos[image.info] += 1
                 result.looks[image.look] += 1
                 result.digests += image.digest

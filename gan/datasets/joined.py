@@ -8,7 +8,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from itertools import accumulate
 
-import numpy as np
 from PIL import Image
 
 from gan import images
@@ -49,7 +48,7 @@ def add_prefix(source: Source, prefix: str) -> Source:
 
 
 def concatenate(title: str, sources: list[Source]) -> Source:
-    """Makes one source of several, whose names stay; attributes, and labels, are kept where all have the same ones."""
+    """Makes one source of several, whose names stay; attributes are kept where all have the same ones."""
     ends = list(accumulate(len(source.names) for source in sources))
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
@@ -62,8 +61,6 @@ def concatenate(title: str, sources: list[Source]) -> Source:
             return {}
         return {name: [value for each in found for value in each[name]] for name in found[0]}
 
-    labels = [source.labels for source in sources]
-    same_width = bool(labels) and all(each is not None and each.shape[1] == labels[0].shape[1] for each in labels)
     crops = [source.crop or UNCUT for source in sources]
     return Source(
         title,
@@ -72,7 +69,6 @@ def concatenate(title: str, sources: list[Source]) -> Source:
         read,
         [entry for source in sources for entry in source.passed_over],
         prepare,
-        np.concatenate(labels) if same_width else None,
         left_out=[entry for source in sources for entry in source.left_out],
         crop=", or ".join(dict.fromkeys(crops)) if any(source.crop for source in sources) else "",
     )

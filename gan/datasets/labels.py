@@ -1,6 +1,6 @@
 """Labels of a data set: finds them in the data, beside it, in class folders or in a file, and fits them to its images.
 
-    labels, where = find_labels(source, "photos.zip", "auto", attributes, ["Smiling", "Male"])
+    labels, where = find_labels(source, "photos.zip", "auto", ["Smiling", "Male"])
     table = read_table(Path("list_attr_celeba.txt").read_bytes(), "list_attr_celeba.txt")  # a CSV or dataset.json, too
 
 `find_labels` returns a `gan.labels.Labels` with a row for each image of the source; what has no label has the code -1.
@@ -47,15 +47,12 @@ class Table(NamedTuple):
     unusable: list[tuple[str, str]]
 
 
-def find_labels(
-    source: Source, data: str, wanted: str, values: dict[str, list[str]], attributes: Sequence[str] = ()
-) -> tuple[Labels, str]:
+def find_labels(source: Source, data: str, wanted: str, attributes: Sequence[str] = ()) -> tuple[Labels, str]:
     """Finds the labels of the images of a source, and where they come from, in words.
 
     Arguments:
         data: the value of --data that the source was opened from.
         wanted: the value of --labels: "auto", "folders" or a file.
-        values: of avatars, attribute -> the value of each image.
         attributes: the names of those to use; empty: all.
 
     Raises UsageError where there are none, or none that fit.
@@ -72,10 +69,8 @@ def find_labels(
         if not path.is_file():
             raise UsageError(f"--labels {wanted}: there is no such file; give a file, folders, auto or none.")
         labels, where = _match_file(_read_file(path), path.name, source, attributes)
-    elif values:
-        labels, where = label_avatars(values), "what they were drawn with"
-    elif source.labels is not None:
-        labels, where = source.labels, "an array beside the images"
+    elif source.labels:
+        labels, where = source.labels(), f"{source.title} itself"
     elif found := find_file(data):
         labels, where = _match_file(*found, source, attributes)
         where += " beside the data"
@@ -140,20 +135,6 @@ def label_folders(names: Sequence[str]) -> Labels | None:
         return None
     codes = {value: code for code, value in enumerate(values)} | {"": UNKNOWN}
     return Labels((Attribute("class", tuple(values)),), np.array([[codes[each]] for each in classes], np.int32))
-
-
-def label_avatars(values: dict[str, list[str]]) -> Labels:
-    """Labels of avatars, or other images whose attributes are known: attribute -> the value of each image."""
-    from gan.datasets.avatars import ATTRIBUTES
-
-    attributes = tuple(
-        Attribute(name, tuple(ATTRIBUTES.get(name) or sorted(set(each)))) for name, each in values.items()
-    )
-    columns = []
-    for attribute in attributes:
-        codes = {value: code for code, value in enumerate(attribute.values)}
-        columns.append([codes[value] for value in values[attribute.name]])
-    return Labels(attributes, np.array(columns, np.int32).T)
 
 
 def label_array(array: np.ndarray) -> Labels:
@@ -295,7 +276,7 @@ def read_csv(text: str, title: str) -> Table:
     rows = [row for row in rows if row]
     if len(header) < 2 or not rows:
         raise UsageError(
-            f"--labels {title}: it needs a header, such as file,label, with a column of file names and others of labels."
+            f"--labels {title}: it needs a header, as file,label, with a column of file names and others of labels."
         )
     if len({*header}) < len(header) or not all(header):
         raise UsageError(f"--labels {title}: its columns {', '.join(header)} need different names.")

@@ -14,11 +14,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
 
 from gan import file_kinds, images
 from gan.errors import UsageError
+from gan.labels import Labels
 
 SUFFIXES = {
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
@@ -97,8 +97,10 @@ class Source:
             content of its file. The image is RGB, or of one of `images.WIDE_MODES`: then all images of that mode are
             scaled alike. Several threads call it at once. Raises `images.UnreadableImage`.
         passed_over: (name, reason) of each file that is not an image.
-        labels: float32 (len(names), k), a row for each image, which training batches carry; None: no labels. The
-            networks use them where gan/experiment.py passes `classes` to `DCGAN`.
+        labels: a function () -> `gan.labels.Labels` with a row for each image, for data that have labels with them;
+            None: no such. It raises UsageError where these cannot be used.
+        origins: of images that are cut out of others, for each the number of the image in the source that was opened;
+            None: they are these images themselves.
         prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
             is called once before the first `read`, and never if the images are in the cache.
         parts: (title, number of images) of the sources that this one joins; empty: it is one.
@@ -112,7 +114,8 @@ class Source:
     read: Callable[[int], tuple[Image.Image, images.ImageInfo, bytes]]
     passed_over: list[tuple[str, str]]
     prepare: Callable[[], dict[str, list[str]]] = dict
-    labels: np.ndarray | None = None
+    labels: Callable[[], Labels] | None = None
+    origins: list[int] | None = None
     parts: tuple[tuple[str, int], ...] = ()
     left_out: list[tuple[str, str]] = field(default_factory=list)
     crop: str = ""

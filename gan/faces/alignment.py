@@ -8,6 +8,7 @@ different places.
 """
 
 import contextlib
+import dataclasses
 import functools
 import os
 from collections.abc import Callable, Sequence
@@ -25,7 +26,7 @@ from gan.faces import geometry, selection
 from gan.faces.search import LazyDetector, Photograph, search
 from gan.thumbnails import make_thumbnails
 
-VERSION = 1  # raise it when other faces would be used, or cut out differently
+VERSION = 2  # raise it when other faces would be used, or cut out differently
 SAMPLE = 100  # images by which it is decided
 MOST = 0.5  # share of them that must have a face
 # Up to these, faces lie in one place: the deviation of the middles of their cuts and of the sides, as shares of a side,
@@ -143,6 +144,7 @@ def align(
         read,
         source.passed_over,
         left_out=[(titles[i] if points is None else name_face(titles[i], points), why) for i, points, why in left_out],
+        origins=[numbers[number] for number, _ in entries],
         crop=ALIGNED,
     )
 
@@ -172,11 +174,13 @@ def join_aligned(
         (align_one(source, some), None) if decision.align else (source, some)
         for source, some, decision in zip(sources, numbers, decisions, strict=True)
     ]
-    chosen, start = [], 0
-    for source, some in found:
+    chosen, origins, start, opened = [], [], 0, 0
+    for (source, some), original in zip(found, sources, strict=True):
         chosen += range(start, start + len(source.names)) if some is None else [start + i for i in some]
-        start += len(source.names)
+        origins += [opened + i for i in (range(len(source.names)) if source.origins is None else source.origins)]
+        start, opened = start + len(source.names), opened + len(original.names)
     joined = found[0][0] if len(found) == 1 else join([source for source, _ in found])
+    joined = dataclasses.replace(joined, origins=origins)
     if not chosen:
         reasons = summarize_skipped(joined.left_out)
         raise RunError(f"No face in {joined.title} can be used: {reasons}. --align no uses the images as they are.")
