@@ -47,8 +47,11 @@ def load_data(config: Config):
     )  # fmt: skip
 
 
-def reload_data(run, cache_dir: Path | str = ""):
-    """The images that a run was trained on. Raises UsageError, with what to type, where they are gone or others."""
+def reload_data(run, cache_dir: Path | str = "", **changes):
+    """The images that a run was trained on. Raises UsageError, with what to type, where they are gone or others.
+
+    `changes` replace settings of the run, such as its labels.
+    """
     from gan.datasets import built_in_names
 
     config = run.load_config()
@@ -60,7 +63,8 @@ def reload_data(run, cache_dir: Path | str = ""):
                 f" Put it back, or tell the run where it is now: {run.resume_command(data=moved)}"
             )
     try:
-        faces = load_data(dataclasses.replace(config, cache_dir=str(cache_dir) or config.cache_dir))
+        where = {"cache_dir": str(cache_dir) or config.cache_dir}
+        faces = load_data(dataclasses.replace(config, **where, **changes))
     except (UsageError, RunError) as error:
         raise type(error)(f"{run.folder} was trained on {config.data_title}: {error}") from error
     if (known := run.trained_on()) and faces.digest not in known:

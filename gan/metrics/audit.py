@@ -1,0 +1,208 @@
+"""Audit: which attributes a generator draws more or less often than the data have them, and whether it does as asked.
+
+    rows = compare_shares(labels, predicted_codes, codes_of_samples)
+    rows[0].data, rows[0].samples, rows[0].verdict       # Interval(0.065, ...), Interval(0.021, ...), "reduced"
+    agreements = measure_agreement(labels, asked, predicted)
+
+Codes are those of `gan.labels.Labels`. One classifier predicts them on both sides of a comparison, so that its mistakes
+are on both.
+"""
+
+import csv
+import io
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from gan.files import atomic_write
+from gan.labels import Labels
+
+Z = 1.959964  # of 95% intervals
+MOST_ASKED = 20  # values of an attribute that are reported one by one, the most frequent ones
+
+
+class Interval(NamedTuple):
+    """An estimate and its 95% interval."""
+
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f}%)"
+
+
+class ShareRow(NamedTuple):
+    """How often images have a value of an attribute.
+
+    Arguments:
+        name: of the attribute, with its value where it is not yes or no.
+        labelled: share among all images, by their labels.
+        data, samples: share among real images and among samples, as the classifier sees both.
+        difference: of samples and data.
+        verdict: "amplified" or "reduced" where the interval of the difference is above or below 0, else "".
+    """
+
+    name: str
+    labelled: float
+    data: Interval
+    samples: Interval
+    difference: Interval
+    verdict: str
+
+
+class Agreement(NamedTuple):
+    """How often samples have what was asked for: of an attribute, what was asked, in how many, and the share."""
+
+    name: str
+    asked: str
+    count: int
+    share: Interval
+
+
+def wilson(count: int, n: int) -> Interval:
+    """A share and its 95% interval. Wilson, Journal of the American Statistical Association 22 (1927)."""
+    share = count / n
+    middle, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
+    scale = 1 + Z**2 / n
+    return Interval(share, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale))
+
+
+def subtract(one: Interval, other: Interval) -> Interval:
+    """The difference of two shares of independent images. Newcombe, Statistics in Medicine 17 (1998), method 10."""
+    difference = one.value - other.value
+    low = math.hypot(one.value - one.low, other.high - other.value)
+    high = math.hypot(one.high - one.value, other.value - other.low)
+    return Interval(difference, difference - low, difference + high)
+
+
+def compare_shares(labels: Labels, predicted: np.ndarray, sampled: np.ndarray) -> list[ShareRow]:
+    """Compares the shares of every value of every attribute among samples with those among real images.
+
+    Arguments:
+        labels: of all images.
+        predicted: codes of real images that the classifier was not trained on, int32 (n, attributes).
+        sampled: codes of samples (m, attributes), by the same classifier.
+    """
+    rows = []
+    for i, (attribute, shares) in enumerate(zip(labels.attributes, labels.shares(), strict=True)):
+        for code in attribute.codes if attribute.values else [1]:
+            data, samples = (wilson(int(np.sum(codes[:, i] == code)), len(codes)) for codes in (predicted, sampled))
+            difference = subtract(samples, data)
+            verdict = "amplified" if difference.low > 0 else "reduced" if difference.high < 0 else ""
+            name = attribute.name if not attribute.values else f"{attribute.name}: {attribute.values[code]}"
+            rows.append(ShareRow(name, float(shares[code]), data, samples, difference, verdict))
+    return rows
+
+
+def measure_agreement(labels: Labels, asked: np.ndarray, predicted: np.ndarray) -> list[Agreement]:
+    """Measures how often samples have the labels that were asked for, in all and by what was asked.
+
+    Arguments:
+        labels: what the attributes are.
+        asked, predicted: codes int32 (n, attributes).
+    """
+    found = []
+    for i, attribute in enumerate(labels.attributes):
+        right = asked[:, i] == predicted[:, i]
+        found.append(Agreement(attribute.name, "any", len(right), wilson(int(right.sum()), len(right))))
+        counts = np.bincount(asked[:, i], minlength=len(attribute.codes))
+        for code in sorted(np.argsort(-counts, kind="stable")[:MOST_ASKED]):
+            if counts[code]:
+                share = wilson(int(right[asked[:, i] == code].sum()), int(counts[code]))
+                value = attribute.values[code] if attribute.values else ("no", "yes")[code]
+                found.append(Agreement(attribute.name, value, int(counts[code]), share))
+    return found
+
+
+def ask_evenly(labels: Labels, fractions: np.ndarray, number: int) -> np.ndarray:
+    """Draws labels that ask for each value of attribute `number` equally often: codes int32 (n, attributes).
+
+    The other attributes are as images with that value have them. `fractions` are uniform in [0, 1).
+    """
+    codes = np.empty((len(fractions), len(labels.attributes)), np.int32)
+    values = labels.attributes[number].codes
+    for code in values:
+        part = slice(code, None, len(values))
+        codes[part] = labels.draw(fractions[part], {number: code})
+    return codes
+
+
+# Reports
+
+
+def format_report(
+    rows: Sequence[ShareRow],
+    evenly: Sequence[Agreement],
+    accuracy: dict[str, float],
+    heading: str,
+    notes: Sequence[str],
+) -> str:
+    """Formats an audit as Markdown: the table of shares, the largest difference first, and that of agreement."""
+    lines = [f"# {heading}", "", *notes, "", "## Shares", ""]
+    lines += ["| attribute | labelled | in the data | drawn | difference | |", "|---|--:|--:|--:|--:|---|"]
+    for row in sort_rows(rows):
+        points = (
+            f"{100 * row.difference.value:+.1f} ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
+        )
+        lines.append(f"| {row.name} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {row.verdict} |")
+    if evenly:
+        lines += ["", "## As asked", "", "| attribute | asked | samples | have it |", "|---|---|--:|--:|"]
+        lines += [f"| {each.name} | {each.asked} | {each.count:,} | {each.share} |" for each in evenly]
+    lines += ["", "## The classifier", "", "| attribute | accuracy on held-out images |", "|---|--:|"]
+    lines += [
+        f"| {name} | {'not measured' if math.isnan(value) else f'{value:.1%}'} |" for name, value in accuracy.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def sort_rows(rows: Sequence[ShareRow]) -> list[ShareRow]:
+    """Sorts rows by their difference, what is drawn too often first."""
+    return sorted(rows, key=lambda row: -row.difference.value)
+
+
+def write_csv(path: Path, rows: Sequence[ShareRow]) -> None:
+    """Writes the shares as a CSV."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    columns = [f"{name}{end}" for name in ("data", "samples", "difference") for end in ("", "_low", "_high")]
+    writer.writerow(["attribute", "labelled", *columns, "verdict"])
+    for row in rows:
+        values = (row.labelled, *row.data, *row.samples, *row.difference)
+        writer.writerow([row.name, *(f"{value:.6f}" for value in values), row.verdict])
+    with atomic_write(path) as file:
+        file.write(text.getvalue().encode("utf-8", "replace"))
+
+
+def draw_chart(rows: Sequence[ShareRow], path: Path, title: str) -> None:
+    """Draws the shares in the data and among samples, with intervals, the largest difference first; a PNG file."""
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    rows = sort_rows(rows)[::-1]  # axes go upwards
+    colors = {"amplified": "#c44e2e", "reduced": "#2e6fc4", "": "#777777"}
+    with matplotlib.rc_context(), atomic_write(path) as file:
+        matplotlib.rcdefaults()
+        figure = Figure(figsize=(8, 1.6 + 0.28 * len(rows)), layout="constrained")
+        axes = figure.subplots()
+        for y, row in enumerate(rows):
+            for share, color, marker, shift in (
+                (row.data, "black", "o", 0.14),
+                (row.samples, colors[row.verdict], "D", -0.14),
+            ):
+                axes.plot([100 * share.low, 100 * share.high], [y + shift] * 2, color=color, linewidth=1.2)
+                axes.plot([100 * share.value], [y + shift], marker, color=color, markersize=4)
+        axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+        axes.set_ylim(-0.7, len(rows) - 0.3)
+        axes.set_xlim(left=0)
+        axes.set_xlabel("share of images in %, with 95% intervals")
+        axes.set_title(title, loc="left", fontsize=10)
+        axes.grid(axis="x", color="#dddddd", linewidth=0.6)
+        axes.plot([], [], "ko", markersize=4, label="data")
+        for verdict, color in colors.items():
+            axes.plot([], [], "D", color=color, markersize=4, label=f"samples{', ' if verdict else ''}{verdict}")
+        figure.legend(loc="outside upper right", ncols=4, fontsize=8, frameon=False)
+        figure.savefig(file, format="png", dpi=110)

@@ -1,0 +1,151 @@
+"""Measure whom a generator draws: the share of each attribute among its samples, compared with the data.
+
+python -m tools.audit output/RUN                              # of a run with labels: those
+python -m tools.audit output/RUN --labels list_attr_celeba.txt  # of any run: all attributes of a file
+python -m tools.audit output/RUN --labels auto --attributes Male,Eyeglasses --truncation 0.7
+
+A small classifier is trained on the labelled images, once, and predicts both sides. The report is audit.md in the run's
+folder, with audit.csv and the chart audit.png. For a run with labels it also says how often samples are as asked for.
+"""
+
+import argparse
+import dataclasses
+import sys
+from pathlib import Path
+
+import numpy as np
+
+if not __package__:  # run as a file: python tools/audit.py
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+
+from gan import cli, experiment, progress
+from gan.errors import UsageError
+from gan.files import atomic_write, cache_folder
+from gan.generation.generator import NOISE_BATCH
+from gan.runs.run_directory import Run
+
+SAMPLES = 10_000
+ASKED = 1000  # samples for each value that is asked for
+FEWEST = 100  # real images that a comparison needs
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Runs the command and returns its exit code."""
+    arguments = parse_arguments(argv)
+    return cli.run_command("audit", lambda: audit(arguments))
+
+
+def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
+    """Parses the command line."""
+    parser = cli.run_parser("audit", __doc__, "audit.md, audit.csv and audit.png")
+    parser.add_argument(
+        "--labels", type=cli.in_range(str), metavar="NAME",
+        help="labels of the run's images: auto, folders or a file (default: those of the run, or auto)",
+    )  # fmt: skip
+    parser.add_argument(
+        "--attributes", type=cli.in_range(str), default="", metavar="NAME", help="those to audit, as A,B,C"
+    )
+    parser.add_argument(
+        "--samples", type=cli.in_range(int, 100, 1_000_000), default=SAMPLES, metavar="N",
+        help=f"samples (default: {SAMPLES:,})",
+    )  # fmt: skip
+    parser.add_argument(
+        "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
+        help="as in tools.generate (default: 1)",
+    )  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def audit(arguments: argparse.Namespace) -> None:
+    """Writes the report, and prints what is amplified or reduced."""
+    run, path = Run(arguments.run), cli.output_path(arguments, "audit.md")
+    config = run.load_config()
+    own = not arguments.labels
+    labels = arguments.labels or (config.labels if config.labels != "none" else "auto")
+    attributes = arguments.attributes or (config.attributes if own else "")
+    faces = experiment.reload_data(run, labels=labels, attributes=attributes)
+    training, held_out = faces.split(config.holdout)
+    if len(held_out) < FEWEST:
+        raise UsageError(f"{run.folder} held out {len(held_out)} labelled images; an audit needs {FEWEST} or more.")
+    generator = experiment.load_generator(run, arguments.weights == "best")
+    classifier = load_classifier(faces, training, held_out, cache_folder(config.cache_dir))
+    from gan.metrics import audit
+
+    seeds = np.arange(arguments.samples)
+    print(f"Generating {len(seeds):,} samples with {generator.description} ...", flush=True)
+    sampled = predict(generator, classifier, seeds, generator.draw_codes(seeds), arguments.truncation)
+    real = np.concatenate([classifier.predict(faces.images[part]) for part in split(held_out)])
+    rows = audit.compare_shares(faces.labels.take(training), real, sampled)
+    agreements = measure_as_asked(generator, classifier, arguments.truncation)
+    flagged = 0.05 * len(rows)
+    notes = [
+        f"{len(seeds):,} samples by {generator.description}, truncation {arguments.truncation:g}, and {len(held_out):,}"
+        f" held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
+        "",
+        "`labelled` is the share among the training images by their labels; the other two are what one classifier sees,"
+        " so that its mistakes are on both sides. Intervals are of 95%: by chance alone, about"
+        f" {flagged:.1f} of {len(rows)} rows would be called amplified or reduced.",
+    ]
+    with atomic_write(path) as file:
+        report = audit.format_report(rows, agreements, classifier.accuracy, f"Whom {run.folder.name} draws", notes)
+        file.write(report.encode("utf-8", "replace"))
+    audit.write_csv(path.with_suffix(".csv"), rows)
+    audit.draw_chart(rows, path.with_suffix(".png"), f"{run.folder.name}, {len(seeds):,} samples")
+    for row in audit.sort_rows(rows):
+        if row.verdict:
+            print(f"{row.name}: {row.data.value:.1%} in the data, {row.samples} drawn: {row.verdict}")
+    for each in agreements:
+        print(f"asked for {each.name} ({each.asked}): {each.share} of {each.count:,} samples have it")
+    print(f"{path}, with a .csv and a chart beside it")
+
+
+def load_classifier(faces, training: np.ndarray, held_out: np.ndarray, cache: Path):
+    """The classifier of the labels of a data set: that of avatars, or one that is trained on the images."""
+    from gan.metrics import attribute_classifier, avatar_classifier
+
+    if faces.attributes and {attribute.name for attribute in faces.labels.attributes} <= faces.attributes.keys():
+        found = avatar_classifier.load_classifier(faces.images.shape[1], cache, progress.track_task)
+        return attribute_classifier.AvatarAttributes(faces.labels, found)
+    return attribute_classifier.load_classifier(
+        faces.images, faces.labels, training, held_out, cache, progress.track_task
+    )
+
+
+def measure_as_asked(generator, classifier, truncation: float) -> list:
+    """How often samples have a value that was asked for, of each attribute that generator and classifier both know."""
+    from gan.generation.noise import LABEL_STREAM, uniform
+    from gan.metrics import audit
+
+    if generator.labels is None:
+        return []
+    names, found = [attribute.name for attribute in classifier.labels.attributes], []
+    for i, attribute in enumerate(generator.labels.attributes):
+        if attribute.name not in names or classifier.labels.attributes[names.index(attribute.name)] != attribute:
+            continue
+        seeds = np.arange(ASKED * len(attribute.codes))
+        codes = audit.ask_evenly(generator.labels, uniform(seeds, 1, LABEL_STREAM)[:, 0], i)
+        predicted = predict(generator, classifier, seeds, codes, truncation)[:, [names.index(attribute.name)]]
+        one = dataclasses.replace(generator.labels, attributes=(attribute,))
+        found += audit.measure_agreement(one, codes[:, [i]], predicted)
+    return found
+
+
+def predict(generator, classifier, seeds: np.ndarray, codes: np.ndarray | None, truncation: float) -> np.ndarray:
+    """The codes that the classifier predicts of samples with labels of some codes."""
+    return np.concatenate(
+        [
+            classifier.predict(
+                generator(generator.sample_noise(seeds[part], truncation), None if codes is None else codes[part])
+            )
+            for part in (slice(i, i + NOISE_BATCH) for i in range(0, len(seeds), NOISE_BATCH))
+        ]
+    )
+
+
+def split(rows: np.ndarray) -> list[np.ndarray]:
+    """Splits the numbers of images into parts that fit into memory."""
+    return [rows[i : i + NOISE_BATCH] for i in range(0, len(rows), NOISE_BATCH)]
+
+
+if __name__ == "__main__":
+    sys.exit(main())
