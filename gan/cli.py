@@ -179,6 +179,12 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", choices=("best", "last"), default="best", help=help)
 
 
+def add_label_argument(parser: argparse.ArgumentParser, flag: str) -> None:
+    """Adds a flag for the labels that a generator is asked for."""
+    help = "labels to ask for, such as Smiling=1,Male=0, or a class; others are as the data have them"
+    parser.add_argument(flag, type=in_range(str), metavar="NAME", help=help)
+
+
 def output_path(arguments: argparse.Namespace, name: str) -> Path:
     """The path of a result: --out, or `name` in the run's folder. Raises UsageError where the suffix is another."""
     path, suffix = Path(arguments.out or Path(arguments.run, name)), Path(name).suffix

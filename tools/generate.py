@@ -4,6 +4,7 @@ python -m tools.generate output/RUN                            # seeds 0 to 63 i
 python -m tools.generate output/RUN --seed 7 --count 1 --scale 8 --smooth
 python -m tools.generate output/RUN --count 10000 --separate   # a folder of PNG files
 python -m tools.generate output/RUN --count 10000 --npz        # one array
+python -m tools.generate output/RUN --label Smiling=1,Male=0   # of a run with labels
 """
 
 import argparse
@@ -53,9 +54,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
         help="factor of the noise; less gives more ordinary images, 0 always the same one (default: 1)",
     )  # fmt: skip
+    cli.add_label_argument(parser, "--label")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")
-    form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,)")
+    form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,); and labels")
     arguments = parser.parse_args(argv)
     if arguments.seed + arguments.count > SEEDS:
         parser.error(f"argument --seed: with --count {arguments.count:,}, {SEEDS - arguments.count:,} is the largest")
@@ -72,6 +74,7 @@ def generate(arguments: argparse.Namespace) -> None:
     run, path = Run(arguments.run), cli.output_path(arguments, f"generated{suffix}")
     generator = experiment.load_generator(run, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
+    arguments.wish = generator.parse_wish(arguments.label)
     note = ""
     if arguments.separate:
         earlier = len({*path.glob("face-*.png")} - {path / file_name(seed) for seed in seeds})
@@ -79,9 +82,14 @@ def generate(arguments: argparse.Namespace) -> None:
         for i in range(0, len(seeds), NOISE_BATCH):
             write_separately(path, generator, seeds[i : i + NOISE_BATCH], arguments)
     elif arguments.npz:
-        samples = generator.generate_seeds(seeds, arguments.truncation)
+        samples = generator.generate_seeds(seeds, arguments.truncation, arguments.wish)
+        labels = {}
+        if generator.labels:
+            codes = generator.draw_codes(seeds, arguments.wish)
+            names = [attribute.name for attribute in generator.labels.attributes]
+            labels = {"labels": generator.labels.encode(codes), "codes": codes, "attributes": np.array(names)}
         with atomic_write(path) as file:
-            np.savez_compressed(file, images=samples, seeds=seeds)
+            np.savez_compressed(file, images=samples, seeds=seeds, **labels)
     else:
         write_grid(path, generator, seeds, arguments)
     print(f"Faces {seeds[0]:,} to {seeds[-1]:,} by {generator.description}: {path}{note}")
@@ -92,14 +100,14 @@ def write_grid(path: Path, generator: Generator, seeds: np.ndarray, arguments: a
     scale = arguments.scale or images.display_scale(generator.size)
     if len(seeds) * (scale * generator.size) ** 2 > MAX_PIXELS:
         raise UsageError(f"{len(seeds):,} faces are too many for one grid at --scale {scale}: --scale 1 or --separate")
-    samples = enlarge(generator.generate_seeds(seeds, arguments.truncation), scale, arguments.smooth)
+    samples = enlarge(generator.generate_seeds(seeds, arguments.truncation, arguments.wish), scale, arguments.smooth)
     images.write_png(path, images.make_grid(samples, arguments.columns and min(arguments.columns, len(samples))))
 
 
 def write_separately(folder: Path, generator: Generator, seeds: np.ndarray, arguments: argparse.Namespace) -> None:
     """Writes a PNG file for each seed; not atomically, as forcing each file to the disk takes most of the time."""
     folder.mkdir(parents=True, exist_ok=True)
-    samples = generator.generate_seeds(seeds, arguments.truncation)
+    samples = generator.generate_seeds(seeds, arguments.truncation, arguments.wish)
     for seed, sample in zip(seeds, enlarge(samples, arguments.scale or 1, arguments.smooth), strict=True):
         Image.fromarray(sample).save(folder / file_name(seed))
 

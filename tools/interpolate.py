@@ -4,6 +4,8 @@ python -m tools.interpolate output/RUN                         # through seeds 0
 python -m tools.interpolate output/RUN --seeds 7 12 40 --out faces.webp
 python -m tools.interpolate output/RUN --around 7              # stays near seed 7
 python -m tools.interpolate output/RUN --out faces.mp4         # after pip install av
+python -m tools.interpolate output/RUN --label Smiling=1       # of a run with labels
+python -m tools.interpolate output/RUN --from-label Smiling=0 --to-label Smiling=1  # the same noise, other labels
 """
 
 import argparse
@@ -64,7 +66,13 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="X",
         help="as in tools.generate (default: 1)",
     )
+    for flag in ("--label", "--from-label", "--to-label"):
+        cli.add_label_argument(parser, flag)
     arguments = parser.parse_args(argv)
+    if bool(arguments.from_label) != bool(arguments.to_label) or (arguments.from_label and arguments.label):
+        parser.error("argument --from-label: it goes together with --to-label, and without --label")
+    if arguments.from_label and arguments.around is not None:
+        parser.error("argument --around: with --from-label, the noise is that of --seeds")
     if arguments.around is None and len(arguments.seeds) < 2:
         parser.error("argument --seeds: two seeds or more are needed; --around N stays near one")
     return arguments
@@ -76,17 +84,63 @@ def interpolate(arguments: argparse.Namespace) -> None:
     path = Path(arguments.out) if arguments.out else run.folder / "walk.gif"
     animation.check_suffix(path)
     generator = experiment.load_generator(run, arguments.weights == "best")
+    wishes = [generator.parse_wish(text) for text in (arguments.label, arguments.from_label, arguments.to_label)]
+    if arguments.from_label:
+        change_labels(arguments, generator, wishes[1:], path)
+        return
     points, distribution = sample_points(arguments, generator), generator.noise_distribution
-    frames = generator(noise.interpolation_loop(points, arguments.frames * len(points), distribution))
+    vectors = sample_labels(arguments, generator, wishes[0])
+    count = arguments.frames * len(points)
+    labels = None if vectors is None else noise.interpolation_loop(vectors, count, "uniform")
+    frames = generator(noise.interpolation_loop(points, count, distribution), labels)
     scale = arguments.scale or max(1, FRAME_SIZE // generator.size)
     animation.save(path, animation.enlarge(frames, scale, smooth=True), 1 / arguments.fps)
-    rows = generator(noise.interpolation_rows(points, GRID_COLUMNS, distribution))
-    grid = path.with_name(f"{path.stem}-faces.png") if arguments.out else path.with_suffix(".png")
+    labels = None if vectors is None else noise.interpolation_rows(vectors, GRID_COLUMNS, "uniform")
+    rows = generator(noise.interpolation_rows(points, GRID_COLUMNS, distribution), labels)
+    grid = grid_path(arguments, path)
     images.write_png(grid, images.make_grid(rows, GRID_COLUMNS, scale=max(1, GRID_SIZE // generator.size)))
     which = f"around face {arguments.around}"
     if arguments.around is None:
         which = f"through faces {', '.join(map(str, arguments.seeds))}"
     print(f"Interpolation {which} by {generator.description}: {path} and {grid}")
+
+
+def change_labels(arguments: argparse.Namespace, generator: Generator, wishes: list[dict], path: Path) -> None:
+    """Writes an animation in which the labels of all seeds change, to and fro, and a grid with a row for each seed."""
+    points = generator.sample_noise(arguments.seeds, arguments.truncation)
+    codes = generator.draw_codes(arguments.seeds, wishes[0])
+    others = codes.copy()
+    for number, code in wishes[1].items():
+        others[:, number] = code
+    ends = np.stack([generator.labels.encode(each) for each in (codes, others)])  # (2, seeds, width)
+    size = generator.size * len(points)
+    scale = arguments.scale or max(1, FRAME_SIZE // generator.size if len(points) == 1 else 3 * FRAME_SIZE // size)
+    frames = [
+        images.make_grid(generator(points, vectors), len(points), scale=scale)
+        for vectors in noise.interpolation_loop(ends, 2 * arguments.frames, "uniform")
+    ]
+    animation.save(path, np.stack(frames), 1 / arguments.fps)
+    steps = [
+        generator(points, vectors) for vectors in noise.interpolate(*ends, np.linspace(0, 1, GRID_COLUMNS), "uniform")
+    ]
+    rows = np.stack(steps, axis=1).reshape(-1, *steps[0].shape[1:])
+    grid = grid_path(arguments, path)
+    images.write_png(grid, images.make_grid(rows, GRID_COLUMNS, scale=max(1, GRID_SIZE // generator.size)))
+    which = f"of faces {', '.join(map(str, arguments.seeds))} from {arguments.from_label} to {arguments.to_label}"
+    print(f"Interpolation {which} by {generator.description}: {path} and {grid}")
+
+
+def grid_path(arguments: argparse.Namespace, path: Path) -> Path:
+    """The path of the grid beside an animation."""
+    return path.with_name(f"{path.stem}-faces.png") if arguments.out else path.with_suffix(".png")
+
+
+def sample_labels(arguments: argparse.Namespace, generator: Generator, wish: dict[int, int]) -> np.ndarray | None:
+    """The labels of the points of the loop, float32 (n, width): those of each seed; None without labels."""
+    if generator.labels is None:
+        return None
+    seeds = arguments.seeds if arguments.around is None else [arguments.around] * AROUND
+    return generator.labels.encode(generator.draw_codes(seeds, wish))
 
 
 def sample_points(arguments: argparse.Namespace, generator: Generator) -> np.ndarray:

@@ -71,13 +71,17 @@ def project(arguments: argparse.Namespace) -> None:
     images.write_png(path, make_row(np.stack([photo, *found.images]), PROJECTION_SIZE))
     noise_path = path.with_name(f"{path.stem}-noise.npz") if arguments.out else path.with_suffix(".npz")
     with atomic_write(noise_path) as file:
-        np.savez_compressed(file, noise=found.noise[0], image=found.images[-1])
+        labels = {} if found.codes is None else {"labels": generator.labels.encode(found.codes)[0]}
+        np.savez_compressed(file, noise=found.noise[0], image=found.images[-1], **labels)
     pairs = zip(projection.STEPS, found.distances, strict=True)
     distances = ", ".join(f"{distance:.2f} after {step}" for step, distance in pairs)
     print(f"Distance, where 1 is that of a random image: {distances} steps. {path}, its noise in {noise_path}")
     if arguments.edit:
         name = f"{path.stem}-edits.png" if arguments.out else "edits.png"
-        edit(generator, found.noise[0], path.with_name(name))
+        if found.codes is None:
+            edit(generator, found.noise[0], path.with_name(name))
+        else:
+            edit_labels(generator, found.noise[0], found.codes[0], path.with_name(name))
 
 
 def edit(generator: Generator, noise: np.ndarray, path: Path) -> None:
@@ -91,6 +95,23 @@ def edit(generator: Generator, noise: np.ndarray, path: Path) -> None:
     captioned = [animation.add_caption(row, name) for row, name in zip(rows, directions, strict=True)]
     images.write_png(path, np.concatenate(captioned))
     print(f"{len(directions)} edits, one a row, from left to right: {path}")
+
+
+def edit_labels(generator: Generator, noise: np.ndarray, codes: np.ndarray, path: Path) -> None:
+    """Writes a row of images for each attribute: the noise stays, and its label becomes the most frequent other one."""
+    rows, names = [], []
+    for number, (attribute, shares) in enumerate(
+        zip(generator.labels.attributes, generator.labels.shares(), strict=True)
+    ):
+        other = codes.copy()
+        other[number] = np.argmax(np.where(np.array(attribute.codes) == codes[number], -1, shares))
+        start, end = generator.labels.encode(np.stack([codes, other]))
+        vectors = np.linspace(start, end, latent_directions.STEPS, dtype=np.float32)
+        rows.append(make_row(generator(np.stack([noise] * len(vectors)), vectors), EDIT_SIZE))
+        names.append(f"{attribute.describe(codes[number])} to {attribute.describe(other[number])}")
+    captioned = [animation.add_caption(row, name) for row, name in zip(rows, names, strict=True)]
+    images.write_png(path, np.concatenate(captioned))
+    print(f"{len(rows)} edits, one a row, from left to right: {path}")
 
 
 def make_row(samples: np.ndarray, size: int) -> np.ndarray:

@@ -44,14 +44,15 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
     """
     files = find_exports(folder, [FORMATS[name].file for name in names])
     folder.mkdir(parents=True, exist_ok=True)
-    noise = generator.sample_noise(range(SAMPLE_COUNT))
-    grid = images.make_grid(generator(noise), scale=images.display_scale(generator.size))
+    seeds = np.arange(SAMPLE_COUNT)
+    inputs = generator.join(generator.sample_noise(seeds), generator.draw_codes(seeds))
+    grid = images.make_grid(generator(*inputs), scale=images.display_scale(generator.size))
     for name in names:
         complete = files | {FORMATS[name].file: model_card.digest_weights(generator)}
         # Before the export, so that a failure leaves no file that no card lists.
         card = model_card.format_card(run, generator, complete)
         try:
-            path, difference = export_format(generator, name, folder, noise[:VERIFIED])
+            path, difference = export_format(generator, name, folder, [each[:VERIFIED] for each in inputs])
         except Exception as error:  # converters of other packages fail with any exception
             yield Result(name, folder / FORMATS[name].file, failure=summarize(error))
             continue
@@ -62,19 +63,20 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
         yield Result(name, path, difference)
 
 
-def export_format(generator: Generator, name: str, folder: Path, noise: np.ndarray) -> tuple[Path, float]:
+def export_format(generator: Generator, name: str, folder: Path, inputs: list[np.ndarray]) -> tuple[Path, float]:
     """Exports a generator to one format; returns the path and the largest difference from Keras's images.
 
-    Images are generated from noise (n, *noise_shape) in one batch and one by one, which shows that any batch size
-    works. Raises RunError, and leaves nothing behind, where they differ by more than `MAX_DIFFERENCE`.
+    Images are generated from `inputs`, as from `Generator.join`, in one batch and one by one, which shows that any
+    batch size works. Raises RunError, and leaves nothing behind, where they differ by more than `MAX_DIFFERENCE`.
     """
     chosen = FORMATS[name]
-    expected = generator.generate(noise).numpy()  # first, because Keras exports no network that was never called
+    expected = generator.generate(*inputs).numpy()  # first, because Keras exports no network that was never called
     with tempfile.TemporaryDirectory(dir=folder, prefix=".part-") as temporary:
         path = Path(temporary) / chosen.file
         chosen.save(generator, path)
         generate = chosen.load(path)
-        batches = [generate(noise), np.concatenate([generate(row[None]) for row in noise])]
+        rows = [[each[i : i + 1] for each in inputs] for i in range(len(inputs[0]))]
+        batches = [generate(*inputs), np.concatenate([generate(*row) for row in rows])]
         difference = max(float(np.abs(batch - expected).max()) for batch in batches)
         if not difference <= MAX_DIFFERENCE:  # NaN included
             raise RunError(f"its images differ from Keras's by {difference:.1e}, more than {MAX_DIFFERENCE:.0e}")

@@ -1,7 +1,10 @@
 """Export formats: how each is written, and opened again by its own runtime.
 
     FORMATS["onnx"].save(generator, Path("generator.onnx"))
-    generate = FORMATS["onnx"].load(Path("generator.onnx"))    # noise (n, *noise_shape) -> images (n, h, w, 3)
+    generate = FORMATS["onnx"].load(Path("generator.onnx"))
+    images = generate(noise)                                   # or generate(noise, labels)
+
+Files take noise (n, *noise_shape) and, of a generator with labels, labels (n, k): inputs of these names.
 
 To add a format, add its two functions and a row in `FORMATS`. `gan.export.exporter` compares what a file generates with
 what Keras does.
@@ -22,8 +25,8 @@ class Format(NamedTuple):
     """An export format.
 
     `file` is the name of its file or folder. `packages` maps the modules that it needs to their packages on PyPI.
-    `save(generator, path)` writes it; `load(path)` returns a function from noise (n, *noise_shape) to images
-    (n, h, w, 3), both float32 arrays.
+    `save(generator, path)` writes it; `load(path)` returns a function from noise (n, *noise_shape), and labels (n, k)
+    where the generator takes some, to images (n, h, w, 3), all float32 arrays.
     """
 
     file: str
@@ -42,7 +45,12 @@ def load_keras(path: Path) -> Callable:
     import keras
 
     model = keras.saving.load_model(path, compile=False, safe_mode=True)
-    return lambda noise: model(noise, training=False).numpy()
+    return lambda *inputs: model(unpack(inputs), training=False).numpy()
+
+
+def unpack(inputs: tuple):
+    """What a Keras model takes: its one input, or a list of several."""
+    return list(inputs) if len(inputs) > 1 else inputs[0]
 
 
 def save_savedmodel(generator: Generator, path: Path) -> None:
@@ -55,7 +63,7 @@ def load_savedmodel(path: Path) -> Callable:
     import tensorflow as tf
 
     loaded = tf.saved_model.load(str(path))  # referenced below, because its functions do not outlive it
-    return lambda noise: loaded.serve(noise).numpy()
+    return lambda *inputs: loaded.serve(unpack(inputs)).numpy()
 
 
 def save_onnx(generator: Generator, path: Path) -> None:
@@ -70,8 +78,8 @@ def load_onnx(path: Path) -> Callable:
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    [name] = [node.name for node in session.get_inputs()]
-    return lambda noise: session.run(None, {name: noise})[0]
+    names = [node.name for node in session.get_inputs()]
+    return lambda *inputs: session.run(None, dict(zip(names, inputs, strict=True)))[0]
 
 
 def save_litert(generator: Generator, path: Path) -> None:
@@ -83,9 +91,12 @@ def save_litert(generator: Generator, path: Path) -> None:
     trainable = [variable.numpy() for variable in network.trainable_variables]
     non_trainable = [variable.numpy() for variable in network.non_trainable_variables]
 
-    @tf.function(autograph=False, input_signature=[tf.TensorSpec((None, *generator.noise_shape), tf.float32)])
-    def serve(noise):
-        images, _ = network.stateless_call(trainable, non_trainable, noise)
+    shapes = {"noise": generator.noise_shape, "labels": (generator.labels.width,) if generator.labels else None}
+    signature = [tf.TensorSpec((None, *shape), tf.float32, name) for name, shape in shapes.items() if shape]
+
+    @tf.function(autograph=False, input_signature=signature)
+    def serve(*inputs):
+        images, _ = network.stateless_call(trainable, non_trainable, unpack(inputs))
         return images
 
     # Keras's own export would keep TensorFlow operations that LiteRT lacks. The second argument changes nothing, but
@@ -100,11 +111,14 @@ def load_litert(path: Path) -> Callable:
 
     interpreter = Interpreter(model_path=str(path))
 
-    def generate(noise: np.ndarray) -> np.ndarray:
-        [inputs], [outputs] = interpreter.get_input_details(), interpreter.get_output_details()
-        interpreter.resize_tensor_input(inputs["index"], noise.shape)
+    def generate(*inputs: np.ndarray) -> np.ndarray:
+        [outputs] = interpreter.get_output_details()
+        places = sorted(interpreter.get_input_details(), key=lambda each: "labels" in each["name"])
+        for place, array in zip(places, inputs, strict=True):
+            interpreter.resize_tensor_input(place["index"], array.shape)
         interpreter.allocate_tensors()
-        interpreter.set_tensor(inputs["index"], noise)
+        for place, array in zip(places, inputs, strict=True):
+            interpreter.set_tensor(place["index"], array)
         interpreter.invoke()
         return interpreter.get_tensor(outputs["index"])
 

@@ -49,10 +49,13 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
         f"The generator of a GAN, a `{config.generator}` network of {generator.network.count_params():,} weights,"
         f" trained by the recipe `{config.recipe}` for {format_iteration(generator.iteration)} iterations."
         f" Input: noise, float32 (n, {noise_shape}), {describe_noise(config.noise_distribution)}."
-        f" Output: images, float32 (n, {generator.size}, {generator.size}, 3) in [-1, 1]. Files: {', '.join(current)}."
+        + describe_inputs(generator)
+        + f" Output: images, float32 (n, {generator.size}, {generator.size}, 3) in [-1, 1]."
+        f" Files: {', '.join(current)}."
         + (f" Of another generator, exported earlier: {', '.join(others)}." if others else ""),
         "## Training data",
         describe_data(run, config),
+        *describe_labels(generator),
         "## Evaluation",
         describe_scores(run, generator),
         "## Intended use",
@@ -81,6 +84,29 @@ def digest_weights(generator: Generator) -> str:
 def describe_noise(distribution: str) -> str:
     """Describes a distribution of noise in a few words."""
     return {"normal": "from N(0, 1)", "uniform": "uniform in [-1, 1]"}[distribution]
+
+
+def describe_inputs(generator: Generator) -> str:
+    """Describes the input of labels, in a sentence; "" for a generator without labels."""
+    if generator.labels is None:
+        return ""
+    return (
+        f" Second input: labels, float32 (n, {generator.labels.width}), as below; the inputs are `noise` and `labels`."
+    )
+
+
+def describe_labels(generator: Generator) -> list[str]:
+    """Describes the labels of a generator: the column of each in the input, and its share of the training images."""
+    if generator.labels is None:
+        return []
+    rows, column = ["| column | label | share of the training images |", "| ---: | --- | ---: |"], 0
+    for attribute, shares in zip(generator.labels.attributes, generator.labels.shares(), strict=True):
+        for code in attribute.codes if attribute.values else [1]:
+            value = f"{attribute.name}: {attribute.values[code]}" if attribute.values else attribute.name
+            rows.append(f"| {column} | {value} | {shares[code]:.1%} |")
+            column += 1
+    note = "A column is 1 where an image shall have the label, and 0 elsewhere; values between are possible."
+    return ["## Labels", note, "\n".join(rows)]
 
 
 def describe_data(run: Run, config: Config) -> str:

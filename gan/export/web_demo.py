@@ -46,6 +46,12 @@ def write_demo(generator: Generator, folder: Path) -> None:
         "iteration": generator.iteration,
         "recipe": generator.config.recipe,
     }
+    if generator.labels:
+        start = generator.labels.count_combinations().codes[:1]  # the most frequent one
+        about["labels"] = {
+            "attributes": [{"name": each.name, "values": each.values} for each in generator.labels.attributes],
+            "start": generator.labels.encode(start)[0].tolist(),
+        }
     (folder / "demo.json").write_text(json.dumps(about, indent=2) + "\n", "utf-8")
 
 

@@ -40,9 +40,10 @@ class Generator:
         config: the configuration of the run.
         source: the file that the network comes from.
         iteration: the iteration that it was saved at, or None where that is unknown.
-        labels: the labels that it was trained with; None: none. `codes` below, int32 (n, attributes), are those of
-            images; None: of a generator without labels, or labels as the training images have them, by the seeds 0 to
-            n - 1.
+        labels: the labels that it was trained with; None: none.
+
+    Methods that take noise take `codes` as well, where the generator has labels: int32 (n, attributes), or vectors
+    float32 (n, labels.width), between those of several codes; None: labels as the training images have them.
     """
 
     network: object
@@ -84,10 +85,24 @@ class Generator:
 
     def generate(self, noise, codes: np.ndarray | None = None):
         """Computes images from noise in one batch: a float32 tensor in [-1, 1], through which gradients flow."""
+        inputs = self.join(noise, codes)
+        return self.network(inputs if self.labels else inputs[0], training=False)
+
+    def join(self, noise, codes: np.ndarray | None = None) -> list:
+        """Lists what the network takes for noise: [noise], or [noise, labels float32 (n, width)]."""
         if self.labels is None:
-            return self.network(noise, training=False)
-        codes = self.draw_codes(np.arange(len(noise))) if codes is None else codes
-        return self.network([noise, self.labels.encode(codes)], training=False)
+            return [noise]
+        codes = self.draw_codes(np.arange(noise.shape[0])) if codes is None else codes
+        is_vector = np.asarray(codes).dtype.kind == "f"
+        return [noise, np.asarray(codes, np.float32) if is_vector else self.labels.encode(codes)]
+
+    def parse_wish(self, text: str | None) -> dict[int, int]:
+        """The labels that a text asks for (see `gan.labels.Labels.parse`). Raises UsageError where there are none."""
+        if not text:
+            return {}
+        if self.labels is None:
+            raise UsageError(f"{text}: {self.source} was trained without labels. train.py --labels trains with them.")
+        return self.labels.parse(text)
 
     def draw_codes(self, seeds, wish: dict[int, int] | None = None) -> np.ndarray | None:
         """Draws labels for seeds, int32 (n, attributes), a function of each seed; None for a generator without labels.

@@ -31,51 +31,61 @@ class Projection(NamedTuple):
     """Result of a search.
 
     `noise` (1, *noise_shape) is that of the last image; `images`, uint8 (len(STEPS), size, size, 3), are the nearest at
-    each of `STEPS`; `distances` (len(STEPS),) are theirs from the photograph.
+    each of `STEPS`; `distances` (len(STEPS),) are theirs from the photograph. `codes` (1, attributes) are the labels of
+    the last image; None of a generator without labels.
     """
 
     noise: np.ndarray
     images: np.ndarray
     distances: np.ndarray
+    codes: np.ndarray | None = None
 
 
 def project(generator: Generator, extractor: FeatureExtractor, photo: np.ndarray, seed: int = 0) -> Projection:
-    """Searches for the noise of an image like `photo`, uint8 (size, size, 3); `seed` is that of the first candidate."""
-    candidates = generator.sample_noise((seed + np.arange(CANDIDATES)) % SEEDS)
-    distance = build_distance(generator, extractor, photo, candidates[:REFERENCE_SAMPLES])
-    batches = (candidates[i : i + CANDIDATE_BATCH] for i in range(0, CANDIDATES, CANDIDATE_BATCH))
-    nearest = np.argsort(np.concatenate([distance(batch) for batch in batches]))[:STARTS]
-    z = tf.Variable(candidates[nearest])
-    step, found, distances = build_step(z, distance, generator.noise_distribution), [], []
+    """Searches for the noise of an image like `photo`, uint8 (size, size, 3); `seed` is that of the first candidate.
+
+    Labels stay those of the candidates that are nearest to the photograph.
+    """
+    seeds = (seed + np.arange(CANDIDATES)) % SEEDS
+    candidates, codes = generator.sample_noise(seeds), generator.draw_codes(seeds)
+    vectors = np.zeros((CANDIDATES, 0), np.float32) if codes is None else generator.labels.encode(codes)
+    distance = build_distance(generator, extractor, photo, candidates[:REFERENCE_SAMPLES], vectors[:REFERENCE_SAMPLES])
+    parts = (slice(i, i + CANDIDATE_BATCH) for i in range(0, CANDIDATES, CANDIDATE_BATCH))
+    nearest = np.argsort(np.concatenate([distance(candidates[part], vectors[part]) for part in parts]))[:STARTS]
+    z, labels = tf.Variable(candidates[nearest]), vectors[nearest]
+    step, found, distances = build_step(z, lambda z: distance(z, labels), generator.noise_distribution), [], []
     for i in range(STEPS[-1] + 1):
         if i in STEPS:
-            current = distance(z).numpy()
+            current = distance(z, labels).numpy()
             best = int(np.argmin(current))
-            found.append(z.numpy()[best])
+            found.append((z.numpy()[best], nearest[best]))
             distances.append(current[best])
         step()
-    noise = np.stack(found)
-    return Projection(noise[-1:], generator(noise), np.array(distances))
+    noise, chosen = (np.stack(each) for each in zip(*found, strict=True))
+    codes = None if codes is None else codes[chosen]
+    return Projection(noise[-1:], generator(noise, codes), np.array(distances), None if codes is None else codes[-1:])
 
 
-def build_distance(generator: Generator, extractor: FeatureExtractor, photo: np.ndarray, samples) -> Callable:
-    """Returns a function that computes distances from a photograph: noise (n, *noise_shape) -> (n,).
+def build_distance(
+    generator: Generator, extractor: FeatureExtractor, photo: np.ndarray, samples, their_labels=None
+) -> Callable:
+    """Returns a function that computes distances from a photograph: noise (n, *noise_shape), labels (n, k) -> (n,).
 
-    Over the noise `samples` its mean is 1.
+    Over the noise `samples` and `their_labels` its mean is 1. A generator without labels ignores them.
     """
     target = to_float(photo[None].astype(np.float32))
     target_features = extract_features(extractor, target)
 
-    def parts(z) -> tuple[tf.Tensor, tf.Tensor]:
-        images = generator.generate(z)
+    def parts(z, labels) -> tuple[tf.Tensor, tf.Tensor]:
+        images = generator.network([z, labels] if generator.labels else z, training=False)
         pixels = tf.reduce_mean(tf.square(images - target), axis=(1, 2, 3))
         return pixels, tf.reduce_mean(tf.square(extract_features(extractor, images) - target_features), axis=1)
 
-    means = [tf.reduce_mean(part) for part in parts(samples)]
+    means = [tf.reduce_mean(part) for part in parts(samples, their_labels)]
 
     @tf.function(autograph=False, reduce_retracing=True)
-    def distance(z):
-        return sum(part / mean for part, mean in zip(parts(z), means, strict=True)) / 2
+    def distance(z, labels=None):
+        return sum(part / mean for part, mean in zip(parts(z, labels), means, strict=True)) / 2
 
     return distance
 

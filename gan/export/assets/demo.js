@@ -6,8 +6,9 @@ const $ = (id) => document.getElementById(id);
 const RUNTIME = "ort.wasm.bundle.min.mjs", WASM = "ort-wasm-simd-threaded.wasm";
 const SEEDS = 2 ** 32;
 
-// The four corners' seeds, the position between them from (0, 0) to (1, 1), and the factor of the noise.
-const state = { seeds: [0, 1, 2, 3], x: 0, y: 0, truncation: 1, playing: false };
+// The four corners' seeds, the position between them from (0, 0) to (1, 1), the factor of the noise, and the labels,
+// which are null for a generator without labels.
+const state = { seeds: [0, 1, 2, 3], x: 0, y: 0, truncation: 1, playing: false, labels: null };
 let about, ort, session, distribution, count, stale = false, busy = false;
 
 async function fetchFile(url, integrity) {
@@ -33,6 +34,7 @@ async function start() {
   ort.env.wasm.numThreads = 1;
   ort.env.wasm.wasmBinary = await (await fetchFile(about.runtime + WASM, about.hashes[WASM])).arrayBuffer();
   session = await ort.InferenceSession.create(await (await fetchFile(about.model)).arrayBuffer());
+  if (about.labels) showLabels(about.labels);
   const iterations = about.iteration?.toLocaleString("en") ?? "an unknown number of";
   $("about").textContent = `None of these people exist: ${about.size} × ${about.size} pixels, generated on this device by recipe “${about.recipe}” after ${iterations} iterations.`;
   await setSeed(randomSeed());
@@ -42,17 +44,48 @@ async function start() {
 
 const randomSeed = () => Math.floor(Math.random() * SEEDS);
 
-// Noise -> RGBA pixels. Calls are queued, because a session must not be run again while it runs.
+// A slider for each attribute that is yes or no, and a menu for each that has values, as columns of the labels.
+function showLabels({ attributes, start }) {
+  state.labels = Float32Array.from(start);
+  let column = 0;
+  for (const { name, values } of attributes) {
+    const first = column, label = document.createElement("label"), text = document.createElement("span");
+    const control = document.createElement(values.length ? "select" : "input");
+    text.textContent = name;
+    control.dataset.label = name;
+    if (values.length) {
+      for (const value of values) control.append(new Option(value));
+      control.selectedIndex = values.findIndex((_, i) => start[first + i] === 1);
+    } else {
+      Object.assign(control, { type: "range", min: 0, max: 100, step: 1, value: 100 * start[first] });
+      label.className = "slider";
+    }
+    control.oninput = () => {
+      if (values.length) values.forEach((_, i) => (state.labels[first + i] = i === control.selectedIndex ? 1 : 0));
+      else state.labels[first] = control.value / 100;
+      refresh();
+    };
+    control.onchange = refreshCorners;
+    label.append(text, control);
+    $("labels").append(label);
+    column += values.length || 1;
+  }
+  $("labels").hidden = false;
+}
+
+// Noise -> RGBA pixels, with the present labels. Calls are queued, because a session must not be run again while it runs.
 let queue = Promise.resolve();
 function generate(noise) {
-  const pixels = queue.then(() => runModel(noise));
+  const labels = state.labels && Float32Array.from(state.labels);
+  const pixels = queue.then(() => runModel(noise, labels));
   queue = pixels.catch(() => {});
   return pixels;
 }
 
-async function runModel(noise) {
-  const input = new ort.Tensor("float32", noise, [1, ...about.noise.shape]);
-  const outputs = await session.run({ [session.inputNames[0]]: input });
+async function runModel(noise, labels) {
+  const inputs = { [session.inputNames[0]]: new ort.Tensor("float32", noise, [1, ...about.noise.shape]) };
+  if (labels) inputs.labels = new ort.Tensor("float32", labels, [1, labels.length]);
+  const outputs = await session.run(inputs);
   const { data } = outputs[session.outputNames[0]];
   const pixels = new Uint8ClampedArray(about.size ** 2 * 4).fill(255);
   for (let i = 0; i < about.size ** 2; i++)
