@@ -42,9 +42,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--labels", type=cli.in_range(str), metavar="NAME",
         help="labels of the run's images: auto, folders or a file (default: those of the run, or auto)",
     )  # fmt: skip
-    parser.add_argument(
-        "--attributes", type=cli.in_range(str), default="", metavar="NAME", help="those to audit, as A,B,C"
-    )
+    parser.add_argument("--attributes", type=cli.in_range(str), metavar="NAME", help="those to audit, as A,B,C")
     parser.add_argument(
         "--samples", type=cli.in_range(int, 100, 1_000_000), default=SAMPLES, metavar="N",
         help=f"samples (default: {SAMPLES:,})",
@@ -83,11 +81,13 @@ def audit(arguments: argparse.Namespace) -> None:
         f" held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
         "",
         "`labelled` is the share among the training images by their labels; the other two are what one classifier sees,"
-        " so that its mistakes are on both sides. Intervals are of 95%: by chance alone, about"
+        " so that its mistakes are on both sides. `As asked`, each value is asked for equally often; below is what"
+        " the classifier sees in real images with that label. Intervals are of 95%: by chance alone, about"
         f" {flagged:.1f} of {len(rows)} rows would be called amplified or reduced.",
     ]
     with atomic_write(path) as file:
-        report = audit.format_report(rows, agreements, classifier.accuracy, f"Whom {run.folder.name} draws", notes)
+        seen = audit.measure_agreement(faces.labels, faces.labels.codes[held_out], real)
+        report = audit.format_report(rows, agreements, seen, f"Whom {run.folder.name} draws", notes)
         file.write(report.encode("utf-8", "replace"))
     audit.write_csv(path.with_suffix(".csv"), rows)
     audit.draw_chart(rows, path.with_suffix(".png"), f"{run.folder.name}, {len(seeds):,} samples")

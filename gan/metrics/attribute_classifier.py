@@ -28,8 +28,8 @@ from gan.runs import checkpoints
 
 VERSION = 1  # raise it when the same images and labels would give another network
 SIDE = 32  # larger images are reduced to this, smaller ones are classified as they are
-WIDTHS = (32, 64, 128)
-SEED, BATCH, STEPS, LEARNING_RATE, WEIGHT_DECAY = 7, 128, 2000, 2e-3, 0.02
+WIDTHS = (24, 48, 96)
+SEED, BATCH, STEPS, LEARNING_RATE, WEIGHT_DECAY = 7, 128, 1500, 2e-3, 0.02
 SHIFT = 2  # pixels by which training images are moved at most
 PREDICTED = 500  # images predicted at once
 FEWEST = 20  # held-out images from which an accuracy is measured

@@ -136,12 +136,17 @@ def ask_evenly(labels: Labels, fractions: np.ndarray, number: int) -> np.ndarray
 
 def format_report(
     rows: Sequence[ShareRow],
-    evenly: Sequence[Agreement],
-    accuracy: dict[str, float],
+    asked: Sequence[Agreement],
+    real: Sequence[Agreement],
     heading: str,
     notes: Sequence[str],
 ) -> str:
-    """Formats an audit as Markdown: the table of shares, the largest difference first, and that of agreement."""
+    """Formats an audit as Markdown: the table of shares, the largest difference first, and those of agreement.
+
+    Arguments:
+        asked: of samples with what was asked for; empty: of a generator without labels.
+        real: the same of held-out images with their labels, which says how often the classifier is right.
+    """
     lines = [f"# {heading}", "", *notes, "", "## Shares", ""]
     lines += ["| attribute | labelled | in the data | drawn | difference | |", "|---|--:|--:|--:|--:|---|"]
     for row in sort_rows(rows):
@@ -149,13 +154,12 @@ def format_report(
             f"{100 * row.difference.value:+.1f} ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
         )
         lines.append(f"| {row.name} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {row.verdict} |")
-    if evenly:
-        lines += ["", "## As asked", "", "| attribute | asked | samples | have it |", "|---|---|--:|--:|"]
-        lines += [f"| {each.name} | {each.asked} | {each.count:,} | {each.share} |" for each in evenly]
-    lines += ["", "## The classifier", "", "| attribute | accuracy on held-out images |", "|---|--:|"]
-    lines += [
-        f"| {name} | {'not measured' if math.isnan(value) else f'{value:.1%}'} |" for name, value in accuracy.items()
-    ]
+    for title, agreements, what in (
+        ("As asked", asked, "samples"), ("The classifier, on held-out images", real, "images")
+    ):  # fmt: skip
+        if agreements:
+            lines += ["", f"## {title}", "", f"| attribute | label | {what} | seen as that |", "|---|---|--:|--:|"]
+            lines += [f"| {each.name} | {each.asked} | {each.count:,} | {each.share} |" for each in agreements]
     return "\n".join(lines) + "\n"
 
 
