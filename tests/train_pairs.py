@@ -3,7 +3,8 @@
     python tests/train_pairs.py FOLDER DEVICES OPTIMIZER LEARNING_RATE
 
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The last pair has every other setting whose
-random numbers or sums depend on the batch: dropout, two micro-batches, adaptive augmentation, two penalties.
+random numbers or sums depend on the batch: dropout, two micro-batches, adaptive augmentation, two penalties, an
+auxiliary classifier of labels.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.
@@ -19,6 +20,7 @@ import numpy as np
 from gan import devices, experiment
 from gan.cluster import find_cluster
 from gan.config import Config
+from gan.labels import Attribute, Labels
 
 SMALL = {"image_size": 16, "noise_size": 8, "width": 4, "batch_size": 32, "precision": "float32"}
 ALL = {"penalty_every": 1, "penalty": "r1"}
@@ -32,8 +34,11 @@ PAIRS = {
     "everything": {
         "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
+        "auxiliary_weight": 0.5,
     },
+    "labelled": {"generator": "self-modulated", "discriminator": "self-modulated", **ALL},
 }  # fmt: skip
+LABELLED = ("everything", "labelled")
 ITERATIONS = 10
 
 
@@ -48,11 +53,11 @@ def main(folder: str, device: str, optimizer: str, rate: str) -> None:
             generator_optimizer=optimizer, discriminator_optimizer=optimizer, generator_learning_rate=float(rate),
             discriminator_learning_rate=float(rate), **SMALL, **settings,
         )  # fmt: skip
-        state = train(config, distribution, on_device=name == "everything")
+        state = train(config, distribution, on_device=name == "everything", labelled=name in LABELLED)
         np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **state)
 
 
-def train(config: Config, distribution, on_device: bool) -> dict[str, np.ndarray]:
+def train(config: Config, distribution, on_device: bool, labelled: bool) -> dict[str, np.ndarray]:
     """Trains, and returns each variable as (replicas of this process, ...), the noise of each, and the scalars.
 
     The images are kept on each device, as on a GPU, or come from the input pipeline.
@@ -66,7 +71,10 @@ def train(config: Config, distribution, on_device: bool) -> dict[str, np.ndarray
 
     for layer in (keras.layers.ReLU, keras.layers.LeakyReLU):
         layer.call = lambda self, inputs: keras.activations.silu(inputs)
-    gan = experiment.build_gan(config, strategy=distribution.strategy)
+    faces = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
+    labels = Labels((Attribute("class", ("a", "b", "c")),), (np.arange(100) % 3).astype(np.int32)[:, None])
+    labels = labels if labelled else None
+    gan = experiment.build_gan(config, strategy=distribution.strategy, labels=labels)
     for network in (gan.generator, gan.discriminator):
         for layer in network.layers:
             if getattr(layer, "activation", None) is keras.activations.relu:
@@ -74,16 +82,15 @@ def train(config: Config, distribution, on_device: bool) -> dict[str, np.ndarray
     distribution.broadcast_state(gan.state())
     if gan.adaptation:
         gan.adaptation.speed.assign(0.1)
-    faces = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
     flip, size = AUGMENTATIONS["flip"], config.images_per_iteration
     places = distribution.places(config.batch_size, config.discriminator_steps)
     if on_device:
         rows = np.arange(len(faces))
         batches = device_batches(
-            faces, size, rows=rows, augmentation=flip, distribution=distribution, places=places
+            faces, size, rows=rows, augmentation=flip, distribution=distribution, places=places, labels=labels
         )  # fmt: skip
     else:
-        batches = distribution.spread(data.batches(faces, size, augment=flip.pipeline, places=places))
+        batches = distribution.spread(data.batches(faces, size, augment=flip.pipeline, places=places, labels=labels))
     for _, batch in zip(range(ITERATIONS), batches, strict=False):
         scalars = gan.train_step(batch)
     results = distribution.strategy.experimental_local_results

@@ -297,3 +297,47 @@ def test_dropout_of_discriminators(name):
     }
     assert set(rates[0.0]) == ({0.25} if name == "upsample" else set())
     assert set(rates[0.5]) == {0.5} and len(rates[0.5]) >= 2
+
+
+@pytest.mark.parametrize("kind", ["vector", "image"])
+@pytest.mark.parametrize("name", GENERATORS)
+def test_generators_take_labels(name, kind):
+    """A second input changes the images; without labels, the weights are those of a network that never had any."""
+    shape = (16, 16, 3) if kind == "image" else (8,)
+    keras.utils.set_random_seed(1)
+    network = GENERATORS[name](shape, (16, 16, 3), 4, labels=3)
+    assert [tensor.name for tensor in network.inputs] == ["noise", "labels"] and network.output_shape == (
+        None,
+        16,
+        16,
+        3,
+    )
+    noise = np.array(keras.random.normal((2, *shape), seed=1))
+    first, second = (network([noise, np.eye(3, dtype="float32")[[i, i]]], training=True).numpy() for i in (0, 1))
+    assert np.abs(first - second).max() > 1e-4
+    assert isinstance(GENERATORS[name](shape, (16, 16, 3), 4), keras.Sequential) == (name != "self-modulated")
+
+
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_discriminators_take_labels(name):
+    """Labels change the logits; an auxiliary classifier gives theirs in place of taking them."""
+    images, labels = np.array(keras.random.normal((2, 16, 16, 3), seed=1)), np.eye(3, dtype="float32")
+    network = DISCRIMINATORS[name]((16, 16, 3), 4, labels=3)
+    first, second = (network([images, labels[[i, i]]], training=False).numpy() for i in (0, 1))
+    assert first.shape == (2, 1) and np.abs(first - second).max() > 1e-6
+    logits, classes = DISCRIMINATORS[name]((16, 16, 3), 4, labels=3, auxiliary=True)(images)
+    assert logits.shape == (2, 1) and classes.shape == (2, 3) and classes.dtype == "float32"
+
+
+def test_projection_by_hand():
+    """The logit of an image and a label is the unconditional one and the label's embedding times the features."""
+    network = DISCRIMINATORS["self-modulated"]((16, 16, 3), 4, labels=2)
+    images = np.array(keras.random.normal((3, 16, 16, 3), seed=1))
+    joined = next(layer for layer in network.layers if isinstance(layer, layers.Concatenate))
+    features = keras.Model(network.inputs[0], joined.output)
+    kernel = network.get_layer("projection").kernel.numpy()
+    assert kernel.shape == (2, features.output_shape[-1])
+    values = features(images).numpy()
+    neither = network([images, np.zeros((3, 2), "float32")]).numpy()
+    second = network([images, np.float32([[0, 1]] * 3)]).numpy()
+    np.testing.assert_allclose(second - neither, (values @ kernel[1])[:, None], atol=1e-5)

@@ -8,6 +8,7 @@ import tensorflow as tf
 from tensorflow.python.framework import kernels
 
 import data
+from gan.labels import Attribute, Labels
 from gan.training.augmentation import AUGMENTATIONS
 from gan.training.device_batches import device_batches, pack, unpack
 from gan.training.distribution import Distribution
@@ -17,14 +18,17 @@ from gan.training.distribution import Distribution
 def test_equal_those_of_the_input_pipeline(name):
     """The same images to the bit, over more than a pass, from any start, all of them or one replica's."""
     images = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), np.uint8)
-    rows, places = np.arange(1, 30, 2), np.array([0, 1, 6, 7])
-    settings = {"rows": rows, "seed": 3, "start": 2, "places": places}
+    rows, places = np.array([*range(1, 30, 2), 5, 5]), np.array([0, 1, 6, 7])  # one is drawn thrice as often
+    labels = Labels((Attribute("class", ("a", "b", "c")),), (np.arange(30) % 3).astype(np.int32)[:, None])
+    settings = {"rows": rows, "seed": 3, "start": 2, "places": places, "labels": labels}
     augmentation = AUGMENTATIONS[name]
     expected = data.batches(images, 8, augment=augmentation.pipeline, **settings)
     found = device_batches(images, 8, augmentation=augmentation, distribution=Distribution(), **settings)
     for one, other in itertools.islice(zip(expected, found, strict=False), 5):
-        np.testing.assert_array_equal(one[0], other[0])
-        assert one[1].shape == other[1].shape and one[0].dtype == other[0].dtype
+        for part, same in zip(one, other, strict=True):
+            np.testing.assert_array_equal(part, same)
+            assert part.dtype == same.dtype == tf.float32
+        assert one[1].shape == (4, 3)
 
 
 def test_packing():
