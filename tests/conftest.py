@@ -56,6 +56,31 @@ def finished(tmp_path_factory):
     return home
 
 
+@pytest.fixture(scope="session")
+def finished_with_labels(tmp_path_factory):
+    """A folder with output/labelled, a run like that of `finished` whose avatars are labelled by skin and glasses."""
+    import train
+
+    home = tmp_path_factory.mktemp("labelled")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(home)
+        tiny = [
+            *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
+            *("--epochs", "4", "--sample-every", "2", "--limit", "60", "--cache-dir", str(home / "cache")),
+            *("--labels", "auto", "--attributes", "skin,glasses", "--generator-learning-rate", "0.05"),
+        ]
+        assert train.main([*tiny, "--run", "labelled"]) == 0
+    return home
+
+
+@pytest.fixture
+def labelled(finished_with_labels, tmp_path, monkeypatch):
+    """A copy of the finished run with labels, output/labelled in the current folder."""
+    shutil.copytree(finished_with_labels / "output", tmp_path / "output")
+    monkeypatch.chdir(tmp_path)
+    return Path("output/labelled")
+
+
 @pytest.fixture
 def tiny(finished, tmp_path, monkeypatch):
     """A copy of the finished run, output/tiny in the current folder."""

@@ -700,3 +700,54 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, flags)
         assert 64 < int(largest) < 10_000_000
     else:
         assert "--width" in printed and "--noise-size" in printed
+
+
+LABELLED = [
+    *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
+    *("--limit", "60", "--attributes", "skin,glasses", "--sample-every", "2", "--run", "it", "--score-every", "100"),
+]
+
+
+@pytest.mark.parametrize(
+    "more", [["--balance"], ["--auxiliary-weight", "0.5", "--generator", "conv", "--discriminator", "conv"]]
+)
+def test_resume_with_labels_is_bit_exact(cache, tmp_path, monkeypatch, no_charts, more):
+    """A run with labels goes on as if it had not stopped; its grids have the names of their rows beside them."""
+    line = [*LABELLED, "--cache-dir", str(cache), *more]
+    for name, lengths in (("whole", [4]), ("parts", [2, 4])):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        assert [train.main([*line, "--epochs", str(length)]) for length in lengths] == [0] * len(lengths)
+    assert_same(tmp_path / "whole", tmp_path / "parts", 4)
+    folder = Run(tmp_path / "parts/output/it")
+    assert folder.load_labels().width == 9 and folder.read_data_report()["labels"]["unlabelled"] == 0
+    assert images.read_png(folder.grid_path(4)).shape[1] > images.read_png(folder.grid_path(4)).shape[0]
+    with np.load(folder.folder / "samples.npz") as samples:
+        assert samples["images"].shape == (3, 64, 16, 16, 3)
+
+
+def test_other_labels_are_refused(eight, cache, tmp_path, monkeypatch, no_charts, capsys):
+    """A run whose file of labels has changed does not go on; labels that there are not are named."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+    for i in range(30):
+        images.write_png(tmp_path / f"faces/{i:02}.png", np.roll(eight[i % 8], i, axis=0))
+    line = [
+        *("--data", "faces", "--image-size", "16", "--width", "4", "--batch-size", "4", "--run", "it", "--epochs", "1"),
+        *("--labels", "labels.csv", "--cache-dir", str(cache), "--precision", "float32", "--sample-every", "5"),
+    ]
+    rows = [f"{i:02}.png,{i % 2}" for i in range(25)]
+    file = tmp_path / "labels.csv"
+    file.write_text("\n".join(["file,Smiling", *rows]))
+    assert train.main(line) == 0
+    printed = capsys.readouterr().out
+    assert "5 images without a label" in printed and "25.png" in printed
+    skipped = (tmp_path / "output/it/skipped.csv").read_text().splitlines()
+    assert skipped[1:] == [f"{i}.png,no label" for i in range(25, 30)]
+    assert train.main([*line, "--attributes", "Smiln", "--run", "other"]) == 2
+    assert "Smiling" in capsys.readouterr().err
+    file.write_text("\n".join(["file,Smiling", *rows]).replace("00.png,0", "00.png,1"))
+    assert train.main([*line, "--epochs", "2"]) == 2
+    assert "labels" in capsys.readouterr().err
+    assert train.main([*line, "--unlabelled", "keep", "--run", "kept"]) == 0
+    assert "mean label" in capsys.readouterr().out

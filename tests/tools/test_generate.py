@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from gan import images
+from gan import experiment, images
+from gan.runs.run_directory import Run
 from tools import generate
 
 ROOT = Path(__file__).parents[2]
@@ -140,3 +141,31 @@ def test_run_without_its_data(tiny):
     config = json.loads((tiny / "config.json").read_text())
     (tiny / "config.json").write_text(json.dumps({**config, "data": "/gone"}))
     assert generate.main([str(tiny)]) == 0
+
+
+def test_labels(labelled):
+    """--label asks for what it names; other labels are drawn as the data have them, a function of the seed."""
+    flags = [str(labelled), "--count", "30", "--npz"]
+    assert generate.main([*flags, "--label", "skin=dark,round", "--out", "asked.npz"]) == 0
+    assert generate.main([*flags, "--out", "drawn.npz"]) == 0
+    with np.load("asked.npz") as asked, np.load("drawn.npz") as drawn:
+        assert asked["attributes"].tolist() == ["skin", "glasses"] and asked["labels"].shape == (30, 9)
+        assert (asked["codes"] == asked["codes"][0]).all() and len(np.unique(drawn["codes"], axis=0)) > 3
+        assert (asked["images"] != drawn["images"]).any()
+        generator = experiment.load_generator(Run(labelled))
+        np.testing.assert_array_equal(asked["images"][7:8], generator(generator.sample_noise([7]), asked["codes"][7:8]))
+        np.testing.assert_array_equal(drawn["codes"][7:8], generator.draw_codes([7]))
+        assert generator.labels.describe(asked["codes"][0]) == "skin dark, glasses round"
+
+
+@pytest.mark.parametrize("label", ["skin=blue", "nose", "dark"])
+def test_labels_that_there_are_not(labelled, label, capsys):
+    """A label that there is not, or of two attributes, is refused by name."""
+    assert generate.main([str(labelled), "--label", label]) == 2
+    assert label.rpartition("=")[2] in capsys.readouterr().err
+
+
+def test_a_run_without_labels(tiny, capsys):
+    """A run without labels cannot be asked for any."""
+    assert generate.main([str(tiny), "--label", "skin=dark"]) == 2
+    assert "skin=dark" in capsys.readouterr().err

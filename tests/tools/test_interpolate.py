@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan import images
+from gan import experiment, images
+from gan.runs.run_directory import Run
 from tools import generate, interpolate
 
 
@@ -69,3 +70,19 @@ def test_usage_errors(tiny, capsys):
     printed = capsys.readouterr().err
     assert "walk.avi" in printed and ".gif, .webp or .mp4" in printed
     assert not Path("walk.avi").exists()
+
+
+def test_labels(labelled):
+    """Labels move with the noise, or alone: then each row begins with one label and ends with the other."""
+    generator = experiment.load_generator(Run(labelled))
+    assert interpolate.main([str(labelled), "--seeds", "1", "2", "--frames", "3", "--label", "skin=dark"]) == 0
+    flags = ["--from-label", "skin=pale,glasses=none", "--to-label", "glasses=round", "--frames", "4"]
+    assert interpolate.main([str(labelled), "--seeds", "1", "2", "3", *flags, "--out", "labels.gif"]) == 0
+    rows = images.split_grid(images.read_png("labels-faces.png"), 16, 24, 8, scale=4).reshape(3, 8, 16, 16, 3)
+    noise, first = generator.sample_noise([1, 2, 3]), generator.draw_codes([1, 2, 3], generator.parse_wish(flags[1]))
+    last = first.copy()
+    last[:, 1] = generator.labels.attributes[1].values.index("round")
+    np.testing.assert_array_equal(rows[:, 0], generator(noise, first))
+    np.testing.assert_array_equal(rows[:, -1], generator(noise, last))
+    with pytest.raises(SystemExit):
+        interpolate.main([str(labelled), "--from-label", "skin=pale"])

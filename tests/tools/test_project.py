@@ -10,7 +10,7 @@ from PIL import Image, PngImagePlugin
 
 from gan import images
 from gan.faces import alignment
-from gan.generation import latent_directions
+from gan.generation import animation, latent_directions
 from gan.metrics import avatar_classifier
 from tools import project
 
@@ -115,3 +115,11 @@ def test_usage_errors(tiny, capsys):
     printed = capsys.readouterr().err
     assert all(part in printed for part in ("--photo FILE", f"{tiny} was trained on gone", "--data WHERE"))
     assert printed.endswith("--run tiny\n") and printed.count("\n") == 1
+
+
+def test_labels(labelled, short_search):
+    """A generator with labels is edited by its labels, a row each; the noise has its label beside it."""
+    assert project.main([str(labelled), "--photo", str(labelled / "000004.png"), "--crop", "16", "--edit"]) == 0
+    with np.load(labelled / "project.npz") as found:
+        assert found["labels"].shape == (9,) and found["labels"].sum() == 2
+    assert images.read_png(labelled / "edits.png").shape[0] == 2 * (64 + animation.CAPTION_HEIGHT)
