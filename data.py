@@ -23,7 +23,7 @@ import numpy as np
 from gan import images, progress
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
-from gan.datasets.labels import find_labels, join_labels
+from gan.datasets.labels import find_labels
 from gan.datasets.source import MACOS, Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
@@ -83,12 +83,14 @@ class Faces:
             The numbers of the images to train on, and of the share `holdout` that is held out, each in order; without
             images that have no label, unless these are kept.
         """
-        share = holdout if holdout * len(self.images) >= FEWEST_HELD else 0.0
-        held = self.digests < np.uint64(int(share * 2**64)) if share else np.zeros(len(self.images), bool)
-        if held.all() or len(np.unique(self.digests[held])) < 2:  # distances need two
+        used = np.ones(len(self.images), bool)
+        if self.labels and self.unlabelled == "drop":
+            used = self.labels.known
+        share = holdout if holdout * used.sum() >= FEWEST_HELD else 0.0
+        held = used & (self.digests < np.uint64(int(share * 2**64))) if share else np.zeros(len(used), bool)
+        if (held == used).all() or len(np.unique(self.digests[held])) < 2:  # distances need two
             held[:] = False
-        used = self.labels.known if self.labels and self.unlabelled == "drop" else np.ones(len(held), bool)
-        return np.flatnonzero(used & ~held), np.flatnonzero(used & held)
+        return np.flatnonzero(used & ~held), np.flatnonzero(held)
 
 
 def load(
@@ -189,31 +191,22 @@ def load(
     )
     unreadable, origins = skipped[: counts["unreadable"]], report.pop("origins", None)
     left_out = skipped[counts["unreadable"] :][: counts.get("left_out", 0)]
-    if not any(aligned):
+    if origins is None:  # nothing was cut out, so each image that was read is one of the numbers
         names = {name for name, _ in unreadable}
         origins = [i for i in numbers if opened.names[i] not in names]
+    if not any(aligned):
         report["copies"], report["first_copy"] = find_copies([opened.names[i] for i in origins], digests)
     found = None
     if labels != "none" or attributes:
-        found = label_images(names_of_data, sources, labels, attributes, report)
-        if len(origins) != len(pixels):
-            raise UsageError(f"{opened.title} has images of one name, so their labels cannot be told apart.")
-        found = found.take(origins)
+        if len(origins) != len(pixels):  # of a cache by an earlier version, whose images have equal or other names
+            raise UsageError(f"{path} does not tell which images are unreadable. Delete it and repeat the command.")
+        wanted = [name.strip() for name in attributes.split(",") if name.strip()]
+        found, where = find_labels(sources, names_of_data, "auto" if labels == "none" else labels, wanted)
+        report["labels"], found = {"from": where}, found.take(origins)
         left_out += describe_labels(found, [opened.names[i] for i in origins], unlabelled, report)
     faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, drawn_with, digests, found, unlabelled)
     _require_readable(faces, allow_bad)
     return faces
-
-
-def label_images(data: Sequence[str], sources: list[Source], wanted: str, attributes: str, report: dict) -> Labels:
-    """The labels of all images of the sources, those of --data; notes in the report where they come from."""
-    names = [name.strip() for name in attributes.split(",") if name.strip()]
-    found = [
-        find_labels(source, each, "auto" if wanted == "none" else wanted, names)
-        for source, each in zip(sources, data, strict=True)
-    ]
-    report["labels"] = {"from": " and ".join(dict.fromkeys(where for _, where in found))}
-    return join_labels([labels for labels, _ in found])
 
 
 def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:
@@ -226,7 +219,7 @@ def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: d
         raise UsageError(f"No image has a label from {report['labels']['from']}, such as {names[0]}.")
     if len(labels.count_combinations().codes) < 2:
         raise UsageError(
-            f"All images have the same label from {report['labels']['from']}, so there is nothing to ask for."
+            f"All images have the same label, so there is nothing to ask for: it is from {report['labels']['from']}."
         )
     shares = zip(labels.attributes, labels.shares(), strict=True)
     report["labels"] |= {

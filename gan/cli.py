@@ -52,8 +52,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     if not re.fullmatch(r"auto|all|[1-9]\d{0,3}|cpu:[1-9]\d{0,2}", config.devices):
         parser.error(f"argument --devices: {config.devices!r} is not auto, all, a number of GPUs, or cpu:N")
     if config.labels == "none" and not config.attributes:
-        for name in ("balance", "auxiliary_weight"):
-            if getattr(config, name):
+        for name in ("unlabelled", "balance", "auxiliary_weight"):
+            if getattr(config, name) not in ("drop", False, 0):
                 parser.error(f"argument {format_flag(name)}: it needs labels: add --labels auto, folders or a file")
     if Path(config.name).name != config.name or config.name in (".", ".."):
         parser.error(f"argument --run: {config.name!r} is not the name of a folder")

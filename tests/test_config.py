@@ -106,6 +106,7 @@ def test_recipes_have_the_values_of_their_sources():
         assert config.steps_per_epoch == ("all" if udacity else 1), recipe
 
 
+NEED_LABELS = {"unlabelled", "balance", "auxiliary_weight"}
 EXAMPLES = {
     bool: (["--no-{}"], False), tuple: (["--{}", "0.25", "0.5"], (0.25, 0.5)), float: (["--{}", "0.25"], 0.25),
     int: (["--{}", "72"], 72), str: (["--{}", "x"], "x"), list: (["--{}", "x", "--{}", "y"], ("x", "y")),
@@ -126,10 +127,20 @@ def test_every_flag_sets_its_field(name):
         words = ["--{}", value]
     elif field.default is False:
         words, value = ["--{}"], True
-    config, _ = parse_arguments([word.format(name.replace("_", "-")) for word in words])
+    words = [word.format(name.replace("_", "-")) for word in words]
+    usual = Config(labels="auto") if name in NEED_LABELS else Config()
+    config, _ = parse_arguments([*words, "--labels", "auto"] if name in NEED_LABELS else words)
     assert getattr(config, name) == value != field.default and type(getattr(config, name)) is type(value)
     if name != "recipe":
-        assert dataclasses.replace(config, **{name: field.default}) == Config()
+        assert dataclasses.replace(config, **{name: field.default}) == usual
+
+
+@pytest.mark.parametrize("words", [["--unlabelled", "keep"], ["--balance"], ["--auxiliary-weight", "0.5"]])
+def test_settings_that_need_labels(capsys, words):
+    """Settings of labels are refused without labels; --attributes alone asks for them."""
+    error = parse_error(capsys, *words)
+    assert words[0] in error and "--labels" in error
+    assert parse_arguments([*words, "--attributes", "Smiling"])[0].attributes == "Smiling"
 
 
 def test_help_shows_every_flag(capsys):

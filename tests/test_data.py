@@ -17,6 +17,7 @@ from gan import images
 from gan.datasets import SOURCES
 from gan.datasets.source import Source
 from gan.errors import RunError, UsageError
+from gan.labels import Attribute, Labels
 from gan.training.augmentation import mirror_half
 
 
@@ -181,18 +182,23 @@ def test_batches_have_a_shape(eight):
     assert images.dtype == labels.dtype == "float32"
 
 
+def number_labels(count):
+    """Labels of that many images, each of a class of its own."""
+    codes = np.arange(count, dtype=np.int32).reshape(-1, 1)
+    return Labels((Attribute("class", tuple(map(str, range(count)))),), codes)
+
+
 def test_labels_follow_their_images(eight):
-    """Each image comes with its own row of labels, with and without `rows`."""
-    labels = np.eye(8, dtype=np.float32)
+    """Each image comes with its own label, one-hot, with and without `rows`."""
     for rows in (None, np.array([1, 2, 6])):
-        for batch, chosen in (
-            data.batches(eight, 5, rows=rows, labels=labels, seed=3).dataset.take(4).as_numpy_iterator()
-        ):
+        batches = data.batches(eight, 5, rows=rows, labels=number_labels(8), seed=3).dataset.take(4)
+        for batch, chosen in batches.as_numpy_iterator():
+            assert chosen.shape == (5, 8) and chosen.dtype == np.float32 and (chosen.sum(axis=1) == 1).all()
             np.testing.assert_array_equal(batch, images.to_float(eight[chosen.argmax(axis=1)].astype(np.float32)))
 
 
 def test_labels_of_a_source(tmp_path, monkeypatch, load, eight):
-    """Labels that a source returns follow its images where one is unreadable, and with --limit."""
+    """Labels that a source returns follow its images where one is unreadable, though it has another's name."""
 
     def open_labelled(request):
         def read(i):
@@ -200,16 +206,74 @@ def test_labels_of_a_source(tmp_path, monkeypatch, load, eight):
                 raise images.UnreadableImage("damaged")
             return Image.fromarray(eight[i]), images.ImageInfo("RGB", (32, 32)), bytes([i])
 
-        labels = np.eye(8, dtype=np.float32)
-        return Source("labelled", "labelled, version 1", [f"{i}.png" for i in range(8)], read, [], labels=labels)
+        names = ["0.png", "same.png", "same.png", *(f"{i}.png" for i in range(3, 8))]
+        return Source("labelled", "labelled, version 1", names, read, [], labels=lambda: number_labels(8))
 
     monkeypatch.setitem(SOURCES, "labelled", open_labelled)
-    for limit, rows in ((0, [0, 1, 3, 4, 5, 6, 7]), (5, [0, 1, 3, 4])):
-        faces = load("labelled", 32, limit=limit, allow_bad=True)
-        np.testing.assert_array_equal(faces.labels, np.eye(8)[rows])
+    for limit, rows in ((0, [0, 1, 3, 4, 5, 6, 7]), (5, [0, 1, 3, 4]), (5, [0, 1, 3, 4])):  # the last from the cache
+        faces = load("labelled", 32, limit=limit, allow_bad=True, labels="auto")
+        assert faces.labels.codes[:, 0].tolist() == rows and "origins" not in faces.report
         np.testing.assert_array_equal(faces.images, eight[rows])
     np.save(tmp_path / "a.npy", eight)
     assert load(str(tmp_path / "a.npy"), 32).labels is None
+
+
+@pytest.fixture
+def labelled(tmp_path, eight):
+    """A folder of eight images, 3.png of which is damaged, and labels.csv for 0.png to 5.png beside it, as --data."""
+    (tmp_path / "faces").mkdir()
+    for i, face in enumerate(eight):
+        images.write_png(tmp_path / f"faces/{i}.png", face)
+    (tmp_path / "faces/3.png").write_bytes(b"\x89PNG damaged")
+    rows = [f"{i}.png,{i % 2},{'ab'[i // 3]},caption {i}" for i in range(6)]
+    (tmp_path / "labels.csv").write_text("\n".join(["file,Happy,hair,caption", *rows]))
+    return str(tmp_path / "faces")
+
+
+def test_images_without_labels(load, labelled):
+    """They are counted, named and left out, or kept; the report has the shares of the others."""
+    faces = load(labelled, 32, allow_bad=True, labels="auto")
+    assert faces.labels.attributes == (Attribute("Happy"), Attribute("hair", ("a", "b")))
+    assert faces.labels.codes.tolist() == [[0, 0], [1, 0], [0, 0], [0, 1], [1, 1], [-1, -1], [-1, -1]]
+    assert [part.tolist() for part in faces.split(0.5)] == [[0, 1, 2, 3, 4], []]
+    assert [name for name, _ in faces.skipped] == ["3.png", "6.png", "7.png"]
+    assert faces.skipped[1:] == [("6.png", "no label"), ("7.png", "no label")]
+    report = faces.report["labels"]
+    assert report["unlabelled"] == 2 and report["shares"]["Happy"] == pytest.approx({"no": 0.6, "yes": 0.4})
+    assert report["shares"]["hair"] == pytest.approx({"a": 0.6, "b": 0.4})
+    text = "\n".join(data.describe(faces))
+    for word in ("labels.csv beside the data", "caption", "Happy 40.0%", "2 images without a label", "6.png, 7.png"):
+        assert word in text
+    assert "passed over: " not in text and "left out" in text
+    kept = load(labelled, 32, allow_bad=True, labels="auto", unlabelled="keep")
+    assert [len(part) for part in kept.split(0.5)] == [7, 0] and [name for name, _ in kept.skipped] == ["3.png"]
+    assert kept.report["key"] == faces.report["key"] == load(labelled, 32, allow_bad=True).report["key"]
+
+
+def test_attributes(load, labelled):
+    """--attributes chooses and orders, alone it means auto; labels of no use raise UsageError."""
+    faces = load(labelled, 32, allow_bad=True, attributes="hair, happy")
+    assert [attribute.name for attribute in faces.labels.attributes] == ["hair", "Happy"]
+    assert faces.labels.codes[1].tolist() == [0, 1]
+    for attributes in ("caption", "hapy", "hair,hair"):
+        with pytest.raises(UsageError, match=f"--attributes {attributes}"):
+            load(labelled, 32, allow_bad=True, attributes=attributes)
+    with pytest.raises(UsageError, match="same label"):
+        load(labelled, 32, limit=1, attributes="Happy")
+    with pytest.raises(UsageError, match="class folders"):
+        load(labelled, 32, allow_bad=True, labels="folders")
+
+
+def test_few_labelled_images_are_not_held_out():
+    """The images with a label decide whether any is held out."""
+    digests = np.arange(1000, dtype=np.uint64) << np.uint64(54)
+    codes = np.full((1000, 1), -1, np.int32)
+    codes[::10] = 1
+    labels = Labels((Attribute("Happy"),), codes)
+    faces = data.Faces(np.zeros((1000, 1, 1, 3), np.uint8), {}, [], digests=digests, labels=labels)
+    assert [len(side) for side in faces.split(0.1)] == [100, 0]
+    rows, held = faces.split(0.5)
+    assert len(held) > 20 and (np.sort(np.concatenate([rows, held])) == np.arange(0, 1000, 10)).all()
 
 
 def test_batches_from_the_cache(tmp_path, load, eight):

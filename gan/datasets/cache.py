@@ -118,8 +118,9 @@ def build(
             report = _make_report(source, decoded) | {"size": size, "key": path.stem}
             report["crop"] = source.crop or images.describe_crop(crop, report["sizes"])
             skipped = decoded.skipped + source.left_out + source.passed_over
-            if source.origins is not None:
-                report["origins"] = [source.origins[numbers[i]] for i in decoded.numbers]
+            if source.origins is not None or decoded.skipped:  # else they are all that were asked for
+                used = [numbers[i] for i in decoded.numbers]
+                report["origins"] = used if source.origins is None else [source.origins[i] for i in used]
             parts = [report, skipped, attributes, decoded.digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
                 beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum

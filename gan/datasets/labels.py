@@ -1,9 +1,9 @@
 """Labels of a data set: finds them in the data, beside it, in class folders or in a file, and fits them to its images.
 
-    labels, where = find_labels(source, "photos.zip", "auto", ["Smiling", "Male"])
+    labels, where = find_labels([source], ["photos.zip"], "auto", ["Smiling", "Male"])
     table = read_table(Path("list_attr_celeba.txt").read_bytes(), "list_attr_celeba.txt")  # a CSV or dataset.json, too
 
-`find_labels` returns a `gan.labels.Labels` with a row for each image of the source; what has no label has the code -1.
+`find_labels` returns a `gan.labels.Labels` with a row for each image of the sources; what has no label has the code -1.
 """
 
 import csv
@@ -11,13 +11,14 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from gan.datasets.source import Source, summarize_skipped
+from gan.datasets.joined import add_prefix
+from gan.datasets.source import SUFFIXES, Source, summarize_skipped
 from gan.errors import UsageError, summarize
 from gan.files import expand_path
 from gan.labels import NO, UNKNOWN, YES, Attribute, Labels
@@ -29,6 +30,8 @@ CLASS_COLUMNS = ("class", "label")
 LARGEST = 1 << 30  # bytes of a label file
 MOST_VALUES = 0.5  # share of the rows that may have values of their own: a column of more is no label, but a caption
 SHOWN = 3  # names in messages
+LARGEST_CLASS = 2**53  # up to which floats are exact
+NO_ROW, AMBIGUOUS = -1, -2  # instead of the number of a row
 
 
 class Table(NamedTuple):
@@ -47,48 +50,98 @@ class Table(NamedTuple):
     unusable: list[tuple[str, str]]
 
 
-def find_labels(source: Source, data: str, wanted: str, attributes: Sequence[str] = ()) -> tuple[Labels, str]:
-    """Finds the labels of the images of a source, and where they come from, in words.
+class Found(NamedTuple):
+    """Labels of the images of a source, where they come from in words, and columns that are no labels, and why."""
+
+    labels: Labels
+    where: str
+    unusable: list[tuple[str, str]]
+
+
+def find_labels(
+    sources: Sequence[Source], data: Sequence[str], wanted: str, attributes: Sequence[str] = ()
+) -> tuple[Labels, str]:
+    """Finds the labels of the images of all sources, one after the other, and where they come from, in words.
+
+    An attribute that a source lacks is unknown in its images.
 
     Arguments:
-        data: the value of --data that the source was opened from.
-        wanted: the value of --labels: "auto", "folders" or a file.
+        data: the values of --data that the sources were opened from.
+        wanted: the value of --labels: "auto", "folders" or a file, which may have the images of any of the sources.
         attributes: the names of those to use; empty: all.
 
     Raises UsageError where there are none, or none that fit.
     """
-    if wanted == "folders":
-        labels, where = label_folders(source.names), "class folders"
-        if labels is None:
-            raise UsageError(
-                f"--labels folders: the images of {source.title} are not in two or more class folders, but named such"
-                f" as {_some(source.names)}."
-            )
-    elif wanted != "auto":
+    if wanted in ("auto", "folders"):
+        found = [_find_own(source, each, wanted) for source, each in zip(sources, data, strict=True)]
+    else:
         path = expand_path(wanted)
         if not path.is_file():
             raise UsageError(f"--labels {wanted}: there is no such file; give a file, folders, auto or none.")
-        labels, where = _match_file(_read_file(path), path.name, source, attributes)
-    elif source.labels:
-        labels, where = source.labels(), f"{source.title} itself"
-    elif found := find_file(data):
-        labels, where = _match_file(*found, source, attributes)
-        where += " beside the data"
-    elif (labels := label_folders(source.names)) is not None:
-        where = "class folders"
-    else:
-        raise UsageError(
-            f"--labels auto: {source.title} has none. Looked for arrays `labels` or `y` in an .npz file, for"
-            f" {', '.join(FILES)} in or beside the data, and for class folders. --labels FILE names another file."
-        )
+        found = [_match_file(_read_file(path), path.name, sources)]
+    where = " and ".join(dict.fromkeys(_describe(each, attributes) for each in found))
+    if not attributes:
+        return join_labels([each.labels for each in found]), where
+    known = {attribute.name.lower(): attribute for each in found for attribute in each.labels.attributes}
+    unusable = {name.lower(): reason for each in found for name, reason in each.unusable}
+    for name in attributes:
+        if name.lower() in unusable and name.lower() not in known:
+            raise UsageError(
+                f"--attributes {','.join(attributes)}: {name} is no label, as it has {unusable[name.lower()]}."
+            )
     try:
-        return (labels.select(attributes) if attributes else labels), where
+        Labels(tuple(known.values()), np.zeros((0, len(known)), np.int32)).select(attributes)
+        return join_labels([_select_known(each.labels, attributes) for each in found]).select(attributes), where
     except UsageError as error:
         raise UsageError(f"--attributes {','.join(attributes)}: {error}") from None
 
 
+class NoMatchError(UsageError):
+    """A file of labels has no row for any image."""
+
+
+def _find_own(source: Source, data: str, wanted: str) -> Found:
+    """Finds the labels that a source has with it."""
+    if wanted == "auto" and source.labels:
+        return Found(source.labels(), f"{source.title} itself", [])
+    others = []  # beside the data there may be files of other data
+    for content, where, is_beside in find_files(data) if wanted == "auto" else ():
+        try:
+            return _match_file(content, where, [source])
+        except NoMatchError:
+            if not is_beside:
+                raise
+            others.append(where)
+    no_match = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} no row for any of its images"
+    if (labels := label_folders(source.names)) is not None:
+        return Found(labels, f"class folders ({no_match})" if others else "class folders", [])
+    named = f"named such as {_some(source.names)}"
+    if wanted == "folders":
+        raise UsageError(
+            f"--labels folders: the images of {source.title} are not in two or more class folders, but {named}."
+        )
+    raise UsageError(
+        f"--labels auto: {source.title} has none. Looked for arrays `labels` or `y` in an .npz file, for"
+        f" {', '.join(FILES)} in or beside the data, and for class folders; its images are {named}."
+        f"{f' {no_match}.' if others else ''} --labels FILE names another file."
+    )
+
+
+def _select_known(labels: Labels, names: Sequence[str]) -> Labels:
+    """Selects those attributes of some names that there are."""
+    known = {attribute.name.lower() for attribute in labels.attributes}
+    return labels.select([name for name in names if name.lower() in known])
+
+
+def _describe(found: Found, attributes: Sequence[str]) -> str:
+    """Where labels come from and, unless some are asked for, which columns are no labels."""
+    if attributes or not found.unusable:
+        return found.where
+    return f"{found.where} without {summarize_skipped(found.unusable)}"
+
+
 def join_labels(parts: list[Labels]) -> Labels:
-    """Joins the labels of several sources: attributes by name, and their values, those of one kind in one order.
+    """Joins the labels of several sources: attributes by name, in any case, and their values, which are then sorted.
 
     An attribute that a source lacks is unknown in its images. Raises UsageError where one is yes or no in one source,
     and has values in another.
@@ -96,16 +149,17 @@ def join_labels(parts: list[Labels]) -> Labels:
     found = {}
     for labels in parts:
         for attribute in labels.attributes:
-            known = found.setdefault(attribute.name, attribute)
+            known = found.setdefault(attribute.name.lower(), attribute)
             if bool(known.values) != bool(attribute.values):
                 raise UsageError(f"{attribute.name} is yes or no in one of the data sets, and has values in another.")
             if known.values != attribute.values:
-                found[attribute.name] = Attribute(attribute.name, tuple(sorted({*known.values, *attribute.values})))
+                values = tuple(sorted({*known.values, *attribute.values}))
+                found[attribute.name.lower()] = Attribute(known.name, values)
     columns = []
     for name, joined in found.items():
         column = []
         for labels in parts:
-            number = next((i for i, each in enumerate(labels.attributes) if each.name == name), None)
+            number = next((i for i, each in enumerate(labels.attributes) if each.name.lower() == name), None)
             if number is None:
                 column.append(np.full(len(labels.codes), UNKNOWN, np.int32))
                 continue
@@ -147,7 +201,7 @@ def label_array(array: np.ndarray) -> Labels:
     if array.ndim not in (1, 2) or not array.size or array.dtype.kind not in "biufUS":
         raise ValueError(f"{array.dtype} {array.shape} are no labels: give classes (n,), or 0 and 1 (n, k)")
     if array.dtype.kind == "f":
-        if not np.isfinite(array).all() or (array != np.round(array)).any():
+        if not (np.abs(array) < LARGEST_CLASS).all() or (array != np.round(array)).any():
             raise ValueError("they are not whole numbers")
         array = array.astype(np.int64)
     if array.ndim == 1:
@@ -168,26 +222,40 @@ def label_array(array: np.ndarray) -> Labels:
     return Labels(tuple(Attribute(str(i)) for i in range(array.shape[1])), positive.astype(np.int32))
 
 
-def find_file(data: str) -> tuple[bytes, str] | None:
-    """The content and the name of a label file in a folder or a zip, or beside it; None where there is none."""
+def find_files(data: str) -> Iterator[tuple[bytes, str, bool]]:
+    """Yields the content of files of labels in a folder or a zip, or beside it, where they are, and if it is beside it.
+
+    Raises UsageError where one cannot be read.
+    """
     path = expand_path(data)
-    folders = [path, path.parent] if path.is_dir() else [path.parent] if path.exists() else []
-    if path.is_file() and zipfile.is_zipfile(path):
+    if path.is_file() and zipfile.is_zipfile(path) and (found := _find_in_zip(path)):
+        yield *found, False
+    names = (*FILES, *dict.fromkeys(f"{stem}.csv" for stem in (path.stem, path.name.partition(".")[0])))
+    places = [(path, f"in {path.name}")] if path.is_dir() else []
+    for folder, where in [*places, (path.parent, "beside the data")] if path.exists() else []:
+        for name in names:
+            if os.path.isfile(folder / name) and folder / name != path:
+                yield _read_file(folder / name), f"{name} {where}", folder != path
+
+
+def _find_in_zip(path: Path) -> tuple[bytes, str] | None:
+    try:
+        archive = zipfile.ZipFile(path)
+    except Exception:  # a damaged zip raises nearly every kind; that of its images tells of the damage
+        return None
+    with archive:
+        entries = [entry for entry in archive.infolist() if entry.filename.rpartition("/")[2] in FILES]
+        entries = [entry for entry in entries if "__MACOSX" not in entry.filename]
+        if not entries:
+            return None
+        first = min(entries, key=lambda entry: (entry.filename.count("/"), FILES.index(_file_name(entry.filename))))
+        title = f"{path.name}/{first.filename}"
+        if first.file_size > LARGEST:
+            raise UsageError(f"--labels {title}: more than {LARGEST >> 20:,} MB.")
         try:
-            with zipfile.ZipFile(path) as archive:
-                entries = [each for each in archive.infolist() if each.filename.rpartition("/")[2] in FILES]
-                entries.sort(key=lambda each: (each.filename.count("/"), FILES.index(each.filename.rpartition("/")[2])))
-                for entry in entries:
-                    if "__MACOSX" not in entry.filename and entry.file_size <= LARGEST and not entry.flag_bits & 1:
-                        return archive.read(entry), f"{path.name}/{entry.filename}"
-        except Exception:  # damaged archives raise nearly every kind of exception; its images tell of that
-            pass
-    stem = path.name.partition(".")[0]
-    for folder in folders:
-        for name in (*FILES, f"{stem}.csv"):
-            if (folder / name).is_file() and folder / name != path:
-                return _read_file(folder / name), name
-    return None
+            return archive.read(first), title
+        except Exception as error:  # as above; it may have a password as well
+            raise UsageError(f"--labels {title}: it cannot be read ({summarize(error)}).") from error
 
 
 def _read_file(path: Path) -> bytes:
@@ -199,21 +267,15 @@ def _read_file(path: Path) -> bytes:
         raise UsageError(f"--labels {path}: it cannot be read ({error.strerror or error}).") from error
 
 
-def _match_file(content: bytes, title: str, source: Source, attributes: Sequence[str]) -> tuple[Labels, str]:
-    """The labels of a file that fit the images of a source, and the file in words."""
+def _match_file(content: bytes, title: str, sources: Sequence[Source]) -> Found:
+    """The labels of a file that fit the images of some sources, and the file in words."""
     table = read_table(content, title)
-    unusable = dict(table.unusable)
-    if asked := [name for name in attributes if name in unusable]:
-        raise UsageError(
-            f"--attributes {','.join(attributes)}: {asked[0]} of {title} is no label ({unusable[asked[0]]})."
-        )
-    labels, ambiguous = match(table, source.names)
-    words = title
-    if unusable and not attributes:
-        words += f" without {summarize_skipped(table.unusable)}"
+    # A table may have the name of the folder that is --data, which names in it do not have.
+    labels, ambiguous = match(table, [name for source in sources for name in add_prefix(source, source.title).names])
+    where = table.title
     if ambiguous:
-        words += f", in which {len(ambiguous):,} names, such as {ambiguous[0]}, have several rows that differ"
-    return labels, words
+        where += f", in which {len(ambiguous):,} names, such as {ambiguous[0]}, have several rows that differ"
+    return Found(labels, where, table.unusable)
 
 
 # Files of labels
@@ -244,50 +306,55 @@ def read_celeba(text: str, title: str) -> Table:
     CelebA, arXiv:1411.7766. The count is not that of the rows where somebody has cut the list.
     """
     lines = text.splitlines()
-    header, rows = lines[1].split(), [line.split() for line in lines[2:]]
-    for number, row in enumerate(rows, start=3):
-        if row and len(row) != len(header) + 1:
+    header = lines[1].split()
+    _require_names(header, title)
+    rows = [(number, line.split()) for number, line in enumerate(lines[2:], start=3) if line.strip()]
+    for number, row in rows:
+        if len(row) != len(header) + 1:
             raise UsageError(f"--labels {title}: line {number} has {len(row)} columns, not {len(header) + 1}.")
-    rows = [row for row in rows if row]
     if not rows:
         raise UsageError(f"--labels {title}: it has no rows.")
-    codes = np.array([row[1:] for row in rows])
-    if not np.isin(codes, ("1", "-1", "0")).all():
-        number = int(np.flatnonzero(~np.isin(codes, ("1", "-1", "0")).all(axis=1))[0])
-        raise UsageError(f"--labels {title}: the row of {rows[number][0]} has values other than 1 and -1.")
+    codes = np.array([row[1:] for _, row in rows])
+    allowed = np.isin(codes, ("1", "-1", "0")).all(axis=1)
+    if not allowed.all():
+        number = rows[int(np.flatnonzero(~allowed)[0])][0]
+        raise UsageError(f"--labels {title}: line {number} has values other than 1 and -1.")
     labels = Labels(tuple(Attribute(name) for name in header), (codes == "1").astype(np.int32))
-    return Table(title, [row[0] for row in rows], labels, [])
+    return Table(title, [row[0] for _, row in rows], labels, [])
 
 
 def read_csv(text: str, title: str) -> Table:
     """Reads a CSV with a header: a column of file names, and one for each attribute; an empty cell is no label.
 
-    A column of 1, 0, -1, yes, no, true or false is yes or no; others have values.
+    A column of 1, 0, -1, yes, no, true or false is yes or no; others, and that called class or label, have values.
     """
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
+    reader, lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), []
     try:
-        header, *rows = csv.reader(io.StringIO(text), delimiter=delimiter, strict=True)
+        lines = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
-        raise UsageError(f"--labels {title}: it is no CSV ({error}).") from None
-    header = [name.strip() for name in header]
-    for number, row in enumerate(rows, start=2):
-        if row and len(row) != len(header):
+        raise UsageError(f"--labels {title}: line {reader.line_num} is not as in a CSV ({error}).") from None
+    header, rows = [name.strip() for name in lines[0][1]], [row for _, row in lines[1:]]
+    for number, row in lines[1:]:
+        if len(row) != len(header):
             raise UsageError(f"--labels {title}: line {number} has {len(row)} columns, and the header {len(header)}.")
-    rows = [row for row in rows if row]
-    if len(header) < 2 or not rows:
+    if len(header) < 2 or not rows or any(_remove_suffix(name) != name for name in header):
         raise UsageError(
-            f"--labels {title}: it needs a header, as file,label, with a column of file names and others of labels."
+            f"--labels {title}: it needs a header, as file,label, with a column of file names and others of labels, and"
+            " a row for each image."
         )
-    if len({*header}) < len(header) or not all(header):
-        raise UsageError(f"--labels {title}: its columns {', '.join(header)} need different names.")
+    _require_names(header, title)
     image = next((i for i, name in enumerate(header) if name.lower() in IMAGE_COLUMNS), 0)
+    classes = next((name for name in header if name.lower() in CLASS_COLUMNS), "")
+    if classes.lower() == "label" and "class" in map(str.lower, header):
+        classes = ""  # both are attributes
     attributes, columns, unusable = [], [], []
     for i, name in enumerate(header):
         if i == image:
             continue
         cells = [row[i].strip() for row in rows]
         try:
-            attribute, codes = read_column(name, cells)
+            attribute, codes = read_column("class" if name == classes else name, cells)
         except ValueError as error:
             unusable.append((name, str(error)))
             continue
@@ -303,15 +370,15 @@ def read_column(name: str, cells: list[str]) -> tuple[Attribute, np.ndarray]:
     """The attribute and the codes, int32 (n,), of a column of a CSV. Raises ValueError where it is no label."""
     values = sorted({*cells} - {""})
     if not values:
-        raise ValueError("it is empty")
-    if {value.lower() for value in values} <= {*YES, *NO}:
+        raise ValueError("no values")
+    if name != "class" and {value.lower() for value in values} <= {*YES, *NO}:
         codes = {value: int(value.lower() in YES) for value in values}
         attribute = Attribute(name)
     else:
         if len(values) > max(2, MOST_VALUES * len(cells)):
             raise ValueError(f"{len(values):,} different values in {len(cells):,} rows")
         codes = {value: code for code, value in enumerate(values)}
-        attribute = Attribute("class" if name.lower() in CLASS_COLUMNS else name, tuple(values))
+        attribute = Attribute(name, tuple(values))
     codes[""] = UNKNOWN
     return attribute, np.array([codes[cell] for cell in cells], np.int32)
 
@@ -324,6 +391,8 @@ def read_dataset_json(text: str, title: str) -> Table:
     try:
         rows = json.loads(text)
         rows = rows["labels"] if isinstance(rows, dict) else rows
+        if not isinstance(rows, list):
+            raise ValueError(f"its labels are {summarize(json.dumps(rows), 50)}, not a list")
         names, values = [str(name) for name, _ in rows], [value for _, value in rows]
         array = np.array(values)
         if array.dtype.kind not in "biuf":
@@ -342,58 +411,85 @@ def read_dataset_json(text: str, title: str) -> Table:
 def match(table: Table, names: Sequence[str]) -> tuple[Labels, list[str]]:
     """Fits the rows of a table to the names of images.
 
-    A name fits exactly, or else without some of its first folders, or those of the table's, or else without suffixes.
+    A name fits exactly, or else without some of its first folders, or those of the table's, or else in the same ways
+    without suffixes. Of several rows, those that share most folders with it fit.
 
     Returns:
         Labels with a row for each name, and the names that fit several rows that differ, which are unknown.
 
     Raises UsageError where no name fits.
     """
-    rows = {}
-    for by in (_identity, _file_name, _stem):
-        index = {}
-        for number, name in enumerate(table.names):
-            index.setdefault(by(name), []).append(number)
-        rows[by] = index
-    codes, ambiguous = np.full((len(names), len(table.labels.attributes)), UNKNOWN, np.int32), []
-    matched = 0
-    for i, name in enumerate(names):
-        found = _find_rows(name.replace("\\", "/"), rows)
-        if not found:
-            continue
-        matched += 1
-        values = table.labels.codes[found]
-        if (values == values[0]).all():
-            codes[i] = values[0]
-        else:
-            ambiguous.append(name)
-    if not matched:
-        raise UsageError(
+    rows = np.full(len(names), NO_ROW)
+    for shorten in (lambda name: name, _remove_suffix):
+        waiting = np.flatnonzero(rows == NO_ROW)
+        if len(waiting):
+            wanted = [shorten(names[i].replace("\\", "/")) for i in waiting]
+            rows[waiting] = _match_ends(wanted, [shorten(name) for name in table.names], table.labels.codes)
+    if (rows == NO_ROW).all():
+        raise NoMatchError(
             f"--labels {table.title}: it has no row for any image: these are named such as {_some(names)}, and its rows"
             f" such as {_some(table.names)}."
         )
-    return Labels(table.labels.attributes, codes), ambiguous
+    codes = np.full((len(names), table.labels.codes.shape[1]), UNKNOWN, np.int32)
+    codes[rows >= 0] = table.labels.codes[rows[rows >= 0]]
+    return Labels(table.labels.attributes, codes), [names[i] for i in np.flatnonzero(rows == AMBIGUOUS)]
 
 
-def _find_rows(name: str, rows: dict) -> list[int]:
-    """The rows of the longest end of a name that the table has; of its file name; of that without its suffix."""
-    parts = name.split("/")
-    for start in range(len(parts)):
-        if found := rows[_identity].get("/".join(parts[start:])):
-            return found
-    return rows[_file_name].get(parts[-1]) or rows[_stem].get(_stem(name)) or []
+def _match_ends(wanted: list[str], names: list[str], codes: np.ndarray) -> list[int]:
+    """The number of the row, among those of `names`, for each wanted name; `NO_ROW`, or `AMBIGUOUS`."""
+    index = _index_rows(enumerate(names), codes)
+    found = [_find_end(name, index) for name in wanted]
+    # Without leading folders of the table: by the ends of its names that have so many parts.
+    deepest = min(max((name.count("/") for name in each), default=0) + more for each, more in ((wanted, 1), (names, 0)))
+    for depth in range(deepest, 0, -1):
+        if waiting := [i for i, row in enumerate(found) if row == NO_ROW]:
+            index = _index_rows(
+                ((row, end) for row, name in enumerate(names) if (end := _take_end(name, depth))), codes
+            )
+            for i in waiting:
+                name = wanted[i]
+                found[i] = index.get(name if name.count("/") == depth - 1 else _take_end(name, depth), NO_ROW)
+    return found
 
 
-def _identity(name: str) -> str:
-    return name
+def _index_rows(keys: Iterable[tuple[int, str]], codes: np.ndarray) -> dict[str, int]:
+    """Key -> the number of its row, or `AMBIGUOUS` where several rows differ; takes pairs of both."""
+    index = {}
+    for row, key in keys:
+        first = index.setdefault(key, row)
+        if first not in (row, AMBIGUOUS) and not np.array_equal(codes[first], codes[row]):
+            index[key] = AMBIGUOUS
+    return index
+
+
+def _find_end(name: str, index: dict[str, int]) -> int:
+    """The row of the longest end of a name that there is."""
+    rest = "/"
+    while name not in index and rest:
+        _, rest, name = name.partition("/")
+    return index.get(name, NO_ROW)
+
+
+def _take_end(name: str, depth: int) -> str:
+    """The last parts of a name, `depth` of them; "" where it has no more than these."""
+    parts = name.rsplit("/", depth)
+    return "/".join(parts[1:]) if len(parts) > depth else ""
+
+
+def _require_names(names: list[str], title: str) -> None:
+    """Raises UsageError unless columns have names, different ones in any case."""
+    if not names or not all(names) or len({name.lower() for name in names}) < len(names):
+        raise UsageError(f"--labels {title}: its columns {', '.join(names)} need names that differ.")
+
+
+def _remove_suffix(name: str) -> str:
+    """Removes the suffix of an image; what comes after other dots stays."""
+    stem, suffix = os.path.splitext(name)
+    return stem if suffix.lower() in SUFFIXES else name
 
 
 def _file_name(name: str) -> str:
     return name.rpartition("/")[2]
-
-
-def _stem(name: str) -> str:
-    return os.path.splitext(_file_name(name))[0]
 
 
 def _some(names: Iterable[str]) -> str:

@@ -42,23 +42,15 @@ def test_ranges_of_values(tmp_path, load):
 
 
 @pytest.mark.parametrize(
-    ("second", "attributes", "labels"),
-    [
-        (({"hair": ["red"]}, [[0, 1]]), {"hair": ["black", "red"]}, [[1, 0], [0, 1]]),
-        (({}, None), {}, None),
-        (({"eyes": ["open"]}, [[1]]), {}, None),
-    ],
+    ("second", "attributes"), [({"hair": ["red"]}, {"hair": ["black", "red"]}), ({}, {}), ({"eyes": ["open"]}, {})]
 )
-def test_attributes_and_labels(second, attributes, labels):
-    """Attributes and labels are joined if all sources have the same ones, else there are none."""
+def test_attributes(second, attributes):
+    """Attributes are joined if all sources have the same ones, else there are none."""
 
-    def make(attributes, labels):
-        rows = None if labels is None else np.array(labels, np.float32)
-        return Source("s", "s", ["i"], lambda i: None, [], lambda: attributes, rows)
+    def make(attributes):
+        return Source("s", "s", ["i"], lambda i: None, [], lambda: attributes)
 
-    joined = join([make({"hair": ["black"]}, [[1, 0]]), make(*second)])
-    assert joined.prepare() == attributes
-    assert (None if joined.labels is None else joined.labels.tolist()) == labels
+    assert join([make({"hair": ["black"]}), make(second)]).prepare() == attributes
 
 
 def test_errors_name_the_image():

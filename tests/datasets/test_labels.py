@@ -7,8 +7,7 @@ import numpy as np
 import pytest
 
 from gan.datasets import Request, open_source
-from gan.datasets import labels as found_labels
-from gan.datasets.labels import find_file, find_labels, join_labels, label_array, label_folders, match, read_table
+from gan.datasets.labels import find_files, find_labels, join_labels, label_array, label_folders, match, read_table
 from gan.datasets.source import Source
 from gan.errors import UsageError
 from gan.images import write_png
@@ -35,7 +34,7 @@ def test_folders():
     assert label_folders(["a/b/1.png", "a/b/2.png"]) is None and label_folders(["1.png"]) is None
     assert label_folders(["1.png", "a/2.png", "b/3.png"]).codes.tolist() == [[-1], [0], [1]]
     with pytest.raises(UsageError, match=r"a/1\.png"):
-        find_labels(source(["a/1.png", "a/2.png"]), "faces", "folders")
+        find_labels([source(["a/1.png", "a/2.png"])], ["faces"], "folders")
 
 
 def test_celeba_list():
@@ -66,11 +65,23 @@ def test_csv(delimiter):
     assert read("\n".join(["image_id,Smiling", *words])).labels.codes[:, 0].tolist() == [1, 0, 1, 0, 1, 0]
 
 
-def test_asking_for_a_caption():
-    """A column that is no label cannot be asked for."""
-    text = "file,id,good\n" + "".join(f"{i}.png,x{i},{i % 2}\n" for i in range(8))
-    with pytest.raises(UsageError, match="id of"):
-        found_labels._match_file(text.encode(), "a.csv", source(["1.png"]), ["id"])
+def test_class_columns():
+    """A column label or class has values, even 0 and 1; two of these stay apart."""
+    assert read("file,Label\n1.png,0\n2.png,1\n").labels.attributes == (Attribute("class", ("0", "1")),)
+    text = "file,label,class\n" + "".join(f"{i}.png,{i % 2},{'ab'[i % 2]}\n" for i in range(4))
+    assert read(text).labels.attributes == (Attribute("label"), Attribute("class", ("a", "b")))
+
+
+def test_wrong_lines_are_numbered():
+    """An error names the line of the file, blank ones and line ends in quotes included."""
+    for text in (
+        'file,a\n"1\n.png",x\n\n3.png,x,y\n',
+        "2\nA B\n\n\n1.jpg 1\n",
+        "2\nA\n1.jpg 1\n\n2.jpg 5\n",
+        'file,a\n1.png,x\n\n\n2.png,"x"y\n',
+    ):
+        with pytest.raises(UsageError, match="line 5"):
+            read(text)
 
 
 def test_dataset_json():
@@ -118,7 +129,9 @@ def test_arrays_that_are_no_labels(array):
         b'{"labels": [["a.png", [1, 2]], ["b.png", [1]]]}', b'{"labels": [["a.png", "x"]]}', b"file,label\n",
         b"file\na.png\n", b"file,label\na.png,1,2\n", b"file,label,label\na.png,1,2\n", b'file,label\na.png,"b\n',
         b"2\nSmiling Male\n1.jpg 1\n", b"2\nSmiling\n1.jpg 7\n", b"2\nSmiling\n", b"[" * 100_000,
-        b"file,caption\n1.png,a\n2.png,b\n3.png,c\n4.png,d\n5.png,e\n",
+        b"file,caption\n1.png,a\n2.png,b\n3.png,c\n4.png,d\n5.png,e\n", b"1.png,a\n2.png,b\n3.png,a\n",
+        b"file,a,A\n1.png,1,0\n", b"1\n\nfoo\n", b'{"labels": [["a.png", 1e300], ["b.png", 1]]}',
+        b"1\nA a\n1.jpg 1 1\n",
     ],
 )  # fmt: skip
 def test_wrong_files(content):
@@ -135,6 +148,53 @@ def test_names():
     assert labels.codes[:, 0].tolist() == [0, 1, 0, 1, -1, -1] and ambiguous == ["q/1.png"]
     labels, ambiguous = match(read("file,label\n1.png,x\n1.png,x\n2.png,x\n2.png,y\n"), ["1.png", "2.png"])
     assert labels.codes[:, 0].tolist() == [0, -1] and ambiguous == ["2.png"]
+
+
+def test_names_in_the_folders_of_a_table():
+    """Leading folders of the table are dropped as far as needed, and suffixes last."""
+    table = read(
+        "file,label\n/home/me/lfw/m/1.png,m\n/home/me/lfw/f/1.png,f\n/home/me/lfw/f/2.v1,f\nx/a/5,m\nx/b/5,f\n"
+    )
+    labels, ambiguous = match(table, ["m/1.png", "top/f/1.jpg", "1.png", "2.v1.jpg", "2.jpg", "b/5.JPG"])
+    assert labels.codes[:, 0].tolist() == [1, 0, -1, 0, -1, 0] and ambiguous == ["1.png"]
+
+
+def test_one_name_in_many_folders():
+    """Time does not grow with the square of rows of one name."""
+    import time
+
+    start = time.monotonic()
+    rows = "\n".join(f"a{i}/face.png,{i % 2}" for i in range(20_000))
+    _, ambiguous = match(read(f"file,label\n{rows}\n"), [f"b{i}/face.png" for i in range(20_000)])
+    assert len(ambiguous) == 20_000 and time.monotonic() - start < 10
+
+
+def test_several_sources(tmp_path):
+    """One file serves all sources, one of which it may lack; an attribute may be in one source alone."""
+    (tmp_path / "list.csv").write_text("file,Happy\n1.png,1\n2.png,0\n")
+    sources = [source(["1.png", "2.png"]), source(["3.png"])]
+    labels, _ = find_labels(sources, ["a", "b"], str(tmp_path / "list.csv"))
+    assert labels.codes.tolist() == [[1], [0], [-1]]
+    both = Labels((Attribute("Happy"), Attribute("Old")), np.array([[1, 0], [0, 1]], np.int32))
+    sources = [
+        source(["1.png", "2.png"], labels=lambda: both),
+        source(["3.png"], labels=lambda: Labels((Attribute("happy"),), np.array([[1]], np.int32))),
+    ]
+    labels, where = find_labels(sources, ["a", "b"], "auto", ["Old", "Happy"])
+    assert labels.codes.tolist() == [[0, 1], [1, 0], [-1, 1]] and where == "faces itself"
+    with pytest.raises(UsageError, match="Hat"):
+        find_labels(sources, ["a", "b"], "auto", ["Hat"])
+
+
+def test_a_damaged_file_in_a_zip(tmp_path):
+    """A label file in a zip that cannot be read is an error, and not passed over."""
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("dataset.json", '{"labels": [["1.png", 0], ["2.png", 1]]}')
+    assert [found[1:] for found in find_files(str(path))] == [("a.zip/dataset.json", False)]
+    path.write_bytes(path.read_bytes().replace(b"2.png", b"3.png"))
+    with pytest.raises(UsageError, match="json: it cannot be read"):
+        list(find_files(str(path)))
 
 
 def test_names_that_do_not_fit():
@@ -163,27 +223,44 @@ def test_auto_looks_beside_the_data(tmp_path):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         write_png(folder / name, np.zeros((16, 16, 3), np.uint8))
     opened = open_source(Request(str(folder), 16))
-    labels, where = find_labels(opened, str(folder), "auto")
+    labels, where = find_labels([opened], [str(folder)], "auto")
     assert labels.codes[:, 0].tolist() == [0, 0, 1] and where == "class folders"
     (tmp_path / "labels.csv").write_text("file,Smiling\n1.png,1\n2.png,0\n3.png,1\n")
-    labels, where = find_labels(opened, str(folder), "auto", ["smiling"])
+    labels, where = find_labels([opened], [str(folder)], "auto", ["smiling"])
     assert labels.codes[:, 0].tolist() == [1, 0, 1] and "labels.csv" in where
     (folder / "dataset.json").write_text(json.dumps({"labels": [["x/1.png", 0], ["x/2.png", 1], ["y/3.png", 1]]}))
-    assert find_labels(opened, str(folder), "auto")[0].codes[:, 0].tolist() == [0, 1, 1]
+    assert find_labels([opened], [str(folder)], "auto")[0].codes[:, 0].tolist() == [0, 1, 1]
     with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
         for path in sorted(folder.rglob("*.*")):
             archive.write(path, f"top/{path.relative_to(folder)}")
     opened = open_source(Request(str(tmp_path / "a.zip"), 16))
-    labels, where = find_labels(opened, str(tmp_path / "a.zip"), "auto")
+    labels, where = find_labels([opened], [str(tmp_path / "a.zip")], "auto")
     assert labels.codes[:, 0].tolist() == [0, 1, 1] and "top/dataset.json" in where
     with pytest.raises(UsageError, match="Smlng"):
-        find_labels(opened, str(tmp_path / "a.zip"), str(tmp_path / "labels.csv"), ["Smlng"])
+        find_labels([opened], [str(tmp_path / "a.zip")], str(tmp_path / "labels.csv"), ["Smlng"])
     (tmp_path / "labels.csv").unlink()
-    assert find_file(str(tmp_path / "nothing")) is None
+    assert list(find_files(str(tmp_path / "nothing"))) == []
     with pytest.raises(UsageError, match="auto"):
-        find_labels(source(["1.png"]), str(tmp_path / "nothing"), "auto")
+        find_labels([source(["1.png"])], [str(tmp_path / "nothing")], "auto")
     with pytest.raises(UsageError, match="no such file"):
-        find_labels(opened, str(tmp_path / "a.zip"), str(tmp_path / "labels.csv"))
+        find_labels([opened], [str(tmp_path / "a.zip")], str(tmp_path / "labels.csv"))
+
+
+def test_auto_passes_over_files_of_other_data(tmp_path):
+    """A file beside the data that fits no image may be other data's, and is named; one in the data is an error."""
+    folder = tmp_path / "faces"
+    folder.mkdir()
+    (tmp_path / "list_attr_celeba.txt").write_text(CELEBA)
+    images = [source(["x/1.png", "y/2.png"])]
+    labels, where = find_labels(images, [str(folder)], "auto")
+    assert labels.attributes[0].values == ("x", "y") and "list_attr_celeba.txt beside the data" in where
+    with pytest.raises(UsageError, match=r"list_attr_celeba\.txt"):
+        find_labels([source(["1.png"])], [str(folder)], "auto")
+    (tmp_path / "faces.csv").write_text("file,Happy\n1.png,1\n2.png,0\n")
+    assert find_labels(images, [str(folder)], "auto")[0].attributes == (Attribute("Happy"),)
+    (folder / "labels.csv").write_text("file,Happy\na.png,1\nb.png,0\n")
+    with pytest.raises(UsageError, match=r"labels\.csv in faces"):
+        find_labels(images, [str(folder)], "auto")
 
 
 def test_labels_in_an_npz(tmp_path):
@@ -192,11 +269,11 @@ def test_labels_in_an_npz(tmp_path):
     path = tmp_path / "faces.npz"
     np.savez(path, images=pixels, y=np.array([7, 9, 7, 9]))
     opened = open_source(Request(str(path), 16))
-    assert find_labels(opened, str(path), "auto")[0].attributes[0].values == ("7", "9")
+    assert find_labels([opened], [str(path)], "auto")[0].attributes[0].values == ("7", "9")
     for wrong in (np.zeros(3), np.array([None] * 4), np.array([0.5] * 4)):
         np.savez(path, images=pixels, labels=wrong)
         with pytest.raises(UsageError, match="labels"):
-            find_labels(open_source(Request(str(path), 16)), str(path), "auto")
+            find_labels([open_source(Request(str(path), 16))], [str(path)], "auto")
 
 
 def test_avatars_bring_labels():
@@ -204,7 +281,7 @@ def test_avatars_bring_labels():
     from gan.datasets.avatars import ATTRIBUTES, sample_attributes
 
     labels, _ = find_labels(
-        open_source(Request("avatars", 32, limit=20, seed=3)), "avatars", "auto", ["hair", "glasses"]
+        [open_source(Request("avatars", 32, limit=20, seed=3))], ["avatars"], "auto", ["hair", "glasses"]
     )
     assert labels.attributes[0] == Attribute("hair", tuple(ATTRIBUTES["hair"])) and labels.codes.shape == (20, 2)
     assert [labels.attributes[1].values[code] for code in labels.codes[:, 1]] == [

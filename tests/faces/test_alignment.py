@@ -232,6 +232,24 @@ def test_load_of_several_sources(tmp_path):
     assert any(line.startswith("photos: faces found in 10 of 10") for line in data.describe(faces))
 
 
+def test_labels_of_faces(tmp_path):
+    """A face has the labels of its photograph, of which there may be several faces, and none of another's."""
+    squares = [[(10, 5 + 5 * i, 60), (110, 20, 61 + i)] for i in range(6)]
+    squares[2] = []
+    photos = save(tmp_path / "photos", [photo(*each, textured=True) for each in squares])
+    other = save(tmp_path / "other", [photo((20 + i, 30, 64), textured=True) for i in range(4)])
+    rows = [f"photos/{i}.png,{i % 2},{'ab'[i // 4]}" for i in range(5)] + [f"other/{i}.png,1,c" for i in range(4)]
+    (tmp_path / "list.csv").write_text("\n".join(["file,Happy,hair", *rows]))
+    settings = {"align": "yes", "labels": str(tmp_path / "list.csv"), "cache_dir": tmp_path / "cache"}
+    expected = [[0, 0]] * 2 + [[1, 0]] * 4 + [[0, 1]] * 2 + [[-1, -1]] * 2
+    for _ in range(2):  # and from the cache
+        faces = data.load([photos, other], 32, **settings)
+        assert faces.labels.codes.tolist() == expected + [[1, 2]] * 4 and "origins" not in faces.report
+        assert [reason for name, reason in faces.skipped if name == "photos/5.png"] == ["no label"] * 2
+        assert [name for name, reason in faces.skipped if reason == "no label"] == ["photos/5.png"] * 2
+        assert data.load(photos, 32, **settings).labels.codes.tolist() == expected
+
+
 def test_all_reasons_are_counted(tmp_path, monkeypatch):
     """The summary has each reason, and photographs are what the share of unreadable ones is of."""
     folder = save(tmp_path / "photos", [photo((20 + i, 30, 64), textured=True) for i in range(10)])
