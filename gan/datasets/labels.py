@@ -192,7 +192,7 @@ def label_folders(names: Sequence[str]) -> Labels | None:
 
 
 def label_array(array: np.ndarray) -> Labels:
-    """Labels of an array: classes (n,) or (n, 1), numbers or strings; one-hot classes or yes and no (n, k).
+    """Labels of an array: classes (n,) or (n, 1), numbers or strings, "" for none; one-hot or yes and no (n, k).
 
     Raises ValueError for others.
     """
@@ -201,6 +201,7 @@ def label_array(array: np.ndarray) -> Labels:
     if array.ndim not in (1, 2) or not array.size or array.dtype.kind not in "biufUS":
         raise ValueError(f"{array.dtype} {array.shape} are no labels: give classes (n,), or 0 and 1 (n, k)")
     if array.dtype.kind == "f":
+        array = array.astype(np.float64)
         if not (np.abs(array) < LARGEST_CLASS).all() or (array != np.round(array)).any():
             raise ValueError("they are not whole numbers")
         array = array.astype(np.int64)
@@ -210,9 +211,10 @@ def label_array(array: np.ndarray) -> Labels:
         values, codes = np.unique(array, return_inverse=True)
         if len(values) > max(2, MOST_VALUES * len(array)):
             raise ValueError(f"{len(values):,} different values of {len(array):,} images are no classes")
-        return Labels(
-            (Attribute("class", tuple(str(value) for value in values.tolist())),), codes.reshape(-1, 1).astype(np.int32)
-        )
+        names, codes = [str(value) for value in values.tolist()], codes.reshape(-1, 1).astype(np.int32)
+        if "" in names:  # no label; it is the first
+            names, codes = names[1:], np.where(codes > 0, codes - 1, UNKNOWN).astype(np.int32)
+        return Labels((Attribute("class", tuple(names)),), codes)
     if array.dtype.kind in "US" or not np.isin(array, (-1, 0, 1)).all():
         raise ValueError("they are not all 0 and 1")
     positive = array == 1

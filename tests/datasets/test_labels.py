@@ -102,6 +102,8 @@ def test_dataset_json():
         (np.array([3, 1, 3]), (Attribute("class", ("1", "3")),), [[1], [0], [1]]),
         (np.array([[2.0], [0.0], [2.0]]), (Attribute("class", ("0", "2")),), [[1], [0], [1]]),
         (np.array(["b", "a", "b"]), (Attribute("class", ("a", "b")),), [[1], [0], [1]]),
+        (np.array(["b", "", "a", "b", "a", ""]), (Attribute("class", ("a", "b")),), [[1], [-1], [0], [1], [0], [-1]]),
+        (np.float16([2, 0, 2]), (Attribute("class", ("0", "2")),), [[1], [0], [1]]),
         (np.array([[0, 1], [1, 0]]), (Attribute("class", ("0", "1")),), [[1], [0]]),
         (np.array([[1, 1], [-1, 1]]), (Attribute("0"), Attribute("1")), [[1, 1], [0, 1]]),
     ],
