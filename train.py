@@ -69,7 +69,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = experiment.load_start(config, run) if distribution.is_chief else None
     check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
-    labels = faces.labels.take(training).count_combinations(config.seed) if faces.labels else None
+    labels = experiment.count_labels(config, faces, training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)
     if start:
         print(*warm_start(gan, start), sep="\n")
@@ -78,7 +78,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         config, gan, len(training), len(held_out), length, device, run.folder, distribution.count
     )  # fmt: skip
     if config.balance:
-        lines.append(experiment.describe_balance(faces.labels, training, config.seed))
+        before = faces.labels.take(training).describe_shares()
+        lines.append(f"balanced: {before}; drawn as {labels.describe_shares()}")
     print(*lines, sep="\n", flush=True)
     if dry_run:
         if distribution.is_chief and not (run.folder / "config.json").exists():

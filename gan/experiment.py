@@ -294,14 +294,12 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
     noise_shape = image_shape if config.noise == "image" else (config.noise_size,)
     try:
         with keras.StatelessScope(initialize_variables=False):
-            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, labels)
-            discriminator = DISCRIMINATORS[config.discriminator](
-                image_shape,
-                config.discriminator_width or config.width,
-                config.dropout,
-                labels,
-                auxiliary=config.auxiliary_weight > 0,
-            )
+            # Networks of one's own need not know labels.
+            more = {"labels": labels} if labels else {}
+            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more)
+            more |= {"auxiliary": True} if config.auxiliary_weight else {}
+            width = config.discriminator_width or config.width
+            discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout, **more)
         yield generator, discriminator
     except BaseException:
         keras.utils.clear_session()  # else Keras would give them values when another scope ends
@@ -343,7 +341,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
 def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length, distribution=None):
     """The trainer of a run, ready to train; in a process that is not the chief, the loop alone."""
     import data
-    from gan.labels import balance
+    from gan.metrics.evaluation import ImageSubset
     from gan.training.augmentation import AUGMENTATIONS
     from gan.training.device_batches import device_batches
     from gan.training.distribution import Distribution
@@ -353,8 +351,7 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
 
     augmentation, distribution = AUGMENTATIONS[config.augmentation], distribution or Distribution()
     places = distribution.places(config.batch_size, config.discriminator_steps)
-    labels = faces.labels if gan.labels else None
-    rows = balance(labels.codes, training_rows, config.seed) if labels and config.balance else training_rows
+    labels, rows = faces.labels if gan.labels else None, choose_rows(config, faces, training_rows)
     settings = {"rows": rows, "labels": labels, "seed": config.seed, "places": places}
 
     def batches(start: int):
@@ -375,18 +372,23 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
     validator = build_validator(config, gan, faces, training_rows, held_out_rows)
     variance = 0.0
     if config.ema_half_life:
-        some = validator.scorer.training.subsample(VARIANCE_IMAGES).load()
+        some = ImageSubset(faces.images, rows).subsample(VARIANCE_IMAGES).load()
         variance = dataset_variance(some, mirrored=augmentation.mirrors)
     return Trainer(config, gan, run, batches, length, validator, variance, distribution)
 
 
-def describe_balance(labels, training_rows, seed: int) -> str:
-    """Says how --balance changes the shares of labels among the images that are drawn."""
+def choose_rows(config: Config, faces, training_rows):
+    """The numbers of the images that batches are drawn from; with --balance, images of rare labels several times."""
     from gan.labels import balance
 
-    rows = balance(labels.codes, training_rows, seed)
-    before, after = (labels.take(numbers).describe_shares() for numbers in (training_rows, rows))
-    return f"balanced: {before}; drawn as {after}"
+    return balance(faces.labels.codes, training_rows, config.seed) if config.balance else training_rows
+
+
+def count_labels(config: Config, faces, training_rows):
+    """The labels that a GAN is asked for, as often as batches have them, a `gan.labels.Labels`; None: no labels."""
+    if faces.labels is None:
+        return None
+    return faces.labels.take(choose_rows(config, faces, training_rows)).count_combinations(config.seed)
 
 
 def fits_on_devices(config: Config, size: int) -> bool:
@@ -422,6 +424,8 @@ def load_generator(run, best: bool = True):
 
 def rebuild_generator(run, config: Config):
     """The averaged generator of a run's newest whole checkpoint, calibrated as training would have.
+
+    Where `config.ema_half_life` is 0, the generator itself, whatever the run's was.
 
     Nothing else of the checkpoint is read, so it may be of a version that trained differently.
     """

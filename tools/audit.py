@@ -2,7 +2,7 @@
 
 python -m tools.audit output/RUN                              # of a run with labels: those
 python -m tools.audit output/RUN --labels list_attr_celeba.txt  # of any run: all attributes of a file
-python -m tools.audit output/RUN --labels auto --attributes Male,Eyeglasses --truncation 0.7
+python -m tools.audit output/RUN --labels auto --attributes Male,Eyeglasses --truncation 0.7 --out ordinary.md
 
 A small classifier is trained on the labelled images, once, and predicts both sides. The report is audit.md in the run's
 folder, with audit.csv and the chart audit.png. For a run with labels it also says how often samples are as asked for.
@@ -51,6 +51,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
         help="as in tools.generate (default: 1)",
     )  # fmt: skip
+    parser.add_argument(
+        "--raw", action="store_true", help="the generator as it was trained, not its average, of the newest checkpoint"
+    )
     return parser.parse_args(argv)
 
 
@@ -65,9 +68,14 @@ def audit(arguments: argparse.Namespace) -> None:
     training, held_out = faces.split(config.holdout)
     if len(held_out) < FEWEST:
         raise UsageError(f"{run.folder} held out {len(held_out)} labelled images; an audit needs {FEWEST} or more.")
-    generator = experiment.load_generator(run, arguments.weights == "best")
-    classifier = load_classifier(faces, training, held_out, cache_folder(config.cache_dir))
-    from gan.metrics import audit
+    if arguments.raw:
+        generator = experiment.rebuild_generator(run, dataclasses.replace(config, ema_half_life=0.0))
+    else:
+        generator = experiment.load_generator(run, arguments.weights == "best")
+    from gan.metrics import attribute_classifier, audit
+
+    cache = cache_folder(config.cache_dir)
+    classifier = attribute_classifier.load_for_faces(faces, training, held_out, cache, progress.track_task)
 
     seeds = np.arange(arguments.samples)
     print(f"Generating {len(seeds):,} samples with {generator.description} ...", flush=True)
@@ -76,9 +84,10 @@ def audit(arguments: argparse.Namespace) -> None:
     rows = audit.compare_shares(faces.labels.take(training), real, sampled)
     agreements = measure_as_asked(generator, classifier, arguments.truncation)
     flagged = 0.05 * len(rows)
+    averaged = ", not averaged" if arguments.raw else ""
     notes = [
-        f"{len(seeds):,} samples by {generator.description}, truncation {arguments.truncation:g}, and {len(held_out):,}"
-        f" held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
+        f"{len(seeds):,} samples by {generator.description}{averaged}, truncation {arguments.truncation:g}, and"
+        f" {len(held_out):,} held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
         "",
         "`labelled` is the share among the training images by their labels; the other two are what one classifier sees,"
         " so that its mistakes are on both sides. `As asked`, each value is asked for equally often; below is what"
@@ -97,18 +106,6 @@ def audit(arguments: argparse.Namespace) -> None:
     for each in agreements:
         print(f"asked for {each.name} ({each.asked}): {each.share} of {each.count:,} samples have it")
     print(f"{path}, with a .csv and a chart beside it")
-
-
-def load_classifier(faces, training: np.ndarray, held_out: np.ndarray, cache: Path):
-    """The classifier of the labels of a data set: that of avatars, or one that is trained on the images."""
-    from gan.metrics import attribute_classifier, avatar_classifier
-
-    if faces.attributes and {attribute.name for attribute in faces.labels.attributes} <= faces.attributes.keys():
-        found = avatar_classifier.load_classifier(faces.images.shape[1], cache, progress.track_task)
-        return attribute_classifier.AvatarAttributes(faces.labels, found)
-    return attribute_classifier.load_classifier(
-        faces.images, faces.labels, training, held_out, cache, progress.track_task
-    )
 
 
 def measure_as_asked(generator, classifier, truncation: float) -> list:

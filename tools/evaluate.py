@@ -96,9 +96,9 @@ def evaluate(arguments: argparse.Namespace) -> None:
     for name, case in cases.items():
         generator = experiment.load_generator(case.run, best)
         case.announce(f"generating {arguments.samples:,} samples with {generator.source.name}")
-        fake = generate_samples(generator, arguments.samples, arguments.seed)
+        fake, codes = generate_samples(generator, arguments.samples, arguments.seed)
         source = {"file": generator.source.name, "iteration": generator.iteration}
-        results[name] = run_evaluation.evaluate_run(case, fake, source, extractors, arguments.seed)
+        results[name] = run_evaluation.evaluate_run(case, fake, source, extractors, arguments.seed, codes)
     report.print_scores(results, arguments.anyway)
 
 
@@ -141,12 +141,14 @@ def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:
     return extractors
 
 
-def generate_samples(generator, count: int, seed: int) -> np.ndarray:
-    """Generates samples, uint8 (count, h, w, 3), from noise that training does not use."""
+def generate_samples(generator, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """Generates samples, uint8 (count, h, w, 3), from noise that training does not use; and draws their labels."""
     from dcgan import DISTRIBUTIONS, NoiseStream
 
     sample_noise = DISTRIBUTIONS[generator.noise_distribution]
-    return generator(sample_noise((count, *generator.noise_shape), (seed, NoiseStream.EVALUATION)).numpy())
+    codes = generator.draw_codes(np.arange(count))
+    noise = sample_noise((count, *generator.noise_shape), (seed, NoiseStream.EVALUATION)).numpy()
+    return generator(noise, codes), codes
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Attribute classifier: a small network that predicts the labels of images, to see what a generator draws.
 
-    classifier = load_classifier(faces.images, faces.labels, training_rows, held_out_rows, cache_dir)
+    classifier = load_for_faces(faces, training_rows, held_out_rows, cache_dir, track_task)
     codes = classifier.predict(samples)       # int32 (n, attributes), as in gan/labels.py
     classifier.accuracy["Smiling"]            # on held-out images: 0.90
 
@@ -87,6 +87,18 @@ class AvatarAttributes:
         return np.stack([predicted[attribute.name].argmax(1) for attribute in self.labels.attributes], 1).astype(
             np.int32
         )
+
+
+def load_for_faces(faces, training_rows: np.ndarray, held_out_rows: np.ndarray, cache_dir: Path, progress: Callable):
+    """Loads a classifier of the labels of `faces`, a `data.Faces`: that of avatars, or one trained on the images.
+
+    Arguments:
+        training_rows, held_out_rows, cache_dir, progress: as for `load_classifier`.
+    """
+    if {attribute.name for attribute in faces.labels.attributes} <= faces.attributes.keys():
+        found = avatar_classifier.load_classifier(faces.images.shape[1], cache_dir, progress)
+        return AvatarAttributes(faces.labels, found)
+    return load_classifier(faces.images, faces.labels, training_rows, held_out_rows, cache_dir, progress)
 
 
 def load_classifier(

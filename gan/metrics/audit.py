@@ -21,6 +21,7 @@ from gan.files import atomic_write
 from gan.labels import Labels
 
 Z = 1.959964  # of 95% intervals
+ANY = "any"  # in place of what was asked, of all samples
 MOST_ASKED = 20  # values of an attribute that are reported one by one, the most frequent ones
 
 
@@ -108,7 +109,7 @@ def measure_agreement(labels: Labels, asked: np.ndarray, predicted: np.ndarray) 
     found = []
     for i, attribute in enumerate(labels.attributes):
         right = asked[:, i] == predicted[:, i]
-        found.append(Agreement(attribute.name, "any", len(right), wilson(int(right.sum()), len(right))))
+        found.append(Agreement(attribute.name, ANY, len(right), wilson(int(right.sum()), len(right))))
         counts = np.bincount(asked[:, i], minlength=len(attribute.codes))
         for code in sorted(np.argsort(-counts, kind="stable")[:MOST_ASKED]):
             if counts[code]:

@@ -77,7 +77,23 @@ def describe_scores(run: str, result: dict) -> list[str]:
             f"  mode coverage {scores['mode_coverage']:.1%}, missing: {'; '.join(missing) or 'nothing'}",
             f"  distances of attributes' distributions from the data's, 0 to 1: {', '.join(far)}",
         ]
+    if "agreement" in scores:
+        accuracy = scores["classifier_accuracy"]
+        each = (
+            f"{name} {share:.1%} (the classifier is right in {format_share(accuracy.get(name))})"
+            for name, share in scores["agreement"].items()
+        )
+        lines.append(f"  samples with the label asked for: {', '.join(each)}")
+        by_label = (f"{name} {format_number(score['fd'])}" for name, score in scores["fd_by_label"].items())
+        lines.append(
+            f"  fd-{scores['fd_by_label_extractor']} by label: {', '.join(by_label) or 'too few images of each'}"
+        )
     return lines
+
+
+def format_share(value: float | None) -> str:
+    """Formats a share in percent; "-" for None."""
+    return "-" if value is None else f"{value:.1%}"
 
 
 def describe_reference(reference: dict) -> str:

@@ -15,7 +15,8 @@ from gan import progress
 from gan.errors import UsageError
 from gan.files import write_json
 from gan.images import make_grid, write_png
-from gan.metrics import evaluation, report
+from gan.metrics import attribute_classifier, evaluation, report
+from gan.metrics.class_scores import LabelledImages, score_classes
 from gan.metrics.evaluation import HELD_OUT, ImageSubset
 from gan.runs.run_directory import Run
 
@@ -36,6 +37,7 @@ class EvaluationCase:
         crop: how images of the reference were cropped, for the protocol.
         avatars: whether the run was trained on avatars.
         mirrors: whether mirrored images were trained on, too.
+        labelled: of a run with labels, the reference's images with these; None: no labels, or another reference.
     """
 
     run: Run
@@ -46,6 +48,7 @@ class EvaluationCase:
     crop: str
     avatars: bool
     mirrors: bool
+    labelled: LabelledImages | None = None
 
     def announce(self, work: str) -> None:
         """Prints what is done now, as it may take minutes."""
@@ -77,19 +80,33 @@ def build_case(run: Run, dataset, cache: Path, mirrors: bool, reference=None, na
             f"{holder} {len(subset)} images that the run was not trained on; a score needs {FEWEST_HELD} or more."
             " Give others to compare with: --reference DATA"
         )
+    subset, labelled = subset.subsample(MAX_HELD_OUT), None
+    if dataset.labels and not reference:
+        classifier = attribute_classifier.load_for_faces(
+            dataset, training_rows, held_out_rows, cache, progress.track_task
+        )
+        labelled = LabelledImages(subset, dataset.labels.take(subset.rows), classifier)
     return EvaluationCase(
         run,
         cache,
         training=ImageSubset(dataset.images, training_rows),
-        reference=subset.subsample(MAX_HELD_OUT),
+        reference=subset,
         held_out=(own if len(own) >= FEWEST_HELD else subset).subsample(MAX_HELD_OUT),
         crop=(reference or dataset).report["crop"],
         avatars=bool(dataset.attributes),
         mirrors=mirrors,
+        labelled=labelled,
     )
 
 
-def evaluate_run(case: EvaluationCase, fake: np.ndarray, generator: dict, extractors: list, seed: int = 0) -> dict:
+def evaluate_run(
+    case: EvaluationCase,
+    fake: np.ndarray,
+    generator: dict,
+    extractors: list,
+    seed: int = 0,
+    codes: np.ndarray | None = None,
+) -> dict:
     """Scores samples of a run, adds the result to its scores.json, and writes nearest.png.
 
     Arguments:
@@ -98,6 +115,7 @@ def evaluate_run(case: EvaluationCase, fake: np.ndarray, generator: dict, extrac
         generator: the file and the iteration of their generator, recorded with the result.
         extractors: instances of `gan.metrics.feature_extractors.FeatureExtractor`.
         seed: of all random choices, and of the samples' noise.
+        codes: labels that the samples were asked for, int32 (n, attributes); None: of a generator without labels.
 
     Returns:
         The result: a dict of protocol, generator and scores.
@@ -106,6 +124,9 @@ def evaluate_run(case: EvaluationCase, fake: np.ndarray, generator: dict, extrac
     for extractor in extractors:
         case.announce(f"computing {extractor.name} features of {len(fake):,} samples")
         scores |= score_features(case, fake, extractor, seed)
+    if case.labelled and codes is not None:
+        case.announce("comparing samples with images of the labels that were asked for")
+        scores |= score_classes(case.labelled, fake, codes, extractors[-1], case.cache / "features")
     case.announce(f"comparing samples with {len(case.training):,} training images")
     scores["memorization"] = score_copies(case, fake, seed)
     case.announce("predicting the attributes of avatars" if case.avatars else "detecting faces")
