@@ -50,6 +50,7 @@ def summarize(folder: Path) -> dict:
         "grids": grids,
         "iterations": grids[-1] if grids else 0,
         "nearest": (folder / "nearest.png").exists(),
+        "audit": (folder / "audit.png").exists(),
         # In folders of older versions, a file of that name is by tools.generate.
         "training_images": run.contact_sheet.exists() and "align" in run.read_config(),
     }
@@ -243,9 +244,15 @@ def summarize_sessions(run: Run, settings: Config, path: Path) -> dict:
     return {"sessions": [{"minutes": one["minutes"], "shared": bool(one.get("shared"))} for one in sessions]}
 
 
+def summarize_labels(run: Run, settings: Config, path: Path) -> dict:
+    """The labels that the generator was trained with, and their shares, in words."""
+    return {"labels": run.load_labels().describe_shares()}
+
+
 # By the file that each part is read from. A later part replaces what an earlier one has under the same name.
 PARTS = {
     "config.json": summarize_length, "data.json": summarize_passes, "checkpoints": summarize_checkpoints,
     "log.csv": summarize_log, "metrics.csv": summarize_scores, "best.json": summarize_best,
     "diagnostics.csv": summarize_failures, "scores.json": summarize_evaluations, "sessions.json": summarize_sessions,
+    "labels.json": summarize_labels,
 }  # fmt: skip

@@ -14,6 +14,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
              best.keras       the generator with the best score; best.json says which that is and how it was measured
              samples.npz      the samples of all grids: iterations (t,), images (t, n, h, w, 3) uint8
              scores.json      what tools.evaluate measured; nearest.png shows the samples nearest to training images
+             audit.md         what tools.audit measured; audit.csv has the numbers, audit.png the chart
              sessions.json    when and on what machine tools.compare trained it
              tensorboard/     event files, with --log tensorboard
              earlier-1/       scores and best generator on the data before --accept-new-data, the first time
