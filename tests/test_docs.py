@@ -276,7 +276,7 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     lines = (folder.folder / "log.jsonl").read_text().splitlines()
     np.testing.assert_allclose([json.loads(line)["d_loss"] for line in lines], log["d_loss"], rtol=1e-6)
     generator = Generator(gan.generator, config, tmp_path / "generator.keras", 2)
-    path, difference = exporter.export_format(generator, seams["format"], tmp_path, np.ones((2, 4), "f"))
+    path, difference = exporter.export_format(generator, seams["format"], tmp_path, [np.ones((2, 4), "f")])
     assert path.is_dir()
     assert difference < 1e-6
 

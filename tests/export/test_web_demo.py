@@ -57,7 +57,7 @@ def page(generator, tmp_path_factory):
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("export")
-    export_format(generator, "web", folder, generator.sample_noise(range(2)))
+    export_format(generator, "web", folder, [generator.sample_noise(range(2))])
     if not (folder / "web" / "runtime").exists():
         pytest.skip("npm could not get ONNX Runtime Web")
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder / "web"))
