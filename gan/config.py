@@ -267,7 +267,7 @@ def remove_suffix(name: str) -> str:
 MUTABLE = {
     "epochs", "steps_per_epoch", "minutes", "sample_every", "score_every", "score_samples", "patience", "log",
     "allow_bad", "allow_truncated", "max_pixels", "accept_new_data", "cache_dir", "output", "run", "recipe", "data",
-    "devices", "jit", "device_data", "cluster", "connect_seconds",
+    "devices", "jit", "device_data", "cluster", "connect_seconds", "labels",
 }  # fmt: skip
 
 

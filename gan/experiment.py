@@ -407,6 +407,7 @@ def load_generator(run, best: bool = True):
     """
     from gan.devices import setup_devices
     from gan.generation.generator import Generator, load_model
+    from gan.labels import FILE
     from gan.runs import checkpoints
 
     config = run.load_config()
@@ -419,7 +420,10 @@ def load_generator(run, best: bool = True):
         if missing and checkpoints.list_paths(run.checkpoints):
             return rebuild_generator(run, config)
     path, iteration = run.find_generator(best)
-    return Generator(load_model(path), config, path, iteration, run.load_labels())
+    network, labels = load_model(path), run.load_labels()
+    if [tensor.shape[-1] for tensor in network.inputs[1:]] != ([labels.width] if labels else []):
+        raise UsageError(f"{path} takes other labels than {run.folder / FILE} has.")
+    return Generator(network, config, path, iteration, labels)
 
 
 def rebuild_generator(run, config: Config):

@@ -78,8 +78,8 @@ class Run:
 
     # Configuration
 
-    def claim(self, config: dict) -> str:
-        """Makes the directory and writes its config.json.
+    def claim(self, config: dict, current: Labels | None = None) -> str:
+        """Makes the directory and writes its config.json, and the labels that it is to be trained with.
 
         Raises UsageError where the directory belongs to a run of another configuration.
 
@@ -94,7 +94,8 @@ class Run:
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
             titles = {"faces": saved.get("faces", "")}, {"faces": config.get("faces", "")}
             before = titles[0]["faces"] if configs.differences(*titles) else ""
-            if different := configs.differences(saved, json.loads(json.dumps(config)), legacy.DEFAULTS):
+            different = configs.differences(saved, json.loads(json.dumps(config)), legacy.DEFAULTS)
+            if different := different + self.compare_labels(current, config.get("accept_new_data", False)):
                 only_data = all(line.startswith("faces: ") for line in different)
                 accept = " To continue it with these images, add --accept-new-data." if only_data else ""
                 raise UsageError(
@@ -106,6 +107,8 @@ class Run:
             part.unlink(missing_ok=True)  # what a killed process was writing
         if before:
             self.set_scores_aside()
+        if current:
+            current.save(self.folder / labels.FILE)
         write_json(path, config)
         return before
 
@@ -144,16 +147,20 @@ class Run:
         """The title and digest of the data set that the run was trained on; empty where that is not recorded."""
         return str(self.read_config().get("faces", ""))
 
-    def claim_labels(self, current: Labels | None, accept_new_data: bool = False) -> None:
-        """Writes labels.json. Raises UsageError where the run was trained with others.
+    def compare_labels(self, current: Labels | None, accept_new_data: bool) -> list[str]:
+        """Says in a line how labels differ from those that the run was trained with; no line where they do not.
 
         With `accept_new_data` only the attributes and their values have to be the same.
         """
         saved = self.load_labels()
-        if saved and not (current and current.is_like(saved, same_counts=not accept_new_data)):
-            raise UsageError(f"{self.folder} was trained with other labels. Give --run another name.")
-        if current:
-            current.save(self.folder / labels.FILE)
+        if saved is None and current is None:
+            return []
+        if saved and current and saved.is_like(current, same_counts=not accept_new_data):
+            return []
+        names = [", ".join(one.name for one in each.attributes) if each else "none" for each in (saved, current)]
+        if names[0] == names[1]:
+            return [f"labels: {names[0]} of other images, or with other values"]
+        return [f"labels: {names[0]} there, {names[1]} here"]
 
     def load_labels(self) -> Labels | None:
         """The combinations of labels that the run was trained with; None for a run without labels."""

@@ -83,10 +83,8 @@ class Calibrator:
         self.reestimate_batch_norm(batch)
         scale = self.find_noise_scale(batch)
         for layer, size in self.noise_layers:
-            factors = np.ones(
-                (layer.kernel.shape[-2], 1), np.float32
-            )  # labels, which come after the noise, keep theirs
-            factors[:size] = scale
+            factors = np.ones((layer.kernel.shape[-2], 1), np.float32)
+            factors[:size] = scale  # what comes after the noise are labels, which are not scaled
             layer.kernel.assign(layer.kernel * factors)
 
     def reestimate_batch_norm(self, batch: Callable) -> None:

@@ -92,10 +92,10 @@ def classification_loss(labels, logits, sizes: list[int]):
     """
     total = 0.0
     for target, predicted in zip(tf.split(labels, sizes, axis=1), tf.split(logits, sizes, axis=1), strict=True):
-        loss = (
-            tf.nn.sigmoid_cross_entropy_with_logits if target.shape[1] == 1 else tf.nn.softmax_cross_entropy_with_logits
-        )
-        total += tf.reduce_mean(loss(target, predicted))
+        if target.shape[1] == 1:
+            total += tf.reduce_mean(tf.nn.sigmoid_cross_entropy_with_logits(target, predicted))
+        else:
+            total += tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, predicted))
     return total
 
 
