@@ -73,7 +73,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("argument --from-label: it goes together with --to-label, and without --label")
     if arguments.from_label and arguments.around is not None:
         parser.error("argument --around: with --from-label, the noise is that of --seeds")
-    if arguments.around is None and len(arguments.seeds) < 2:
+    if arguments.around is None and len(arguments.seeds) < 2 and not arguments.from_label:
         parser.error("argument --seeds: two seeds or more are needed; --around N stays near one")
     return arguments
 

@@ -5,8 +5,9 @@
     python -m tools.project output/RUN --photo me.jpg --edit     # also edits.png: with glasses, with longer hair, ...
 
 Where the run's training images were aligned, the largest face of the photograph is cut out likewise. Otherwise the face
-should lie in it as in these images; --crop cuts out the center. Edits of avatars are named by a classifier of their
-attributes. Edits of photographs lead to clusters of similar samples, without names.
+should lie in it as in these images; --crop cuts out the center. Edits of a run with labels change one label each. Of
+other runs, edits of avatars are named by a classifier of their attributes; edits of photographs lead to clusters of
+similar samples, without names.
 """
 
 import argparse

@@ -84,5 +84,14 @@ def test_labels(labelled):
     last[:, 1] = generator.labels.attributes[1].values.index("round")
     np.testing.assert_array_equal(rows[:, 0], generator(noise, first))
     np.testing.assert_array_equal(rows[:, -1], generator(noise, last))
+    assert interpolate.main([str(labelled), "--seeds", "2", *flags, "--out", "one.gif"]) == 0
+    row = images.split_grid(images.read_png("one-faces.png"), 16, 8, 8, scale=4)
+    np.testing.assert_array_equal(row, rows[1])
     with pytest.raises(SystemExit):
         interpolate.main([str(labelled), "--from-label", "skin=pale"])
+
+
+def test_labels_of_a_run_without_labels(tiny, capsys):
+    """They are refused before anything is written."""
+    assert interpolate.main([str(tiny), "--from-label", "skin=pale", "--to-label", "skin=dark"]) == 2
+    assert "without labels" in capsys.readouterr().err and not (tiny / "walk.gif").exists()
