@@ -99,14 +99,38 @@ def describe_labels(generator: Generator) -> list[str]:
     """Describes the labels of a generator: the column of each in the input, and its share of the training images."""
     if generator.labels is None:
         return []
+    labels = generator.labels
     rows, column = ["| column | label | share of the training images |", "| ---: | --- | ---: |"], 0
-    for attribute, shares in zip(generator.labels.attributes, generator.labels.shares(), strict=True):
+    for attribute, shares in zip(labels.attributes, labels.shares(), strict=True):
         for code in attribute.codes if attribute.values else [1]:
             value = f"{attribute.name}: {attribute.values[code]}" if attribute.values else attribute.name
+            value = in_one_line(value).replace("|", "\\|")  # which would end a cell
             rows.append(f"| {column} | {value} | {shares[code]:.1%} |")
             column += 1
     note = "A column is 1 where an image shall have the label, and 0 elsewhere; values between are possible."
-    return ["## Labels", note, "\n".join(rows)]
+    return ["## Labels", note, "\n".join(rows), f"```python\n{format_example(generator)}\n```"]
+
+
+def format_example(generator: Generator) -> str:
+    """Formats a program that generates images of the most frequent combination of labels."""
+    frequent = generator.labels.count_combinations().codes[:1]
+    columns = generator.labels.encode(frequent)[0].nonzero()[0].tolist()
+    shape = ", ".join(map(str, (8, *generator.noise_shape)))
+    sample = {"normal": "standard_normal(({}))", "uniform": "uniform(-1, 1, ({}))"}[generator.noise_distribution]
+    return f"""import keras
+import numpy as np
+
+noise = np.random.default_rng().{sample.format(shape)}.astype(np.float32)
+labels = np.zeros((8, {generator.labels.width}), np.float32)
+labels[:, {columns}] = 1  # {in_one_line(generator.labels.describe(frequent[0]))}
+generator = keras.saving.load_model("generator.keras", compile=False)
+images = generator([noise, labels], training=False).numpy()
+# ONNX: onnxruntime.InferenceSession("generator.onnx").run(None, {{"noise": noise, "labels": labels}})"""
+
+
+def in_one_line(text: str) -> str:
+    """A name as one line."""
+    return " ".join(text.split())
 
 
 def describe_data(run: Run, config: Config) -> str:

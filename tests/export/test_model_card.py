@@ -1,14 +1,18 @@
 """Model cards of exports."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
 
 import keras
+import numpy as np
 import pytest
 
+from gan import experiment
 from gan.export import model_card
+from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
 from tools import export
 
@@ -37,8 +41,38 @@ def test_card(tiny):
     """It has data, terms and settings, and says how to evaluate."""
     card = export_card(tiny)
     assert card.startswith("# tiny: a generator of 16 x 16 faces\n\n![Samples](samples.png)")
+    assert "## Labels" not in card and "```python" not in card
     assert "60 images of `avatars`" in card and "Pablo Stanley" in card and "held out" not in card
     assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
+
+
+def test_labels(labelled, monkeypatch):
+    """They are listed in the order of their columns, and the program in the card gives both inputs."""
+    card = export_card(labelled)
+    rows = re.findall(r"^\| (\d+) \| (.*) \| ([\d.]+)% \|$", card, re.MULTILINE)
+    generator = experiment.load_generator(Run(labelled))
+    names = [f"{each.name}: {value}" for each in generator.labels.attributes for value in each.values]
+    assert [(number, name) for number, name, _ in rows] == [(str(i), name) for i, name in enumerate(names)]
+    assert sum(float(share) for *_, share in rows) == pytest.approx(200, abs=0.5)  # of two attributes
+    assert "float32 (n, 9)" in card
+    monkeypatch.chdir("there")
+    [program] = re.findall(r"```python\n(.*?)```", card, re.DOTALL)
+    found = {}
+    exec(program, found)
+    assert found["noise"].shape == (8, 8) and found["noise"].dtype == np.float32
+    np.testing.assert_array_equal(
+        found["labels"], generator.labels.encode(np.repeat(generator.labels.codes[:1], 8, axis=0))
+    )
+    np.testing.assert_allclose(found["images"], generator.generate(found["noise"], found["labels"]).numpy(), atol=1e-5)
+
+
+def test_a_name_of_a_label_stays_in_its_cell():
+    """A vertical line or a line break in it does not end the cell, or the comment."""
+    labels = Labels((Attribute("a|b\nimport x"),), np.ones((3, 1), np.int32))
+    generator = SimpleNamespace(labels=labels, noise_shape=(8, 8, 3), noise_distribution="uniform")
+    *_, table, program = model_card.describe_labels(generator)
+    assert table.splitlines()[2:] == [r"| 0 | a\|b import x | 100.0% |"]
+    assert "uniform(-1, 1, (8, 8, 8, 3))" in program and "\nimport x" not in program
 
 
 def test_card_reveals_no_folders(tiny):
