@@ -51,6 +51,36 @@ def test_all_formats(tiny, no_npm, monkeypatch, capsys):
     assert export.main([str(tiny), "--to", "keras", "savedmodel"]) == 0  # replaces those of before
 
 
+@needs_all
+def test_inputs_of_a_run_with_labels(labelled):
+    """In every format they have the names noise and labels; given by name, images are those of Keras."""
+    assert export.main([str(labelled), "--to", "keras", "savedmodel", "onnx", "litert"]) == 0
+    folder, noise = labelled / "export", sample_noise(range(7), (8,), "normal")
+    labels = np.random.default_rng(0).random((7, 9), np.float32)
+    inputs, expected = {"noise": noise, "labels": labels}, load_keras(folder / "generator.keras")(noise, labels)
+    import onnxruntime
+    import tensorflow as tf
+    from ai_edge_litert.interpreter import Interpreter
+
+    loaded = tf.saved_model.load(str(folder / "savedmodel"))
+    session = onnxruntime.InferenceSession(str(folder / "generator.onnx"), providers=["CPUExecutionProvider"])
+    interpreter = Interpreter(model_path=str(folder / "generator.tflite"))
+    places = {each["name"]: each["index"] for each in interpreter.get_input_details()}
+    assert places.keys() == inputs.keys()
+    for name, index in places.items():
+        interpreter.resize_tensor_input(index, inputs[name].shape)
+    interpreter.allocate_tensors()
+    for name, index in places.items():
+        interpreter.set_tensor(index, inputs[name])
+    interpreter.invoke()
+    for images in (
+        loaded.signatures["serving_default"](**inputs)["output_0"].numpy(),
+        session.run(None, inputs)[0],
+        interpreter.get_tensor(interpreter.get_output_details()[0]["index"]),
+    ):
+        np.testing.assert_allclose(images, expected, atol=1e-4)
+
+
 def test_missing_packages(tiny, no_packages, capsys):
     """A format given by --to needs its packages before anything is written; others are skipped with a message."""
     assert export.main([str(tiny), "--to", "keras", "litert"]) == 2
