@@ -10,16 +10,20 @@ import tarfile
 import threading
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 from helpers import CHROMIUM, FLAGS, until
 from PIL import Image
 
+from gan.config import Config
 from gan.errors import RunError
 from gan.export import web_demo
 from gan.export.exporter import export_format
 from gan.export.formats import ONNX
 from gan.generation.generator import Generator
+from gan.labels import Attribute, Labels
+from models import GENERATORS
 
 MISSING = [
     *(name for name in ("playwright", *ONNX) if not importlib.util.find_spec(name)),
@@ -31,7 +35,6 @@ MISSING = [
 def generator():
     """The default recipe's generator, untrained, with batch-norm statistics as after training and more contrast."""
     from gan import experiment
-    from gan.config import Config
     from gan.training.ema import Calibrator
     from models.portable import to_stock_keras
 
@@ -201,6 +204,42 @@ def test_fits_a_phone(page):
     """Nothing is wider than the screen."""
     page.set_viewport_size({"width": 390, "height": 800})
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+@pytest.mark.filterwarnings("ignore:npm")
+@pytest.mark.skipif(not shutil.which("node") or not all(map(importlib.util.find_spec, ONNX)), reason="needs Node, ONNX")
+@pytest.mark.parametrize("labelled", [True, False])
+def test_labels(labelled, tmp_path):
+    """The same noise and labels are the same face as in Python; the page has a control for each; Node.js runs it."""
+    from models.portable import to_stock_keras
+
+    keras.utils.set_random_seed(0)
+    attributes = (Attribute("Smiling"), Attribute("hair", ("bob", "long: wavy")))
+    labels = Labels(attributes, np.array([[0, 0], [0, 1], [1, 1]], np.int32), np.array([1, 3, 2])) if labelled else None
+    network = to_stock_keras(GENERATORS["conv"]((8,), (16, 16, 3), 4, labels=3 if labelled else 0))
+    generator = Generator(network, Config(precision="float32"), Path("generator.keras"), 5, labels)
+    noise = generator.sample_noise([7])
+    inputs = generator.join(noise, generator.draw_codes([7]))
+    last = next(layer for layer in reversed(network.layers) if layer.weights)
+    kernel, *bias = last.get_weights()
+    last.set_weights([kernel * 0.5 / generator.generate(*inputs).numpy().std(), *bias])
+    export_format(generator, "web", tmp_path, inputs)
+    if not (tmp_path / "web" / "runtime").exists():
+        pytest.skip("npm could not get ONNX Runtime Web")
+    (tmp_path / "web" / "package.json").write_text('{"type": "module"}')
+    steps = [{"Smiling": 40}, {"hair": 0, "Smiling": 100}] if labelled else []
+    command = ["node", str(Path(__file__).with_name("page.mjs")), str(tmp_path / "web"), json.dumps(steps), "7"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
+    files = ["face-7-hair=long__wavy.png", "face-7-Smiling=0.4,hair=long__wavy.png", "face-7-Smiling=1,hair=bob.png"]
+    vectors = [[0, 0, 1], [0.4, 0, 1], [1, 1, 0]] if labelled else [None]  # the first is the most frequent combination
+    assert [each["file"] for each in found] == (files if labelled else ["face-7.png"])
+    for each, vector in zip(found, vectors, strict=True):
+        assert each["names"] == (["Smiling", "hair"] if labelled else [])
+        assert each["labels"] == (vector and pytest.approx(vector))
+        [expected] = generator(noise, vector and np.array([vector], np.float32))
+        assert expected.std() > 20  # the face has contrast
+        assert np.abs(np.reshape(each["pixels"], (16, 16, 4))[..., :3] - expected.astype(int)).max() <= 2
+    assert len({str(each["pixels"]) for each in found}) == len(found)
 
 
 @pytest.mark.parametrize("changed", ["", *web_demo.HASHES])

@@ -53,12 +53,12 @@ function showLabels({ attributes, start }) {
     const control = document.createElement(values.length ? "select" : "input");
     text.textContent = name;
     control.dataset.label = name;
+    label.className = "slider";
     if (values.length) {
       for (const value of values) control.append(new Option(value));
       control.selectedIndex = values.findIndex((_, i) => start[first + i] === 1);
     } else {
       Object.assign(control, { type: "range", min: 0, max: 100, step: 1, value: 100 * start[first] });
-      label.className = "slider";
     }
     control.oninput = () => {
       if (values.length) values.forEach((_, i) => (state.labels[first + i] = i === control.selectedIndex ? 1 : 0));
@@ -71,6 +71,15 @@ function showLabels({ attributes, start }) {
     column += values.length || 1;
   }
   $("labels").hidden = false;
+}
+
+// The labels that are not 0, as tools.generate --label names them: "Smiling=1,hair=bob"; "" without labels.
+function describeLabels() {
+  let column = 0;
+  return (about.labels?.attributes ?? []).map(({ name, values }) => {
+    const part = state.labels.slice(column, (column += values.length || 1));
+    return values.length ? `${name}=${values[part.indexOf(1)]}` : part[0] && `${name}=${Math.round(100 * part[0]) / 100}`;
+  }).filter(Boolean).join();
 }
 
 // Noise -> RGBA pixels, with the present labels. Calls are queued, because a session must not be run again while it runs.
@@ -159,10 +168,12 @@ function move(x, y) {
   return refresh();
 }
 
-// The file is named by the seed of a corner, or by all four between them.
+// The file is named by the seed of a corner, or by all four between them, and by labels, as far as names may be long.
 function save() {
   const atCorner = [state.x, state.y].every(Number.isInteger);
-  const name = atCorner ? state.seeds[state.x + 2 * state.y] : `mix-${state.seeds.join("-")}`;
+  const seed = atCorner ? state.seeds[state.x + 2 * state.y] : `mix-${state.seeds.join("-")}`;
+  const labels = describeLabels().replace(/[\\/:*?"<>|\s]/g, "_").slice(0, 150);
+  const name = labels ? `${seed}-${labels}` : seed;
   $("face").toBlob((blob) => {
     const link = document.createElement("a");
     link.href = URL.createObjectURL(blob);
