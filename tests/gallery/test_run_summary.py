@@ -12,6 +12,7 @@ from sample_runs import make_evaluation, make_run
 from gan.config import Config
 from gan.errors import UsageError
 from gan.gallery import run_summary
+from gan.labels import Attribute, Labels
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run, write_csv, write_json
 
@@ -144,7 +145,9 @@ def test_an_incomplete_row_is_ignored(tmp_path):
     assert summarize(run)["iterations"] == 4
 
 
-@pytest.mark.parametrize("name", ["log.csv", "metrics.csv", "best.json", "scores.json", "sessions.json", "data.json"])
+@pytest.mark.parametrize(
+    "name", ["log.csv", "metrics.csv", "best.json", "scores.json", "sessions.json", "data.json", "labels.json"]
+)
 def test_a_damaged_file_is_noted(tmp_path, name):
     """The rest of the summary is there, and a note names the file."""
     run = make_run(tmp_path, "damaged", steps_per_epoch="all")
@@ -186,6 +189,25 @@ def test_an_evaluated_run(tmp_path):
     assert (found["best"]["name"], found["best"]["value"]) == ("kid-onet", 3.25)
     assert found["best"]["protocol"].startswith("kid-onet of 2,000 samples against 500 held-out")
     assert found["nearest"]
+
+
+def test_a_run_with_labels(tmp_path):
+    """It names them, with their shares; an evaluation by label says how often samples have the one asked for."""
+    run = make_run(tmp_path, "labelled")
+    assert "labels" not in summarize(run)
+    attributes = (Attribute("Smiling"), Attribute("hair", ("bob", "long")))
+    Labels(attributes, np.array([[1, 0], [0, 1]], np.int32), np.array([3, 1])).save(run.folder / "labels.json")
+    assert summarize(run)["labels"] == "Smiling 75.0%, hair (bob 75.0%, long 25.0%)"
+    evaluation = make_evaluation()
+    evaluation["scores"] |= {
+        "agreement": {"Smiling": 0.5, "hair": 0.625}, "classifier_accuracy": {"Smiling": 0.875, "hair": None},
+        "fd_by_label": {"Smiling: yes": {"fd": 20.0, "images": 100, "samples": 100}}, "fd_by_label_extractor": "onet",
+    }  # fmt: skip
+    (run.folder / "scores.json").write_text(json.dumps([evaluation]))
+    [found] = summarize(run)["evaluations"]
+    text = "\n".join(found["sentences"])
+    assert all(each in text for each in ("Smiling 50.0%", "87.5%", "hair 62.5%", "Smiling: yes 20.0"))
+    assert found["rows"] == [["fd-onet", "12.5"], ["kid-onet", "3.25"]]
 
 
 def test_training_images(tmp_path):
