@@ -15,7 +15,7 @@ from gan import progress
 from gan.errors import UsageError
 from gan.files import write_json
 from gan.images import make_grid, write_png
-from gan.metrics import attribute_classifier, evaluation, report
+from gan.metrics import evaluation, report
 from gan.metrics.class_scores import LabelledImages, score_classes
 from gan.metrics.evaluation import HELD_OUT, ImageSubset
 from gan.runs.run_directory import Run
@@ -82,6 +82,8 @@ def build_case(run: Run, dataset, cache: Path, mirrors: bool, reference=None, na
         )
     subset, labelled = subset.subsample(MAX_HELD_OUT), None
     if dataset.labels and not reference:
+        from gan.metrics import attribute_classifier  # imports Keras, which the help of a command need not wait for
+
         classifier = attribute_classifier.load_for_faces(
             dataset, training_rows, held_out_rows, cache, progress.track_task
         )
