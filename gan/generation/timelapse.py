@@ -48,7 +48,10 @@ def build_timelapse(grids: dict[int, np.ndarray], config: Config, suffix: str, f
 
 
 def load_grids(run: Run) -> dict[int, np.ndarray]:
-    """Reads the grids of a run, uint8 (h, w, 3), by iteration; warns of files that are damaged or of another size."""
+    """Reads the grids of a run, uint8 (h, w, 3), by iteration; warns of files that are damaged or of another size.
+
+    Those of a run with labels have the names of their rows in a margin at the left.
+    """
     grids, width = {}, grid_width(run.load_config(), COLUMNS[0])
     for path in run.list_grids():
         try:
@@ -56,7 +59,7 @@ def load_grids(run: Run) -> dict[int, np.ndarray]:
         except images.UnreadableImage as error:
             warnings.warn(f"skipped {path}: {error}", stacklevel=2)
             continue
-        if grid.shape == (width, width, 3):
+        if len(grid) == width <= grid.shape[1] and grid.shape == next(iter(grids.values()), grid).shape:
             grids[int(path.stem)] = grid
         else:
             warnings.warn(f"skipped {path}: not {width} x {width} pixels as the grids of this run", stacklevel=2)
@@ -64,11 +67,11 @@ def load_grids(run: Run) -> dict[int, np.ndarray]:
 
 
 def build_frames(grids: dict[int, np.ndarray], config: Config, columns: int) -> np.ndarray:
-    """Cuts `columns` columns and rows from the corner of each grid, with a caption: uint8 (t, h, w, 3)."""
-    width, frames = grid_width(config, columns), []
+    """Cuts `columns` columns and rows from the corner of each grid, with their names and a caption: (t, h, w, 3)."""
+    width, whole, frames = grid_width(config, columns), grid_width(config, COLUMNS[0]), []
     for iteration, grid in grids.items():
         text = f"iteration {iteration:,}: {iteration * config.images_per_iteration:,} images"
-        frames.append(animation.add_caption(grid[:width, :width], text))
+        frames.append(animation.add_caption(grid[:width, : width + grid.shape[1] - whole], text))
     return np.stack(frames)
 
 

@@ -22,6 +22,18 @@ def test_frames_have_captions(tiny):
     np.testing.assert_array_equal(frames[0, :-CAPTION_HEIGHT], grid[:198, :198])
 
 
+def test_names_of_rows_are_kept(tiny):
+    """The margin with the names of the rows stays beside as many of them as a frame has."""
+    for iteration in (0, 2, 4):
+        images.write_png(
+            tiny / f"{iteration:06d}.png", named := images.name_rows(np.zeros((398, 398, 3), np.uint8), "ab" * 4)
+        )
+    grids = load_grids(Run(tiny))
+    assert sorted(grids) == [0, 2, 4] and named.shape[1] > 398
+    [frame, *_] = build_frames(grids, Config(image_size=16, batch_size=8), 4)
+    np.testing.assert_array_equal(frame[:-CAPTION_HEIGHT], named[:198, : named.shape[1] - 200])
+
+
 def test_first_and_last_grid_are_kept():
     """However few of 40 grids fit, the first and the last, which are uniform, are among them."""
     rng = np.random.default_rng(0)
