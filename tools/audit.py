@@ -64,7 +64,8 @@ def audit(arguments: argparse.Namespace) -> None:
     own = not arguments.labels
     labels = arguments.labels or (config.labels if config.labels != "none" else "auto")
     attributes = arguments.attributes or (config.attributes if own else "")
-    faces = experiment.reload_data(run, labels=labels, attributes=attributes)
+    # A run may have been trained on images without labels, too; nothing can be compared with these.
+    faces = experiment.reload_data(run, labels=labels, attributes=attributes, unlabelled="drop")
     training, held_out = faces.split(config.holdout)
     if len(held_out) < FEWEST:
         raise UsageError(f"{run.folder} held out {len(held_out)} labelled images; an audit needs {FEWEST} or more.")
@@ -79,51 +80,96 @@ def audit(arguments: argparse.Namespace) -> None:
 
     seeds = np.arange(arguments.samples)
     print(f"Generating {len(seeds):,} samples with {generator.description} ...", flush=True)
-    sampled = predict(generator, classifier, seeds, generator.draw_codes(seeds), arguments.truncation)
+    asked = generator.draw_codes(seeds)
+    sampled = predict(generator, classifier, seeds, asked, arguments.truncation)
     real = np.concatenate([classifier.predict(faces.images[part]) for part in split(held_out)])
-    rows = audit.compare_shares(faces.labels.take(training), real, sampled)
-    agreements = measure_as_asked(generator, classifier, arguments.truncation)
-    flagged = 0.05 * len(rows)
-    averaged = ", not averaged" if arguments.raw else ""
-    notes = [
-        f"{len(seeds):,} samples by {generator.description}{averaged}, truncation {arguments.truncation:g}, and"
-        f" {len(held_out):,} held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
-        "",
-        "`labelled` is the share among the training images by their labels; the other two are what one classifier sees,"
-        " so that its mistakes are on both sides. `As asked`, each value is asked for equally often; below is what"
-        " the classifier sees in real images with that label. Intervals are of 95%: by chance alone, about"
-        f" {flagged:.1f} of {len(rows)} rows would be called amplified or reduced.",
-    ]
+    rows = audit.compare_shares(faces.labels.take(training), real, sampled, classifier.accuracy)
+    pairs = match_attributes(generator, classifier)
+    drawn = measure_as_drawn(generator, pairs, asked, sampled)
+    evenly = measure_as_asked(generator, classifier, pairs, arguments.truncation)
+    notes = describe(arguments, config, generator, faces, len(rows), len(held_out))
+    if generator.labels:
+        notes += describe_asked(config, generator, {i for i, _ in pairs})
     with atomic_write(path) as file:
-        seen = audit.measure_agreement(faces.labels, faces.labels.codes[held_out], real)
-        report = audit.format_report(rows, agreements, seen, f"Whom {run.folder.name} draws", notes)
+        agreements = {
+            "Asked for as drawn": drawn,
+            "Asked for equally often": evenly,
+            "The classifier, on held-out images": audit.measure_agreement(
+                faces.labels, faces.labels.codes[held_out], real
+            ),
+        }
+        report = audit.format_report(rows, agreements, f"Whom {run.folder.name} draws", notes)
         file.write(report.encode("utf-8", "replace"))
     audit.write_csv(path.with_suffix(".csv"), rows)
     audit.draw_chart(rows, path.with_suffix(".png"), f"{run.folder.name}, {len(seeds):,} samples")
     for row in audit.sort_rows(rows):
         if row.verdict:
             print(f"{row.name}: {row.data.value:.1%} in the data, {row.samples} drawn: {row.verdict}")
-    for each in agreements:
+    for each in evenly:
         print(f"asked for {each.name} ({each.asked}): {each.share} of {each.count:,} samples have it")
     print(f"{path}, with a .csv and a chart beside it")
 
 
-def measure_as_asked(generator, classifier, truncation: float) -> list:
-    """How often samples have a value that was asked for, of each attribute that generator and classifier both know."""
+def describe(arguments: argparse.Namespace, config, generator, faces, rows: int, held_out: int) -> list[str]:
+    """Says what is compared, and what the columns mean."""
+    averaged = ", not averaged" if arguments.raw else ""
+    return [
+        f"{arguments.samples:,} samples by {generator.description}{averaged}, truncation {arguments.truncation:g}, and"
+        f" {held_out:,} held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
+        "",
+        "`labelled` is the share among the training images by their labels; the other two are what one classifier sees,"
+        " so that its mistakes are on both sides, though it may make others on samples than on real images. Intervals"
+        f" are of 95%: by chance alone, about {0.05 * rows:.1f} of {rows} rows would be called amplified or reduced."
+        " `classifier right` is its accuracy on held-out images; the last table has it for each label.",
+    ]
+
+
+def describe_asked(config, generator, measured: set[int]) -> list[str]:
+    """Says for which labels samples are asked, of a generator with labels, and which attributes are not measured."""
+    from gan.metrics.audit import MOST_ASKED
+
+    drawn = "in all combinations equally often, as --balance trains" if config.balance else "as the data have them"
+    others = [each.name for i, each in enumerate(generator.labels.attributes) if i not in measured]
+    return [
+        "",
+        f"The generator is asked for labels {drawn}; where a table says so, for each value equally often, of which"
+        f" there are {MOST_ASKED} at most, the most frequent ones.",
+        *(["", f"Not known to the classifier, so not measured as asked for: {', '.join(others)}."] if others else []),
+    ]
+
+
+def match_attributes(generator, classifier) -> list[tuple[int, int]]:
+    """The attributes that generator and classifier both know: pairs of their numbers."""
+    if generator.labels is None:
+        return []
+    known = classifier.labels.attributes
+    return [(i, known.index(each)) for i, each in enumerate(generator.labels.attributes) if each in known]
+
+
+def measure_as_drawn(generator, pairs: list[tuple[int, int]], asked: np.ndarray, predicted: np.ndarray) -> list:
+    """How often samples with labels as in the data have these, of each attribute of `match_attributes`."""
+    from gan.metrics import audit
+
+    found = []
+    for i, j in pairs:
+        one = dataclasses.replace(generator.labels, attributes=(generator.labels.attributes[i],))
+        found += audit.measure_agreement(one, asked[:, [i]], predicted[:, [j]])
+    return found
+
+
+def measure_as_asked(generator, classifier, pairs: list[tuple[int, int]], truncation: float) -> list:
+    """How often samples have a value that was asked for, each equally often, of each attribute of the pairs."""
     from gan.generation.noise import LABEL_STREAM, uniform
     from gan.metrics import audit
 
-    if generator.labels is None:
-        return []
-    names, found = [attribute.name for attribute in classifier.labels.attributes], []
-    for i, attribute in enumerate(generator.labels.attributes):
-        if attribute.name not in names or classifier.labels.attributes[names.index(attribute.name)] != attribute:
-            continue
-        seeds = np.arange(ASKED * len(attribute.codes))
+    found = []
+    for i, j in pairs:
+        attribute = generator.labels.attributes[i]
+        seeds = np.arange(ASKED * min(audit.MOST_ASKED, len(attribute.codes)))
         codes = audit.ask_evenly(generator.labels, uniform(seeds, 1, LABEL_STREAM)[:, 0], i)
-        predicted = predict(generator, classifier, seeds, codes, truncation)[:, [names.index(attribute.name)]]
+        predicted = predict(generator, classifier, seeds, codes, truncation)
         one = dataclasses.replace(generator.labels, attributes=(attribute,))
-        found += audit.measure_agreement(one, codes[:, [i]], predicted)
+        found += audit.measure_agreement(one, codes[:, [i]], predicted[:, [j]])
     return found
 
 

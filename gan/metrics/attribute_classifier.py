@@ -95,7 +95,9 @@ def load_for_faces(faces, training_rows: np.ndarray, held_out_rows: np.ndarray, 
     Arguments:
         training_rows, held_out_rows, cache_dir, progress: as for `load_classifier`.
     """
-    if {attribute.name for attribute in faces.labels.attributes} <= faces.attributes.keys():
+    known = {name: tuple(values) for name, values in avatar_classifier.ATTRIBUTES.items()}
+    # Labels from a file may have the names of avatars' attributes, and other values or another order of these.
+    if faces.attributes and all(known.get(each.name) == each.values for each in faces.labels.attributes):
         found = avatar_classifier.load_classifier(faces.images.shape[1], cache_dir, progress)
         return AvatarAttributes(faces.labels, found)
     return load_classifier(faces.images, faces.labels, training_rows, held_out_rows, cache_dir, progress)

@@ -1,6 +1,6 @@
 """Audit: which attributes a generator draws more or less often than the data have them, and whether it does as asked.
 
-    rows = compare_shares(labels, predicted_codes, codes_of_samples)
+    rows = compare_shares(labels, predicted_codes, codes_of_samples, classifier.accuracy)
     rows[0].data, rows[0].samples, rows[0].verdict       # Interval(0.065, ...), Interval(0.021, ...), "reduced"
     agreements = measure_agreement(labels, asked, predicted)
 
@@ -22,7 +22,8 @@ from gan.labels import Labels
 
 Z = 1.959964  # of 95% intervals
 ANY = "any"  # in place of what was asked, of all samples
-MOST_ASKED = 20  # values of an attribute that are reported one by one, the most frequent ones
+MOST_ASKED = 20  # values of an attribute that are asked for and reported one by one, the most frequent ones
+MOST_DRAWN = 60  # rows of a chart, those of the largest differences
 
 
 class Interval(NamedTuple):
@@ -44,6 +45,7 @@ class ShareRow(NamedTuple):
         labelled: share among all images, by their labels.
         data, samples: share among real images and among samples, as the classifier sees both.
         difference: of samples and data.
+        accuracy: the share of held-out images whose attribute the classifier predicts right; NaN: not measured.
         verdict: "amplified" or "reduced" where the interval of the difference is above or below 0, else "".
     """
 
@@ -52,7 +54,13 @@ class ShareRow(NamedTuple):
     data: Interval
     samples: Interval
     difference: Interval
+    accuracy: float
     verdict: str
+
+    @property
+    def ratio(self) -> float:
+        """The share among samples by that in the data; NaN where the classifier sees none there."""
+        return self.samples.value / self.data.value if self.data.value else math.nan
 
 
 class Agreement(NamedTuple):
@@ -80,13 +88,16 @@ def subtract(one: Interval, other: Interval) -> Interval:
     return Interval(difference, difference - low, difference + high)
 
 
-def compare_shares(labels: Labels, predicted: np.ndarray, sampled: np.ndarray) -> list[ShareRow]:
+def compare_shares(
+    labels: Labels, predicted: np.ndarray, sampled: np.ndarray, accuracy: dict[str, float]
+) -> list[ShareRow]:
     """Compares the shares of every value of every attribute among samples with those among real images.
 
     Arguments:
         labels: of all images.
         predicted: codes of real images that the classifier was not trained on, int32 (n, attributes).
         sampled: codes of samples (m, attributes), by the same classifier.
+        accuracy: of that classifier, by attribute.
     """
     rows = []
     for i, (attribute, shares) in enumerate(zip(labels.attributes, labels.shares(), strict=True)):
@@ -95,7 +106,9 @@ def compare_shares(labels: Labels, predicted: np.ndarray, sampled: np.ndarray) -
             difference = subtract(samples, data)
             verdict = "amplified" if difference.low > 0 else "reduced" if difference.high < 0 else ""
             name = attribute.name if not attribute.values else f"{attribute.name}: {attribute.values[code]}"
-            rows.append(ShareRow(name, float(shares[code]), data, samples, difference, verdict))
+            rows.append(
+                ShareRow(name, float(shares[code]), data, samples, difference, accuracy[attribute.name], verdict)
+            )
     return rows
 
 
@@ -122,12 +135,13 @@ def measure_agreement(labels: Labels, asked: np.ndarray, predicted: np.ndarray) 
 def ask_evenly(labels: Labels, fractions: np.ndarray, number: int) -> np.ndarray:
     """Draws labels that ask for each value of attribute `number` equally often: codes int32 (n, attributes).
 
-    The other attributes are as images with that value have them. `fractions` are uniform in [0, 1).
+    Of more than `MOST_ASKED` values, these are the most frequent ones, as in `measure_agreement`. The other attributes
+    are as images with that value have them. `fractions` are uniform in [0, 1).
     """
     codes = np.empty((len(fractions), len(labels.attributes)), np.int32)
-    values = labels.attributes[number].codes
-    for code in values:
-        part = slice(code, None, len(values))
+    values = np.sort(np.argsort(-labels.shares()[number], kind="stable")[:MOST_ASKED]).tolist()
+    for i, code in enumerate(values):
+        part = slice(i, None, len(values))
         codes[part] = labels.draw(fractions[part], {number: code})
     return codes
 
@@ -137,31 +151,35 @@ def ask_evenly(labels: Labels, fractions: np.ndarray, number: int) -> np.ndarray
 
 def format_report(
     rows: Sequence[ShareRow],
-    asked: Sequence[Agreement],
-    real: Sequence[Agreement],
+    agreements: dict[str, Sequence[Agreement]],
     heading: str,
     notes: Sequence[str],
 ) -> str:
     """Formats an audit as Markdown: the table of shares, the largest difference first, and those of agreement.
 
     Arguments:
-        asked: of samples with what was asked for; empty: of a generator without labels.
-        real: the same of held-out images with their labels, which says how often the classifier is right.
+        agreements: by the title of their table; one that is empty is left out.
     """
     lines = [f"# {heading}", "", *notes, "", "## Shares", ""]
-    lines += ["| attribute | labelled | in the data | drawn | difference | |", "|---|--:|--:|--:|--:|---|"]
+    lines += ["| attribute | labelled | in the data | drawn | difference | ratio | classifier right | |"]
+    lines += ["|---|--:|--:|--:|--:|--:|--:|---|"]
     for row in sort_rows(rows):
-        points = (
-            f"{100 * row.difference.value:+.1f} ({100 * row.difference.low:+.1f} to {100 * row.difference.high:+.1f})"
+        low, high = 100 * row.difference.low, 100 * row.difference.high
+        points = f"{100 * row.difference.value:+.1f} ({low:+.1f} to {high:+.1f})"
+        ratio, accuracy = _format(row.ratio, ".2f"), _format(row.accuracy, ".1%")
+        lines.append(
+            f"| {row.name} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {ratio} | {accuracy} |"
+            f" {row.verdict} |"
         )
-        lines.append(f"| {row.name} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {row.verdict} |")
-    for title, agreements, what in (
-        ("As asked", asked, "samples"), ("The classifier, on held-out images", real, "images")
-    ):  # fmt: skip
-        if agreements:
-            lines += ["", f"## {title}", "", f"| attribute | label | {what} | seen as that |", "|---|---|--:|--:|"]
-            lines += [f"| {each.name} | {each.asked} | {each.count:,} | {each.share} |" for each in agreements]
+    for title, found in agreements.items():
+        if found:
+            lines += ["", f"## {title}", "", "| attribute | label | images | seen as that |", "|---|---|--:|--:|"]
+            lines += [f"| {each.name} | {each.asked} | {each.count:,} | {each.share} |" for each in found]
     return "\n".join(lines) + "\n"
+
+
+def _format(value: float, spec: str, missing: str = "-") -> str:
+    return missing if math.isnan(value) else format(value, spec)
 
 
 def sort_rows(rows: Sequence[ShareRow]) -> list[ShareRow]:
@@ -174,19 +192,25 @@ def write_csv(path: Path, rows: Sequence[ShareRow]) -> None:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     columns = [f"{name}{end}" for name in ("data", "samples", "difference") for end in ("", "_low", "_high")]
-    writer.writerow(["attribute", "labelled", *columns, "verdict"])
+    writer.writerow(["attribute", "labelled", *columns, "ratio", "accuracy", "verdict"])
     for row in rows:
-        values = (row.labelled, *row.data, *row.samples, *row.difference)
-        writer.writerow([row.name, *(f"{value:.6f}" for value in values), row.verdict])
+        values = (row.labelled, *row.data, *row.samples, *row.difference, row.ratio, row.accuracy)
+        writer.writerow([row.name, *(_format(value, ".6f", "") for value in values), row.verdict])
     with atomic_write(path) as file:
         file.write(text.getvalue().encode("utf-8", "replace"))
 
 
 def draw_chart(rows: Sequence[ShareRow], path: Path, title: str) -> None:
-    """Draws the shares in the data and among samples, with intervals, the largest difference first; a PNG file."""
+    """Draws the shares in the data and among samples, with intervals, the largest difference first; a PNG file.
+
+    Of more than `MOST_DRAWN` rows it has those whose differences are furthest from 0, and says so.
+    """
     import matplotlib
     from matplotlib.figure import Figure
 
+    if len(rows) > MOST_DRAWN:
+        title = f"{title}, the {MOST_DRAWN} largest differences of {len(rows):,}"
+        rows = sorted(rows, key=lambda row: -abs(row.difference.value))[:MOST_DRAWN]
     rows = sort_rows(rows)[::-1]  # axes go upwards
     colors = {"amplified": "#c44e2e", "reduced": "#2e6fc4", "": "#777777"}
     with matplotlib.rc_context(), atomic_write(path) as file:

@@ -1,27 +1,17 @@
-"""Audits: intervals by hand, a synthetic set with known shares, and agreement."""
+"""Audits: intervals by hand, shares and agreement of known codes, and the reports."""
 
 import csv
 
 import numpy as np
 import pytest
+from striped_images import ATTRIBUTES
 
 from gan.images import read_png
 from gan.labels import Attribute, Labels
-from gan.metrics import attribute_classifier, audit
+from gan.metrics import audit
 
-BRIGHT, STRIPE = Attribute("bright"), Attribute("stripe", ("none", "middle", "edges"))
-
-
-def draw(count, bright, stripes, seed):
-    """Images of 16 x 16 noise whose attributes anyone sees, and their codes: shares are those given."""
-    rng = np.random.default_rng(seed)
-    codes = np.stack([rng.random(count) < bright, rng.choice(3, count, p=stripes)], axis=1).astype(np.int32)
-    pixels = rng.integers(0, 60, (count, 16, 16, 3))
-    pixels[codes[:, 0] == 1, :8] += 120
-    pixels[codes[:, 1] == 1, 8:, 5:11] += 150
-    pixels[codes[:, 1] == 2, 8:, :3] += 150
-    pixels[codes[:, 1] == 2, 8:, 13:] += 150
-    return pixels.astype(np.uint8), codes
+LABELS = Labels(ATTRIBUTES, np.array([[1, 0], [0, 1], [0, 1], [0, 2]], np.int32))
+ACCURACY = {"bright": 0.9, "stripe": np.nan}
 
 
 def test_wilson_by_hand():
@@ -38,73 +28,44 @@ def test_difference_by_hand():
     assert found == pytest.approx((0.2, 0.0524, 0.3339), abs=1e-4)
 
 
-@pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
-    """A classifier of the synthetic images, its labels, and the rows that were held out."""
-    patched = pytest.MonkeyPatch()
-    patched.setattr(attribute_classifier, "STEPS", 150)
-    patched.setattr(attribute_classifier, "WIDTHS", (8, 8, 8))
-    pixels, codes = draw(1500, 0.3, (0.5, 0.4, 0.1), seed=0)
-    labels, rows = Labels((BRIGHT, STRIPE), codes), np.arange(1500)
-    folder = tmp_path_factory.mktemp("cache")
-    found = attribute_classifier.load_classifier(pixels, labels, rows[:1000], rows[1000:], folder)
-    yield found, pixels, labels, rows, folder
-    patched.undo()
+@pytest.mark.parametrize(("drawn", "verdict"), [(300, ""), (400, "amplified"), (200, "reduced"), (0, "reduced")])
+def test_shares_by_hand(drawn, verdict):
+    """Of 1,000 real images 300 are bright; shares, ratio and verdict of samples are those of their number."""
+    labels = Labels(ATTRIBUTES[:1], np.array([[1], [0], [0], [0]], np.int32))
+    real, sampled = ((np.arange(1000) < count).astype(np.int32)[:, None] for count in (300, drawn))
+    [row] = audit.compare_shares(labels, real, sampled, {"bright": 0.9})
+    assert (row.name, row.labelled, row.accuracy, row.verdict) == ("bright", 0.25, 0.9, verdict)
+    assert row.data == audit.wilson(300, 1000) and row.samples == audit.wilson(drawn, 1000)
+    assert row.ratio == pytest.approx(drawn / 300) and row.difference.value == pytest.approx((drawn - 300) / 1000)
 
 
-def test_classifier(classifier):
-    """It is right where attributes are plain to see, and comes from the cache the next time, also a damaged one."""
-    found, pixels, labels, rows, folder = classifier
-    assert min(found.accuracy.values()) > 0.95 and found.accuracy.keys() == {"bright", "stripe"}
-    predicted = found.predict(pixels[1000:])
-    assert predicted.dtype == np.int32 and (predicted == labels.codes[1000:]).mean() > 0.95
-    [path] = folder.glob("*.npz")
-    written = path.stat().st_mtime_ns
-    again = attribute_classifier.load_classifier(pixels, labels, rows[:1000], rows[1000:], folder)
-    assert again.digest == found.digest and path.stat().st_mtime_ns == written
-    np.testing.assert_array_equal(again.predict(pixels[:50]), found.predict(pixels[:50]))
-    path.write_bytes(path.read_bytes()[:1000])
-    trained = attribute_classifier.load_classifier(pixels, labels, rows[:1000], rows[1000:], folder)
-    assert min(trained.accuracy.values()) > 0.95
-    with pytest.raises(ValueError, match="uint8"):
-        found.predict(pixels[:2].astype(np.float32))
+def test_a_value_that_is_not_in_the_data():
+    """A row for each of several values; one that the classifier sees in no real image has no ratio."""
+    rows = audit.compare_shares(LABELS, LABELS.codes[:3].repeat(50, axis=0), LABELS.codes.repeat(50, axis=0), ACCURACY)
+    assert [row.name for row in rows] == ["bright", "stripe: none", "stripe: middle", "stripe: edges"]
+    assert [row.labelled for row in rows] == [0.25, 0.25, 0.5, 0.25]
+    assert np.isnan(rows[-1].ratio) and rows[-1].verdict == "amplified" and rows[-1].data.low < 1e-9
 
 
-def test_unknown_labels_are_not_learned(tmp_path, monkeypatch):
-    """Images without a label change neither what is learned nor the accuracy; few held-out images have none."""
-    monkeypatch.setattr(attribute_classifier, "STEPS", 150)
-    monkeypatch.setattr(attribute_classifier, "WIDTHS", (8, 8, 8))
-    pixels, codes = draw(900, 0.5, (0.5, 0.3, 0.2), seed=1)
-    pixels[::3] = 255 - pixels[::3]  # which would teach the contrary
-    codes[::3] = -1
-    codes[600:, 1] = -1
-    labels, rows = Labels((BRIGHT, STRIPE), codes), np.arange(900)
-    found = attribute_classifier.load_classifier(pixels, labels, rows[:600], rows[600:], tmp_path)
-    assert found.accuracy["bright"] > 0.9 and np.isnan(found.accuracy["stripe"])
-
-
-def test_known_shares(classifier):
-    """Samples with known shares: what is drawn more often is amplified, what is drawn less often reduced."""
-    found, pixels, labels, rows, _ = classifier
-    samples, _ = draw(3000, 0.3, (0.65, 0.33, 0.02), seed=2)
-    table = audit.compare_shares(labels, found.predict(pixels[rows[1000:]]), found.predict(samples))
-    assert [row.name for row in table] == ["bright", "stripe: none", "stripe: middle", "stripe: edges"]
-    assert [row.verdict for row in table] == ["", "amplified", "reduced", "reduced"]
-    for row, share in zip(table, (0.3, 0.65, 0.33, 0.02), strict=True):
-        assert row.samples.low - 0.02 <= share <= row.samples.high + 0.02
-    shares = np.concatenate([labels.take(rows[1000:]).shares()[0][1:], labels.take(rows[1000:]).shares()[1]])
-    np.testing.assert_allclose([row.data.value for row in table], shares, atol=0.02)
-    np.testing.assert_allclose([row.labelled for row in table], [*labels.shares()[0][1:], *labels.shares()[1]])
+def test_equal_shares_are_rarely_flagged():
+    """Of pairs of samples of one distribution, about 5% are called different, and the interval has the truth."""
+    rng = np.random.default_rng(0)
+    labels = Labels(tuple(Attribute(f"a{i}") for i in range(1000)), np.zeros((1, 1000), np.int32))
+    shares = np.linspace(0.03, 0.6, 1000)
+    real, sampled = (rng.random((count, 1000)) < shares for count in (500, 1500))
+    rows = audit.compare_shares(labels, real, sampled, dict.fromkeys((each.name for each in labels.attributes), 1.0))
+    assert 0.03 < np.mean([row.verdict != "" for row in rows]) < 0.07
+    covered = [row.samples.low <= share <= row.samples.high for row, share in zip(rows, shares, strict=True)]
+    assert 0.93 < np.mean(covered) < 0.97
 
 
 def test_agreement_by_hand():
     """The share of samples with what was asked for, in all and by what was asked."""
-    labels = Labels((BRIGHT, STRIPE), np.zeros((1, 2), np.int32))
     asked = np.array([[1, 0], [1, 1], [0, 1], [0, 1]])
     predicted = np.array([[1, 0], [0, 1], [0, 2], [0, 1]])
     found = {
         (each.name, each.asked): (each.count, each.share.value)
-        for each in audit.measure_agreement(labels, asked, predicted)
+        for each in audit.measure_agreement(LABELS, asked, predicted)
     }
     assert found == {
         ("bright", "any"): (4, 0.75), ("bright", "no"): (2, 1.0), ("bright", "yes"): (2, 0.5),
@@ -114,24 +75,51 @@ def test_agreement_by_hand():
 
 def test_ask_evenly():
     """Each value is asked for equally often; the others are as in images with that value."""
-    labels = Labels((BRIGHT, STRIPE), np.array([[1, 0], [0, 1], [0, 1], [0, 2]], np.int32))
-    codes = audit.ask_evenly(labels, np.linspace(0, 1, 600, endpoint=False), 0)
+    codes = audit.ask_evenly(LABELS, np.linspace(0, 1, 600, endpoint=False), 0)
     assert codes[:, 0].mean() == 0.5 and (codes[codes[:, 0] == 1, 1] == 0).all() and 0 not in codes[codes[:, 0] == 0, 1]
 
 
-def test_reports(tmp_path):
-    """The table, its CSV, and a chart that is as high as there are rows."""
-    labels = Labels((BRIGHT, STRIPE), np.array([[1, 0], [0, 1], [0, 1], [0, 2]], np.int32))
-    rows = audit.compare_shares(labels, labels.codes.repeat(50, axis=0), labels.codes[:2].repeat(100, axis=0))
-    agreements = audit.measure_agreement(labels, labels.codes, labels.codes)
-    text = audit.format_report(rows, [], agreements, "A run", ["note"])
-    assert text.startswith("# A run\n") and text.count("\n|") == 2 + len(rows) + 2 + len(agreements)
+def test_ask_for_the_most_frequent_values():
+    """Of many values the most frequent ones are asked for, which are those that agreement is reported of."""
+    many = Labels((Attribute("class", tuple(map(str, range(100)))),), np.arange(100, dtype=np.int32)[:, None])
+    many = Labels(many.attributes, many.codes, np.where(many.codes[:, 0] >= 70, 9, 1))
+    codes = audit.ask_evenly(many, np.random.default_rng(0).random(400), 0)
+    values, counts = np.unique(codes, return_counts=True)
+    assert values.tolist() == [*range(70, 70 + audit.MOST_ASKED)] and set(counts) == {400 // audit.MOST_ASKED}
+    assert [each.asked for each in audit.measure_agreement(many, codes, codes)] == [audit.ANY, *map(str, values)]
+
+
+def test_report():
+    """The tables, a row for each share and each agreement; what was not measured has a dash."""
+    rows = audit.compare_shares(LABELS, LABELS.codes.repeat(50, axis=0), LABELS.codes[:2].repeat(100, axis=0), ACCURACY)
+    agreements = {"As asked": audit.measure_agreement(LABELS, LABELS.codes, LABELS.codes), "Others": []}
+    text = audit.format_report(rows, agreements, "A run", ["note"])
+    assert text.startswith("# A run\n") and "## As asked" in text and "Others" not in text
+    table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
+    assert len(table) == 2 + len(rows) + 2 + len(agreements["As asked"])
+    assert {len(cells) for cells in table[: 2 + len(rows)]} == {8} and {len(cells) for cells in table[-9:]} == {4}
+    assert [cells[0] for cells in table[2:6]] == ["bright", "stripe: none", "stripe: middle", "stripe: edges"]
+    assert [cells[5:] for cells in table[2:6]] == [
+        ["2.00", "90.0%", "amplified"], ["2.00", "-", "amplified"], ["1.00", "-", ""], ["0.00", "-", "reduced"],
+    ]  # fmt: skip
+
+
+def test_csv(tmp_path):
+    """Each number reads back; what was not measured is empty."""
+    rows = audit.compare_shares(LABELS, LABELS.codes.repeat(50, axis=0), LABELS.codes[:2].repeat(100, axis=0), ACCURACY)
     audit.write_csv(tmp_path / "a.csv", rows)
     read = list(csv.DictReader((tmp_path / "a.csv").read_text().splitlines()))
     assert [float(row["samples"]) for row in read] == [0.5, 0.5, 0.5, 0.0]
+    assert [float(row["ratio"]) for row in read] == [2, 2, 1, 0]
+    assert [row["accuracy"] for row in read] == ["0.900000", "", "", ""]
     assert [row["verdict"] for row in read] == [row.verdict for row in rows]
+
+
+def test_chart(tmp_path):
+    """The chart is as high as there are rows, of which it has MOST_DRAWN at most."""
+    rows = audit.compare_shares(LABELS, LABELS.codes.repeat(50, axis=0), LABELS.codes[:2].repeat(100, axis=0), ACCURACY)
     heights = []
-    for part in (rows, rows * 10):
+    for part in (rows, rows * 10, rows * 100):
         audit.draw_chart(part, tmp_path / "a.png", "A run")
         heights.append(read_png(tmp_path / "a.png").shape[0])
-    assert heights[0] < heights[1]
+    assert heights[0] < heights[1] < heights[2] < 2.2 * heights[1]
