@@ -41,10 +41,11 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
     noise_shape = ", ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "output", "run")}
     settings |= {"data": " + ".join(base_name(each) for each in config.data)}
+    labels = ", with labels as the training images have them," if generator.labels else ""
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
         f"![Samples]({SAMPLES_FILE})",
-        f"Generated from the noise of seeds 0 to 63 by {generator.source.name}.",
+        f"Generated from the noise of seeds 0 to 63{labels} by {generator.source.name}.",
         "## Model",
         f"The generator of a GAN, a `{config.generator}` network of {generator.network.count_params():,} weights,"
         f" trained by the recipe `{config.recipe}` for {format_iteration(generator.iteration)} iterations."

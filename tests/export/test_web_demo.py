@@ -208,7 +208,7 @@ def test_fits_a_phone(page):
 
 @pytest.mark.filterwarnings("ignore:npm")
 @pytest.mark.skipif(not shutil.which("node") or not all(map(importlib.util.find_spec, ONNX)), reason="needs Node, ONNX")
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labelled", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_labels(labelled, tmp_path):
     """The same noise and labels are the same face as in Python; the page has a control for each; Node.js runs it."""
     from models.portable import to_stock_keras
@@ -302,6 +302,7 @@ def test_demo_json(tmp_path, generator, monkeypatch):
     web_demo.write_demo(generator, tmp_path)
     about = json.loads((tmp_path / "demo.json").read_text())
     assert about["noise"] == {"shape": [128], "distribution": "normal"} and about["size"] == 32
+    assert "labels" not in about
     assert about["runtime"].startswith("https://cdn.jsdelivr.net/npm/onnxruntime-web@")
     assert all(integrity.startswith("sha384-") for integrity in about["hashes"].values())
     names = {"index.html", "demo.css", "demo.js", "noise.js", "demo.json"}

@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from gan import experiment, images
+from gan.generation import noise
 from gan.runs.run_directory import Run
 from tools import generate, interpolate
 
@@ -75,15 +76,22 @@ def test_usage_errors(tiny, capsys):
 def test_labels(labelled):
     """Labels move with the noise, or alone: then each row begins with one label and ends with the other."""
     generator = experiment.load_generator(Run(labelled))
-    assert interpolate.main([str(labelled), "--seeds", "1", "2", "--frames", "3", "--label", "skin=dark"]) == 0
+    for label in ([], ["--label", "skin=dark"]):
+        assert interpolate.main([str(labelled), "--seeds", "1", "2", "--frames", "3", *label]) == 0
+        rows = images.split_grid(images.read_png(labelled / "walk.png"), 16, 16, 8, scale=4).reshape(2, 8, 16, 16, 3)
+        wish = generator.parse_wish("".join(label[1:]))
+        np.testing.assert_array_equal(rows[:, 0], generator.generate_seeds([1, 2], wish=wish))
+        vectors = generator.labels.encode(generator.draw_codes([1, 2], wish))
+        points = noise.interpolation_rows(generator.sample_noise([1, 2]), 8, "normal")[4:5]
+        np.testing.assert_array_equal(rows[0, 4:5], generator(points, vectors.mean(axis=0, keepdims=True)))
     flags = ["--from-label", "skin=pale,glasses=none", "--to-label", "glasses=round", "--frames", "4"]
     assert interpolate.main([str(labelled), "--seeds", "1", "2", "3", *flags, "--out", "labels.gif"]) == 0
     rows = images.split_grid(images.read_png("labels-faces.png"), 16, 24, 8, scale=4).reshape(3, 8, 16, 16, 3)
-    noise, first = generator.sample_noise([1, 2, 3]), generator.draw_codes([1, 2, 3], generator.parse_wish(flags[1]))
+    z, first = generator.sample_noise([1, 2, 3]), generator.draw_codes([1, 2, 3], generator.parse_wish(flags[1]))
     last = first.copy()
     last[:, 1] = generator.labels.attributes[1].values.index("round")
-    np.testing.assert_array_equal(rows[:, 0], generator(noise, first))
-    np.testing.assert_array_equal(rows[:, -1], generator(noise, last))
+    np.testing.assert_array_equal(rows[:, 0], generator(z, first))
+    np.testing.assert_array_equal(rows[:, -1], generator(z, last))
     assert interpolate.main([str(labelled), "--seeds", "2", *flags, "--out", "one.gif"]) == 0
     row = images.split_grid(images.read_png("one-faces.png"), 16, 8, 8, scale=4)
     np.testing.assert_array_equal(row, rows[1])
