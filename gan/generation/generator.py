@@ -55,7 +55,8 @@ class Generator:
     @property
     def noise_shape(self) -> tuple[int, ...]:
         """The shape of the noise of one image: (128,), or (32, 32, 3)."""
-        return tuple(self.network.inputs[0].shape[1:])
+        shape = self.network.input_shape
+        return tuple((shape[0] if self.labels else shape)[1:])
 
     @property
     def noise_distribution(self) -> str:
