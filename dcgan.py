@@ -97,7 +97,7 @@ class DCGAN:
         labels: what images are labelled by, and how often, a `gan.labels.Labels`; None: by nothing. With labels, both
             networks take them as a second input.
         auxiliary_weight: weight of an auxiliary classifier's loss: the discriminator takes no labels then, but predicts
-            them, and both networks learn from how well it does. AC-GAN, arXiv:1610.09585. 0: none.
+            them, and both networks learn from how well it does. AC-GAN, arXiv:1610.09585. 0, or no labels: none.
     """
 
     def __init__(
@@ -133,7 +133,7 @@ class DCGAN:
         self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
-        self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight, seed
+        self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
         self.strategy = strategy or tf.distribute.get_strategy()
         self.compiled_step = tf.function(self.step, autograph=False, jit_compile=jit or None)
         self.ema_generator = self.calibrated_ema = generator

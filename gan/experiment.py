@@ -297,7 +297,7 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
             # Networks of one's own need not know labels.
             more = {"labels": labels} if labels else {}
             generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more)
-            more |= {"auxiliary": True} if config.auxiliary_weight else {}
+            more |= {"auxiliary": True} if labels and config.auxiliary_weight else {}
             width = config.discriminator_width or config.width
             discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout, **more)
         yield generator, discriminator
