@@ -39,12 +39,10 @@ def float32_afterwards():
     keras.mixed_precision.set_global_policy("float32")
 
 
-@pytest.fixture(scope="session")
-def finished(tmp_path_factory):
-    """A folder with output/tiny, a finished run of 4 steps on 60 avatars of 16 x 16; tests must not change it."""
+def train_tiny(home, name, *more):
+    """Trains 4 steps on 60 avatars of 16 x 16, into output/<name> of a folder, which is returned."""
     import train
 
-    home = tmp_path_factory.mktemp("finished")
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
         tiny = [
@@ -52,25 +50,21 @@ def finished(tmp_path_factory):
             *("--epochs", "4", "--sample-every", "2", "--limit", "60", "--cache-dir", str(home / "cache")),
             *("--generator-learning-rate", "0.05"),  # so that samples differ
         ]
-        assert train.main([*tiny, "--run", "tiny"]) == 0
+        assert train.main([*tiny, "--run", name, *more]) == 0
     return home
+
+
+@pytest.fixture(scope="session")
+def finished(tmp_path_factory):
+    """A folder with output/tiny, a finished run of `train_tiny`; tests must not change it."""
+    return train_tiny(tmp_path_factory.mktemp("finished"), "tiny")
 
 
 @pytest.fixture(scope="session")
 def finished_with_labels(tmp_path_factory):
     """A folder with output/labelled, a run like that of `finished` whose avatars are labelled by skin and glasses."""
-    import train
-
-    home = tmp_path_factory.mktemp("labelled")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(home)
-        tiny = [
-            *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
-            *("--epochs", "4", "--sample-every", "2", "--limit", "60", "--cache-dir", str(home / "cache")),
-            *("--labels", "auto", "--attributes", "skin,glasses", "--generator-learning-rate", "0.05"),
-        ]
-        assert train.main([*tiny, "--run", "labelled"]) == 0
-    return home
+    labels = ("--labels", "auto", "--attributes", "skin,glasses")
+    return train_tiny(tmp_path_factory.mktemp("labelled"), "labelled", *labels)
 
 
 @pytest.fixture
