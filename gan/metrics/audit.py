@@ -168,14 +168,19 @@ def format_report(
         points = f"{100 * row.difference.value:+.1f} ({low:+.1f} to {high:+.1f})"
         ratio, accuracy = _format(row.ratio, ".2f"), _format(row.accuracy, ".1%")
         lines.append(
-            f"| {row.name} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {ratio} | {accuracy} |"
+            f"| {_cell(row.name)} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {ratio} | {accuracy} |"
             f" {row.verdict} |"
         )
     for title, found in agreements.items():
         if found:
             lines += ["", f"## {title}", "", "| attribute | label | images | seen as that |", "|---|---|--:|--:|"]
-            lines += [f"| {each.name} | {each.asked} | {each.count:,} | {each.share} |" for each in found]
+            lines += [f"| {_cell(each.name)} | {_cell(each.asked)} | {each.count:,} | {each.share} |" for each in found]
     return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    """A name as the cell of a Markdown table: in one line, and without a bar that would end it."""
+    return " ".join(text.split()).replace("|", "\\|")
 
 
 def _format(value: float, spec: str, missing: str = "-") -> str:
@@ -224,11 +229,11 @@ def draw_chart(rows: Sequence[ShareRow], path: Path, title: str) -> None:
             ):
                 axes.plot([100 * share.low, 100 * share.high], [y + shift] * 2, color=color, linewidth=1.2)
                 axes.plot([100 * share.value], [y + shift], marker, color=color, markersize=4)
-        axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8)
+        axes.set_yticks(range(len(rows)), [row.name for row in rows], fontsize=8, parse_math=False)
         axes.set_ylim(-0.7, len(rows) - 0.3)
         axes.set_xlim(left=0)
         axes.set_xlabel("share of images in %, with 95% intervals")
-        axes.set_title(title, loc="left", fontsize=10)
+        axes.set_title(title, loc="left", fontsize=10, parse_math=False)  # "$" is no formula
         axes.grid(axis="x", color="#dddddd", linewidth=0.6)
         axes.plot([], [], "ko", markersize=4, label="data")
         for verdict, color in colors.items():

@@ -123,3 +123,14 @@ def test_chart(tmp_path):
         audit.draw_chart(part, tmp_path / "a.png", "A run")
         heights.append(read_png(tmp_path / "a.png").shape[0])
     assert heights[0] < heights[1] < heights[2] < 2.2 * heights[1]
+
+
+def test_names_that_mean_something_elsewhere(tmp_path):
+    """A bar in a name ends no cell of the report, and dollars make no formula of the chart."""
+    labels = Labels((Attribute("class", ("a|b", r"$\wrong$")),), np.array([[0], [1]], np.int32))
+    rows = audit.compare_shares(labels, labels.codes, labels.codes, {"class": 0.9})
+    agreements = {"As asked": audit.measure_agreement(labels, labels.codes, labels.codes)}
+    tables = [line for line in audit.format_report(rows, agreements, "A", []).split("\n") if line.startswith("|")]
+    assert [line.replace(r"\|", "").count("|") for line in tables] == [9] * 4 + [5] * 5
+    audit.draw_chart(rows, tmp_path / "audit.png", r"$\wrong$")
+    assert read_png(tmp_path / "audit.png").std() > 10
