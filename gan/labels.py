@@ -58,7 +58,9 @@ class Attribute:
         return self.values[code] if self.name == "class" else f"{self.name} {self.values[code]}"
 
     def parse(self, value: str) -> int:
-        """The code of a value. Raises UsageError, which lists the values."""
+        """The code of a value; its case matters only where values differ by it. Raises UsageError, with the values."""
+        if value.strip() in self.values:
+            return self.values.index(value.strip())
         names = {name.lower(): code for code, name in enumerate(self.values)} if self.values else {}
         names = names or {**dict.fromkeys(YES, 1), **dict.fromkeys(NO, 0)}
         if value.strip().lower() in names:
@@ -214,15 +216,13 @@ class Labels:
 
     def _find_value(self, text: str) -> tuple[int, int]:
         """The number and code that one value means, or the name of an attribute that is yes or no."""
-        found = [
-            (i, code)
+        named = [
+            (name, i, code)
             for i, attribute in enumerate(self.attributes)
-            for code, value in enumerate(attribute.values)
-            if value.lower() == text.lower()
+            for name, code in ([(value, code) for code, value in enumerate(attribute.values)] or [(attribute.name, 1)])
         ]
-        found += [
-            (i, 1) for i, each in enumerate(self.attributes) if not each.values and each.name.lower() == text.lower()
-        ]
+        found = [(i, code) for name, i, code in named if name == text]
+        found = found or [(i, code) for name, i, code in named if name.lower() == text.lower()]
         if len(found) == 1:
             return found[0]
         if found:
@@ -255,7 +255,7 @@ class Labels:
         return codes
 
     def describe(self, codes: np.ndarray) -> str:
-        """One row of codes in words: "Male, Smiling", "long hair"; "none" where no attribute holds."""
+        """One row of codes in words: "Male, Smiling", "hair long"; "none of these" where no attribute holds."""
         words = [
             attribute.describe(code)
             for attribute, code in zip(self.attributes, codes, strict=True)

@@ -75,6 +75,13 @@ def test_a_value_of_two_attributes():
         labels.parse("long")
 
 
+def test_values_that_differ_by_case():
+    """Of values such as letters, each is found by its own case."""
+    labels = Labels((Attribute("class", ("A", "B", "a")),), np.zeros((1, 1), np.int32))
+    for text, code in (("A", 0), ("class=A", 0), ("a", 2), ("class=a", 2), ("b", 1), ("class=b", 1)):
+        assert labels.parse(text) == {0: code}
+
+
 def test_draw():
     """Labels are drawn as often as the images have them; what a wish does not name, as where it is true."""
     fractions = (np.arange(4000) + 0.5) / 4000
