@@ -179,10 +179,19 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", choices=("best", "last"), default="best", help=help)
 
 
+class JoinLabels(argparse.Action):
+    """Joins what a flag that is given several times says: --label Male --label Smiling is --label Male,Smiling."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        """Stores the text so far and `values`, with a comma between them."""
+        earlier = getattr(namespace, self.dest)
+        setattr(namespace, self.dest, f"{earlier},{values}" if earlier else values)
+
+
 def add_label_argument(parser: argparse.ArgumentParser, flag: str) -> None:
     """Adds a flag for the labels that a generator is asked for."""
     help = "labels to ask for, such as Smiling=1,Male=0, or a class; others are as the data have them"
-    parser.add_argument(flag, type=in_range(str), metavar="NAME", help=help)
+    parser.add_argument(flag, type=in_range(str), action=JoinLabels, metavar="NAME", help=help)
 
 
 def output_path(arguments: argparse.Namespace, name: str) -> Path:

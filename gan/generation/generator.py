@@ -103,7 +103,10 @@ class Generator:
             return {}
         if self.labels is None:
             raise UsageError(f"{text}: {self.source} was trained without labels. train.py --labels trains with them.")
-        return self.labels.parse(text)
+        wish = self.labels.parse(text)
+        if not wish:
+            raise UsageError(f"{text!r} names no label: give some such as {self.labels.attributes[0].name}=...")
+        return wish
 
     def draw_codes(self, seeds, wish: dict[int, int] | None = None) -> np.ndarray | None:
         """Draws labels for seeds, int32 (n, attributes), a function of each seed; None for a generator without labels.

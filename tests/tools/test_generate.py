@@ -158,9 +158,9 @@ def test_labels(labelled):
         assert generator.labels.describe(asked["codes"][0]) == "skin dark, glasses round"
 
 
-@pytest.mark.parametrize("label", ["skin=blue", "nose", "dark"])
+@pytest.mark.parametrize("label", ["skin=blue", "nose", "dark", " , "])
 def test_labels_that_there_are_not(labelled, label, capsys):
-    """A label that there is not, or of two attributes, is refused by name."""
+    """A label that there is not, or of two attributes, is refused by name; so is a text without any."""
     assert generate.main([str(labelled), "--label", label]) == 2
     assert label.rpartition("=")[2] in capsys.readouterr().err
 
@@ -169,3 +169,8 @@ def test_a_run_without_labels(tiny, capsys):
     """A run without labels cannot be asked for any."""
     assert generate.main([str(tiny), "--label", "skin=dark"]) == 2
     assert "skin=dark" in capsys.readouterr().err
+
+
+def test_repeated_flag_of_labels():
+    """Labels may be given by several flags, of which none replaces another."""
+    assert generate.parse_arguments(["run", "--label", "Male", "--label", "Smiling=0"]).label == "Male,Smiling=0"
