@@ -92,6 +92,15 @@ class Labels:
         return sum(attribute.width for attribute in self.attributes)
 
     @property
+    def columns(self) -> list[str]:
+        """The names of that vector's columns, as `parse` takes them: "Smiling", "hair=bob"."""
+        return [
+            name
+            for attribute in self.attributes
+            for name in ([f"{attribute.name}={value}" for value in attribute.values] or [attribute.name])
+        ]
+
+    @property
     def weights(self) -> np.ndarray:
         """How many images have the labels of each row, int64 (n,)."""
         return np.ones(len(self.codes), np.int64) if self.counts is None else self.counts

@@ -13,7 +13,7 @@ LABELS = Labels((SMILE, HAIR), CODES)
 
 def test_encode():
     """One column for yes or no, one for each value; an unknown label is the mean of the known ones."""
-    assert LABELS.width == 4
+    assert LABELS.width == 4 and LABELS.columns == ["Smiling", "hair=bob", "hair=long", "hair=bald"]
     vectors = LABELS.encode(CODES[:3])
     assert vectors.dtype == np.float32 and vectors.tolist() == [[1, 1, 0, 0], [0, 1, 0, 0], [1, 0, 0, 1]]
     np.testing.assert_allclose(LABELS.encode(np.array([[-1, -1]])), [[0.75, 0.75, 0, 0.25]])

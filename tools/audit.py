@@ -52,7 +52,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="as in tools.generate (default: 1)",
     )  # fmt: skip
     parser.add_argument(
-        "--raw", action="store_true", help="the generator as it was trained, not its average, of the newest checkpoint"
+        "--raw", action="store_true", help="the generator without averaging, of the newest checkpoint (in place of --weights)"
     )
     return parser.parse_args(argv)
 
@@ -82,7 +82,7 @@ def audit(arguments: argparse.Namespace) -> None:
     print(f"Generating {len(seeds):,} samples with {generator.description} ...", flush=True)
     asked = generator.draw_codes(seeds)
     sampled = predict(generator, classifier, seeds, asked, arguments.truncation)
-    real = np.concatenate([classifier.predict(faces.images[part]) for part in split(held_out)])
+    real = np.concatenate([classifier.predict(faces.images[part]) for part in split_into_parts(held_out)])
     rows = audit.compare_shares(faces.labels.take(training), real, sampled, classifier.accuracy)
     pairs = match_attributes(generator, classifier)
     drawn = measure_as_drawn(generator, pairs, asked, sampled)
@@ -101,7 +101,7 @@ def audit(arguments: argparse.Namespace) -> None:
         report = audit.format_report(rows, agreements, f"Whom {run.folder.name} draws", notes)
         file.write(report.encode("utf-8", "replace"))
     audit.write_csv(path.with_suffix(".csv"), rows)
-    audit.draw_chart(rows, path.with_suffix(".png"), f"{run.folder.name}, {len(seeds):,} samples")
+    audit.draw_chart(rows, path.with_suffix(".png"), f"{run.folder.name}, {len(seeds):,} samples{describe_changes(arguments)}")
     for row in audit.sort_rows(rows):
         if row.verdict:
             print(f"{row.name}: {row.data.value:.1%} in the data, {row.samples} drawn: {row.verdict}")
@@ -110,11 +110,16 @@ def audit(arguments: argparse.Namespace) -> None:
     print(f"{path}, with a .csv and a chart beside it")
 
 
+def describe_changes(arguments: argparse.Namespace) -> str:
+    """Says how samples differ from those that the other tools generate."""
+    averaged = ", not averaged" if arguments.raw else ""
+    return averaged + (f", truncation {arguments.truncation:g}" if arguments.truncation != 1 else "")
+
+
 def describe(arguments: argparse.Namespace, config, generator, faces, rows: int, held_out: int) -> list[str]:
     """Says what is compared, and what the columns mean."""
-    averaged = ", not averaged" if arguments.raw else ""
     return [
-        f"{arguments.samples:,} samples by {generator.description}{averaged}, truncation {arguments.truncation:g}, and"
+        f"{arguments.samples:,} samples by {generator.description}{describe_changes(arguments)}, and"
         f" {held_out:,} held-out images of {config.data_title}. Labels: {faces.report['labels']['from']}.",
         "",
         "`labelled` is the share among the training images by their labels; the other two are what one classifier sees,"
@@ -185,7 +190,7 @@ def predict(generator, classifier, seeds: np.ndarray, codes: np.ndarray | None, 
     )
 
 
-def split(rows: np.ndarray) -> list[np.ndarray]:
+def split_into_parts(rows: np.ndarray) -> list[np.ndarray]:
     """Splits the numbers of images into parts that fit into memory."""
     return [rows[i : i + NOISE_BATCH] for i in range(0, len(rows), NOISE_BATCH)]
 

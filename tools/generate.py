@@ -8,6 +8,7 @@ python -m tools.generate output/RUN --label Smiling=1,Male=0   # of a run with l
 """
 
 import argparse
+import re
 import sys
 from pathlib import Path
 
@@ -57,7 +58,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     cli.add_label_argument(parser, "--label")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")
-    form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,); and labels")
+    form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,), labels")
     arguments = parser.parse_args(argv)
     if arguments.seed + arguments.count > SEEDS:
         parser.error(f"argument --seed: with --count {arguments.count:,}, {SEEDS - arguments.count:,} is the largest")
@@ -77,7 +78,7 @@ def generate(arguments: argparse.Namespace) -> None:
     arguments.wish = generator.parse_wish(arguments.label)
     note = ""
     if arguments.separate:
-        earlier = len({*path.glob("face-*.png")} - {path / file_name(seed) for seed in seeds})
+        earlier = len({*path.glob("face-*.png")} - {path / file_name(seed, arguments.label) for seed in seeds})
         note = f", beside {earlier:,} of earlier calls" if earlier else ""
         for i in range(0, len(seeds), NOISE_BATCH):
             write_separately(path, generator, seeds[i : i + NOISE_BATCH], arguments)
@@ -85,9 +86,8 @@ def generate(arguments: argparse.Namespace) -> None:
         samples = generator.generate_seeds(seeds, arguments.truncation, arguments.wish)
         labels = {}
         if generator.labels:
-            codes = generator.draw_codes(seeds, arguments.wish)
-            names = [attribute.name for attribute in generator.labels.attributes]
-            labels = {"labels": generator.labels.encode(codes), "codes": codes, "attributes": np.array(names)}
+            encoded = generator.labels.encode(generator.draw_codes(seeds, arguments.wish))
+            labels = {"labels": encoded, "columns": np.array(generator.labels.columns)}
         with atomic_write(path) as file:
             np.savez_compressed(file, images=samples, seeds=seeds, **labels)
     else:
@@ -109,12 +109,13 @@ def write_separately(folder: Path, generator: Generator, seeds: np.ndarray, argu
     folder.mkdir(parents=True, exist_ok=True)
     samples = generator.generate_seeds(seeds, arguments.truncation, arguments.wish)
     for seed, sample in zip(seeds, enlarge(samples, arguments.scale or 1, arguments.smooth), strict=True):
-        Image.fromarray(sample).save(folder / file_name(seed))
+        Image.fromarray(sample).save(folder / file_name(seed, arguments.label))
 
 
-def file_name(seed: int) -> str:
-    """The file name of one image, unlike those of a run's grids."""
-    return f"face-{seed:06d}.png"
+def file_name(seed: int, label: str | None = None) -> str:
+    """The file name of one image with the labels that were asked for, unlike those of a run's grids."""
+    words = "-" + re.sub(r"[^\w=,.-]", "_", label)[:150] if label else ""
+    return f"face-{seed:06d}{words}.png"
 
 
 if __name__ == "__main__":

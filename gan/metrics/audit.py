@@ -161,7 +161,7 @@ def format_report(
         agreements: by the title of their table; one that is empty is left out.
     """
     lines = [f"# {heading}", "", *notes, "", "## Shares", ""]
-    lines += ["| attribute | labelled | in the data | drawn | difference | ratio | classifier right | |"]
+    lines += ["| attribute | labelled | in the data | drawn | difference | ratio | classifier right | verdict |"]
     lines += ["|---|--:|--:|--:|--:|--:|--:|---|"]
     for row in sort_rows(rows):
         low, high = 100 * row.difference.low, 100 * row.difference.high

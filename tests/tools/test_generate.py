@@ -149,13 +149,26 @@ def test_labels(labelled):
     assert generate.main([*flags, "--label", "skin=dark,round", "--out", "asked.npz"]) == 0
     assert generate.main([*flags, "--out", "drawn.npz"]) == 0
     with np.load("asked.npz") as asked, np.load("drawn.npz") as drawn:
-        assert asked["attributes"].tolist() == ["skin", "glasses"] and asked["labels"].shape == (30, 9)
-        assert (asked["codes"] == asked["codes"][0]).all() and len(np.unique(drawn["codes"], axis=0)) > 3
+        assert asked["labels"].shape == drawn["labels"].shape == (30, 9)
+        assert (asked["labels"] == asked["labels"][0]).all() and len(np.unique(drawn["labels"], axis=0)) > 3
+        assert asked["columns"][asked["labels"][0] == 1].tolist() == ["skin=dark", "glasses=round"]
         assert (asked["images"] != drawn["images"]).any()
         generator = experiment.load_generator(Run(labelled))
-        np.testing.assert_array_equal(asked["images"][7:8], generator(generator.sample_noise([7]), asked["codes"][7:8]))
-        np.testing.assert_array_equal(drawn["codes"][7:8], generator.draw_codes([7]))
-        assert generator.labels.describe(asked["codes"][0]) == "skin dark, glasses round"
+        codes = np.array([[4, 2]])
+        assert generator.labels.describe(codes[0]) == "skin dark, glasses round"
+        np.testing.assert_array_equal(asked["images"][7:8], generator(generator.sample_noise([7]), codes))
+        np.testing.assert_array_equal(drawn["labels"][7:8], generator.labels.encode(generator.draw_codes([7])))
+
+
+def test_files_of_other_labels(labelled):
+    """Files of one seed with different labels do not replace each other; their names have the labels."""
+    for flags in ([], ["--label", "skin=dark"], ["--label", "skin=pale,glasses=round"]):
+        assert generate.main([str(labelled), "--separate", "--count", "1", "--out", "faces", *flags]) == 0
+    assert sorted(path.name for path in Path("faces").iterdir()) == [
+        "face-000000-skin=dark.png",
+        "face-000000-skin=pale,glasses=round.png",
+        "face-000000.png",
+    ]
 
 
 @pytest.mark.parametrize("label", ["skin=blue", "nose", "dark", " , "])

@@ -78,8 +78,8 @@ function describeLabels() {
   let column = 0;
   return (about.labels?.attributes ?? []).map(({ name, values }) => {
     const part = state.labels.slice(column, (column += values.length || 1));
-    return values.length ? `${name}=${values[part.indexOf(1)]}` : part[0] && `${name}=${Math.round(100 * part[0]) / 100}`;
-  }).filter(Boolean).join();
+    return values.length ? `${name}=${values[part.indexOf(1)]}` : `${name}=${Math.round(100 * part[0]) / 100}`;
+  }).join();
 }
 
 // Noise -> RGBA pixels, with the present labels. Calls are queued, because a session must not be run again while it runs.
