@@ -52,7 +52,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help="as in tools.generate (default: 1)",
     )  # fmt: skip
     parser.add_argument(
-        "--raw", action="store_true", help="the generator without averaging, of the newest checkpoint (in place of --weights)"
+        "--raw", action="store_true", help="the generator as it was trained, not averaged, in place of --weights"
     )
     return parser.parse_args(argv)
 
@@ -101,7 +101,8 @@ def audit(arguments: argparse.Namespace) -> None:
         report = audit.format_report(rows, agreements, f"Whom {run.folder.name} draws", notes)
         file.write(report.encode("utf-8", "replace"))
     audit.write_csv(path.with_suffix(".csv"), rows)
-    audit.draw_chart(rows, path.with_suffix(".png"), f"{run.folder.name}, {len(seeds):,} samples{describe_changes(arguments)}")
+    title = f"{run.folder.name}, {len(seeds):,} samples{describe_changes(arguments)}"
+    audit.draw_chart(rows, path.with_suffix(".png"), title)
     for row in audit.sort_rows(rows):
         if row.verdict:
             print(f"{row.name}: {row.data.value:.1%} in the data, {row.samples} drawn: {row.verdict}")
