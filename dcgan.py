@@ -96,8 +96,9 @@ class DCGAN:
         jit: whether XLA compiles the step, which it cannot for several replicas.
         labels: what images are labelled by, and how often, a `gan.labels.Labels`; None: by nothing. With labels, both
             networks take them as a second input.
-        auxiliary_weight: weight of an auxiliary classifier's loss: the discriminator takes no labels then, but predicts
-            them, and both networks learn from how well it does. AC-GAN, arXiv:1610.09585. 0, or no labels: none.
+        auxiliary_weight: weight of an auxiliary classifier's loss. The discriminator predicts labels as well: it learns
+            from those of real images, the generator from those of fakes. AC-GAN, arXiv:1610.09585, but for the
+            discriminator's loss of fakes, which taught it to see the label that was asked for. 0, or no labels: none.
     """
 
     def __init__(
@@ -205,11 +206,11 @@ class DCGAN:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
             real_logits, real_label_logits = self.discriminate_and_classify(real, labels, micro_step)
-            fake_logits, fake_label_logits = self.discriminate_and_classify(fake, labels, micro_step, fake=True)
+            fake_logits = self.discriminate(fake, labels, micro_step, fake=True)
             total = loss = self.loss.discriminator(real_logits, fake_logits)
             if self.auxiliary_weight:
                 label_loss = self.classification_loss(labels, real_label_logits)
-                total += self.auxiliary_weight * (label_loss + self.classification_loss(labels, fake_label_logits))
+                total += self.auxiliary_weight * label_loss
             scaled = self.d_optimizer.scale_loss(share(total))
         gradients, extra = tape.gradient(scaled, self.d_weights), {}
         if self.auxiliary_weight:
@@ -283,9 +284,9 @@ class DCGAN:
             number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
             seed = tf.stack([tf.constant(self.seed + AUGMENT_SEEDS, tf.int64), number])
             images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)
-        if self.auxiliary_weight:
-            return self.discriminator(images, training=True)
-        return self.discriminator(self.join(images, labels), training=True), None
+        takes_labels = len(self.discriminator.inputs) == 2
+        outputs = self.discriminator(self.join(images, labels) if takes_labels else images, training=True)
+        return outputs if self.auxiliary_weight else (outputs, None)
 
     def classification_loss(self, labels, logits):
         """The loss of predicted labels; see `gan.training.losses.classification_loss`."""

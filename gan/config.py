@@ -116,7 +116,7 @@ class Config:
         0.0, "lowers the target of real images to 1 - X; for cross-entropy and least-squares", least=0.0, most=0.5
     )
     auxiliary_weight: float = option(
-        0.0, "weight of the loss of a classifier of labels in the discriminator (AC-GAN); 0: it takes labels instead",
+        0.0, "weight of the loss of a classifier of labels in the discriminator (AC-GAN); 0: none",
         least=0.0,
     )  # fmt: skip
     penalty: str = option("r1", "gradient penalty on the discriminator", choices=REGULARIZERS)

@@ -56,7 +56,8 @@ def build_discriminator(image_shape, chain: list, labels: int = 0, auxiliary: bo
 
     Arguments:
         chain: its layers, of which the last gives the logits.
-        auxiliary: whether it takes no labels, and gives their logits (n, labels) as well. arXiv:1610.09585.
+        auxiliary: whether it gives logits of labels (n, labels) as well, and takes none, which would give them away.
+            arXiv:1610.09585.
     """
     if not labels:
         return keras.Sequential([keras.Input(image_shape), *chain], name="discriminator")

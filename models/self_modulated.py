@@ -68,10 +68,10 @@ def generator(noise_shape, image_shape, width=32, labels=0):
 def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
-    Labels (n, labels) are projected on its features; `auxiliary`: it takes none, and gives their logits as well.
+    Labels (n, labels) are projected on its features; `auxiliary`: it gives logits of labels as well.
     """
     _, count = count_doublings(image_shape[0])
-    images, given = build_inputs(image_shape, 0 if auxiliary else labels, "images")
+    images, given = build_inputs(image_shape, labels, "images")
     x = images  # 32 x 32 x 3
     for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
         x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
@@ -82,6 +82,6 @@ def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False):
     logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(features)
     if given is not None:
         logits = layers.Add(dtype="float32")([logits, project_labels(features, given)])
-        return keras.Model([images, given], logits, name="discriminator")
-    outputs = [logits, classify(features, labels)] if auxiliary else logits
-    return keras.Model(images, outputs, name="discriminator")
+        outputs = [logits, classify(features, labels)] if auxiliary else logits
+        return keras.Model([images, given], outputs, name="discriminator")
+    return keras.Model(images, logits, name="discriminator")

@@ -546,7 +546,8 @@ def build_with_labels(**options):
     images, given = keras.Input((1, 1, 3), name="images"), keras.Input((2,), name="labels")
     flat = layers.Flatten()(images)
     if options.get("auxiliary_weight"):
-        discriminator = keras.Model(images, [layers.Dense(1)(flat), layers.Dense(2)(flat)])
+        joined = layers.Concatenate()([flat, given])
+        discriminator = keras.Model([images, given], [layers.Dense(1)(joined), layers.Dense(2)(flat)])
     else:
         discriminator = keras.Model([images, given], layers.Dense(1)(layers.Concatenate()([flat, given])))
     labels = Labels((Attribute("class", ("cat", "dog")),), np.array([[0], [1]], np.int32), np.array([3, 1]))
@@ -587,17 +588,17 @@ def test_labels_of_fakes():
 
 
 def test_auxiliary_loss_by_hand():
-    """With an auxiliary classifier, D's gradient has that of its weight times the losses of real images and fakes."""
+    """With an auxiliary classifier, D's gradient has that of its weight times the loss of real images' labels."""
     gan = build_with_labels(auxiliary_weight=0.5, regularizer=None)
     real, labels = tf.random.stateless_normal((4, 1, 1, 3), (1, 2)), tf.one_hot([0, 1, 0, 1], 2)
     fake = gan.generator([gan.sample_noise(real, 0), labels], training=True)
     with tf.GradientTape() as tape:
-        (real_logits, first), (fake_logits, second) = gan.discriminator(real), gan.discriminator(fake)
-        errors = [tf.nn.softmax_cross_entropy_with_logits(labels, logits) for logits in (first, second)]
-        loss = gan.loss.discriminator(real_logits, fake_logits) + 0.5 * sum(map(tf.reduce_mean, errors))
+        (real_logits, classes), (fake_logits, _) = (gan.discriminator([images, labels]) for images in (real, fake))
+        error = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(labels, classes))
+        loss = gan.loss.discriminator(real_logits, fake_logits) + 0.5 * error
     expected = tf.linalg.global_norm(tape.gradient(loss, gan.d_weights))
     scalars = gan.train_step((real, labels))
-    assert float(scalars["label_loss"]) == pytest.approx(float(tf.reduce_mean(errors[0])), rel=1e-5)
+    assert float(scalars["label_loss"]) == pytest.approx(float(error), rel=1e-5)
     assert float(scalars["grad_norm_d"]) == pytest.approx(float(expected), rel=1e-5)
 
 

@@ -320,13 +320,16 @@ def test_generators_take_labels(name, kind):
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)
 def test_discriminators_take_labels(name):
-    """Labels change the logits; an auxiliary classifier gives theirs in place of taking them."""
+    """Labels change the logits; with an auxiliary classifier there are theirs, which no label that is given changes."""
     images, labels = np.array(keras.random.normal((2, 16, 16, 3), seed=1)), np.eye(3, dtype="float32")
     network = DISCRIMINATORS[name]((16, 16, 3), 4, labels=3)
     first, second = (network([images, labels[[i, i]]], training=False).numpy() for i in (0, 1))
     assert first.shape == (2, 1) and np.abs(first - second).max() > 1e-6
-    logits, classes = DISCRIMINATORS[name]((16, 16, 3), 4, labels=3, auxiliary=True)(images)
+    network = DISCRIMINATORS[name]((16, 16, 3), 4, labels=3, auxiliary=True)
+    given = [[images, labels[[i, i]]] for i in (0, 1)] if len(network.inputs) == 2 else [images, images]
+    (logits, classes), (_, others) = (network(each) for each in given)
     assert logits.shape == (2, 1) and classes.shape == (2, 3) and classes.dtype == "float32"
+    np.testing.assert_array_equal(classes, others)
 
 
 def test_projection_by_hand():
