@@ -26,7 +26,7 @@ from gan.files import atomic_write
 FILE = "labels.json"  # in the folder of a run
 MOST_COMBINATIONS = 10_000  # of which a run keeps the shares; of more, it keeps that many images' drawn at random
 UNKNOWN = -1  # the code of an image that has no label
-YES, NO = ("1", "yes", "true"), ("0", "no", "false", "-1")
+YES, NO = ("1", "1.0", "yes", "y", "true"), ("0", "0.0", "no", "n", "false", "-1", "-1.0")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import csv
 import io
 import json
 import os
+import unicodedata
 import zipfile
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -25,8 +26,10 @@ from gan.labels import NO, UNKNOWN, YES, Attribute, Labels
 
 # Beside the data, or within a folder, in this order; after these a CSV that is named like the data.
 FILES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "dataset.json", "labels.csv", "attributes.csv")
+# Names of the column of file names, the likeliest first: beside one of the others, "name" may be that of a person.
 IMAGE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "path", "name")
 CLASS_COLUMNS = ("class", "label")
+EMPTY = ("nan", "null", "n/a")  # cells that spreadsheets and programs write where there is no value
 LARGEST = 1 << 30  # bytes of a label file
 MOST_VALUES = 0.5  # share of the rows that may have values of their own: a column of more is no label, but a caption
 SHOWN = 3  # names in messages
@@ -39,7 +42,7 @@ class Table(NamedTuple):
 
     Arguments:
         title: the name of the file.
-        names: of the images, with slashes.
+        names: of the images, as they are there.
         labels: a row for each name.
         unusable: columns that are no labels, and why.
     """
@@ -328,10 +331,11 @@ def read_celeba(text: str, title: str) -> Table:
 def read_csv(text: str, title: str) -> Table:
     """Reads a CSV with a header: a column of file names, and one for each attribute; an empty cell is no label.
 
-    A column of 1, 0, -1, yes, no, true or false is yes or no; others, and that called class or label, have values.
+    A column of nothing but `YES` and `NO` is yes or no; others, and that called class or label, have values.
+    Columns without a name, such as the index that pandas writes, are passed over.
     """
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
-    reader, lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True), []
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     try:
         lines = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
@@ -340,21 +344,20 @@ def read_csv(text: str, title: str) -> Table:
     for number, row in lines[1:]:
         if len(row) != len(header):
             raise UsageError(f"--labels {title}: line {number} has {len(row)} columns, and the header {len(header)}.")
-    if len(header) < 2 or not rows or any(_remove_suffix(name) != name for name in header):
+    if not any(header[1:]) or not rows or any(_remove_suffix(name) != name for name in header):
         raise UsageError(
             f"--labels {title}: it needs a header, as file,label, with a column of file names and others of labels, and"
             " a row for each image."
         )
-    _require_names(header, title)
-    image = next((i for i, name in enumerate(header) if name.lower() in IMAGE_COLUMNS), 0)
+    image = find_image_column(header, rows)
+    labelled = [i for i, name in enumerate(header) if name and i != image]
+    _require_names([header[i] for i in labelled], title)
     classes = next((name for name in header if name.lower() in CLASS_COLUMNS), "")
     if classes.lower() == "label" and "class" in map(str.lower, header):
         classes = ""  # both are attributes
     attributes, columns, unusable = [], [], []
-    for i, name in enumerate(header):
-        if i == image:
-            continue
-        cells = [row[i].strip() for row in rows]
+    for i in labelled:
+        name, cells = header[i], [row[i].strip() for row in rows]
         try:
             attribute, codes = read_column("class" if name == classes else name, cells)
         except ValueError as error:
@@ -364,12 +367,22 @@ def read_csv(text: str, title: str) -> Table:
         columns.append(codes)
     if not attributes:
         raise UsageError(f"--labels {title}: no column can be used: {summarize_skipped(unusable)}.")
-    names = [row[image].strip().replace("\\", "/") for row in rows]
+    names = [row[image].strip() for row in rows]
     return Table(title, names, Labels(tuple(attributes), np.stack(columns, axis=1)), unusable)
+
+
+def find_image_column(header: list[str], rows: list[list[str]]) -> int:
+    """The number of the column of file names: of those whose first cell ends like an image's name, or else of all, the
+    one with the first name of `IMAGE_COLUMNS`, or else the first.
+    """
+    names = [name.lower() for name in header]
+    columns = [i for i, cell in enumerate(rows[0]) if _remove_suffix(cell.strip()) != cell.strip()] or range(len(names))
+    return min(columns, key=lambda i: [*IMAGE_COLUMNS, names[i]].index(names[i]))
 
 
 def read_column(name: str, cells: list[str]) -> tuple[Attribute, np.ndarray]:
     """The attribute and the codes, int32 (n,), of a column of a CSV. Raises ValueError where it is no label."""
+    cells = ["" if cell.lower() in EMPTY else cell for cell in cells]
     values = sorted({*cells} - {""})
     if not values:
         raise ValueError("no values")
@@ -388,23 +401,29 @@ def read_column(name: str, cells: list[str]) -> tuple[Attribute, np.ndarray]:
 def read_dataset_json(text: str, title: str) -> Table:
     """Reads StyleGAN's dataset.json: {"labels": [["00000/img00000000.png", 3], ...]}, a class or a list of 0 and 1.
 
+    An image whose label is null has none.
+
     Source: dataset_tool.py of github.com/NVlabs/stylegan3.
     """
     try:
         rows = json.loads(text)
-        rows = rows["labels"] if isinstance(rows, dict) else rows
+        rows = rows.get("labels") if isinstance(rows, dict) else rows
         if not isinstance(rows, list):
             raise ValueError(f"its labels are {summarize(json.dumps(rows), 50)}, not a list")
-        names, values = [str(name) for name, _ in rows], [value for _, value in rows]
-        array = np.array(values)
+        if not all(isinstance(row, list) and len(row) == 2 for row in rows):
+            raise ValueError("its labels are not pairs of a name and a label")
+        rows = [(str(name), value) for name, value in rows if value is not None]
+        if not rows:
+            raise ValueError("it has no labels")
+        names, array = [name for name, _ in rows], np.array([value for _, value in rows])
         if array.dtype.kind not in "biuf":
             raise ValueError("they are neither whole numbers nor lists of 0 and 1")
         labels = label_array(array)
-    except (ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
         raise UsageError(
             f"--labels {title}: no labels as StyleGAN's dataset.json has them ({summarize(error)})."
         ) from None
-    return Table(title, [name.replace("\\", "/") for name in names], labels, [])
+    return Table(title, names, labels, [])
 
 
 # Names
@@ -414,7 +433,8 @@ def match(table: Table, names: Sequence[str]) -> tuple[Labels, list[str]]:
     """Fits the rows of a table to the names of images.
 
     A name fits exactly, or else without some of its first folders, or those of the table's, or else in the same ways
-    without suffixes. Of several rows, those that share most folders with it fit.
+    without suffixes. Of several rows, those that share most folders with it fit. Accented letters are the same whether
+    they are composed or, as in file names of macOS, decomposed.
 
     Returns:
         Labels with a row for each name, and the names that fit several rows that differ, which are unknown.
@@ -422,11 +442,14 @@ def match(table: Table, names: Sequence[str]) -> tuple[Labels, list[str]]:
     Raises UsageError where no name fits.
     """
     rows = np.full(len(names), NO_ROW)
+    wanted, given = (
+        [unicodedata.normalize("NFC", name.replace("\\", "/")) for name in each] for each in (names, table.names)
+    )
     for shorten in (lambda name: name, _remove_suffix):
         waiting = np.flatnonzero(rows == NO_ROW)
         if len(waiting):
-            wanted = [shorten(names[i].replace("\\", "/")) for i in waiting]
-            rows[waiting] = _match_ends(wanted, [shorten(name) for name in table.names], table.labels.codes)
+            ends = [shorten(wanted[i]) for i in waiting]
+            rows[waiting] = _match_ends(ends, [shorten(name) for name in given], table.labels.codes)
     if (rows == NO_ROW).all():
         raise NoMatchError(
             f"--labels {table.title}: it has no row for any image: these are named such as {_some(names)}, and its rows"
@@ -481,7 +504,7 @@ def _take_end(name: str, depth: int) -> str:
 def _require_names(names: list[str], title: str) -> None:
     """Raises UsageError unless columns have names, different ones in any case."""
     if not names or not all(names) or len({name.lower() for name in names}) < len(names):
-        raise UsageError(f"--labels {title}: its columns {', '.join(names)} need names that differ.")
+        raise UsageError(f"--labels {title}: its columns of labels, {', '.join(names)}, need names that differ.")
 
 
 def _remove_suffix(name: str) -> str:

@@ -72,6 +72,33 @@ def test_class_columns():
     assert read(text).labels.attributes == (Attribute("label"), Attribute("class", ("a", "b")))
 
 
+def test_columns_without_a_name():
+    """The index that pandas writes, named or not, is no label, nor is what follows a comma at the end of each line."""
+    for text in (",file,label,\n0,1.png,a,\n1,2.png,b,\n", ",label\n1.png,a\n2.png,b\n"):
+        table = read(text)
+        assert table.names == ["1.png", "2.png"] and table.labels.attributes == (Attribute("class", ("a", "b")),)
+        assert table.labels.codes.tolist() == [[0], [1]] and not table.unusable
+    with pytest.raises(UsageError, match="header"):
+        read("file,,\n1.png,a,\n")
+
+
+@pytest.mark.parametrize("header", ["sex,name,picture", "sex,name,image_path", "sex,id,file"])
+def test_column_of_file_names(header):
+    """File names are in the column whose cells end like them, wherever it is; of several, in the usual one."""
+    table = read(header + "".join(f"\n{'mf'[i % 2]},Ann,{i}.png" for i in range(4)))
+    assert table.names == ["0.png", "1.png", "2.png", "3.png"] and table.labels.attributes[0].name == "sex"
+    assert read("sex,name,file\nm,Ann,1\nf,Ann,2\n").names == ["1", "2"]
+    assert read("thumbnail,file,sex\nt.png,1.png,m\nt.png,2.png,f\n").names == ["1.png", "2.png"]
+
+
+def test_cells_of_other_programs():
+    """pandas writes 1.0, 0.0 and nan for whole numbers of which some are missing; others, spaces before quotes."""
+    table = read('file, Smiling, hair\n"1.png", 1.0, "long, red"\n2.png, 0.0, bob\n3.png, NaN, bob\n')
+    assert table.labels.attributes == (Attribute("Smiling"), Attribute("hair", ("bob", "long, red")))
+    assert table.labels.codes.tolist() == [[1, 1], [0, 0], [-1, 0]]
+    assert read("file,Smiling\n1.png,y\n2.png,N\n").labels.codes.tolist() == [[1], [0]]
+
+
 def test_wrong_lines_are_numbered():
     """An error names the line of the file, blank ones and line ends in quotes included."""
     for text in (
@@ -94,6 +121,20 @@ def test_dataset_json():
         [1, 1],
         [0, 1],
     ]
+
+
+def test_dataset_json_with_null():
+    """An image whose label is null has none; one with nothing else says so."""
+    table = read(json.dumps({"labels": [["a.png", None], ["b.png", 3], ["c.png", 5]]}))
+    assert table.names == ["b.png", "c.png"] and table.labels.codes.tolist() == [[0], [1]]
+    for content, message in (
+        ({"labels": [["a.png", None]]}, "no labels"),
+        ({"a.png": 1}, "not a list"),
+        ({"labels": [["a.png"]]}, "pairs"),
+        ([{"file": "a.png", "label": 1}], "pairs"),
+    ):
+        with pytest.raises(UsageError, match=message):
+            read(json.dumps(content))
 
 
 @pytest.mark.parametrize(
@@ -159,6 +200,14 @@ def test_names_in_the_folders_of_a_table():
     )
     labels, ambiguous = match(table, ["m/1.png", "top/f/1.jpg", "1.png", "2.v1.jpg", "2.jpg", "b/5.JPG"])
     assert labels.codes[:, 0].tolist() == [1, 0, -1, 0, -1, 0] and ambiguous == ["1.png"]
+
+
+def test_accents_in_names():
+    """Names with accents fit those of macOS, which decomposes them; and so the other way round."""
+    composed, decomposed = "Andr\u00e9/1.png", "Andre\u0301/1.png"
+    for name, row in ((composed, decomposed), (decomposed, composed)):
+        labels, _ = match(read(f"file,label\n{row},x\nAndre/1.png,y\n"), [name])
+        assert labels.codes.tolist() == [[0]]
 
 
 def test_one_name_in_many_folders():
