@@ -86,6 +86,8 @@ def find_labels(
     if not attributes:
         return join_labels([each.labels for each in found]), where
     known = {attribute.name.lower(): attribute for each in found for attribute in each.labels.attributes}
+    if "label" not in known:  # a column of this name is the class
+        attributes = ["class" if name.lower() == "label" else name for name in attributes]
     unusable = {name.lower(): reason for each in found for name, reason in each.unusable}
     for name in attributes:
         if name.lower() in unusable and name.lower() not in known:

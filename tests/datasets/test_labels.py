@@ -66,8 +66,11 @@ def test_csv(delimiter):
 
 
 def test_class_columns():
-    """A column label or class has values, even 0 and 1; two of these stay apart."""
+    """A column label or class has values, even 0 and 1, and both names; two of these stay apart."""
     assert read("file,Label\n1.png,0\n2.png,1\n").labels.attributes == (Attribute("class", ("0", "1")),)
+    labelled = Labels((Attribute("class", ("a", "b")),), np.array([[0], [1]], np.int32))
+    found, _ = find_labels([source(["1.png", "2.png"], labels=lambda: labelled)], ["a"], "auto", ["Label"])
+    assert found.codes.tolist() == [[0], [1]]
     text = "file,label,class\n" + "".join(f"{i}.png,{i % 2},{'ab'[i % 2]}\n" for i in range(4))
     assert read(text).labels.attributes == (Attribute("label"), Attribute("class", ("a", "b")))
 
