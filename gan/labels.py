@@ -14,6 +14,7 @@ import difflib
 import functools
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +60,13 @@ class Attribute:
 
     def parse(self, value: str) -> int:
         """The code of a value; its case matters only where values differ by it. Raises UsageError, with the values."""
-        if value.strip() in self.values:
-            return self.values.index(value.strip())
+        value = value.strip()
+        if value in self.values:
+            return self.values.index(value)
         names = {name.lower(): code for code, name in enumerate(self.values)} if self.values else {}
         names = names or {**dict.fromkeys(YES, 1), **dict.fromkeys(NO, 0)}
-        if value.strip().lower() in names:
-            return names[value.strip().lower()]
+        if value.lower() in names:
+            return names[value.lower()]
         if not self.values:
             raise UsageError(f"{self.name}={value}: give {self.name}=1 or {self.name}=0.")
         close = difflib.get_close_matches(value, self.values, n=1)
@@ -123,12 +125,16 @@ class Labels:
             self, codes=self.codes[rows], counts=None if self.counts is None else self.counts[rows]
         )
 
+    def find(self, name: str) -> int:
+        """The number of the attribute of a name, in any case. Raises UsageError where there is none."""
+        names = [attribute.name.lower() for attribute in self.attributes]
+        if name.strip().lower() not in names:
+            raise UsageError(self._no_attribute(name))
+        return names.index(name.strip().lower())
+
     def select(self, names: Sequence[str]) -> "Labels":
         """The attributes of some names, in that order. Raises UsageError for others."""
-        known = {attribute.name.lower(): i for i, attribute in enumerate(self.attributes)}
-        numbers = [known.get(name.lower(), -1) for name in names]
-        if -1 in numbers:
-            raise UsageError(self._no_attribute(names[numbers.index(-1)]))
+        numbers = [self.find(name) for name in names]
         if len(set(numbers)) < len(numbers):
             raise UsageError(f"{', '.join(names)}: an attribute is named twice.")
         return dataclasses.replace(
@@ -208,20 +214,22 @@ class Labels:
         Raises UsageError for what there is not, with what there is.
         """
         wish = {}
-        for part in filter(None, (part.strip() for part in text.split(","))):
+        for part in self._split(text):
             name, equals, value = part.partition("=")
             if equals:
-                number = next(
-                    (i for i, each in enumerate(self.attributes) if each.name.lower() == name.strip().lower()), -1
-                )
-                if number < 0:
-                    raise UsageError(self._no_attribute(name))
+                number = self.find(name)
                 code = self.attributes[number].parse(value)
             else:
                 number, code = self._find_value(part)
             if wish.setdefault(number, code) != code:
                 raise UsageError(f"{text}: {self.attributes[number].name} is given twice.")
         return wish
+
+    def _split(self, text: str) -> list[str]:
+        """Splits a text at commas, except at those within a value."""
+        values = sorted((value for each in self.attributes for value in each.values if "," in value), key=len)
+        pattern = "|".join([*map(re.escape, reversed(values)), "[^,]"])
+        return [part.strip() for part in re.findall(f"(?:{pattern})+", text, re.IGNORECASE) if part.strip()]
 
     def _find_value(self, text: str) -> tuple[int, int]:
         """The number and code that one value means, or the name of an attribute that is yes or no."""

@@ -68,6 +68,16 @@ def test_parse_what_there_is_not(text, named):
         LABELS.parse(text)
 
 
+def test_values_with_commas_and_capitals():
+    """A comma within a value does not end it; values that differ only in their case are told apart."""
+    hair = Attribute("hair", ("brown", "dark, brown", "Dark", "dark"))
+    labels = Labels((hair, SMILE), np.zeros((1, 2), np.int32))
+    wishes = ("Dark, brown", "hair=dark, brown,Smiling=1", "brown,Smiling", "Dark", "dark", "hair=Dark", "hair=DARK")
+    assert [labels.parse(wish) for wish in wishes] == [
+        *({0: 1}, {0: 1, 1: 1}, {0: 0, 1: 1}, {0: 2}, {0: 3}, {0: 2}, {0: 3})
+    ]
+
+
 def test_a_value_of_two_attributes():
     """A value that two attributes have must be given with its attribute."""
     labels = Labels((HAIR, Attribute("beard", ("none", "long"))), np.zeros((1, 2), np.int32))
