@@ -320,11 +320,10 @@ def balance(codes: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
         codes: int32 (n, attributes), of all images.
         seed: decides which images are repeated once more than others.
     """
-    _, group = np.unique(codes[rows], axis=0, return_inverse=True)
-    group = group.reshape(-1)
-    most, random = np.bincount(group).max(), np.random.default_rng([seed, 6])
-    parts = [np.resize(random.permutation(rows[group == i]), most) for i in range(group.max() + 1)]
-    return np.sort(np.concatenate(parts))
+    _, group, counts = np.unique(codes[rows], axis=0, return_inverse=True, return_counts=True)
+    groups = np.split(rows[np.argsort(group.reshape(-1), kind="stable")], np.cumsum(counts)[:-1])
+    random = np.random.default_rng([seed, 6])
+    return np.sort(np.concatenate([np.resize(random.permutation(each), counts.max()) for each in groups]))
 
 
 def _list(names: Sequence[str], most: int = 50) -> str:
