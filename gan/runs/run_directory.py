@@ -94,10 +94,14 @@ class Run:
                 saved = {}  # it is written whole or not at all, so somebody else wrote this one
             titles = {"faces": saved.get("faces", "")}, {"faces": config.get("faces", "")}
             before = titles[0]["faces"] if configs.differences(*titles) else ""
-            different = configs.differences(saved, json.loads(json.dumps(config)), legacy.DEFAULTS)
-            if different := different + self.compare_labels(current, config.get("accept_new_data", False)):
-                only_data = all(line.startswith("faces: ") for line in different)
-                accept = " To continue it with these images, add --accept-new-data." if only_data else ""
+
+            def compare(accept_new_data: bool) -> list[str]:
+                here = json.loads(json.dumps({**config, "accept_new_data": accept_new_data}))
+                different = configs.differences(saved, here, legacy.DEFAULTS)
+                return different + self.compare_labels(current, accept_new_data)
+
+            if different := compare(config.get("accept_new_data", False)):
+                accept = "" if compare(True) else " To continue it with these images, add --accept-new-data."
                 raise UsageError(
                     f"{self.folder} holds a run of another configuration:\n  "
                     + "\n  ".join(different)

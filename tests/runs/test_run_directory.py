@@ -11,6 +11,7 @@ import pytest
 from gan import images
 from gan.config import PRECISIONS, Config
 from gan.errors import UsageError
+from gan.labels import Attribute, Labels
 from gan.runs import run_directory
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 
@@ -79,6 +80,22 @@ def test_scores_against_other_images_are_set_aside(run):
         run.append_score(SCORED)
         for name in ("best.json", "best.keras", "log.csv"):
             (run.folder / name).touch()
+
+
+def test_new_data_with_labels(run):
+    """Other images have other counts of labels, which --accept-new-data accepts, too; other attributes it does not."""
+
+    def count(name, *counts):
+        return Labels((Attribute(name),), np.arange(len(counts), dtype=np.int32)[:, None], np.array(counts))
+
+    run.claim(settings(faces="5 of a (x)"), count("Smiling", 3, 2))
+    with pytest.raises(UsageError, match=r"Smiling of other images.*\n.*add --accept-new-data"):
+        run.claim(settings(faces="7 of a (y)"), count("Smiling", 3, 4))
+    with pytest.raises(UsageError, match="Smiling there, Male here") as raised:
+        run.claim(settings(faces="7 of a (y)"), count("Male", 3, 4))
+    assert "--accept-new-data" not in str(raised.value)
+    assert run.claim(settings(faces="7 of a (y)", accept_new_data=True), count("Smiling", 3, 4)) == "5 of a (x)"
+    assert run.load_labels().counts.tolist() == [3, 4]
 
 
 def test_without_scores_nothing_is_set_aside(run):
