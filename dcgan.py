@@ -45,6 +45,12 @@ class NoiseStream(enum.IntEnum):
     CALIBRATION = -4  # and below, one for each batch
 
 
+def layers_of_images(discriminator: keras.Model) -> list:
+    """The discriminator's layers with weights, in order, without those that take nothing but labels."""
+    labels = [id(tensor) for tensor in discriminator.inputs[1:]]
+    return [layer for layer in discriminator.layers if layer.weights and not (labels and id(layer.input) in labels)]
+
+
 def gradient_norm(gradients, optimizer):
     """The Euclidean norm of all gradients together, without the scale of a `LossScaleOptimizer`.
 
@@ -89,7 +95,7 @@ class DCGAN:
         ema_half_life: half-life of the generator's moving average, in images. 0 means no average:
             `ema_generator` is then the generator itself.
         ema_ramp_up: whether the half-life is shorter at the start, when the first weights are to be forgotten.
-        frozen_layers: how many of the discriminator's layers with weights, the first ones, are not trained. FreezeD,
+        frozen_layers: how many of the discriminator's `layers_of_images`, the first ones, are not trained. FreezeD,
             arXiv:2002.10964.
         strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers and adaptation were made; None: one
             device. Its replicas share the batch, and do together what one would.
@@ -144,7 +150,7 @@ class DCGAN:
             self.calibrated_ema = keras.models.clone_model(generator)  # which one device generates all samples with
             for clone in (self.ema_generator, self.calibrated_ema):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
-        frozen = [layer for layer in discriminator.layers if layer.weights][:frozen_layers]
+        frozen = layers_of_images(discriminator)[:frozen_layers]
         self.frozen = {id(variable) for layer in frozen for variable in layer.trainable_variables}
         with self.strategy.scope():
             g_optimizer.build(generator.trainable_variables)

@@ -151,7 +151,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     # The scope inside: where the other raises, it clears Keras's session, in which the scope has to end before.
     networks = build_uninitialized_networks(config, labels.width if labels else 0)
     with networks as (generator, discriminator), strategy.scope():
-        layers = sum(bool(layer.weights) for layer in discriminator.layers)
+        layers = len(dcgan.layers_of_images(discriminator))
         if config.freeze_discriminator >= layers:
             raise UsageError(
                 f"--freeze-discriminator {config.freeze_discriminator}: the discriminator has {layers} layers with"

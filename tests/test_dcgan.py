@@ -672,6 +672,17 @@ def test_frozen_layers():
     assert unchanged(before, discriminator.trainable_variables)[:5] == [True, True, True, True, False]
 
 
+@pytest.mark.parametrize("name", ["conv", "self-modulated"])
+def test_frozen_layers_with_labels(name):
+    """Embeddings of labels are trained, and not counted as layers."""
+    discriminator = DISCRIMINATORS[name]((16, 16, 3), 2, labels=3)
+    labels = Labels((Attribute("class", ("a", "b", "c")),), np.array([[0], [1], [2]], np.int32))
+    gan = build(networks()[0], discriminator, frozen_layers=2, labels=labels)
+    trained = {id(variable) for variable in gan.d_variables}
+    trains = [id(layer.kernel) in trained for layer in discriminator.layers if hasattr(layer, "kernel")]
+    assert trains == ([True, False, False, True] if name == "conv" else [False, False, True, True, True])
+
+
 def test_ema_without_ramp_up():
     """The half-life is then 8 images from the first iteration on: a batch of 4 keeps half^(1/2) of the average."""
     gan = build(ema_half_life=8.0, ema_ramp_up=False)
