@@ -217,10 +217,10 @@ def test_one_name_in_many_folders():
     """Time does not grow with the square of rows of one name."""
     import time
 
-    start = time.monotonic()
+    start = time.process_time()
     rows = "\n".join(f"a{i}/face.png,{i % 2}" for i in range(20_000))
     _, ambiguous = match(read(f"file,label\n{rows}\n"), [f"b{i}/face.png" for i in range(20_000)])
-    assert len(ambiguous) == 20_000 and time.monotonic() - start < 10
+    assert len(ambiguous) == 20_000 and time.process_time() - start < 10
 
 
 def test_several_sources(tmp_path):
@@ -265,9 +265,9 @@ def test_a_large_table():
     import time
 
     rows = "\n".join(f"{i:06d}.jpg {1 - 2 * (i % 2)} -1" for i in range(200_000))
-    start = time.monotonic()
+    start = time.process_time()
     labels, _ = match(read(f"200000\nA B\n{rows}\n"), [f"celeba/{i:06d}.jpg" for i in range(200_000)])
-    assert labels.codes[:, 0].sum() == 100_000 and time.monotonic() - start < 20
+    assert labels.codes[:, 0].sum() == 100_000 and time.process_time() - start < 20
 
 
 def test_auto_looks_beside_the_data(tmp_path):
