@@ -302,16 +302,12 @@ def test_dropout_of_discriminators(name):
 @pytest.mark.parametrize("kind", ["vector", "image"])
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators_take_labels(name, kind):
-    """A second input changes the images; without labels, the weights are those of a network that never had any."""
+    """A second input, of labels, changes the images; without labels, networks stay chains of layers."""
     shape = (16, 16, 3) if kind == "image" else (8,)
     keras.utils.set_random_seed(1)
     network = GENERATORS[name](shape, (16, 16, 3), 4, labels=3)
-    assert [tensor.name for tensor in network.inputs] == ["noise", "labels"] and network.output_shape == (
-        None,
-        16,
-        16,
-        3,
-    )
+    assert [tensor.name for tensor in network.inputs] == ["noise", "labels"]
+    assert network.output_shape == (None, 16, 16, 3)
     noise = np.array(keras.random.normal((2, *shape), seed=1))
     first, second = (network([noise, np.eye(3, dtype="float32")[[i, i]]], training=True).numpy() for i in (0, 1))
     assert np.abs(first - second).max() > 1e-4
