@@ -62,6 +62,12 @@ def reload_data(run, cache_dir: Path | str = "", **changes):
                 f"{run.folder} was trained on {data}, which is not there."
                 f" Put it back, or tell the run where it is now: {run.resume_command(data=moved)}"
             )
+    labels = changes.get("labels", config.labels)
+    if labels == config.labels and labels not in ("auto", "folders", "none") and not expand_path(labels).is_file():
+        raise UsageError(
+            f"{run.folder} was trained with labels from {labels}, which is not there."
+            f" Put it back, or tell the run where it is now: {run.resume_command(labels='WHERE')}"
+        )
     try:
         where = {"cache_dir": str(cache_dir) or config.cache_dir}
         faces = load_data(dataclasses.replace(config, **where, **changes))

@@ -1,5 +1,6 @@
-"""--start-from, --freeze-discriminator and --augment, from the command line to resumed runs."""
+"""--start-from, --freeze-discriminator, --augment and lost labels, from the command line to resumed runs."""
 
+import dataclasses
 import json
 import shutil
 import signal
@@ -10,7 +11,8 @@ import pytest
 import train
 from dcgan import DCGAN
 from gan.config import AUGMENT_FEW, Config
-from gan.experiment import build_gan, resolve_align, resolve_augment
+from gan.errors import UsageError
+from gan.experiment import build_gan, reload_data, resolve_align, resolve_augment
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
 
@@ -167,3 +169,11 @@ def test_undecided_augmentation():
     """A GAN that is built before --augment auto is decided augments nothing."""
     config = Config(image_size=16, width=2, generator="dense", discriminator="dense", precision="float32")
     assert build_gan(config).augment is None
+
+
+def test_labels_that_are_gone(tmp_path):
+    """Where the file of a run's labels is no longer there, the command that tells where it is now is named."""
+    run = Run(tmp_path / "output/it")
+    run.claim(dataclasses.asdict(Config(data=("avatars",), limit=60, labels="gone.csv")))
+    with pytest.raises(UsageError, match=r"labels from gone\.csv, which is not there.*--labels WHERE"):
+        reload_data(run, tmp_path / "cache")
