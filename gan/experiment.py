@@ -391,10 +391,16 @@ def choose_rows(config: Config, faces, training_rows):
 
 
 def count_labels(config: Config, faces, training_rows):
-    """The labels that a GAN is asked for, as often as batches have them, a `gan.labels.Labels`; None: no labels."""
+    """The labels that a GAN is asked for, as often as batches have them, a `gan.labels.Labels`; None: no labels.
+
+    Raises UsageError where no training image has one, as those few that have are held out.
+    """
     if faces.labels is None:
         return None
-    return faces.labels.take(choose_rows(config, faces, training_rows)).count_combinations(config.seed)
+    counted = faces.labels.take(choose_rows(config, faces, training_rows)).count_combinations(config.seed)
+    if not len(counted.codes):
+        raise UsageError("The images with a label are all held out: give --holdout 0, or labels for more of them.")
+    return counted
 
 
 def fits_on_devices(config: Config, size: int) -> bool:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 import train
+from data import Faces
 from dcgan import DCGAN
 from gan.config import AUGMENT_FEW, Config
 from gan.errors import UsageError
-from gan.experiment import build_gan, reload_data, resolve_align, resolve_augment
+from gan.experiment import build_gan, count_labels, reload_data, resolve_align, resolve_augment
+from gan.labels import Attribute, Labels
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
 
@@ -169,6 +171,15 @@ def test_undecided_augmentation():
     """A GAN that is built before --augment auto is decided augments nothing."""
     config = Config(image_size=16, width=2, generator="dense", discriminator="dense", precision="float32")
     assert build_gan(config).augment is None
+
+
+def test_no_label_to_train_with():
+    """Where the only labelled images are held out, a run is refused."""
+    labels = Labels((Attribute("Happy"),), np.array([[0], [1], [-1], [-1]], np.int32))
+    faces = Faces(np.zeros((4, 1, 1, 3), np.uint8), {}, [], labels=labels, unlabelled="keep")
+    assert count_labels(Config(), faces, np.array([1, 2])).codes.tolist() == [[1]]
+    with pytest.raises(UsageError, match="--holdout"):
+        count_labels(Config(), faces, np.array([2, 3]))
 
 
 def test_labels_that_are_gone(tmp_path):
