@@ -316,14 +316,18 @@ def load_labels(path: Path) -> Labels | None:
 def balance(codes: np.ndarray, rows: np.ndarray, seed: int) -> np.ndarray:
     """Repeats rows, the numbers of images, until each combination of their codes is as frequent as the most frequent.
 
+    Images that lack a label are of no combination, and stay as they are.
+
     Arguments:
         codes: int32 (n, attributes), of all images.
         seed: decides which images are repeated once more than others.
     """
+    known = (codes[rows] >= 0).all(axis=1)
+    rows, others = rows[known], rows[~known]
     _, group, counts = np.unique(codes[rows], axis=0, return_inverse=True, return_counts=True)
     groups = np.split(rows[np.argsort(group.reshape(-1), kind="stable")], np.cumsum(counts)[:-1])
-    random = np.random.default_rng([seed, 6])
-    return np.sort(np.concatenate([np.resize(random.permutation(each), counts.max()) for each in groups]))
+    most, random = counts.max(initial=0), np.random.default_rng([seed, 6])
+    return np.sort(np.concatenate([others, *(np.resize(random.permutation(each), most) for each in groups)]))
 
 
 def _list(names: Sequence[str], most: int = 50) -> str:

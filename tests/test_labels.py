@@ -105,13 +105,19 @@ def test_draw():
 
 
 def test_balance():
-    """Every combination of the rows becomes as frequent as the most frequent, by whole repetitions and a rest."""
+    """Every combination of the rows becomes as frequent as the most frequent, by whole repetitions and a rest.
+
+    Images that lack a label are drawn once.
+    """
     rows = np.array([0, 1, 2, 3])
     balanced = balance(CODES, rows, seed=0)
     assert balanced.tolist() == [0, 1, 1, 2, 2, 3]
     _, counts = np.unique(CODES[balanced], axis=0, return_counts=True)
     assert counts.tolist() == [2, 2, 2]
     np.testing.assert_array_equal(balanced, balance(CODES, rows, seed=0))
+    codes = np.array([[0, 0], [0, 0], [1, 0], [-1, 0], [-1, -1], [-1, -1], [-1, -1]], np.int32)
+    assert balance(codes, np.arange(7), seed=0).tolist() == [0, 1, 2, 2, 3, 4, 5, 6]
+    assert balance(codes, np.array([3, 5]), seed=0).tolist() == [3, 5]
 
 
 def test_save(tmp_path):
