@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from gan import experiment, images
-from gan.generation import noise
+from gan.generation import animation, noise
 from gan.runs.run_directory import Run
 from tools import generate, interpolate
 
@@ -22,11 +22,19 @@ def read_frames(path):
     return np.stack(found)
 
 
-def test_defaults(tiny, capsys):
+def test_defaults(tiny, monkeypatch, capsys):
     """Without flags, eight seeds with 20 frames from each to the next; a PNG has a row of steps for each."""
+    saved, save = [], animation.save
+
+    def save_some(path, frames, seconds):  # a GIF of all takes ten times as long as the rest
+        saved.append((frames.shape, seconds))
+        save(path, frames[:10], seconds)
+
+    monkeypatch.setattr(animation, "save", save_some)
     assert interpolate.main([str(tiny)]) == 0
+    assert saved == [((8 * 20, 192, 192, 3), 0.05)]
     with Image.open(tiny / "walk.gif") as image:
-        assert image.size == (192, 192) and sum(frame_durations(image)) == pytest.approx(8 * 20 * 50, rel=0.05)
+        assert image.size == (192, 192) and sum(frame_durations(image)) == pytest.approx(10 * 50, rel=0.05)
     grid = images.read_png(tiny / "walk.png")
     assert grid.shape == (8 * 66 - 2, 8 * 66 - 2, 3)
     assert generate.main([str(tiny), "--count", "8", "--columns", "1", "--scale", "4", "--out", "faces.png"]) == 0
