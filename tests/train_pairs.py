@@ -1,6 +1,6 @@
-"""A program: trains each pair of networks for ten iterations in some replicas, and saves the state of each replica.
+"""A program: trains some pairs of networks for ten iterations in some replicas, and saves the state of each replica.
 
-    python tests/train_pairs.py FOLDER DEVICES OPTIMIZER LEARNING_RATE
+    python tests/train_pairs.py FOLDER DEVICES OPTIMIZER LEARNING_RATE PAIR...
 
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The last pair has every other setting whose
 random numbers or sums depend on the batch: dropout, two micro-batches, adaptive augmentation, two penalties, an
@@ -42,16 +42,16 @@ LABELLED = ("everything", "labelled")
 ITERATIONS = 10
 
 
-def main(folder: str, device: str, optimizer: str, rate: str) -> None:
+def main(folder: str, device: str, optimizer: str, rate: str, *names: str) -> None:
     devices.setup_devices("float32")
     cluster = find_cluster("auto")
     from gan.training.distribution import distribute
 
     distribution = distribute(device, cluster)
-    for name, settings in PAIRS.items():
+    for name in names:
         config = Config(
             generator_optimizer=optimizer, discriminator_optimizer=optimizer, generator_learning_rate=float(rate),
-            discriminator_learning_rate=float(rate), **SMALL, **settings,
+            discriminator_learning_rate=float(rate), **SMALL, **PAIRS[name],
         )  # fmt: skip
         state = train(config, distribution, on_device=name == "everything", labelled=name in LABELLED)
         np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **state)
