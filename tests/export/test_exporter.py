@@ -26,7 +26,7 @@ MISSING = [name for name in REQUIRED if not importlib.util.find_spec(name)]
     ("name", "noise_shape", "labelled"),
     [
         *((name, (8,), False) for name in GENERATORS),
-        *((name, (16, 16, 3), False) for name in ("self-modulated", "conv-dense")),
+        ("self-modulated", (16, 16, 3), False),
         *(
             (name, (16, 16, 3) if name == "conv-dense" else (8,), True)
             for name in ("self-modulated", "conv", "conv-dense")
