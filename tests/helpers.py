@@ -71,6 +71,11 @@ def until(page, expression):
     pytest.fail(f"timeout: {expression}")
 
 
+def skip_charts(patch):
+    """Draws no charts, each of which takes longer than the training of small networks, while `patch` lasts."""
+    patch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
+
+
 def faces(count, seed):
     """Random images of 4 x 4 squares, uint8 (count, 16, 16, 3)."""
     small = np.random.default_rng(seed).integers(60, 160, (count, 4, 4, 3), np.uint8)

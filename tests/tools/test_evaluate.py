@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import serving
+from helpers import serving, skip_charts
 from inception_graphs import pack
 from PIL import Image
 
@@ -30,15 +30,16 @@ from tools import evaluate
 ROOT = Path(__file__).parents[2]
 RUN = [
     *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
-    *("--epochs", "4", "--sample-every", "2"),
+    *("--epochs", "4", "--sample-every", "2", "--generator", "dense", "--discriminator", "dense", "--penalty", "none"),
 ]
 SCORED = ["--score-every", "2", "--score-samples", "64"]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Loads networks once for all tests, and trains the avatar classifier on few images."""
+    """Loads networks once for all tests, trains the avatar classifier on few images, and draws no charts."""
     with pytest.MonkeyPatch.context() as patch:
+        skip_charts(patch)
         for name, value in {"TRAINING": 400, "HELD_OUT": 200, "NEGATIVES": 100, "BATCH": 32, "EPOCHS": 1}.items():
             patch.setattr(avatar_classifier, name, value)
         for module, name in [
