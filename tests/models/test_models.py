@@ -17,17 +17,23 @@ from models import DISCRIMINATORS, GENERATORS
 from models.layers import BatchNormalization, Dropout, UpsamplingConv2D
 
 
-@pytest.fixture
-def networks(monkeypatch):
-    """A function recipe -> (generator, discriminator, DCGAN's other arguments); it builds no optimizers."""
-    monkeypatch.setattr(dcgan, "DCGAN", lambda generator, discriminator, **options: (generator, discriminator, options))
+@pytest.fixture(scope="module")
+def networks():
+    """A function recipe -> (generator, discriminator, DCGAN's other arguments); it builds no optimizers.
+
+    Of all networks together, which have 170 million weights, memory is freed once, as looking for it takes long.
+    """
 
     def build(recipe):
         config, _ = parse_arguments(["--recipe", recipe])
-        return experiment.build_gan(dataclasses.replace(config, precision="float32"))
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(
+                dcgan, "DCGAN", lambda generator, discriminator, **options: (generator, discriminator, options)
+            )
+            return experiment.build_gan(dataclasses.replace(config, precision="float32"))
 
     yield build
-    gc.collect()  # two networks may have 80 million weights
+    gc.collect()
 
 
 def count_trainable(model):
