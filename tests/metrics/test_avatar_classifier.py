@@ -89,6 +89,15 @@ def test_accuracy_on_others(classifier, unseen):
         assert right.mean() == pytest.approx(classifier.accuracy[name], abs=0.08)
 
 
+def test_mirrored_images(classifier, unseen):
+    """Mirrored avatars, which generators draw as well, are recognized nearly as often."""
+    images, predicted, attributes = unseen
+    mirrored = avatar_classifier.most_likely_values(classifier.predict(images[:, :, ::-1].copy()))
+    for name, values in avatar_classifier.most_likely_values(predicted).items():
+        true = np.array(attributes[name])
+        assert np.mean(mirrored[name] == true) > np.mean(values == true) - 0.05
+
+
 def test_histograms(unseen):
     """Predicted shares of values are nearly those of the true attributes."""
     _, predicted, attributes = unseen
