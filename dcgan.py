@@ -316,12 +316,15 @@ class DCGAN:
         """Noise (count, *noise_shape) that is the same at every iteration, different for each `NoiseStream`."""
         return self.noise((count, *self.noise_shape), (self.seed, int(stream)))
 
-    def fixed_labels(self, count: int, stream: int):
-        """Labels (count, k) as the training images have them, drawn like `fixed_noise`; None without labels."""
+    def fixed_labels(self, count: int, stream: int, labels=None):
+        """Labels (count, k) as the training images have them, drawn like `fixed_noise`; None without labels.
+
+        `labels`, a `gan.labels.Labels`, has their shares in place of those in training.
+        """
         if self.labels is None:
             return None
         fractions = tf.random.stateless_uniform((count,), (self.seed + LABEL_SEEDS, int(stream)), dtype=tf.float64)
-        return tf.constant(self.labels.encode(self.labels.draw(fractions.numpy())))
+        return tf.constant(self.labels.encode((labels or self.labels).draw(fractions.numpy())))
 
     def calibrate_ema(self, calibrate) -> None:
         """Copies the averaged weights into `calibrated_ema`, and calls `calibrate(batch)`, which may change them there.

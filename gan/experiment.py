@@ -322,8 +322,12 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     from gan.training.augmentation import AUGMENTATIONS
     from gan.training.validation import Scorer, Validator
 
+    # Labels as the data have them, also where --balance trains with others: else a score would have the difference.
+    shares = count_labels(dataclasses.replace(config, balance=False), faces, training_rows)
+
     def generate(count: int):
-        noise, labels = (fix(count, NoiseStream.VALIDATION) for fix in (gan.fixed_noise, gan.fixed_labels))
+        noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
+        labels = gan.fixed_labels(count, NoiseStream.VALIDATION, shares)
         parts = [slice(i, i + 64) for i in range(0, count, 64)]
         batches = [gan.join(noise[part], None if labels is None else labels[part]) for part in parts]
         return np.concatenate([to_uint8(gan.generate_images(batch)) for batch in batches])

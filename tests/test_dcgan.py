@@ -1,3 +1,5 @@
+import dataclasses
+
 import keras
 import numpy as np
 import pytest
@@ -584,6 +586,8 @@ def test_labels_of_fakes():
     assert drawn.shape == (4000, 2) and drawn.dtype == np.float32 and (drawn.sum(axis=1) == 1).all()
     assert drawn[:, 1].mean() == pytest.approx(0.25, abs=0.02)  # one image in four is a dog
     np.testing.assert_array_equal(drawn[:100], gan.fixed_labels(100, -2))
+    dogs = dataclasses.replace(gan.labels, counts=np.array([1, 9]))
+    assert gan.fixed_labels(4000, -2, dogs).numpy()[:, 1].mean() == pytest.approx(0.9, abs=0.02)
     assert build().fixed_labels(4, -2) is None
 
 

@@ -96,7 +96,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     for name, case in cases.items():
         generator = experiment.load_generator(case.run, best)
         case.announce(f"generating {arguments.samples:,} samples with {generator.source.name}")
-        fake, codes = generate_samples(generator, arguments.samples, arguments.seed)
+        fake, codes = generate_samples(generator, arguments.samples, arguments.seed, case.labelled)
         source = {"file": generator.source.name, "iteration": generator.iteration}
         results[name] = run_evaluation.evaluate_run(case, fake, source, extractors, arguments.seed, codes)
     report.print_scores(results, arguments.anyway)
@@ -141,12 +141,17 @@ def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:
     return extractors
 
 
-def generate_samples(generator, count: int, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Generates samples, uint8 (count, h, w, 3), from noise that training does not use; and draws their labels."""
+def generate_samples(generator, count: int, seed: int, labelled=None) -> tuple[np.ndarray, np.ndarray | None]:
+    """Generates samples, uint8 (count, h, w, 3), from noise that training does not use; and draws their labels.
+
+    After --balance these are drawn as the images of `labelled`, a `run_evaluation.LabelledImages`, have them: else
+    scores would have the difference.
+    """
     from dcgan import DISTRIBUTIONS, NoiseStream
 
     sample_noise = DISTRIBUTIONS[generator.noise_distribution]
-    codes = generator.draw_codes(np.arange(count))
+    shares = labelled.labels if generator.config.balance and labelled and labelled.labels.known.any() else None
+    codes = generator.draw_codes(np.arange(count), labels=shares)
     noise = sample_noise((count, *generator.noise_shape), (seed, NoiseStream.EVALUATION)).numpy()
     return generator(noise, codes), codes
 

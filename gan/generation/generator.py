@@ -108,14 +108,15 @@ class Generator:
             raise UsageError(f"{text!r} names no label: give some such as {self.labels.attributes[0].name}=...")
         return wish
 
-    def draw_codes(self, seeds, wish: dict[int, int] | None = None) -> np.ndarray | None:
+    def draw_codes(self, seeds, wish: dict[int, int] | None = None, labels: Labels | None = None) -> np.ndarray | None:
         """Draws labels for seeds, int32 (n, attributes), a function of each seed; None for a generator without labels.
 
-        What `wish` (see `gan.labels.Labels.parse`) does not name is drawn as the training images have it.
+        What `wish` (see `gan.labels.Labels.parse`) does not name is drawn as the training images have it, or as
+        `labels` have it, which have the same attributes.
         """
         if self.labels is None:
             return None
-        return self.labels.draw(noises.uniform(np.asarray(seeds), 1, noises.LABEL_STREAM)[:, 0], wish)
+        return (labels or self.labels).draw(noises.uniform(np.asarray(seeds), 1, noises.LABEL_STREAM)[:, 0], wish)
 
     def sample_noise(self, seeds, truncation: float = 1.0) -> np.ndarray:
         """Computes the noise of some seeds, float32 (n, *noise_shape); see `gan.generation.noise.sample_noise`."""
