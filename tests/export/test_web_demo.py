@@ -230,7 +230,11 @@ def test_labels(labelled, tmp_path):
     steps = [{"Smiling": 40}, {"hair": 0, "Smiling": 100}] if labelled else []
     command = ["node", str(Path(__file__).with_name("page.mjs")), str(tmp_path / "web"), json.dumps(steps), "7"]
     found = json.loads(subprocess.run(command, capture_output=True, check=True, timeout=60).stdout)
-    files = ["face-7-hair=long__wavy.png", "face-7-Smiling=0.4,hair=long__wavy.png", "face-7-Smiling=1,hair=bob.png"]
+    files = [
+        "face-7-Smiling=0,hair=long__wavy.png",
+        "face-7-Smiling=0.4,hair=long__wavy.png",
+        "face-7-Smiling=1,hair=bob.png",
+    ]
     vectors = [[0, 0, 1], [0.4, 0, 1], [1, 1, 0]] if labelled else [None]  # the first is the most frequent combination
     assert [each["file"] for each in found] == (files if labelled else ["face-7.png"])
     for each, vector in zip(found, vectors, strict=True):
