@@ -104,7 +104,7 @@ class DCGAN:
             networks take them as a second input.
         auxiliary_weight: weight of an auxiliary classifier's loss. The discriminator predicts labels as well: it learns
             from those of real images, the generator from those of fakes. AC-GAN, arXiv:1610.09585, but for the
-            discriminator's loss of fakes, which taught it to see the label that was asked for. 0, or no labels: none.
+            discriminator's loss of fakes. 0, or no labels: none.
     """
 
     def __init__(

@@ -72,9 +72,10 @@ def project(arguments: argparse.Namespace) -> None:
     images.write_png(path, make_row(np.stack([photo, *found.images]), PROJECTION_SIZE))
     noise_path = path.with_name(f"{path.stem}-noise.npz") if arguments.out else path.with_suffix(".npz")
     with atomic_write(noise_path) as file:
-        labels = {} if found.codes is None else {"labels": generator.labels.encode(found.codes)[0]}
-        if labels:
-            labels["columns"] = np.array(generator.labels.columns)
+        labels = {}
+        if found.codes is not None:
+            vector, columns = generator.labels.encode(found.codes)[0], np.array(generator.labels.columns)
+            labels = {"labels": vector, "columns": columns}
         np.savez_compressed(file, noise=found.noise[0], image=found.images[-1], **labels)
     pairs = zip(projection.STEPS, found.distances, strict=True)
     distances = ", ".join(f"{distance:.2f} after {step}" for step, distance in pairs)
