@@ -45,7 +45,10 @@ def draw_panels(panels: list[tuple]):
     """Returns a figure of panels, one below the other; each is a function, and its arguments after the axes."""
     from matplotlib.figure import Figure  # not pyplot, which keeps every figure until it is closed
 
-    figure = Figure(figsize=(8, 1 + 3 * len(panels)), layout="constrained")
+    height = 1 + 3 * len(panels)  # inches
+    figure = Figure(figsize=(8, height))
+    # Fixed margins, as to measure all texts ("constrained" layout) takes twice as long as to draw them.
+    figure.subplots_adjust(left=0.11, right=0.98, bottom=0.5 / height, top=1 - 0.4 / height, hspace=0.18)
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (draw, *arguments) in zip(all_axes, panels, strict=True):
         draw(axes, *arguments)
