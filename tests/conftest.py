@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import THREADS, skip_charts
+from helpers import THREADS, save_faster
 from PIL import Image
 
 os.environ.update(THREADS)
@@ -48,7 +48,7 @@ def train_tiny(home, name, *more):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.chdir(home)
-        skip_charts(patch)
+        save_faster(patch)
         tiny = [
             *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
             *("--epochs", "4", "--sample-every", "2", "--limit", "60", "--cache-dir", str(home / "cache")),
@@ -115,9 +115,9 @@ def short_search(monkeypatch):
 
 
 @pytest.fixture
-def no_charts(monkeypatch):
-    """Draws no charts."""
-    skip_charts(monkeypatch)
+def fast_saves(monkeypatch):
+    """Saves without charts and garbage collection."""
+    save_faster(monkeypatch)
 
 
 @pytest.fixture(scope="session")

@@ -37,7 +37,7 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def there(home, tmp_path, monkeypatch, no_charts):
+def there(home, tmp_path, monkeypatch, fast_saves):
     """A copy of that folder, the current one."""
     shutil.copytree(home, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)

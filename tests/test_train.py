@@ -321,7 +321,7 @@ def no_steps(monkeypatch):
     monkeypatch.setattr("gan.training.trainer.Trainer.train", lambda trainer: 0)
 
 
-def test_in_a_thread(faces, cache, tmp_path, monkeypatch):
+def test_in_a_thread(faces, cache, tmp_path, monkeypatch, fast_saves):
     """Training works in a thread, as in a web app."""
     monkeypatch.chdir(tmp_path)
     line = command(faces, cache, "--epochs", "2", "--sample-every", "2", "--score-every", "0")
@@ -375,7 +375,7 @@ def test_a_file_system_that_does_less(faces, cache, six, tmp_path):
     assert_same(tmp_path, six, 6)
 
 
-def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, capsys, no_charts):
+def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """--precision auto goes on in the run's precision, whatever this machine prefers; another one is refused."""
     shutil.copytree(six, tmp_path, dirs_exist_ok=True)
     asked = []
@@ -395,7 +395,7 @@ def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, 
     assert asked == ["float32", "mixed_bfloat16", "auto"]
 
 
-def test_output_folder(six, faces, cache, tmp_path, monkeypatch, capsys, no_charts):
+def test_output_folder(six, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """--output holds the runs: one goes on there, its page is there, and printed commands name it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
@@ -443,7 +443,7 @@ def test_a_pause(faces, cache, tmp_path):
     assert 0 < seconds < time.monotonic() - start - 20
 
 
-def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys, no_charts):
+def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """After a NaN in the fourth batch, the run ends with exit code 1 and keeps checkpoint and grid of iteration 3."""
     batches = data.batches
 
@@ -643,7 +643,7 @@ def test_invalid_data(arguments, message, tmp_path, monkeypatch, capsys):
     assert message in capsys.readouterr().err
 
 
-def test_real_faces(tmp_path, monkeypatch, capsys, celeba, no_charts):
+def test_real_faces(tmp_path, monkeypatch, capsys, celeba, fast_saves):
     """train.py trains on photographs in a zip."""
     monkeypatch.chdir(tmp_path)
     line = ["--data", str(celeba), "--limit", "64", "--epochs", "2", "--width", "4", "--cache-dir", str(tmp_path)]
@@ -685,7 +685,7 @@ LABELLED = [
 ]
 
 
-def test_resume_with_labels_is_bit_exact(cache, tmp_path, monkeypatch, no_charts):
+def test_resume_with_labels_is_bit_exact(cache, tmp_path, monkeypatch, fast_saves):
     """A run with labels goes on as if it had not stopped; its grids have the names of their rows beside them."""
     line = [*LABELLED, "--cache-dir", str(cache), "--balance", "--auxiliary-weight", "0.5", "--penalty", "none"]
     for name, lengths in (("whole", [4]), ("parts", [2, 4])):

@@ -81,7 +81,7 @@ def test_former_default_name_is_found(tmp_path):
     assert legacy.find_run(tmp_path, present.name) == present
 
 
-def test_resume(old_run, capsys):
+def test_resume(old_run, capsys, fast_saves):
     """A command with its settings resumes the run and renames its tables and columns."""
     saved = json.loads((old_run / "config.json").read_text())
     line = ["--data", "faces.npz", "--image-size", "16", "--width", "4", "--noise-size", "8", "--sample-every", "100"]

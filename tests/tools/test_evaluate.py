@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import serving, skip_charts
+from helpers import save_faster, serving
 from inception_graphs import pack
 from PIL import Image
 
@@ -39,7 +39,7 @@ SCORED = ["--score-every", "2", "--score-samples", "64"]
 def quick():
     """Loads networks once for all tests, trains the avatar classifier on few images, and draws no charts."""
     with pytest.MonkeyPatch.context() as patch:
-        skip_charts(patch)
+        save_faster(patch)
         for name, value in {"TRAINING": 400, "HELD_OUT": 200, "NEGATIVES": 100, "BATCH": 32, "EPOCHS": 1}.items():
             patch.setattr(avatar_classifier, name, value)
         for module, name in [

@@ -13,7 +13,7 @@ from small_gan import TRAINING, build, discriminator, generator, saturated_for_a
 from gan.config import Config
 from gan.training import diagnostics
 
-pytestmark = pytest.mark.usefixtures("quick_extractors", "no_charts")
+pytestmark = pytest.mark.usefixtures("quick_extractors", "fast_saves")
 
 
 def modes(rows):

@@ -26,7 +26,7 @@ from gan.training.schedule import RunLength
 from gan.training.trainer import Trainer
 from gan.training.validation import Scorer, Validator
 
-pytestmark = pytest.mark.usefixtures("no_charts")
+pytestmark = pytest.mark.usefixtures("fast_saves")
 
 
 class FakeGAN:
