@@ -1,6 +1,7 @@
 """Two processes train what one does, stop together, and end where one of them dies."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -70,13 +71,14 @@ def test_layouts_go_on_with_each_other(tmp_path, monkeypatch, capfd):
 
     Two that are not stopped are started by the command for that.
     """
+    train(tmp_path / "alone", 2)
+    for name in ("stopped", "together"):
+        shutil.copytree(tmp_path / "alone", tmp_path / name)
     alone = train(tmp_path / "alone", 6)
-    train(tmp_path / "mixed", 2)
-    train(tmp_path / "mixed", 4, processes=2)
-    mixed = train(tmp_path / "mixed", 6)
     train(tmp_path / "stopped", 4, processes=2)
+    shutil.copytree(tmp_path / "stopped", tmp_path / "mixed")
+    mixed = train(tmp_path / "mixed", 6)
     stopped = train(tmp_path / "stopped", 6, processes=2)
-    (tmp_path / "together").mkdir()
     monkeypatch.chdir(tmp_path / "together")
     for name, value in THREADS.items():
         monkeypatch.setenv(name, value)
