@@ -43,18 +43,11 @@ def finish(*processes):
         assert process.returncode == 0, printed[-3000:]
 
 
-@pytest.fixture(scope="module")
-def alone(tmp_path_factory):
-    """The folder of what one device computes, by an optimizer."""
-    folders = {}
-
-    def train(optimizer):
-        if optimizer not in folders:
-            folders[optimizer] = tmp_path_factory.mktemp("alone")
-            finish(start(folders[optimizer], "auto", optimizer))
-        return folders[optimizer]
-
-    return train
+def train_alone(folder, optimizer):
+    """Trains on one device into a new folder, which is returned."""
+    folder.mkdir()
+    finish(start(folder, "auto", optimizer))
+    return folder
 
 
 def load(folder, pair, processes=1):
@@ -83,19 +76,19 @@ def assert_together(folder, one_folder, processes, optimizer):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", [SGD])
-def test_two_replicas_in_a_process(tmp_path, alone, optimizer):
+def test_two_replicas_in_a_process(tmp_path):
     """Ten iterations of every pair: weights, statistics and moments equal those of one device."""
-    finish(start(tmp_path, "cpu:2", optimizer))
-    assert_together(tmp_path, alone(optimizer), 1, optimizer)
+    alone = train_alone(tmp_path / "alone", SGD)
+    finish(start(tmp_path, "cpu:2", SGD))
+    assert_together(tmp_path, alone, 1, SGD)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("optimizer", [ADAM])
-def test_two_processes(tmp_path, alone, optimizer):
+def test_two_processes(tmp_path):
     """Ten iterations of two pairs in two processes of one replica each, which are connected on loopback."""
-    finish(*(start(tmp_path, "auto", optimizer, cluster) for cluster in cluster_environments(2)))
-    assert_together(tmp_path, alone(optimizer), 2, optimizer)
+    alone = train_alone(tmp_path / "alone", ADAM)
+    finish(*(start(tmp_path, "auto", ADAM, cluster) for cluster in cluster_environments(2)))
+    assert_together(tmp_path, alone, 2, ADAM)
 
 
 ON_THE_SECOND = """
