@@ -280,7 +280,8 @@ def differences(saved: dict, config: dict, defaults: dict | None = None) -> list
 
     A setting that a run does not have has the value of `defaults`, or today's default.
     """
-    accepted = {"faces"} if config.get("accept_new_data") else set()
+    accepted = {"label_digest"}  # which `Run.compare_labels` looks at
+    accepted |= {"faces"} if config.get("accept_new_data") else set()
     defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | (defaults or {})
     saved, config = {**defaults, **saved}, {**defaults, **config}
     both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in MUTABLE | accepted]

@@ -719,6 +719,10 @@ def test_other_labels_are_refused(eight, cache, tmp_path, monkeypatch, no_steps,
     assert skipped[1:] == [f"{i}.png,no label" for i in range(25, 30)]
     assert train.main([*line, "--attributes", "Smiln", "--run", "other"]) == 2
     assert "Smiling" in capsys.readouterr().err
+    swapped = "\n".join(["file,Smiling", *rows]).replace("00.png,0", "00.png,1").replace("01.png,1", "01.png,0")
+    file.write_text(swapped)
+    assert train.main([*line, "--epochs", "2"]) == 2
+    assert "labels" in capsys.readouterr().err
     file.write_text("\n".join(["file,Smiling", *rows]).replace("00.png,0", "00.png,1"))
     assert train.main([*line, "--epochs", "2"]) == 2
     assert "labels" in capsys.readouterr().err

@@ -98,7 +98,8 @@ class Run:
             def compare(accept_new_data: bool) -> list[str]:
                 here = json.loads(json.dumps({**config, "accept_new_data": accept_new_data}))
                 different = configs.differences(saved, here, legacy.DEFAULTS)
-                return different + self.compare_labels(current, accept_new_data)
+                digests = saved.get("label_digest"), here.get("label_digest")
+                return different + self.compare_labels(current, accept_new_data, digests)
 
             if different := compare(config.get("accept_new_data", False)):
                 accept = "" if compare(True) else " To continue it with these images, add --accept-new-data."
@@ -151,15 +152,17 @@ class Run:
         """The title and digest of the data set that the run was trained on; empty where that is not recorded."""
         return str(self.read_config().get("faces", ""))
 
-    def compare_labels(self, current: Labels | None, accept_new_data: bool) -> list[str]:
+    def compare_labels(self, current: Labels | None, accept_new_data: bool, digests: tuple = (None, None)) -> list[str]:
         """Says in a line how labels differ from those that the run was trained with; no line where they do not.
 
-        With `accept_new_data` only the attributes and their values have to be the same.
+        With `accept_new_data` only the attributes and their values have to be the same. `digests` are of the labels of
+        every image, there and here; None: not recorded.
         """
         saved = self.load_labels()
         if saved is None and current is None:
             return []
-        if saved and current and saved.is_like(current, same_counts=not accept_new_data):
+        same_images = accept_new_data or None in digests or digests[0] == digests[1]
+        if saved and current and saved.is_like(current, same_counts=not accept_new_data) and same_images:
             return []
         names = [", ".join(one.name for one in each.attributes) if each else "none" for each in (saved, current)]
         if names[0] == names[1]:
