@@ -4,6 +4,8 @@
     python -m tools.compare --recipes default:3 udacity-64:3 --data celeba --minutes 30     # seeds 0, 1, 2
     python -m tools.compare --recipes default default,noise_size=16 --data celeba --minutes 5 --name noise
     python -m tools.compare --name noise --table       # the table again, from results/noise.json
+    python -m tools.compare --half choose ...          # scores to choose settings by: results/NAME-choose.json
+    python -m tools.compare --half report ...          # scores of the same runs to report, by the other half
 
 Each run is output/compare-NAME-RECIPE-SEED, trained and scored in a process of its own. Ctrl-C saves and stops; the
 same command continues, and repeats nothing. A comparison belongs to one machine and needs it to itself.
@@ -26,6 +28,7 @@ from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
 from gan.config import Config
 from gan.errors import RunError, UsageError
+from gan.metrics.evaluation import HALVES
 from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -69,6 +72,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--output", type=path_argument, default="output", metavar="NAME", help="folder of all runs (default: output)"
     )
+    parser.add_argument(
+        "--half", choices=HALVES, default="", help="score by every second of the held-out images (default: by all)"
+    )
     parser.add_argument("--grids", action="store_true", help="copy each run's grid to results/")
     parser.add_argument("--table", action="store_true", help="only write the table of --name again")
     arguments = parser.parse_args(argv)
@@ -86,7 +92,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def compare(arguments: argparse.Namespace) -> None:
     """Trains and scores whatever is not done yet, and prints the table. Raises RunError where something failed."""
     if arguments.table:
-        print(results.write(results.read(arguments.name)))
+        print(results.write(results.read(results.name_document(arguments.name, arguments.half))))
         return
     counts = variants.parse_variants(arguments.recipes)
     plan = [(variant, seed) for seed in range(max(counts.values())) for variant in counts if seed < counts[variant]]
@@ -94,7 +100,8 @@ def compare(arguments: argparse.Namespace) -> None:
     machine, installed = describe_environment()
     require_installed(arguments.network or [], installed)
     document = results.open_document({
-        "name": arguments.name, "data": arguments.data, "minutes": arguments.minutes, "samples": arguments.samples,
+        "name": results.name_document(arguments.name, arguments.half), "data": arguments.data,
+        "minutes": arguments.minutes, "samples": arguments.samples, "half": arguments.half,
         "networks": sorted(set(arguments.network or installed)),
     })  # fmt: skip
     require_comparable(document, configs.values(), machine)
@@ -110,7 +117,7 @@ def compare(arguments: argparse.Namespace) -> None:
         row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
         try:
             row |= {"run": run.folder.name, "minutes": arguments.minutes} | runner.train_and_score(
-                run, commands, machine, arguments.minutes, arguments.samples, document["networks"]
+                run, commands, machine, arguments.minutes, arguments.samples, document["networks"], arguments.half
             )
         except RunError as error:
             print(f"compare: {error}", file=sys.stderr)
@@ -122,7 +129,7 @@ def compare(arguments: argparse.Namespace) -> None:
     done = {config.name for config in configs.values()}
     for row in document["rows"] if arguments.grids else []:
         if row["run"] in done:
-            results.keep_grid(row, arguments.name, Path(arguments.output))
+            results.keep_grid(row, document["name"], Path(arguments.output))
     if failed:
         raise RunError(f"failed: {', '.join(failed)}. The same command tries again.")
 
@@ -142,6 +149,7 @@ def build_evaluation_command(document: dict, arguments: argparse.Namespace, run:
     """Builds the command that scores a run."""
     return [
         *(sys.executable, str(ROOT / "tools" / "evaluate.py"), str(run.folder), "--samples", f"{arguments.samples}"),
+        *(["--half", arguments.half] if arguments.half else []),
         *("--network", *document["networks"], *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
     ]
 

@@ -23,6 +23,7 @@ from gan import cli, experiment, progress
 from gan.errors import RunError, UsageError
 from gan.files import cache_folder
 from gan.metrics import report, run_evaluation
+from gan.metrics.evaluation import HALVES
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
 from gan.training.augmentation import AUGMENTATIONS
@@ -65,6 +66,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="DATA",
         help="images to compare with, as for --data; several are joined (default: held-out images)",
     )
+    parser.add_argument(
+        "--half", choices=HALVES, default="",
+        help="compare with every second of these images: choose settings by one half, report the other (default: all)",
+    )  # fmt: skip
     cli.add_weights_argument(parser)
     parser.add_argument(
         "--seed",
@@ -121,7 +126,7 @@ def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.Evaluat
                 message = message.removeprefix(f"--data {data}: ")
             raise type(error)(f"--reference {name}: {message}") from error
     mirrors = AUGMENTATIONS[config.augmentation].mirrors
-    return run_evaluation.build_case(run, dataset, cache, mirrors, reference, name)
+    return run_evaluation.build_case(run, dataset, cache, mirrors, reference, name, arguments.half)
 
 
 def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:

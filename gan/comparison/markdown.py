@@ -151,8 +151,10 @@ def format_open_runs(document: dict) -> list[str]:
 def format_command(document: dict) -> str:
     """Formats the command that makes the comparison again."""
     recipes = [label + (f":{count}" if count > 1 else "") for label, count in document["recipes"].items()]
+    half = document.get("half", "")
+    name = document["name"].removesuffix(f"-{half}") if half else document["name"]
     return shlex.join([
         *("python", "-m", "tools.compare", "--recipes", *recipes, "--data", document["data"]),
         *("--minutes", f"{document['minutes']:g}", "--samples", f"{document['samples']}"),
-        *("--network", *document["networks"], "--name", document["name"]),
+        *("--network", *document["networks"], "--name", name, *(["--half", half] if half else [])),
     ])  # fmt: skip

@@ -58,6 +58,11 @@ def translate_row(row: dict) -> dict:
     return legacy.translate_scores([row])[0]
 
 
+def name_document(name: str, half: str) -> str:
+    """The name of the document of a comparison that is scored by one half of the held-out images, or by all."""
+    return f"{name}-{half}" if half else name
+
+
 def open_document(asked: dict) -> dict:
     """Opens the document of a comparison: the one that is there, or a new one.
 
@@ -67,7 +72,7 @@ def open_document(asked: dict) -> dict:
     if not path.exists():
         return {**asked, "recipes": {}, "rows": []}
     document = read(asked["name"])
-    there = {**{name: document[name] for name in asked}, "weights": document.get("weights", "best")}
+    there = {**{name: document.get(name, "") for name in asked}, "weights": document.get("weights", "best")}
     wanted = {**asked, "weights": "best"}  # older versions could score last generators
     refuse(f"{path} is another comparison", protocol_differences(there, wanted))
     return document

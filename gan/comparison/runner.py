@@ -17,7 +17,7 @@ from gan.cli import SIGNALS, handle_signals
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
 from gan.files import damaged_file_error, has_values, read_json, write_json
-from gan.metrics.evaluation import HELD_OUT, protocol_differences
+from gan.metrics.evaluation import HELD_OUT, name_half, protocol_differences
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 
@@ -98,7 +98,13 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
 
 
 def train_and_score(
-    run: Run, commands: tuple[list[str], list[str]], machine: dict, minutes: float, samples: int, networks: list[str]
+    run: Run,
+    commands: tuple[list[str], list[str]],
+    machine: dict,
+    minutes: float,
+    samples: int,
+    networks: list[str],
+    half: str = "",
 ) -> dict:
     """Trains and scores a run by two commands, as far as that is not done yet. Returns its row of the results.
 
@@ -107,10 +113,10 @@ def train_and_score(
     train, evaluate = commands
     if not is_trained(run, minutes):
         require_success(train_session(train, run, machine, minutes), "training", run)
-    result = find_scores(run, samples, networks)
+    result = find_scores(run, samples, networks, half)
     if not result:
         require_success(run_process(evaluate), "evaluation", run)
-        result = find_scores(run, samples, networks)
+        result = find_scores(run, samples, networks, half)
     if not result:
         raise RunError(f"{run.folder.name}: the evaluation left no scores")
     return collect_row(run) | result
@@ -153,10 +159,13 @@ def read_child_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def find_scores(run: Run, samples: int, networks: list[str]) -> dict | None:
-    """Finds the newest evaluation of a run's best generator with that many samples and these networks, or None."""
+def find_scores(run: Run, samples: int, networks: list[str], half: str = "") -> dict | None:
+    """Finds the newest evaluation of a run's best generator with that many samples and these networks, or None.
+
+    It has to be against that half of the held-out images, or all of them.
+    """
     path, iteration = run.find_generator()
-    wanted = {"file": path.name, "iteration": iteration}, samples, 0, set(networks), HELD_OUT
+    wanted = {"file": path.name, "iteration": iteration}, samples, 0, set(networks), name_half(HELD_OUT, half)
     for result in reversed(run.read_evaluations()):
         how = result["protocol"]
         try:

@@ -21,6 +21,7 @@ from gan.metrics import distances, memorization
 from gan.thumbnails import make_thumbnails
 
 HELD_OUT = "held out"  # the name of a run's own held-out images, in protocols
+HALVES = ("choose", "report")  # every second image: settings are chosen by one half, and reported by the other
 MAX_DETECTED = 1000  # samples that the face detector gets, at a hundred a second; half as many real images
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # a subset is smaller where there are fewer images
 MANIFOLD_K, COVERAGE_K = 3, 5  # which nearest neighbor, for precision and recall, and for density and coverage
@@ -28,6 +29,11 @@ PROTOCOL = {  # of `compute_metrics`
     "kid": {"subsets": KID_SUBSETS, "of at most": KID_SUBSET_SIZE, "times": 1000},
     "neighbours": {"precision, recall": MANIFOLD_K, "density, coverage": COVERAGE_K},
 }
+
+
+def name_half(name: str, half: str) -> str:
+    """The name of one of the `HALVES` of some images, or of all of them, for protocols."""
+    return f"{name}, half to {half}" if half else name
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,10 @@ class ImageSubset:
             return self
         chosen = np.random.default_rng([seed, 3]).choice(self.rows, count, replace=False)
         return dataclasses.replace(self, rows=np.sort(chosen))
+
+    def halve(self, half: str) -> "ImageSubset":
+        """Chooses every second of the images, one of `HALVES`; the name says which."""
+        return dataclasses.replace(self, rows=self.rows[HALVES.index(half) :: 2], name=name_half(self.name, half))
 
     def load(self) -> np.ndarray:
         """Reads the images into memory, uint8 (m, h, w, 3)."""

@@ -99,7 +99,9 @@ def format_share(value: float | None) -> str:
 def describe_reference(reference: dict) -> str:
     """Says which images a run was scored against; older scores, all against held-out ones, do not name them."""
     data = reference.get("data", HELD_OUT)
-    return f"{reference['faces']:,} " + ("held-out faces" if data == HELD_OUT else f"faces of {data}")
+    return f"{reference['faces']:,} " + (
+        data.replace(HELD_OUT, "held-out faces") if data.startswith(HELD_OUT) else f"faces of {data}"
+    )
 
 
 def describe_memorization(result: MemorizationResult) -> str:

@@ -55,7 +55,9 @@ class EvaluationCase:
         print(f"{self.run.folder}: {work} ...", flush=True)
 
 
-def build_case(run: Run, dataset, cache: Path, mirrors: bool, reference=None, name: str = "") -> EvaluationCase:
+def build_case(
+    run: Run, dataset, cache: Path, mirrors: bool, reference=None, name: str = "", half: str = ""
+) -> EvaluationCase:
     """Selects the images that a run is compared with.
 
     Arguments:
@@ -66,6 +68,8 @@ def build_case(run: Run, dataset, cache: Path, mirrors: bool, reference=None, na
         reference: the `data.Faces` to compare with; None: the run's held-out images. Those that the run was trained on
             are left out.
         name: the name of the reference, for protocols and messages.
+        half: one of `gan.metrics.evaluation.HALVES` of the images to compare with; empty: all. The search for copies
+            has all.
 
     Raises UsageError where fewer than `FEWEST_HELD` images are left.
     """
@@ -74,10 +78,12 @@ def build_case(run: Run, dataset, cache: Path, mirrors: bool, reference=None, na
     if reference:
         new = ~np.isin(reference.digests, dataset.digests[training_rows])
         subset = ImageSubset(reference.images, np.flatnonzero(new), name)
+    subset = subset.halve(half) if half else subset
     if len(subset) < FEWEST_HELD:
         holder = f"--reference {name} has" if reference else f"{run.folder} held out"
+        part = " in that half" if half else ""
         raise UsageError(
-            f"{holder} {len(subset)} images that the run was not trained on; a score needs {FEWEST_HELD} or more."
+            f"{holder} {len(subset)} images{part} that the run was not trained on; a score needs {FEWEST_HELD} or more."
             " Give others to compare with: --reference DATA"
         )
     subset, labelled = subset.subsample(MAX_HELD_OUT), None

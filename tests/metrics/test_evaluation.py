@@ -9,7 +9,7 @@ from PIL import Image, ImageFilter
 import data
 from gan.datasets import avatars
 from gan.metrics import distances, evaluation, feature_extractors
-from gan.metrics.evaluation import ImageSubset, feature_std, protocol_differences, select_best
+from gan.metrics.evaluation import HALVES, ImageSubset, feature_std, protocol_differences, select_best
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (60, 16, 16, 3), np.uint8)
@@ -40,6 +40,14 @@ def test_subsample():
     assert real.subsample(50) is real and real.subsample(100) is real
     assert ImageSubset(IMAGES, np.arange(60), "held out").subsample(20).name == "held out"
     np.testing.assert_array_equal(ImageSubset(IMAGES, np.array([7, 3])).load(), IMAGES[[7, 3]])
+
+
+def test_halves():
+    """Two halves have every image between them, each image once; their names say which half they are."""
+    real = ImageSubset(IMAGES, np.arange(10, 61), "held out")
+    choose, report = (real.halve(half) for half in HALVES)
+    assert sorted([*choose.rows, *report.rows]) == list(real.rows) and abs(len(choose) - len(report)) == 1
+    assert (choose.name, report.name) == ("held out, half to choose", "held out, half to report")
 
 
 def test_digest(tmp_path):

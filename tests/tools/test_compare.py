@@ -18,6 +18,7 @@ from gan.cli import parse_arguments
 from gan.comparison import hardware, runner, variants
 from gan.datasets import avatars
 from gan.files import write_csv, write_json
+from gan.metrics.evaluation import name_half
 from gan.recipes import RECIPES
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import SCORE_COLUMNS, Run
@@ -80,6 +81,7 @@ class Processes:
         scores = score(5.0, 1.0, network="onet")
         scores["protocol"] |= {"samples": flags.samples, "size": run.load_config().image_size}
         scores["protocol"] |= {"networks": {name: {"weights": "f00d"} for name in flags.network}}
+        scores["protocol"]["reference"]["data"] = name_half("held out", flags.half)
         scores["protocol"] |= self.detail.get(run.folder.name, {})
         path, iteration = run.find_generator()
         before = json.loads((run.folder / "scores.json").read_text()) if (run.folder / "scores.json").exists() else []
@@ -204,6 +206,20 @@ def test_nothing_is_done_twice(processes):
     assert compare.main(command_line("default:2", "udacity-64")) == 0
     assert processes.trained[1:] == ["compare-it-udacity-64-0", "compare-it-default-1"]
     assert document()["recipes"] == {"default": 2, "udacity-64": 1}
+
+
+def test_halves(processes):
+    """Runs are trained once, and scored by each half in a document of its own, whose command names the half."""
+    for half in ("choose", "report"):
+        assert compare.main(command_line("default", more=["--half", half])) == 0
+        content = json.loads(Path(f"results/it-{half}.json").read_text())
+        [row] = content["rows"]
+        assert row["protocol"]["reference"]["data"] == f"held out, half to {half}"
+        command = Path(f"results/it-{half}.md").read_text().splitlines()[-1]
+        arguments = compare.parse(shlex.split(command)[3:])
+        assert (arguments.name, arguments.half) == ("it", half)
+    assert processes.trained == ["compare-it-default-0"]
+    assert processes.evaluated == ["compare-it-default-0"] * 2
 
 
 @pytest.mark.parametrize("change", [{"--minutes": "3"}, {"--samples": "128"}, {"--data": "others"}])

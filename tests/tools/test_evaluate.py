@@ -261,6 +261,18 @@ def test_reference(home, capsys, tmp_path):
     assert joined["faces"] == 130 and joined["data"] == f"others.npy + {more}"
 
 
+def test_halves(home, capsys):
+    """--half compares with every second held-out image, and searches for copies with all of them."""
+    assert run("output/photos") == run("output/photos", "--half", "choose") == 0
+    assert run("output/photos", "--half", "report") == 0
+    assert "held-out faces, half to report" in capsys.readouterr().out
+    every, choose, report = (result["protocol"] for result in results("photos"))
+    counts = [each["reference"]["faces"] for each in (every, choose, report)]
+    assert counts[0] == counts[1] + counts[2] and 0 <= counts[1] - counts[2] <= 1
+    assert len({each["reference"]["digest"] for each in (every, choose, report)}) == 3
+    assert every["unseen"] == choose["unseen"] == report["unseen"]
+
+
 def test_reference_does_not_change_the_search_for_copies(home, capsys):
     """With --reference, copies and faces are still compared with the run's own held-out images."""
     assert run("output/photos") == run("output/photos", "--reference", "others.npy") == 0
