@@ -27,11 +27,11 @@ from gan.comparison.variants import Variant, parse_variants
 from gan.config import Config
 from gan.errors import UsageError
 from gan.files import atomic_write
+from gan.metrics.evaluation import HALVES
 from gan.metrics.report import format_number
 from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).resolve().parents[1]
-HALVES = ("choose", "report")
 COLUMNS = {  # of the table, beside the fd
     "kid": "kid-{}", "precision": "precision-{}", "recall": "recall-{}", "face rate": "face_rate",
 }  # fmt: skip
