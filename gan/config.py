@@ -29,6 +29,8 @@ def steps(text: str) -> int | str:
 # tests compare them with the tables.
 GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-dense")
 DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense")
+UPSAMPLINGS = ("transpose", "nearest", "bilinear", "pixel-shuffle")
+NORMALIZATIONS = ("batch", "layer", "instance", "group", "spectral", "none")
 DISTRIBUTIONS = ("normal", "uniform")
 ALIGNMENTS = ("auto", "yes", "no")
 AUGMENTATIONS = ("none", "flip")
@@ -97,6 +99,12 @@ class Config:
     discriminator: str = option("self-modulated", "network that tells real from fake", choices=DISCRIMINATORS)
     width: int = option(32, "base number of channels; all layers scale with it", least=2)
     discriminator_width: int = option(0, "the same for the discriminator; 0: as --width", least=0)
+    depth: int = option(
+        0, "convolutions of stride 1, or in dense networks layers, to add at each stage of both networks", least=0
+    )
+    upsampling: str = option("own", "how the generator upsamples", choices=("own", *UPSAMPLINGS))
+    generator_normalization: str = option("own", "what normalizes the generator", choices=("own", *NORMALIZATIONS))
+    discriminator_normalization: str = option("own", "the same for the discriminator", choices=("own", *NORMALIZATIONS))
     dropout: float = option(
         0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, as published", least=0.0, most=0.9
     )

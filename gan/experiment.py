@@ -9,6 +9,7 @@ What needs TensorFlow is imported where it is used, so that --help and a mistype
 
 import contextlib
 import dataclasses
+import inspect
 import math
 import os
 import sys
@@ -302,14 +303,37 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
         with keras.StatelessScope(initialize_variables=False):
             # Networks of one's own need not know labels.
             more = {"labels": labels} if labels else {}
-            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more)
+            options = choose_options(config, "generator", GENERATORS[config.generator])
+            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more, **options)
             more |= {"auxiliary": True} if labels and config.auxiliary_weight else {}
             width = config.discriminator_width or config.width
+            more |= choose_options(config, "discriminator", DISCRIMINATORS[config.discriminator])
             discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout, **more)
         yield generator, discriminator
     except BaseException:
         keras.utils.clear_session()  # else Keras would give them values when another scope ends
         raise
+
+
+def choose_options(config: Config, network: str, build: Callable) -> dict:
+    """The settings of a "generator" or "discriminator" that are not its own, as arguments of the function `build`.
+
+    Raises UsageError where it has no such argument.
+    """
+    settings = {"depth": "depth", f"{network}_normalization": "normalization"}
+    settings |= {"upsampling": "upsampling"} if network == "generator" else {}
+    options = {}
+    for name, argument in settings.items():
+        value = getattr(config, name)
+        if value in (0, "own"):
+            continue
+        if argument not in inspect.signature(build).parameters:
+            raise UsageError(
+                f"--{name.replace('_', '-')} {value}: the {network} {getattr(config, network)} has no such setting."
+                f" Leave it out, or use another --{network}."
+            )
+        options[argument] = value
+    return options
 
 
 def build_validator(config: Config, gan, faces, training_rows, held_out_rows):

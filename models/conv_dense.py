@@ -11,9 +11,20 @@ import math
 
 from keras import layers
 
+from models.blocks import constrain, normalize, upsample
 from models.conditional import build_discriminator, build_generator
 from models.dense import classifier_head, hidden
-from models.layers import BatchNormalization, UpsamplingConv2D
+
+NORM = {"momentum": 0.8, "epsilon": 1e-3}
+
+
+def more(filters: int, depth: int, normalization: str) -> list:
+    """Returns `depth` more convolutions, (n, h, w, filters) -> (n, h, w, filters)."""
+    chain = []
+    for _ in range(depth):
+        chain.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
+        chain += normalize(normalization, filters, **NORM)
+    return chain
 
 
 def reshape_noise(noise_shape: tuple[int, ...], image_shape: tuple[int, ...]) -> list:
@@ -23,23 +34,29 @@ def reshape_noise(noise_shape: tuple[int, ...], image_shape: tuple[int, ...]) ->
     return [layers.Dense(math.prod(image_shape)), layers.Reshape(image_shape)]
 
 
-def generator(noise_shape, image_shape, width=64, labels=0):
+def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling="nearest", normalization="batch"):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     It has 54,533,488 weights for 28 x 28 x 3 and noise of that shape.
     """
+    first = layers.Conv2D(2 * width, 3, padding="same", activation="relu")  # 28 x 28 x 128
+    others = [
+        *normalize(normalization, 2 * width, **NORM),
+        *more(2 * width, depth, normalization),
+        *upsample(width, upsampling, activation="relu"),  # 56 x 56 x 64
+        *normalize(normalization, width, **NORM),
+        *more(width, depth, normalization),
+        layers.Flatten(),  # 200,704
+        *hidden(4 * width, depth, normalization),  # 256
+        *hidden(8 * width, depth, normalization),  # 512
+        *hidden(16 * width, depth, normalization),  # 1024
+    ]
     return build_generator(
         noise_shape,
         reshape_noise(noise_shape, image_shape),  # 28 x 28 x 3
         [
-            layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
-            BatchNormalization(momentum=0.8),
-            UpsamplingConv2D(width, activation="relu"),  # 56 x 56 x 64
-            BatchNormalization(momentum=0.8),
-            layers.Flatten(),  # 200,704
-            *hidden(4 * width),  # 256
-            *hidden(8 * width),  # 512
-            *hidden(16 * width),  # 1024
+            first,
+            *constrain(others, normalization),
             layers.Dense(math.prod(image_shape), activation="tanh", dtype="float32"),  # 2352
             layers.Reshape(image_shape),  # 28 x 28 x 3
         ],
@@ -47,19 +64,18 @@ def generator(noise_shape, image_shape, width=64, labels=0):
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False):
+def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none"):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate` in the head.
 
     It has 25,899,585 weights for 28 x 28 x 3.
     """
-    return build_discriminator(
-        image_shape,
-        [
-            layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
-            layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
-            layers.Flatten(),  # 50,176
-            *classifier_head(width, rate),  # 512, 256, 1
-        ],
-        labels,
-        auxiliary,
-    )
+    chain = [
+        layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
+        *more(2 * width, depth, normalization),
+        layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
+        *normalize(normalization, width, **NORM),
+        *more(width, depth, normalization),
+        layers.Flatten(),  # 50,176
+        *classifier_head(width, rate, depth, normalization),  # 512, 256, 1
+    ]
+    return build_discriminator(image_shape, constrain(chain, normalization), labels, auxiliary)

@@ -103,6 +103,61 @@ class BatchNormalization(layers.BatchNormalization):
 
 
 @keras.saving.register_keras_serializable("faces")
+class GroupNormalization(layers.GroupNormalization):
+    """Group normalization, arXiv:1803.08494, of maps (n, h, w, c) or vectors (n, c), with complete second derivatives.
+
+    Weights and outputs are Keras's, whose variance has no gradient in the mean, so that R1 would be another penalty.
+    """
+
+    def call(self, inputs):
+        x = tf.cast(inputs, tf.float32)
+        x = tf.reshape(x, (-1, *x.shape[1:-1], self.groups, x.shape[-1] // self.groups))
+        axes = [*range(1, len(x.shape) - 2), -1]  # all but those of images and groups
+        x -= tf.reduce_mean(x, axes, keepdims=True)
+        x *= tf.math.rsqrt(tf.reduce_mean(x**2, axes, keepdims=True) + self.epsilon)
+        x = tf.reshape(x, (-1, *inputs.shape[1:]))
+        return tf.cast(x * tf.convert_to_tensor(self.gamma) + tf.convert_to_tensor(self.beta), self.compute_dtype)
+
+
+@keras.saving.register_keras_serializable("faces")
+class SpectralNormalization(layers.SpectralNormalization):
+    """Divides the kernel of a layer by its largest singular value, as arXiv:1802.05957, section 2.1, has it.
+
+    Keras's own assigns the quotient to the kernel, which the optimizer then moves from there: the gradient is not that
+    of the quotient (equation 12), and in mixed precision the kernel is rounded at every call. Here the kernel stays as
+    the optimizer left it. The singular value is estimated by one power iteration a call (algorithm 1) from `vector_u`,
+    which is moved on in training. As it depends on the kernel alone, it is the same in all replicas; its length does
+    not count, so that it may be averaged.
+    """
+
+    def __init__(self, layer, power_iterations=1, **options):
+        super().__init__(layer, power_iterations, **options)
+        self.autocast = False  # the wrapped layer casts; the singular value is computed in float32
+
+    def call(self, inputs, training=False):
+        kernel, vector = self.normalize_kernel()
+        if training:
+            self.vector_u.assign(vector)
+        with keras.StatelessScope([(self.kernel, kernel)], initialize_variables=False):
+            return self.layer(inputs)
+
+    def normalize_kernel(self) -> tuple:
+        """Returns the kernel over its singular value, and the singular vector (1, filters) that this was found by."""
+        kernel, u = tf.convert_to_tensor(self.kernel), tf.convert_to_tensor(self.vector_u)
+        matrix = tf.reshape(kernel, (-1, kernel.shape[-1]))
+        for _ in range(self.power_iterations):
+            v = tf.math.l2_normalize(tf.matmul(u, matrix, transpose_b=True))
+            u = tf.math.l2_normalize(tf.matmul(v, matrix))
+        u, v = tf.stop_gradient(u), tf.stop_gradient(v)
+        return tf.math.divide_no_nan(kernel, tf.reduce_sum(tf.matmul(v, matrix) * u)), u
+
+    def get_plain_weights(self) -> list[np.ndarray]:
+        """Returns the weights with which the wrapped layer alone computes the same."""
+        kernel = self.normalize_kernel()[0].numpy()
+        return [kernel if weight is self.kernel else weight.numpy() for weight in self.layer.weights]
+
+
+@keras.saving.register_keras_serializable("faces")
 class Dropout(layers.Dropout):
     """Dropout whose mask depends on the place in the whole batch, however many replicas share it."""
 
@@ -160,3 +215,30 @@ class UpsamplingConv2D(layers.Conv2D):
     def compute_output_shape(self, input_shape):
         batch, height, width, _ = input_shape
         return (batch, 2 * height, 2 * width, self.filters)
+
+
+@keras.saving.register_keras_serializable("faces")
+class SubpixelConv2D(layers.Conv2D):
+    """A convolution, then a pixel shuffle: (n, h, w, c) -> (n, 2h, 2w, filters / 4). arXiv:1609.05158, equation 4.
+
+    Channel (2 y + x) filters / 4 + c becomes channel c of pixel (y, x) of each 2 x 2. At first these four have equal
+    kernels (ICNR, arXiv:1707.02937, section 3.2), so that the image is upsampled by nearest neighbor, without a
+    checkerboard.
+    """
+
+    def build(self, input_shape):
+        initializer = self.kernel_initializer
+
+        def repeat(shape, dtype=None):
+            return tf.tile(initializer((*shape[:-1], shape[-1] // 4), dtype=dtype), [1, 1, 1, 4])
+
+        self.kernel_initializer = repeat
+        super().build(input_shape)
+        self.kernel_initializer = initializer  # which can be saved
+
+    def call(self, inputs):
+        return tf.nn.depth_to_space(super().call(inputs), 2)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, filters = super().compute_output_shape(input_shape)
+        return (batch, 2 * height, 2 * width, filters // 4)

@@ -14,17 +14,18 @@ the R1 penalty (arXiv:1801.04406) requires. In comments, w is `width`.
 import keras
 from keras import layers
 
+from models.blocks import constrain, normalize, upsample
 from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
-from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, dropout, flatten_noise, normal
+from models.layers import count_doublings, dropout, flatten_noise, normal
 
 
-def self_modulated_batch_norm(x, z, width: int):
+def self_modulated_norm(x, z, width: int, normalization: str):
     """Normalizes maps x (n, h, w, c), then scales and shifts each channel by a function of noise z (n, size)."""
     filters = x.shape[-1]
     hidden = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer=normal())(z))
     scale = layers.Dense(filters, kernel_initializer=normal(), bias_initializer="ones")(hidden)
     shift = layers.Dense(filters, kernel_initializer=normal())(hidden)
-    x = BatchNormalization(momentum=0.9, epsilon=1e-5)(x)
+    x = apply_layers(normalize(normalization, filters), x)
     x = layers.Multiply()([x, layers.Reshape((1, 1, filters))(scale)])
     x = layers.Add()([x, layers.Reshape((1, 1, filters))(shift)])
     return layers.LeakyReLU(0.2)(x)
@@ -43,7 +44,7 @@ def add_upsampled(smaller, larger):
     return layers.Add(dtype="float32")([upsampled, larger])
 
 
-def generator(noise_shape, image_shape, width=32, labels=0):
+def generator(noise_shape, image_shape, width=32, labels=0, depth=0, upsampling="nearest", normalization="batch"):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
     Labels (n, labels) are embedded and joined to the noise, and so modulate every layer as well.
@@ -55,17 +56,37 @@ def generator(noise_shape, image_shape, width=32, labels=0):
     if labels:
         z = join_labels(z, given)
     x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
-    x = self_modulated_batch_norm(layers.Reshape((start, start, widths[0]))(x), z, width)  # 4 x 4 x 4w
+    x = self_modulated_norm(layers.Reshape((start, start, widths[0]))(x), z, width, normalization)  # 4 x 4 x 4w
     image = None
     for i, filters in enumerate(widths[1:], start=1):  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w/2
-        x = UpsamplingConv2D(filters, use_bias=False, kernel_initializer=normal())(x)
-        x = self_modulated_batch_norm(x, z, width)
+        chain = upsample(filters, upsampling, use_bias=False, kernel_initializer=normal())
+        x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, width, normalization)
+        for _ in range(depth):
+            chain = [layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=normal())]
+            x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, width, normalization)
         image = add_upsampled(image, to_rgb(x, image_shape[-1], kernel_size=3 if i == count else 1))
     image = layers.Activation("tanh", dtype="float32")(image)
     return keras.Model([noise, given] if labels else noise, image, name="generator")
 
 
-def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False):
+def down(filters: int, rate: float, depth: int, normalization: str, first: bool) -> list:
+    """Returns layers (n, h, w, c) -> (n, h/2, w/2, filters), and `depth` convolutions more.
+
+    Where it is the `first` of the discriminator, a norm begins after its own convolution, as in DCGAN.
+    """
+    chain = []
+    for i in range(1 + depth):
+        norm = [] if first and i == 0 else normalize(normalization, filters)
+        chain += [
+            layers.Conv2D(filters, 3, 1 if i else 2, "same", use_bias=not norm, kernel_initializer=normal()),
+            *norm,
+            layers.LeakyReLU(0.2),
+            *dropout(rate),
+        ]
+    return chain
+
+
+def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none"):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     Labels (n, labels) are projected on its features; `auxiliary`: it gives logits of labels as well.
@@ -74,12 +95,12 @@ def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False):
     images, given = build_inputs(image_shape, labels, "images")
     x = images  # 32 x 32 x 3
     for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
-        x = layers.LeakyReLU(0.2)(layers.Conv2D(width * 2**i, 3, 2, "same", kernel_initializer=normal())(x))
-        x = apply_layers(dropout(rate), x)
+        x = apply_layers(constrain(down(width * 2**i, rate, depth, normalization, i == 0), normalization), x)
     x = layers.Flatten()(x)
-    hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(x))
-    features = layers.Concatenate()([x, hidden])
-    logits = layers.Dense(1, kernel_initializer=normal(), dtype="float32")(features)
+    hidden = [layers.Dense(2 * width, kernel_initializer=normal()), layers.LeakyReLU(0.2)]
+    features = layers.Concatenate()([x, apply_layers(constrain(hidden, normalization), x)])
+    head = [layers.Dense(1, kernel_initializer=normal(), dtype="float32")]
+    logits = apply_layers(constrain(head, normalization), features)
     if given is not None:
         logits = layers.Add(dtype="float32")([logits, project_labels(features, given)])
         outputs = [logits, classify(features, labels)] if auxiliary else logits

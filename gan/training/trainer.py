@@ -30,7 +30,7 @@ from gan.training.loggers import LOGGERS
 from gan.training.loop import AGREE_SECONDS, Loop
 from gan.training.schedule import MILESTONES, Milestones, RunLength
 from gan.training.validation import Validator
-from models.portable import to_stock_keras
+from models.portable import get_stock_weights, to_stock_keras
 
 SAMPLES = 64  # in a grid
 SAVE_SECONDS = 300.0  # of training that a killed process may cost, where grids are further apart
@@ -275,7 +275,7 @@ class Trainer(Loop):
             for logger in self.loggers:
                 logger.log_grid(self.iteration, picture)
         if self.iteration:
-            self.exported.set_weights(self.gan.calibrated_ema.get_weights())
+            self.exported.set_weights(get_stock_weights(self.gan.calibrated_ema))
             self.run.save_generator(self.exported)
             if best:
                 self.run.save_best(self.exported, self.validator.rows[-1], self.validator.protocol())
