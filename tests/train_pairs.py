@@ -37,6 +37,10 @@ PAIRS = {
         "auxiliary_weight": 0.5,
     },
     "labelled": {"generator": "self-modulated", "discriminator": "self-modulated", **ALL},
+    "spectral": {
+        "generator": "self-modulated", "discriminator": "conv", **ALL, "depth": 1, "upsampling": "pixel-shuffle",
+        "generator_normalization": "spectral", "discriminator_normalization": "spectral",
+    },
 }  # fmt: skip
 LABELLED = ("everything", "labelled")
 ITERATIONS = 10
