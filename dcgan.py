@@ -21,7 +21,7 @@ import tensorflow as tf
 from gan.labels import Labels
 from gan.replicas import count_replicas, draw_part, sum_over_replicas
 from gan.training import ema
-from gan.training.losses import classification_loss
+from gan.training.losses import classification_loss, direction_loss
 
 
 def uniform(shape, seed):
@@ -105,6 +105,8 @@ class DCGAN:
         auxiliary_weight: weight of an auxiliary classifier's loss. The discriminator predicts labels as well: it learns
             from those of real images, the generator from those of fakes. AC-GAN, arXiv:1610.09585, but for the
             discriminator's loss of fakes. 0, or no labels: none.
+        split_logits: a function as `models.heads.split_logits` returns, by which the direction of the discriminator's
+            last layer is trained by a loss of its own. SAN, arXiv:2301.12811. None: it is trained as all else is.
     """
 
     def __init__(
@@ -130,6 +132,7 @@ class DCGAN:
         jit: bool = False,
         labels: Labels | None = None,
         auxiliary_weight: float = 0.0,
+        split_logits=None,
         seed: int = 0,
     ):
         self.generator, self.discriminator = generator, discriminator
@@ -141,6 +144,7 @@ class DCGAN:
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
         self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
+        self.split_logits = split_logits
         self.strategy = strategy or tf.distribute.get_strategy()
         self.compiled_step = tf.function(self.step, autograph=False, jit_compile=jit or None)
         self.ema_generator = self.calibrated_ema = generator
@@ -211,9 +215,14 @@ class DCGAN:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            real_logits, real_label_logits = self.discriminate_and_classify(real, labels, micro_step)
-            fake_logits = self.discriminate(fake, labels, micro_step, fake=True)
+            network = self.split_logits
+            real_logits, real_label_logits = self.discriminate_and_classify(real, labels, micro_step, network=network)
+            fake_logits = self.discriminate_and_classify(fake, labels, micro_step, fake=True, network=network)[0]
+            if network:
+                (real_logits, real_directions), (fake_logits, fake_directions) = real_logits, fake_logits
             total = loss = self.loss.discriminator(real_logits, fake_logits)
+            if network:
+                total += direction_loss(self.loss.slope, real_directions, fake_directions)
             if self.auxiliary_weight:
                 label_loss = self.classification_loss(labels, real_label_logits)
                 total += self.auxiliary_weight * label_loss
@@ -257,6 +266,9 @@ class DCGAN:
         """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
 
         def discriminate(images):
+            if self.split_logits:  # a penalty is on the function, and turns no direction
+                split = self.discriminate_and_classify(images, labels, micro_step, images is fake, self.split_logits)
+                return split[0][0]
             return self.discriminate(images, labels, micro_step, fake=images is fake)
 
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -284,14 +296,20 @@ class DCGAN:
         """
         return self.discriminate_and_classify(images, labels, micro_step, fake)[0]
 
-    def discriminate_and_classify(self, images, labels=None, micro_step: int = 0, fake: bool = False):
-        """Returns logits as `discriminate` does, and those of labels (n, k) by the auxiliary classifier, or None."""
+    def discriminate_and_classify(self, images, labels=None, micro_step: int = 0, fake: bool = False, network=None):
+        """Returns logits as `discriminate` does, and those of labels (n, k) by the auxiliary classifier, or None.
+
+        With `split_logits` for the `network`, logits are those two that it tells apart.
+        """
         if self.augment:
             number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
             seed = tf.stack([tf.constant(self.seed + AUGMENT_SEEDS, tf.int64), number])
             images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)
         takes_labels = len(self.discriminator.inputs) == 2
-        outputs = self.discriminator(self.join(images, labels) if takes_labels else images, training=True)
+        inputs = self.join(images, labels) if takes_labels else images
+        if network:
+            return network(inputs)
+        outputs = self.discriminator(inputs, training=True)
         return outputs if self.auxiliary_weight else (outputs, None)
 
     def classification_loss(self, labels, logits):

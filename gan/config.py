@@ -27,14 +27,15 @@ def steps(text: str) -> int | str:
 
 # Choices stand here by name, though the tables that hold them are elsewhere, so that --help needs no TensorFlow;
 # tests compare them with the tables.
-GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-dense")
-DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense")
+GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-dense", "residual", "residual-free")
+DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense", "residual", "residual-free")
 UPSAMPLINGS = ("transpose", "nearest", "bilinear", "pixel-shuffle")
 NORMALIZATIONS = ("batch", "layer", "instance", "group", "spectral", "none")
 DISTRIBUTIONS = ("normal", "uniform")
 ALIGNMENTS = ("auto", "yes", "no")
 AUGMENTATIONS = ("none", "flip")
 DISCRIMINATOR_AUGMENTATIONS = ("none", "diffaugment", "ada")
+HEADS = ("linear", "san")
 LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
 REGULARIZERS = ("none", "r1", "r2", "r1+r2")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
@@ -107,6 +108,10 @@ class Config:
     discriminator_normalization: str = option("own", "the same for the discriminator", choices=("own", *NORMALIZATIONS))
     dropout: float = option(
         0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, as published", least=0.0, most=0.9
+    )
+    minibatch_stddev: bool = option(False, "show the discriminator how much the images of a group of 4 differ")
+    head: str = option(
+        "linear", "the discriminator's last layer; san trains its direction by a loss of its own", choices=HEADS
     )
     # training
     augment: str = option(

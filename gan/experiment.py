@@ -152,6 +152,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             f"--label-smoothing {config.label_smoothing:g}: --loss {config.loss} has no targets to smooth; {smoothable}"
             " have. Leave it out, or use one of those."
         ) from None
+    require_possible_head(config, loss)
     scaled = config.precision == "mixed_float16"
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
     strategy = strategy or tf.distribute.get_strategy()
@@ -178,6 +179,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             scale_loss=scaled,
         )
         adaptation = Adaptation() if augmentation.adaptive else None
+        split = split_logits_of(config, discriminator) if config.head == "san" else None
     return dcgan.DCGAN(
         generator,
         discriminator,
@@ -199,8 +201,36 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         jit=config.jit,
         labels=labels,
         auxiliary_weight=config.auxiliary_weight,
+        split_logits=split,
         seed=config.seed,
     )  # fmt: skip
+
+
+def require_possible_head(config: Config, loss) -> None:
+    """Raises UsageError where --head does not go with the loss, or --minibatch-stddev with the size of batches."""
+    from gan.training.losses import LOSSES
+
+    if config.head == "san" and not loss.slope:
+        possible = " or ".join(name for name, other in LOSSES.items() if other.slope)
+        raise UsageError(
+            f"--head san needs a generator's loss that falls with the logit of each fake, which --loss {config.loss} is"
+            f" not. Use --loss {possible}, or --head linear."
+        )
+    if config.minibatch_stddev and config.batch_size % 4:
+        raise UsageError(
+            f"--minibatch-stddev compares groups of 4 images: --batch-size {config.batch_size} is no multiple of 4."
+            f" Use --batch-size {-(-config.batch_size // 4) * 4}."
+        )
+
+
+def split_logits_of(config: Config, discriminator):
+    """The parts of a discriminator's logits for --head san. Raises UsageError where it has no last dense layer."""
+    from models.heads import split_logits
+
+    try:
+        return split_logits(discriminator)
+    except ValueError as error:
+        raise UsageError(f"--head san does not go with this --discriminator {config.discriminator}: {error}.") from None
 
 
 def load_start(config: Config, run):
@@ -306,6 +336,7 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
             options = choose_options(config, "generator", GENERATORS[config.generator])
             generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more, **options)
             more |= {"auxiliary": True} if labels and config.auxiliary_weight else {}
+            more |= {"stddev": True} if config.minibatch_stddev else {}
             width = config.discriminator_width or config.width
             more |= choose_options(config, "discriminator", DISCRIMINATORS[config.discriminator])
             discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout, **more)

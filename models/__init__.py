@@ -11,7 +11,7 @@ tuples of gan/config.py.
 """
 
 import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
-from models import conv, conv_dense, dense, self_modulated, upsample
+from models import conv, conv_dense, dense, residual, self_modulated, upsample
 
 GENERATORS = {
     "self-modulated": self_modulated.generator,
@@ -20,6 +20,8 @@ GENERATORS = {
     "upsample": upsample.generator,
     "dense": dense.generator,
     "conv-dense": conv_dense.generator,
+    "residual": residual.generator,
+    "residual-free": residual.generator_without_norm,
 }
 
 DISCRIMINATORS = {
@@ -28,4 +30,6 @@ DISCRIMINATORS = {
     "upsample": upsample.discriminator,
     "dense": dense.discriminator,
     "conv-dense": conv_dense.discriminator,
+    "residual": residual.discriminator,
+    "residual-free": residual.discriminator_without_norm,
 }

@@ -12,7 +12,7 @@ from keras import layers
 
 from models.blocks import constrain, has_offset, normalize, upsample
 from models.conditional import build_discriminator, build_generator
-from models.layers import count_doublings, dropout, flatten_noise, normal
+from models.layers import count_doublings, dropout, flatten_noise, minibatch_stddev, normal
 
 
 def options(normalization: str) -> dict:
@@ -98,7 +98,9 @@ def generator_from_2x2(
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="batch"):
+def discriminator(
+    image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="batch", stddev=False
+):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     It has 160 w^2 + 124 w + 1 trainable weights at 32 x 32 x 3.
@@ -107,7 +109,8 @@ def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False, de
     chain = down(width, rate, depth, normalization, first=True)  # 16 x 16 x w
     for i in range(1, count):  # 8 x 8 x 2w, 4 x 4 x 4w
         chain += down(width * 2**i, rate, depth, normalization)
-    chain += [layers.Flatten(), layers.Dense(1, kernel_initializer=normal(), dtype="float32")]
+    chain += [*minibatch_stddev(stddev), layers.Flatten()]
+    chain += [layers.Dense(1, kernel_initializer=normal(), dtype="float32")]
     return build_discriminator(
         image_shape,
         constrain(chain, normalization),

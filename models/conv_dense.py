@@ -14,6 +14,7 @@ from keras import layers
 from models.blocks import constrain, normalize, upsample
 from models.conditional import build_discriminator, build_generator
 from models.dense import classifier_head, hidden
+from models.layers import minibatch_stddev
 
 NORM = {"momentum": 0.8, "epsilon": 1e-3}
 
@@ -64,7 +65,9 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling=
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none"):
+def discriminator(
+    image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none", stddev=False
+):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate` in the head.
 
     It has 25,899,585 weights for 28 x 28 x 3.
@@ -75,6 +78,7 @@ def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False, de
         layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
         *normalize(normalization, width, **NORM),
         *more(width, depth, normalization),
+        *minibatch_stddev(stddev),
         layers.Flatten(),  # 50,176
         *classifier_head(width, rate, depth, normalization),  # 512, 256, 1
     ]

@@ -13,7 +13,7 @@ from keras import layers
 
 from models.blocks import constrain, normalize, require_dense_normalization
 from models.conditional import build_discriminator, build_generator
-from models.layers import dropout
+from models.layers import dropout, minibatch_stddev
 
 
 def hidden(units: int, depth: int, normalization: str, rate: float = 0.0) -> list:
@@ -26,11 +26,12 @@ def hidden(units: int, depth: int, normalization: str, rate: float = 0.0) -> lis
     return chain
 
 
-def classifier_head(width: int, rate: float, depth: int, normalization: str) -> list:
+def classifier_head(width: int, rate: float, depth: int, normalization: str, stddev: bool = False) -> list:
     """Returns layers (n, inputs) -> logits (n, 1)."""
     return [
         *hidden(8 * width, depth, normalization, rate),  # 512
         *hidden(4 * width, depth, normalization, rate),  # 256
+        *minibatch_stddev(stddev),
         layers.Dense(1, dtype="float32"),
     ]
 
@@ -57,11 +58,13 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, normalizati
     )
 
 
-def discriminator(image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none"):
+def discriminator(
+    image_shape, width=64, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none", stddev=False
+):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     It has 1,336,321 weights for 28 x 28 x 3.
     """
     require_dense_normalization(normalization)
-    chain = [layers.Flatten(), *classifier_head(width, rate, depth, normalization)]  # 2352, 512, 256, 1
+    chain = [layers.Flatten(), *classifier_head(width, rate, depth, normalization, stddev)]  # 2352, 512, 256, 1
     return build_discriminator(image_shape, constrain(chain, normalization), labels, auxiliary)

@@ -25,6 +25,11 @@ def dropout(rate: float) -> list:
     return [Dropout(rate)] if rate else []
 
 
+def minibatch_stddev(used: bool) -> list:
+    """Returns a layer that shows a discriminator how much the images of a group differ, or no layer."""
+    return [MinibatchStddev()] if used else []
+
+
 def count_doublings(size: int, smallest: int = 4) -> tuple[int, int]:
     """Splits the side of an image into a generator's first side and its number of doublings: 28 -> (7, 2).
 
@@ -170,6 +175,34 @@ class Dropout(layers.Dropout):
             return keras.random.dropout(ones, self.rate, seed=self.seed_generator)
 
         return inputs * draw_part(draw, tf.shape(inputs)[0])
+
+
+class MinibatchStddev(layers.Layer):
+    """Appends one feature, how much the images of a group differ: (n, ..., c) -> (n, ..., c + 1).
+
+    It is the standard deviation over a group of each feature, averaged over all of them, the same at every place.
+    arXiv:1710.10196, section 3; groups of 4, as in StyleGAN2 (arXiv:1912.04958), or of the largest divisor of n below.
+    A group's rows are n / 4 apart in the whole batch, however many replicas share it.
+
+    A logit depends on other images with it: gradients of the sum of logits, as in R1, contain what an image does to
+    the logits of its group.
+    """
+
+    def call(self, inputs):
+        x = tf.cast(inputs, tf.float32)
+        count = tf.shape(x)[0]
+        whole = tf.reshape(gather_from_replicas(x), (-1, *x.shape[1:]))
+        total = tf.shape(whole)[0]
+        size = tf.reduce_max([tf.where(total % i == 0, i, 1) for i in (1, 2, 3, 4)])
+        groups = tf.reshape(whole, (size, total // size, *x.shape[1:]))
+        deviations = tf.sqrt(tf.math.reduce_variance(groups, axis=0) + 1e-8)
+        means = tf.reduce_mean(tf.reshape(deviations, (total // size, -1)), axis=1)
+        feature = draw_part(lambda _: tf.tile(means, [size]), count)
+        feature = tf.reshape(feature, (-1, *(1 for _ in x.shape[1:]))) * tf.ones_like(x[..., :1])
+        return tf.concat([inputs, tf.cast(feature, inputs.dtype)], axis=-1)
+
+    def compute_output_shape(self, input_shape):
+        return (*input_shape[:-1], input_shape[-1] + 1)
 
 
 # Row i of the 4-row kernel is the sum of those rows of the 3-row kernel where ROW_SUMS[i] is 1, in mirrored order;

@@ -16,7 +16,7 @@ from keras import layers
 
 from models.blocks import constrain, normalize, upsample
 from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
-from models.layers import count_doublings, dropout, flatten_noise, normal
+from models.layers import count_doublings, dropout, flatten_noise, minibatch_stddev, normal
 
 
 def self_modulated_norm(x, z, width: int, normalization: str):
@@ -86,7 +86,9 @@ def down(filters: int, rate: float, depth: int, normalization: str, first: bool)
     return chain
 
 
-def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none"):
+def discriminator(
+    image_shape, width=32, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="none", stddev=False
+):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`.
 
     Labels (n, labels) are projected on its features; `auxiliary`: it gives logits of labels as well.
@@ -96,7 +98,7 @@ def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, de
     x = images  # 32 x 32 x 3
     for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
         x = apply_layers(constrain(down(width * 2**i, rate, depth, normalization, i == 0), normalization), x)
-    x = layers.Flatten()(x)
+    x = layers.Flatten()(apply_layers(minibatch_stddev(stddev), x))
     hidden = [layers.Dense(2 * width, kernel_initializer=normal()), layers.LeakyReLU(0.2)]
     features = layers.Concatenate()([x, apply_layers(constrain(hidden, normalization), x)])
     head = [layers.Dense(1, kernel_initializer=normal(), dtype="float32")]

@@ -11,7 +11,7 @@ from keras import layers
 
 from models.blocks import constrain, normalize, upsample
 from models.conditional import build_discriminator, build_generator
-from models.layers import Dropout, count_doublings, flatten_noise
+from models.layers import Dropout, count_doublings, flatten_noise, minibatch_stddev
 
 NORM = {"momentum": 0.8, "epsilon": 1e-3}
 
@@ -56,7 +56,9 @@ def more(filters: int, rate: float, depth: int, normalization: str) -> list:
     return chain
 
 
-def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="batch"):
+def discriminator(
+    image_shape, width=32, rate=0.0, labels=0, auxiliary=False, depth=0, normalization="batch", stddev=False
+):
     """Discriminator: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real; dropout by `rate`, or 0.25.
 
     It has 393,281 weights for 28 x 28 x 3.
@@ -81,6 +83,7 @@ def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, de
         layers.Conv2D(8 * width, 3, 1, "same"),  # 4 x 4 x 8w
         layers.LeakyReLU(0.2),
         Dropout(rate),
+        *minibatch_stddev(stddev),
         layers.Flatten(),
         layers.Dense(1, dtype="float32"),
     ]

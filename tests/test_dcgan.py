@@ -519,7 +519,9 @@ def test_penalty_has_gradients_in_every_discriminator(name):
     """R1 has a gradient in every kernel of each discriminator, also through batch norm and dropout."""
     keras.utils.set_random_seed(0)
     discriminator = DISCRIMINATORS[name]((SIDE, SIDE, 3), 4)
-    discriminator.set_weights([w if w.ndim == 1 else 5 * w for w in discriminator.get_weights()])
+    # A kernel that starts as 0 lets nothing through to those before it.
+    weights = [w if w.ndim == 1 or w.any() else w + 0.1 for w in discriminator.get_weights()]
+    discriminator.set_weights([w if w.ndim == 1 else 5 * w for w in weights])
     gan = build(networks()[0], discriminator, penalty_weight=1.0)
     nothing = [tf.zeros_like(weight) for weight in discriminator.trainable_weights]
     for gradient in gan.add_penalty(nothing, faces(0), faces(1))[0]:

@@ -31,6 +31,9 @@ PAIRS = {
     "upsample": {"generator": "upsample", "discriminator": "upsample", **ALL, "penalty": "none"},
     "dense": {"generator": "dense", "discriminator": "dense", **ALL},
     "conv-dense": {"generator": "conv-dense", "discriminator": "conv-dense", **ALL},
+    "residual": {
+        "generator": "residual", "discriminator": "residual", "minibatch_stddev": True, "head": "san", **ALL,
+    },
     "everything": {
         "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",

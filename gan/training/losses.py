@@ -13,6 +13,8 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from gan.replicas import count_replicas, sum_over_replicas
+
 
 class Loss(NamedTuple):
     """The losses of both networks, and how their logits read in the log.
@@ -21,6 +23,8 @@ class Loss(NamedTuple):
     the same to real and fake scores (n, 1) on one scale: 1 is what a perfect discriminator gives real images, 0 what
     it gives fakes. `generator_uses_real` says that the generator's loss depends on the real logits, which then cost
     one more pass of the discriminator. `smoothable` says that `discriminator` takes a `smoothing` of the real targets.
+    `slope` maps logits to how fast the generator's loss of them falls, for `direction_loss`; None: it may rise, or a
+    fake's loss does not depend on its own logit alone.
     """
 
     discriminator: Callable
@@ -28,6 +32,7 @@ class Loss(NamedTuple):
     scores: Callable
     generator_uses_real: bool = False
     smoothable: bool = False
+    slope: Callable | None = None
 
     def smoothed(self, smoothing: float) -> "Loss":
         """The same loss with real targets of 1 - smoothing. Raises ValueError where the loss has no targets."""
@@ -83,6 +88,27 @@ def relativistic_g(real_logits, fake_logits):
     return tf.reduce_mean(tf.nn.softplus(real_logits - fake_logits))
 
 
+def direction_loss(slope, real_logits, fake_logits):
+    """The loss of the direction w of logits (n, 1) <w, h>: how far real features lie ahead of fakes' along it.
+
+    The means of logits over fakes, less that over real images, both weighted by `slope` of them: the images by which
+    the generator's gradient goes. arXiv:2301.12811, section 5; a constant slope, as of the hinge loss, gives
+    Wasserstein's loss. The weights are not trained, and their means are those of the whole batch.
+    """
+
+    def weighted_mean(logits):
+        weights = slope(tf.stop_gradient(logits))
+        mean = sum_over_replicas(tf.reduce_mean(weights)) / count_replicas()
+        return tf.reduce_mean(weights * logits) / tf.maximum(mean, 1e-12)
+
+    return weighted_mean(fake_logits) - weighted_mean(real_logits)
+
+
+def cross_entropy_slope(logits):
+    """sigmoid(-D(x)), the slope of -log D(x)."""
+    return tf.nn.sigmoid(-logits)
+
+
 def classification_loss(labels, logits, sizes: list[int]):
     """The mean over images of the cross-entropy of labels (n, k), summed over attributes. arXiv:1610.09585, section 3.
 
@@ -120,8 +146,8 @@ def plain_scores(real_logits, fake_logits):
 
 
 LOSSES = {
-    "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, smoothable=True),
+    "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, smoothable=True, slope=cross_entropy_slope),
     "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
-    "hinge": Loss(hinge_d, hinge_g, margin_scores),
+    "hinge": Loss(hinge_d, hinge_g, margin_scores, slope=tf.ones_like),
     "relativistic": Loss(relativistic_d, relativistic_g, pair_scores, generator_uses_real=True),
 }

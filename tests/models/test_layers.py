@@ -12,7 +12,7 @@ import tensorflow as tf
 from keras import layers
 
 from models import GENERATORS
-from models.layers import BatchNormalization, UpsamplingConv2D, count_doublings, flatten_noise, normal
+from models.layers import BatchNormalization, MinibatchStddev, UpsamplingConv2D, count_doublings, flatten_noise, normal
 from models.portable import to_stock_keras
 
 pytestmark = pytest.mark.usefixtures("float32_afterwards")
@@ -219,3 +219,15 @@ def test_stock_keras_generators_open_without_this_project(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout == f"opened {len(GENERATORS)}\n"
+
+
+def test_minibatch_stddev_by_hand():
+    """Rows of a group are n / 4 apart; the feature is the mean over all numbers of their deviation in the group."""
+    x = values(8, 2, 2, 3)
+    found = MinibatchStddev()(x).numpy()
+    assert found.shape == (8, 2, 2, 4) and (found[..., :3] == x).all()
+    for i in range(8):
+        np.testing.assert_allclose(found[i, ..., 3], x[i % 2 :: 2].std(axis=0).mean(), rtol=1e-5)
+    np.testing.assert_allclose(MinibatchStddev()(x[:6, 0, 0])[1, 3], x[[1, 3, 5], 0, 0].std(axis=0).mean(), rtol=1e-5)
+    same = MinibatchStddev()(np.ones((4, 5), "float32"))[:, 5]
+    np.testing.assert_allclose(same, 1e-4, rtol=1e-3)  # where images are equal, with a finite gradient

@@ -16,6 +16,8 @@ from gan.cli import parse_arguments
 from models import DISCRIMINATORS, GENERATORS
 from models.layers import BatchNormalization, Dropout, UpsamplingConv2D
 
+FUNCTIONAL = ("self-modulated", "residual", "residual-free")  # the others are a chain of layers
+
 
 @pytest.fixture(scope="module")
 def networks():
@@ -106,7 +108,7 @@ def test_generators(name, kind):
     for size in (16, 20, 28, 32, 64, *([128] if name in ("self-modulated", "conv") else [])):
         noise_shape = (5,) if kind == "vector" else (size, size, 3)
         model = GENERATORS[name](noise_shape, (size, size, 3), 2)
-        assert isinstance(model, keras.Sequential) == (name != "self-modulated") and model.name == "generator"
+        assert isinstance(model, keras.Sequential) == (name not in FUNCTIONAL) and model.name == "generator"
         assert model.input_shape == (None, *noise_shape)
         model.set_weights([3 * weight for weight in model.get_weights()])
         images = model(np.random.default_rng(0).normal(size=(4, *noise_shape)), training=True).numpy()
@@ -121,7 +123,7 @@ def test_discriminators(name):
     keras.utils.set_random_seed(0)
     for size in (16, 20, 28, 32, 64, *([128] if name in ("self-modulated", "conv") else [])):
         model = DISCRIMINATORS[name]((size, size, 3), 2)
-        assert isinstance(model, keras.Sequential) == (name != "self-modulated") and model.name == "discriminator"
+        assert isinstance(model, keras.Sequential) == (name not in FUNCTIONAL) and model.name == "discriminator"
         model.set_weights([5 * weight for weight in model.get_weights()])
         images = np.random.default_rng(0).uniform(-1, 1, (4, size, size, 3))
         logits = model(images, training=True).numpy()
@@ -317,7 +319,7 @@ def test_generators_take_labels(name, kind):
     noise = np.array(keras.random.normal((2, *shape), seed=1))
     first, second = (network([noise, np.eye(3, dtype="float32")[[i, i]]], training=True).numpy() for i in (0, 1))
     assert np.abs(first - second).max() > 1e-4
-    assert isinstance(GENERATORS[name](shape, (16, 16, 3), 4), keras.Sequential) == (name != "self-modulated")
+    assert isinstance(GENERATORS[name](shape, (16, 16, 3), 4), keras.Sequential) == (name not in FUNCTIONAL)
 
 
 @pytest.mark.parametrize("name", DISCRIMINATORS)

@@ -1,0 +1,190 @@
+"""The residual pairs: one of batch norm and ReLU, one without normalization.
+
+    generator = residual.generator((128,), (32, 32, 3), width=32)
+    discriminator = residual.discriminator((32, 32, 3), width=32)
+    generator = residual.generator_without_norm((128,), (32, 32, 3), width=32)
+    discriminator = residual.discriminator_without_norm((32, 32, 3), width=32)
+
+`residual` has the blocks of Miyato et al., arXiv:1802.05957, figure 8, with as many channels at each size as our other
+pairs have. `residual-free` has those of R3GAN, arXiv:2501.05441, section 3: a bottleneck of 1x1, 3x3 and 1x1
+convolutions, leaky ReLU, and no normalization at all. R3GAN's 3x3 convolutions are grouped; here they are plain ones of
+half the channels, as TensorFlow has gradients of grouped convolutions on CPUs only where oneDNN runs them, and Keras
+compiles them by XLA.
+
+Kernels do not start as N(0, 0.02), as those of the other pairs do: without batch norm after each convolution, which
+would scale them, every block would pass on a fraction of what it gets, and logits would start, and gradients stay,
+near 0. They start so that every layer keeps the size of what it gets: after He et al., arXiv:1502.01852. In comments,
+w is `width`.
+"""
+
+import keras
+import tensorflow as tf
+from keras import layers
+
+from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
+from models.layers import (
+    KERNEL_SUMS,
+    BatchNormalization,
+    UpsamplingConv2D,
+    count_doublings,
+    dropout,
+    flatten_noise,
+    minibatch_stddev,
+)
+
+
+def scaled(gain: float = 1.0) -> keras.initializers.Initializer:
+    """Returns a new initializer N(0, gain / inputs) for one kernel; a gain of 2 is for inputs from a ReLU."""
+    return keras.initializers.VarianceScaling(gain, "fan_in", "untruncated_normal")
+
+
+class DownsamplingConv2D(layers.Conv2D):
+    """A 3x3 convolution, then the means of 2 x 2 pixels: (n, h, w, c) -> (n, h/2, w/2, filters), for even sides.
+
+    Both are linear, so together they are one convolution of stride 2, with a 4x4 kernel whose entries are sums of the
+    3x3 kernel's: 16 products per output pixel in place of 36, and no convolved image of full size in memory.
+    """
+
+    def call(self, inputs):
+        kernel = tf.convert_to_tensor(self.kernel)
+        sums = KERNEL_SUMS[::-1] @ tf.reshape(kernel, (9, -1)) / 4
+        kernel = tf.cast(tf.reshape(sums, (4, 4, *kernel.shape[2:])), self.compute_dtype)
+        return tf.nn.conv2d(inputs, kernel, 2, "SAME") + tf.cast(self.bias, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape):
+        batch, height, width, _ = input_shape
+        return (batch, height // 2, width // 2, self.filters)
+
+
+def normalize(x):
+    """Batch norm and ReLU of maps (n, h, w, c)."""
+    return layers.ReLU()(BatchNormalization(momentum=0.9, epsilon=1e-5)(x))
+
+
+def upsample_block(x, filters: int):
+    """Maps (n, h, w, c) -> (n, 2h, 2w, filters). arXiv:1802.05957, figure 8 (b)."""
+    y = UpsamplingConv2D(filters, use_bias=False, kernel_initializer=scaled(2))(normalize(x))
+    y = layers.Conv2D(filters, 3, padding="same", kernel_initializer=scaled(2))(normalize(y))
+    # A 1x1 convolution gives the same before upsampling as after it, for a quarter of the products.
+    x = layers.UpSampling2D(2)(layers.Conv2D(filters, 1, kernel_initializer=scaled())(x))
+    return layers.Add()([x, y])
+
+
+def downsample_block(x, filters: int):
+    """Maps (n, h, w, c) -> (n, h/2, w/2, filters). arXiv:1802.05957, figure 8 (a)."""
+    y = layers.Conv2D(filters, 3, padding="same", kernel_initializer=scaled(2))(layers.ReLU()(x))
+    y = DownsamplingConv2D(filters, 3, padding="same", kernel_initializer=scaled(2))(layers.ReLU()(y))
+    x = layers.Conv2D(filters, 1, kernel_initializer=scaled())(layers.AveragePooling2D(2)(x))
+    return layers.Add()([x, y])
+
+
+def first_block(images, filters: int):
+    """Images (n, h, w, c) -> maps (n, h/2, w/2, filters): the block before which there is no ReLU."""
+    y = layers.Conv2D(filters, 3, padding="same", kernel_initializer=scaled())(images)
+    y = DownsamplingConv2D(filters, 3, padding="same", kernel_initializer=scaled(2))(layers.ReLU()(y))
+    x = layers.Conv2D(filters, 1, kernel_initializer=scaled())(layers.AveragePooling2D(2)(images))
+    return layers.Add()([x, y])
+
+
+def last_block(x, filters: int):
+    """Maps (n, h, w, c) -> (n, h, w, filters), without downsampling."""
+    y = layers.Conv2D(filters, 3, padding="same", kernel_initializer=scaled(2))(layers.ReLU()(x))
+    y = layers.Conv2D(filters, 3, padding="same", kernel_initializer=scaled(2))(layers.ReLU()(y))
+    return layers.Add()([layers.Conv2D(filters, 1, kernel_initializer=scaled())(x), y])
+
+
+def bottleneck_block(x, blocks: int):
+    """Adds to maps x (n, h, w, c) a function of them that is 0 at first, so that their size is the same at any depth.
+
+    arXiv:2501.05441, section 3; the scale of its first two kernels, for as many `blocks` in a row, is that of Fixup,
+    arXiv:1901.09321, section 3, in place of normalization.
+    """
+    filters = x.shape[-1]
+    gain = 2 / (1 + 0.2**2) * blocks**-0.5  # leaky ReLU's, and L^(-1 / (2m - 2)) squared, of m = 3 layers
+    y = layers.Conv2D(max(1, filters // 2), 1, kernel_initializer=scaled(gain))(x)
+    y = layers.LeakyReLU(0.2)(y)
+    y = layers.Conv2D(max(1, filters // 2), 3, padding="same", kernel_initializer=scaled(gain))(y)
+    y = layers.LeakyReLU(0.2)(y)
+    return layers.Add()([x, layers.Conv2D(filters, 1, use_bias=False, kernel_initializer="zeros")(y)])
+
+
+def stage(x, blocks: int):
+    """Two bottleneck blocks, of all the `blocks` that a network has."""
+    return bottleneck_block(bottleneck_block(x, blocks), blocks)
+
+
+def build_first_maps(noise_shape, image_shape, width: int, labels: int) -> tuple:
+    """The inputs of a generator, its first maps (n, start, start, w 2^(count - 1)), and the later widths."""
+    start, count = count_doublings(image_shape[0])
+    first, *widths = (max(1, width * 2**i // 2) for i in reversed(range(count + 1)))
+    noise, given = build_inputs(noise_shape, labels, "noise")
+    z = apply_layers(flatten_noise(noise_shape), noise)
+    if labels:
+        z = join_labels(z, given)
+    x = layers.Reshape((start, start, first))(layers.Dense(start * start * first, kernel_initializer=scaled())(z))
+    return [noise, given] if labels else noise, x, widths
+
+
+def build_head(x, inputs, given, labels: int, stddev: bool):
+    """The discriminator of last maps x: all of them, and not their sum as in the papers, as a face has its places."""
+    x = layers.Flatten()(apply_layers(minibatch_stddev(stddev), x))
+    logits = layers.Dense(1, kernel_initializer=scaled(), dtype="float32")(x)
+    if given is not None:
+        logits = layers.Add(dtype="float32")([logits, project_labels(x, given)])
+        return keras.Model([inputs, given], logits, name="discriminator")
+    return keras.Model(inputs, [logits, classify(x, labels)] if labels else logits, name="discriminator")
+
+
+def generator(noise_shape, image_shape, width=32, labels=0):
+    """Generator of the pair `residual`: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1]."""
+    inputs, x, widths = build_first_maps(noise_shape, image_shape, width, labels)  # 4 x 4 x 4w
+    for filters in widths:  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w/2
+        x = upsample_block(x, filters)
+    image = layers.Conv2D(
+        image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=scaled(), dtype="float32"
+    )(normalize(x))  # 32 x 32 x 3
+    return keras.Model(inputs, image, name="generator")
+
+
+def discriminator(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, stddev=False):
+    """Discriminator of the pair `residual`: images (n, h, w, c) in [-1, 1] -> logits (n, 1), high for real.
+
+    Dropout by `rate` after each block. Labels (n, labels) are projected on its features; `auxiliary`: it takes
+    none, and gives their logits as well. `stddev`: it sees how much images of a group differ.
+    """
+    _, count = count_doublings(image_shape[0])
+    images, given = build_inputs(image_shape, 0 if auxiliary else labels, "images")
+    x = apply_layers(dropout(rate), first_block(images, max(1, width // 2)))  # 16 x 16 x w/2
+    for i in range(1, count):  # 8 x 8 x w, 4 x 4 x 2w
+        x = apply_layers(dropout(rate), downsample_block(x, width * 2**i // 2))
+    x = apply_layers([layers.ReLU(), *dropout(rate)], last_block(x, width * 2**count // 2))  # 4 x 4 x 4w
+    return build_head(x, images, given, labels, stddev)
+
+
+def generator_without_norm(noise_shape, image_shape, width=32, labels=0):
+    """Generator of the pair `residual-free`: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1]."""
+    inputs, x, widths = build_first_maps(noise_shape, image_shape, width, labels)  # 4 x 4 x 4w
+    blocks = 2 * len(widths) + 2
+    x = stage(x, blocks)
+    for filters in widths:  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w/2
+        x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=scaled())(x)
+        x = stage(layers.UpSampling2D(2, interpolation="bilinear")(x), blocks)
+    image = layers.Conv2D(image_shape[-1], 1, activation="tanh", kernel_initializer=scaled(), dtype="float32")(x)
+    return keras.Model(inputs, image, name="generator")
+
+
+def discriminator_without_norm(image_shape, width=32, rate=0.0, labels=0, auxiliary=False, stddev=False):
+    """Discriminator of the pair `residual-free`: as `discriminator` has it, and dropout likewise.
+
+    Bilinear interpolation to half the side gives the means of 2 x 2 pixels.
+    """
+    _, count = count_doublings(image_shape[0])
+    images, given = build_inputs(image_shape, 0 if auxiliary else labels, "images")
+    x = layers.Conv2D(max(1, width // 2), 1, use_bias=False, kernel_initializer=scaled())(images)  # 32 x 32 x w/2
+    blocks = 2 * count + 2
+    x = apply_layers(dropout(rate), stage(x, blocks))
+    for i in range(1, count + 1):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
+        x = layers.AveragePooling2D(2)(x)
+        x = layers.Conv2D(width * 2**i // 2, 1, use_bias=False, kernel_initializer=scaled())(x)
+        x = apply_layers(dropout(rate), stage(x, blocks))
+    return build_head(x, images, given, labels, stddev)
