@@ -17,6 +17,7 @@ from gan.training.losses import LOSSES, Loss
 from gan.training.optimizers import build_optimizer
 from gan.training.regularizers import REGULARIZERS
 from models import DISCRIMINATORS, GENERATORS
+from models.heads import split_logits
 from models.layers import BatchNormalization
 from models.portable import to_stock_keras
 
@@ -527,6 +528,37 @@ def test_penalty_has_gradients_in_every_discriminator(name):
     for gradient in gan.add_penalty(nothing, faces(0), faces(1))[0]:
         assert np.isfinite(gradient).all()
         assert len(gradient.shape) == 1 or np.abs(gradient).max() > 1e-6  # that of a bias may be 0
+
+
+def test_san_head_turns_its_direction_alone():
+    """A head's kernel grows as without SAN, turns as Wasserstein's loss has it, and no penalty turns it.
+
+    That loss is, for the hinge, the difference of the mean features of real images and fakes. All else stays the same.
+    """
+
+    def gradients(san, regularize):
+        keras.utils.set_random_seed(3)
+        discriminator = keras.Sequential(
+            [keras.Input((SIDE, SIDE, 3)), layers.Flatten(), layers.Dense(3, "tanh"), layers.Dense(1)]
+        )
+        gan = build(
+            networks()[0], discriminator, loss=LOSSES["hinge"], penalty_weight=1.0,
+            d_optimizer=keras.optimizers.SGD(1.0), split_logits=split_logits(discriminator) if san else None,
+        )  # fmt: skip
+        before, features = arrays(discriminator.trainable_variables), discriminator.layers[-2].output
+        difference = keras.Model(discriminator.inputs, features)
+        difference = np.mean(difference(faces(0)) - difference(faces(1)), axis=0)
+        gan.update_discriminator(faces(0), faces(1), regularize=regularize)
+        changes = [new - old for new, old in zip(arrays(discriminator.trainable_variables), before, strict=True)]
+        return changes, before[2][:, 0] / np.linalg.norm(before[2]), difference
+
+    for regularize in (False, True):
+        (linear, direction, difference), (san, *_) = gradients(False, regularize), gradients(True, regularize)
+        for i in (0, 1, 3):
+            np.testing.assert_allclose(san[i], linear[i], atol=1e-5)
+        np.testing.assert_allclose(san[2][:, 0] @ direction, linear[2][:, 0] @ direction, atol=1e-5)
+        rest = np.eye(3) - np.outer(direction, direction)
+        np.testing.assert_allclose(rest @ san[2][:, 0], rest @ difference, atol=1e-5)
 
 
 def test_penalty_is_reported_when_computed():
