@@ -188,3 +188,17 @@ def test_labels_that_are_gone(tmp_path):
     run.claim(dataclasses.asdict(Config(data=("avatars",), limit=60, labels="gone.csv")))
     with pytest.raises(UsageError, match=r"labels from gone\.csv, which is not there.*--labels WHERE"):
         reload_data(run, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head": "san", "loss": "least-squares"}, "cross-entropy or hinge"),
+        ({"head": "san", "loss": "relativistic"}, "cross-entropy or hinge"),
+        ({"minibatch_stddev": True, "batch_size": 10}, "--batch-size 12"),
+    ],
+)
+def test_heads_and_groups_that_are_impossible(settings, message):
+    """A loss whose logits have no direction, and a batch that has no groups of 4, are refused with what to type."""
+    with pytest.raises(UsageError, match=message):
+        build_gan(Config(**settings))
