@@ -10,6 +10,7 @@ augmentation and optimizers are arguments; nothing is looked up here by name.
 
 import contextlib
 import enum
+import inspect
 import math
 
 import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
@@ -22,6 +23,7 @@ from gan.labels import Labels
 from gan.replicas import count_replicas, draw_part, sum_over_replicas
 from gan.training import ema
 from gan.training.losses import classification_loss, direction_loss
+from gan.training.regularizers import FiniteDifference
 
 
 def uniform(shape, seed):
@@ -32,6 +34,7 @@ def uniform(shape, seed):
 # Seeds of augmentations are beyond those of noise: were the random bits the same, a generator could learn from its
 # noise how a fake will be augmented, and undo it.
 AUGMENT_SEEDS, LABEL_SEEDS = 2**32, 2**33
+PENALTY_SEEDS, NOISE_SEEDS = 2**36, 2**37
 
 DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
 
@@ -75,6 +78,11 @@ def average_over_replicas(scalars: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]
     return dict(zip(scalars, tf.unstack(values / count_replicas()), strict=True))
 
 
+def take(x, rows):
+    """The given rows of a tensor, all where they are None; None where the tensor is."""
+    return x if x is None or rows is None else tf.gather(x, rows)
+
+
 class DCGAN:
     """A generator and a discriminator, their optimizers, and one step of training them against each other.
 
@@ -84,11 +92,15 @@ class DCGAN:
         loss: a `gan.training.losses.Loss`.
         noise: a function (shape, seed) -> noise; one of `DISTRIBUTIONS`.
         regularizer: a function (discriminate, real, fake) -> scalar that is added to the discriminator's loss with
-            `penalty_weight`, or None.
+            `penalty_weight`, one that takes a `seed` as well, a `gan.training.regularizers.FiniteDifference`, or None.
+        penalty_weight: a number, or a scalar variable where it changes in training.
         penalty_every: iterations from one penalty to the next, which then counts that many times. Lazy
             regularization, arXiv:1912.04958, section 3.1.
+        penalty_batch: share of the batch that the penalty sees, evenly spaced images.
         augment: a function (images, seed, probability) -> images of all that the discriminator sees, or None.
         adaptation: a `gan.training.ada.Adaptation` of that probability; None: 1.
+        discriminator_noise: a scalar variable, the standard deviation of noise added to all that the discriminator
+            sees after augmentation; None: no noise. Instance noise, arXiv:1610.04490, section 2.2; arXiv:1701.04862.
         discriminator_steps: discriminator updates an iteration, each with real images of its own.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
@@ -121,8 +133,10 @@ class DCGAN:
         regularizer=None,
         penalty_weight: float = 1.0,
         penalty_every: int = 1,
+        penalty_batch: float = 1.0,
         augment=None,
         adaptation=None,
+        discriminator_noise=None,
         discriminator_steps: int = 1,
         reuse_fakes: bool = False,
         ema_half_life: float = 0.0,
@@ -138,9 +152,10 @@ class DCGAN:
         self.generator, self.discriminator = generator, discriminator
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
         self.loss, self.noise = loss, noise
-        self.augment, self.adaptation = augment, adaptation
-        self.regularizer = regularizer if penalty_weight else None
-        self.penalty_weight, self.penalty_every = penalty_weight, penalty_every
+        self.augment, self.adaptation, self.discriminator_noise = augment, adaptation, discriminator_noise
+        scheduled = isinstance(penalty_weight, tf.Variable)
+        self.regularizer = regularizer if scheduled or penalty_weight else None
+        self.penalty_weight, self.penalty_every, self.penalty_batch = penalty_weight, penalty_every, penalty_batch
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
         self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
@@ -215,22 +230,26 @@ class DCGAN:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            network = self.split_logits
-            real_logits, real_label_logits = self.discriminate_and_classify(real, labels, micro_step, network=network)
-            fake_logits = self.discriminate_and_classify(fake, labels, micro_step, fake=True, network=network)[0]
-            if network:
+            seen = self.prepare(real, micro_step, fake=False), self.prepare(fake, micro_step, fake=True)
+            (real_logits, label_logits), (fake_logits, _) = (self.classify(x, labels, self.split_logits) for x in seen)
+            if self.split_logits:
                 (real_logits, real_directions), (fake_logits, fake_directions) = real_logits, fake_logits
             total = loss = self.loss.discriminator(real_logits, fake_logits)
-            if network:
+            if self.split_logits:
                 total += direction_loss(self.loss.slope, real_directions, fake_directions)
             if self.auxiliary_weight:
-                label_loss = self.classification_loss(labels, real_label_logits)
+                label_loss = self.classification_loss(labels, label_logits)
                 total += self.auxiliary_weight * label_loss
+            extra, estimated = {}, isinstance(self.regularizer, FiniteDifference)
+            if regularize and estimated:
+                value = self.estimate_penalty((real, fake), (real_logits, fake_logits), labels, micro_step)
+                extra["penalty"] = self.penalty_weight * value
+                total += self.penalty_every * extra["penalty"]
             scaled = self.d_optimizer.scale_loss(share(total))
-        gradients, extra = tape.gradient(scaled, self.d_weights), {}
+        gradients = tape.gradient(scaled, self.d_weights)
         if self.auxiliary_weight:
             extra["label_loss"] = label_loss
-        if regularize:
+        if regularize and not estimated:
             gradients, extra["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
         gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.d_optimizer)  # before `apply`, which may change the loss scale
@@ -251,7 +270,7 @@ class DCGAN:
         real_logits = self.discriminate(real, labels, last) if self.loss.generator_uses_real else None
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
-            fake_logits, label_logits = self.discriminate_and_classify(fake, labels, last, fake=True)
+            fake_logits, label_logits = self.classify(self.prepare(fake, last, fake=True), labels)
             total = loss = self.loss.generator(real_logits, fake_logits)
             if self.auxiliary_weight:
                 total += self.auxiliary_weight * self.classification_loss(labels, label_logits)
@@ -264,20 +283,50 @@ class DCGAN:
 
     def add_penalty(self, gradients, real, fake, labels=None, micro_step: int = 0):
         """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
+        rows = self.choose_penalty_rows(tf.shape(real)[0])
+        real, fake, labels = take(real, rows), take(fake, rows), take(labels, rows)
 
         def discriminate(images):
-            if self.split_logits:  # a penalty is on the function, and turns no direction
-                split = self.discriminate_and_classify(images, labels, micro_step, images is fake, self.split_logits)
-                return split[0][0]
-            return self.discriminate(images, labels, micro_step, fake=images is fake)
+            return self.find_penalized(self.prepare(images, micro_step, images is fake), labels)
 
+        is_random = "seed" in inspect.signature(self.regularizer).parameters
+        more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if is_random else {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            value = self.regularizer(discriminate, real, fake)
+            value = self.regularizer(discriminate, real, fake, **more)
             penalty = self.penalty_weight * self.penalty_every * value
             scaled = self.d_optimizer.scale_loss(share(penalty))
         extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
         return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty_every
+
+    def estimate_penalty(self, batches, logits, labels, micro_step: int):
+        """The penalty of a `FiniteDifference`, of real images and fakes, whose logits are known; not weighted.
+
+        What the discriminator sees of a changed image is augmented as the image itself was.
+        """
+        rows, total = self.choose_penalty_rows(tf.shape(batches[0])[0]), 0.0
+        for fake in self.regularizer.places:
+            part = take(batches[fake], rows)
+            change = self.regularizer.step * self.regularizer.direction(
+                part, self.draw_seed(PENALTY_SEEDS, micro_step, fake)
+            )
+            if rows is not None:  # into the whole batch, so that each image is augmented as before
+                change = tf.scatter_nd(rows[:, None], change, tf.shape(batches[fake], rows.dtype))
+            near = take(self.prepare(batches[fake] + change, micro_step, fake), rows)
+            near_logits = self.find_penalized(near, take(labels, rows))
+            total += self.regularizer.half_squared_slope(take(logits[fake], rows), near_logits)
+        return total
+
+    def choose_penalty_rows(self, count):
+        """The rows, of `count` in this replica, that the penalty sees; None: all. Together they are as in one device's.
+
+        At least one is; they are evenly spaced.
+        """
+        if self.penalty_batch == 1:
+            return None
+        wanted = tf.round(self.penalty_batch * tf.cast(count * count_replicas(), tf.float64))
+        chosen = tf.maximum(tf.cast(wanted, tf.int32) // count_replicas(), 1)
+        return tf.range(chosen) * count // chosen
 
     def update_ema(self, batch_size):
         """Moves the averaged generator towards the generator. Without an average nothing happens."""
@@ -294,23 +343,45 @@ class DCGAN:
         The augmentation of each micro-step has random numbers of its own, and that of fakes others than that of real
         images; the images of a penalty are augmented as in the loss.
         """
-        return self.discriminate_and_classify(images, labels, micro_step, fake)[0]
+        return self.classify(self.prepare(images, micro_step, fake), labels)[0]
 
-    def discriminate_and_classify(self, images, labels=None, micro_step: int = 0, fake: bool = False, network=None):
-        """Returns logits as `discriminate` does, and those of labels (n, k) by the auxiliary classifier, or None.
-
-        With `split_logits` for the `network`, logits are those two that it tells apart.
-        """
+    def prepare(self, images, micro_step: int, fake: bool):
+        """Returns what the discriminator sees of images: they are augmented, then noise is added."""
         if self.augment:
-            number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
-            seed = tf.stack([tf.constant(self.seed + AUGMENT_SEEDS, tf.int64), number])
+            seed = self.draw_seed(AUGMENT_SEEDS, micro_step, fake)
             images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)
+        if self.discriminator_noise is not None:
+            seed = self.draw_seed(NOISE_SEEDS, micro_step, fake)
+            shape = images.shape[1:]
+            noise = draw_part(lambda n: tf.random.stateless_normal((n, *shape), seed), tf.shape(images)[0])
+            images += self.discriminator_noise * noise
+        return images
+
+    def draw_seed(self, seeds: int, micro_step: int, fake: bool = False):
+        """Returns the seed, int64 (2,), of random numbers for the real images, or the fakes, of a micro-step."""
+        number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
+        return tf.stack([tf.constant(self.seed + seeds, tf.int64), number])
+
+    def classify(self, images, labels, network=None):
+        """Returns the logits (n, 1) of images from `prepare`, and logits of labels (n, k) or None.
+
+        The latter are those of the auxiliary classifier. `network` is called in place of the discriminator: with
+        `split_logits`, the former are the pair of logits that it returns.
+        """
         takes_labels = len(self.discriminator.inputs) == 2
         inputs = self.join(images, labels) if takes_labels else images
         if network:
             return network(inputs)
         outputs = self.discriminator(inputs, training=True)
         return outputs if self.auxiliary_weight else (outputs, None)
+
+    def find_penalized(self, images, labels):
+        """Returns the logits (n, 1) of images from `prepare` whose slope a penalty is on.
+
+        With `split_logits`, these are the logits of the function, so that a penalty turns no direction.
+        """
+        logits = self.classify(images, labels, self.split_logits)[0]
+        return logits[0] if self.split_logits else logits
 
     def classification_loss(self, labels, logits):
         """The loss of predicted labels; see `gan.training.losses.classification_loss`."""

@@ -36,8 +36,9 @@ ALIGNMENTS = ("auto", "yes", "no")
 AUGMENTATIONS = ("none", "flip")
 DISCRIMINATOR_AUGMENTATIONS = ("none", "diffaugment", "ada")
 HEADS = ("linear", "san")
-LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic")
-REGULARIZERS = ("none", "r1", "r2", "r1+r2")
+LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic", "wasserstein")
+REGULARIZERS = ("none", "r1", "r2", "r1+r2", "gradient")
+PENALTY_METHODS = ("exact", "finite-difference")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 SCHEDULES = ("constant", "linear", "cosine")
 CLUSTERS = ("auto", "slurm", "none")
@@ -118,6 +119,10 @@ class Config:
         "auto", f"augmentation of all that the discriminator sees; auto: {AUGMENT_FEW} for fewer than {FEW_IMAGES:,}"
         " training images, else none", choices=("auto", *DISCRIMINATOR_AUGMENTATIONS),
     )  # fmt: skip
+    discriminator_noise: float = option(
+        0.0, "standard deviation of noise added to all that the discriminator sees; 0: none", least=0.0
+    )
+    discriminator_noise_schedule: str = option("linear", "how that noise goes to 0 until the end", choices=SCHEDULES)
     start_from: str = option(
         "", "start with the networks of another run, whose folder this is, or with a generator, a .keras file"
     )
@@ -132,9 +137,20 @@ class Config:
         0.0, "weight of the loss of a classifier of labels in the discriminator (AC-GAN); 0: none",
         least=0.0,
     )  # fmt: skip
-    penalty: str = option("r1", "gradient penalty on the discriminator", choices=REGULARIZERS)
+    penalty: str = option(
+        "r1", "gradient penalty on the discriminator; gradient is that of WGAN-GP", choices=REGULARIZERS
+    )
     penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
+    penalty_method: str = option(
+        "exact", "r1 and r2 by second derivatives, or estimated by differences in random directions, which is faster",
+        choices=PENALTY_METHODS,
+    )  # fmt: skip
+    penalty_schedule: str = option(
+        "constant", "how the penalty's weight goes to --final-penalty-weight until the end", choices=SCHEDULES
+    )
+    final_penalty_weight: float = option(0.0, "the penalty's weight at the end, with --penalty-schedule", least=0.0)
+    penalty_batch: float = option(1.0, "share of the batch that the penalty sees", least=0.01, most=1.0)
     discriminator_steps: int = option(1, "discriminator updates per iteration", least=1)
     reuse_fakes: bool = option(True, "train the generator on the fakes of the discriminator update")
     generator_optimizer: str = option("adam", "optimizer of the generator", choices=OPTIMIZERS)
@@ -144,6 +160,13 @@ class Config:
     generator_betas: tuple = option((0.0, 0.999), "decay rates of the generator's optimizer", least=0.0, most=0.9999)
     discriminator_betas: tuple = option(
         (0.0, 0.999), "decay rates of the discriminator's optimizer", least=0.0, most=0.9999
+    )
+    beta_schedule: str = option(
+        "constant", "how the second decay rates go to --final-beta2 until the end; for adam and adamw",
+        choices=SCHEDULES,
+    )  # fmt: skip
+    final_beta2: float = option(
+        0.99, "second decay rate of both optimizers at the end, with --beta-schedule", least=0.0, most=0.9999
     )
     learning_rate_schedule: str = option("constant", "how learning rates change until the end", choices=SCHEDULES)
     ema_half_life: float = option(

@@ -141,9 +141,11 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     from gan.training.ada import Adaptation
     from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
     from gan.training.losses import LOSSES
-    from gan.training.optimizers import build_optimizer
-    from gan.training.regularizers import REGULARIZERS
+    from gan.training.optimizers import build_optimizer, make_beta2_variable
+    from gan.training.regularizers import MIXED_STEP, PLACES, REGULARIZERS, STEP, FiniteDifference
 
+    strategy = strategy or tf.distribute.get_strategy()
+    require_possible_training(config, strategy.num_replicas_in_sync)
     try:
         loss = LOSSES[config.loss].smoothed(config.label_smoothing)
     except ValueError:
@@ -155,7 +157,10 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     require_possible_head(config, loss)
     scaled = config.precision == "mixed_float16"
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
-    strategy = strategy or tf.distribute.get_strategy()
+    regularizer = REGULARIZERS[config.penalty]
+    if config.penalty_method == "finite-difference":
+        step = STEP if config.precision == "float32" else MIXED_STEP
+        regularizer = FiniteDifference(PLACES[config.penalty], step)
     # The scope inside: where the other raises, it clears Keras's session, in which the scope has to end before.
     networks = build_uninitialized_networks(config, labels.width if labels else 0)
     with networks as (generator, discriminator), strategy.scope():
@@ -165,6 +170,8 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
                 f"--freeze-discriminator {config.freeze_discriminator}: the discriminator has {layers} layers with"
                 f" weights, of which at least one is to be trained: give at most {layers - 1}."
             )
+        if config.penalty_method == "finite-difference":
+            require_smooth(config, discriminator)
         if check:
             check(config, generator, discriminator)
         with keras.StatelessScope():
@@ -178,8 +185,15 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             config.discriminator_betas,
             scale_loss=scaled,
         )
+        if config.beta_schedule != "constant":
+            make_beta2_variable(g_optimizer, config.generator_betas[1])
+            make_beta2_variable(d_optimizer, config.discriminator_betas[1])
         adaptation = Adaptation() if augmentation.adaptive else None
         split = split_logits_of(config, discriminator) if config.head == "san" else None
+        noise = tf.Variable(config.discriminator_noise, trainable=False) if config.discriminator_noise else None
+        weight = config.penalty_weight
+        if weight and config.penalty_schedule != "constant":
+            weight = tf.Variable(weight, trainable=False)
     return dcgan.DCGAN(
         generator,
         discriminator,
@@ -187,11 +201,13 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         d_optimizer=d_optimizer,
         loss=loss,
         noise=dcgan.DISTRIBUTIONS[config.noise_distribution],
-        regularizer=REGULARIZERS[config.penalty],
-        penalty_weight=config.penalty_weight,
+        regularizer=regularizer,
+        penalty_weight=weight,
         penalty_every=config.penalty_every,
+        penalty_batch=config.penalty_batch,
         augment=augmentation.function,
         adaptation=adaptation,
+        discriminator_noise=noise,
         discriminator_steps=config.discriminator_steps,
         reuse_fakes=config.reuse_fakes,
         ema_half_life=config.ema_half_life,
@@ -231,6 +247,51 @@ def split_logits_of(config: Config, discriminator):
         return split_logits(discriminator)
     except ValueError as error:
         raise UsageError(f"--head san does not go with this --discriminator {config.discriminator}: {error}.") from None
+
+
+def require_possible_training(config: Config, replicas: int) -> None:
+    """Raises UsageError where the penalty does not go with its method, the loss, or so many replicas; and the like."""
+    estimated = config.penalty_method == "finite-difference"
+    if estimated and config.penalty not in ("r1", "r2", "r1+r2"):
+        raise UsageError(
+            f"--penalty-method finite-difference estimates r1, r2 and r1+r2, not --penalty {config.penalty}: use one of"
+            " those, or --penalty-method exact."
+        )
+    if config.loss == "wasserstein" and (config.penalty == "none" or not config.penalty_weight):
+        raise UsageError(
+            "--loss wasserstein has no least value without a penalty on the slope of the discriminator: add --penalty"
+            " gradient --penalty-weight 10 --penalty-every 1."
+        )
+    for flag in ("generator_optimizer", "discriminator_optimizer"):
+        if config.beta_schedule != "constant" and (name := getattr(config, flag)) not in ("adam", "adamw"):
+            raise UsageError(
+                f"--beta-schedule {config.beta_schedule}: --{flag.replace('_', '-')} {name} has no second decay rate as"
+                " adam and adamw have it. Leave it out, or use one of these."
+            )
+    count = max(1, round(config.penalty_batch * config.batch_size))
+    if config.penalty_batch < 1 and count % replicas:
+        raise UsageError(
+            f"--penalty-batch {config.penalty_batch:g} of --batch-size {config.batch_size} are {count} images, which"
+            f" {replicas} replicas cannot share equally: give a share that is a multiple of {replicas} images."
+        )
+
+
+def require_smooth(config: Config, discriminator) -> None:
+    """Raises UsageError where logits differ at an image and near it for other reasons than the discriminator's slope.
+
+    A dropout layer drops others in each pass, and batch norm over a part of the batch has other statistics.
+    """
+    kinds = {type(layer).__name__ for layer in discriminator.layers}
+    if "Dropout" in kinds:
+        raise UsageError(
+            "--penalty-method finite-difference: dropout differs from pass to pass, which a difference would take for"
+            f" slope. Use --penalty-method exact, or no dropout (--discriminator {config.discriminator} has it)."
+        )
+    if "BatchNormalization" in kinds and config.penalty_batch < 1:
+        raise UsageError(
+            f"--penalty-method finite-difference: --discriminator {config.discriminator} has batch norm, whose"
+            " statistics over a part of the batch are others. Leave out --penalty-batch, or use --penalty-method exact."
+        )
 
 
 def load_start(config: Config, run):

@@ -231,6 +231,7 @@ def test_choices_are_the_keys_of_the_tables():
         "noise_distribution": DISTRIBUTIONS, "augmentation": AUGMENTATIONS,
         "augment": {"auto", *DISCRIMINATOR_AUGMENTATIONS}, "generator_optimizer": OPTIMIZERS,
         "discriminator_optimizer": OPTIMIZERS, "learning_rate_schedule": SCHEDULES,
+        "penalty_schedule": SCHEDULES, "beta_schedule": SCHEDULES, "discriminator_noise_schedule": SCHEDULES,
     }  # fmt: skip
     for name, table in tables.items():
         assert set(FIELDS[name].metadata["choices"]) == set(table), name

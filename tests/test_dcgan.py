@@ -10,12 +10,13 @@ from keras import layers
 from dcgan import DCGAN, DISTRIBUTIONS
 from gan import experiment
 from gan.config import Config
+from gan.errors import UsageError
 from gan.labels import Attribute, Labels
 from gan.training.ada import Adaptation
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES, Loss
 from gan.training.optimizers import build_optimizer
-from gan.training.regularizers import REGULARIZERS
+from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference
 from models import DISCRIMINATORS, GENERATORS
 from models.heads import split_logits
 from models.layers import BatchNormalization
@@ -385,6 +386,96 @@ def linear(weight):
 def pixel_generator():
     """A generator of images of one pixel."""
     return keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Reshape((1, 1, 3))])
+
+
+def linear_with_penalty(regularizer, **options):
+    """A GAN of D(x) = w . x, w = (1, -2, 4), that learns by SGD from its penalty alone."""
+    return build(
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty_weight=0.1, regularizer=regularizer,
+        d_optimizer=keras.optimizers.SGD(0.5), g_optimizer=keras.optimizers.SGD(0.5), **options,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("batch", [1.0, 0.5])
+def test_penalty_by_finite_differences(batch):
+    """Of w . x, it is the mean of (v . w)^2 / 2, with gradient (v . w) v: v are drawn by (seed, iteration)."""
+    gan = linear_with_penalty(FiniteDifference(PLACES["r1"], 0.25), penalty_every=2, penalty_batch=batch)
+    real = tf.constant(np.random.default_rng(1).normal(size=(6, 1, 1, 3)), tf.float32)
+    w, v = np.array([1.0, -2.0, 4.0]), gan.regularizer.direction(real[: int(6 * batch)], (5 + 2**36, 0))
+    along = v.numpy().reshape(-1, 3) @ w
+    scalars = gan.train_step((real, no_labels(real)))
+    assert float(scalars["penalty"]) == pytest.approx(0.1 * np.mean(along**2) / 2, rel=1e-4)
+    gradient = np.mean(along[:, None] * v.numpy().reshape(-1, 3), axis=0)
+    np.testing.assert_allclose(gan.discriminator.get_weights()[0][:, 0], w - 0.5 * 0.1 * 2 * gradient, rtol=1e-3)
+
+
+def test_finite_differences_see_the_augmentation_of_the_loss():
+    """An image and its neighbor are augmented alike, also where the penalty sees a part of the batch."""
+
+    def shift(images, seed, probability):
+        return images + tf.random.stateless_normal(tf.shape(images), seed)
+
+    values = []
+    for augment in (None, shift):
+        gan = linear_with_penalty(FiniteDifference(PLACES["r1+r2"], 0.1), penalty_batch=0.5, augment=augment)
+        values.append(float(gan.train_step((tf.zeros((4, 1, 1, 3)), tf.zeros((4, 0))))["penalty"]))
+    assert values[0] > 0 and values[1] == pytest.approx(values[0], rel=1e-4)  # as D is linear, all else cancels
+
+
+@pytest.mark.parametrize(("share", "count"), [(1.0, 6), (0.5, 3), (0.01, 1), (0.6, 4)])
+def test_penalty_batch(share, count):
+    """A penalty sees that share of the images, at least one, evenly spaced, and fakes of the same rows."""
+    seen = []
+    gan = linear_with_penalty(lambda discriminate, real, fake: seen.append((real, fake)) or 0.0 * tf.reduce_sum(real),
+                              penalty_batch=share)  # fmt: skip
+    images = tf.reshape(tf.range(18.0), (6, 1, 1, 3))
+    gan.add_penalty([tf.zeros((3, 1))], images, -images, no_labels(images))
+    rows = [k * 6 // count for k in range(count)]
+    np.testing.assert_array_equal(seen[0][0], images.numpy()[rows])
+    np.testing.assert_array_equal(seen[0][1], -images.numpy()[rows])
+
+
+def test_random_regularizer_gets_a_seed():
+    """The gradient penalty of w . x is (|w| - 1)^2, with gradient 2 (|w| - 1) w / |w|."""
+    gan = linear_with_penalty(REGULARIZERS["gradient"])
+    w = np.array([1.0, -2.0, 4.0])
+    norm = np.linalg.norm(w)
+    scalars = gan.train_step((tf.zeros((4, 1, 1, 3)), tf.zeros((4, 0))))
+    assert float(scalars["penalty"]) == pytest.approx(0.1 * (norm - 1) ** 2, rel=1e-5)
+    expected = w - 0.5 * 0.1 * 2 * (norm - 1) * w / norm
+    np.testing.assert_allclose(gan.discriminator.get_weights()[0][:, 0], expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"penalty": "gradient", "penalty_method": "finite-difference"}, "--penalty-method exact"),
+        ({"loss": "wasserstein", "penalty": "none"}, "--penalty gradient --penalty-weight 10"),
+        ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
+        ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
+    ],
+)
+def test_impossible_penalties(settings, words):
+    """What cannot be estimated, or has no least value, is refused with what to type."""
+    with pytest.raises(UsageError, match=words):
+        experiment.build_gan(Config(**{**train_pairs.SMALL, **settings}))
+
+
+def test_discriminator_noise():
+    """All that D sees has noise of that standard deviation, by seed and iteration, and other noise where it is fake.
+
+    D(x) = w . x of black images is w . n, so that the mean squared score of 4,000 images is |w|^2 sigma^2.
+    """
+    w, black = np.array([1.0, -2.0, 4.0]), tf.zeros((4000, 1, 1, 3))
+    gan = linear_with_penalty(None, discriminator_noise=tf.Variable(0.5))
+    seen = [gan.discriminate(black, fake=fake)[:, 0].numpy() for fake in (False, True, False)]
+    assert np.mean(seen[0] ** 2) == pytest.approx(0.25 * (w**2).sum(), rel=0.1)
+    np.testing.assert_array_equal(seen[0], seen[2])
+    assert abs(np.corrcoef(seen[0], seen[1])[0, 1]) < 0.1
+    gan.iteration.assign_add(1)
+    assert abs(np.corrcoef(seen[0], gan.discriminate(black)[:, 0])[0, 1]) < 0.1
+    gan.discriminator_noise.assign(0.0)
+    np.testing.assert_array_equal(gan.discriminate(black), np.zeros((4000, 1)))
 
 
 def test_lazy_penalty():

@@ -39,10 +39,13 @@ PAIRS = {
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
         "auxiliary_weight": 0.5,
     },
-    "labelled": {"generator": "self-modulated", "discriminator": "self-modulated", **ALL},
     "spectral": {
         "generator": "self-modulated", "discriminator": "conv", **ALL, "depth": 1, "upsampling": "pixel-shuffle",
         "generator_normalization": "spectral", "discriminator_normalization": "spectral",
+    },
+    "labelled": {
+        "generator": "self-modulated", "discriminator": "self-modulated", "penalty_every": 1, "penalty": "r1+r2",
+        "penalty_method": "finite-difference", "penalty_batch": 0.5,
     },
 }  # fmt: skip
 LABELLED = ("everything", "labelled")

@@ -19,7 +19,8 @@ from gan.errors import RunError, summarize
 from gan.training import ada
 from gan.training.clock import clock
 from gan.training.distribution import CONTINUE, ENDED, LOST, Distribution, describe_loss
-from gan.training.schedule import SCHEDULES, RunLength
+from gan.training.optimizers import unwrap_optimizer
+from gan.training.schedule import SCHEDULES, RunLength, interpolate
 
 AGREE_SECONDS = 0.25  # of steps, after which processes agree again
 
@@ -90,6 +91,7 @@ class Loop:
             raise RuntimeError("the input pipeline failed") from error
         self.data_seconds += clock.read() - start
         self.set_learning_rates()
+        self.set_scheduled()
         self.set_adaptation_speed()
         scalars = self.gan.train_step(batch)
         self.iteration += 1
@@ -104,6 +106,21 @@ class Loop:
             progress = min(1.0, self.length.progress(self.iteration, self.agreed_seconds))
             for optimizer, rate in self.rates:
                 optimizer.learning_rate = rate * SCHEDULES[self.config.learning_rate_schedule](progress)
+
+    def set_scheduled(self) -> None:
+        """Sets the penalty's weight, the discriminator's noise and the second decay rates where they change."""
+        config, progress = self.config, min(1.0, self.length.progress(self.iteration, self.agreed_seconds))
+        if config.discriminator_noise:
+            schedule, start = config.discriminator_noise_schedule, config.discriminator_noise
+            self.gan.discriminator_noise.assign(interpolate(schedule, start, 0.0, progress))
+        if config.penalty_schedule != "constant" and self.gan.regularizer:
+            weight = interpolate(config.penalty_schedule, config.penalty_weight, config.final_penalty_weight, progress)
+            self.gan.penalty_weight.assign(weight)
+        if config.beta_schedule != "constant":
+            for optimizer, start in ((self.gan.g_optimizer, config.generator_betas[1]),
+                                     (self.gan.d_optimizer, config.discriminator_betas[1])):  # fmt: skip
+                beta2 = interpolate(config.beta_schedule, start, config.final_beta2, progress)
+                unwrap_optimizer(optimizer).beta_2.assign(beta2)
 
     def set_adaptation_speed(self) -> None:
         """Lets the probability of --augment ada go from 0 to 1 in no less than a fixed share of the run."""

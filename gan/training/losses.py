@@ -74,7 +74,7 @@ def hinge_d(real_logits, fake_logits):
 
 
 def hinge_g(real_logits, fake_logits):
-    """-mean D(G(z)). arXiv:1705.02894, section 3."""
+    """-mean D(G(z)), also Wasserstein's. arXiv:1705.02894, section 3; arXiv:1701.07875, algorithm 1."""
     return -tf.reduce_mean(fake_logits)
 
 
@@ -107,6 +107,11 @@ def direction_loss(slope, real_logits, fake_logits):
 def cross_entropy_slope(logits):
     """sigmoid(-D(x)), the slope of -log D(x)."""
     return tf.nn.sigmoid(-logits)
+
+
+def wasserstein_d(real_logits, fake_logits):
+    """mean D(G(z)) - mean D(x); the discriminator is a critic, which a penalty keeps 1-Lipschitz. arXiv:1701.07875."""
+    return tf.reduce_mean(fake_logits) - tf.reduce_mean(real_logits)
 
 
 def classification_loss(labels, logits, sizes: list[int]):
@@ -150,4 +155,5 @@ LOSSES = {
     "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
     "hinge": Loss(hinge_d, hinge_g, margin_scores, slope=tf.ones_like),
     "relativistic": Loss(relativistic_d, relativistic_g, pair_scores, generator_uses_real=True),
+    "wasserstein": Loss(wasserstein_d, hinge_g, pair_scores),
 }

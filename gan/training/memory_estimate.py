@@ -57,13 +57,19 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     gradients = 2 * (g + d)  # and kernels in the layouts that convolutions compute with
     (g_all, g_largest), (d_all, d_largest) = count_activations(generator), count_activations(discriminator)
     noise, pixels = (FLOAT * math.prod(network.inputs[0].shape[1:]) for network in (generator, discriminator))
-    passes = 2 + (PENALTY_PASSES.get(config.penalty, 2) if config.penalty_weight else 0)
+    passes = 2 + (count_penalty_passes(config) if config.penalty_weight else 0)
     image = RETAINED * (g_all + passes * d_all + 2 * max(g_largest, d_largest)) + 2 * noise
     image += AUGMENTED * pixels if config.augment not in ("auto", "none") else 0
     data = BATCHES * config.discriminator_steps * pixels
     step = config.batch_size * (image + (pixels * config.discriminator_steps if gpu else data))
     needed = variables + exported + gradients + max(step, 2 * GENERATED * (noise + g_largest))
     return round(needed if gpu else BASE + needed + variables + g + 2 * SCORED * pixels)
+
+
+def count_penalty_passes(config: Config) -> float:
+    """Counts the passes of whole batches through the discriminator that a penalty adds; a difference takes half."""
+    passes = PENALTY_PASSES.get(config.penalty, 2) * config.penalty_batch
+    return passes / 2 if config.penalty_method == "finite-difference" else passes
 
 
 def find_largest_batch(config: Config, generator: keras.Model, discriminator: keras.Model, most: int, gpu: bool) -> int:

@@ -77,6 +77,19 @@ def sgd(learning_rate: float, betas: tuple[float, float]):
     return SGD(learning_rate, momentum=betas[0])
 
 
+def unwrap_optimizer(optimizer):
+    """The optimizer whose loss a `LossScaleOptimizer` scales, or itself."""
+    return getattr(optimizer, "inner_optimizer", optimizer)
+
+
+def make_beta2_variable(optimizer, beta2: float) -> None:
+    """Lets the second decay rate of Adam or AdamW be assigned during training; bias correction is by its present value.
+
+    To be called in the scope of the strategy in which the optimizer was made. As in R3GAN, arXiv:2501.05441, appendix.
+    """
+    unwrap_optimizer(optimizer).beta_2 = tf.Variable(beta2, trainable=False, name="beta_2")
+
+
 OPTIMIZERS = {"adam": adam, "adamw": adamw, "rmsprop": rmsprop, "sgd": sgd}
 
 

@@ -4,9 +4,10 @@ length = RunLength(total=4000)
 due = Milestones(length, every=0, progress=0.0)  # twenty times a run
 if due.reached(iteration, seconds): ...
 rate = learning_rate * SCHEDULES["cosine"](length.progress(iteration, seconds))
+weight = interpolate("cosine", 2.0, 0.2, progress)
 
-`Loop.set_learning_rates` applies the factor before each step. To add a schedule, write its function, a row of
-`SCHEDULES`, and its name in gan/config.py.
+`Loop.set_learning_rates` applies the factor before each step, and `Loop.set_scheduled` sets other settings. To add a
+schedule, write its function, a row of `SCHEDULES`, and its name in gan/config.py.
 """
 
 import math
@@ -61,3 +62,8 @@ SCHEDULES = {
     "linear": linear,
     "cosine": cosine,
 }  # the share of the run that is done, 0 to 1 -> factor of the learning rate
+
+
+def interpolate(schedule: str, start: float, end: float, progress: float) -> float:
+    """A setting that goes from `start` to `end` as a schedule goes from 1 to 0."""
+    return end + (start - end) * SCHEDULES[schedule](progress)

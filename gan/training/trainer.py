@@ -256,6 +256,7 @@ class Trainer(Loop):
         found = diagnostics.diagnose(
             self.recent_scalars(), saturation, scores[-1] if scores else None,
             smoothing=self.config.label_smoothing, regularized=self.config.penalty != "none",
+            critic=self.config.loss == "wasserstein",
         )  # fmt: skip
         rows = [(self.iteration, name, "started", found[name]) for name in found if name not in self.failures]
         rows += [(self.iteration, name, "ended", "") for name in self.failures if name not in found]

@@ -122,6 +122,15 @@ def test_smoothed_labels_lower_the_threshold():
     )  # 0.62 is below 0.9 x 0.7
 
 
+def test_a_critic_may_win():
+    """Wasserstein's loss teaches the generator however far apart the scores are."""
+    certain = np.tile([0.5, 3.0, 1.0, 0.0], (diagnostics.WINDOW, 1)) + np.random.default_rng(0).normal(
+        0, 1e-3, (500, 4)
+    )
+    assert list(diagnostics.diagnose(by_name(certain))) == ["discriminator winning"]
+    assert diagnostics.diagnose(by_name(certain), critic=True) == {}
+
+
 def test_advice_depends_on_the_configuration():
     """With a penalty, a larger weight is advised instead of a penalty; with float32, no other precision is advised."""
     constant = np.tile([0.5, 3.0, 1.0, 0.0], (diagnostics.WINDOW, 1))

@@ -71,3 +71,23 @@ def test_a_signal_while_processes_agree():
     cluster = Cluster([(0, 0, 0.0, 1), (0, 0, 1.0, 2), (0, 0, 1.0, 2)], signal_at=1)
     assert train(cluster) == (143, 3)
     assert [values[0] for _, values in cluster.heard] == [0, 0, 15]
+
+
+def test_scheduled_settings():
+    """A quarter of the way, the noise is 3/4 of its start, and the others are between start and end on a cosine."""
+    config = Config(
+        discriminator_noise=0.4, penalty_schedule="cosine", penalty_weight=2.0, final_penalty_weight=0.2,
+        beta_schedule="linear", generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.5), final_beta2=0.98,
+    )  # fmt: skip
+    gan = FakeGAN()
+    gan.regularizer, gan.discriminator_noise, gan.penalty_weight = True, tf.Variable(0.0), tf.Variable(0.0)
+    gan.g_optimizer, gan.d_optimizer = (
+        SimpleNamespace(learning_rate=tf.constant(0.1), beta_2=tf.Variable(0.0)) for _ in range(2)
+    )
+    loop = Loop(config, gan, lambda start: itertools.repeat(()), RunLength(100, 0.0), Distribution())
+    loop.iteration = 25
+    loop.set_scheduled()
+    assert float(gan.discriminator_noise) == pytest.approx(0.3)
+    assert float(gan.penalty_weight) == pytest.approx(0.2 + 1.8 * (0.5 + 0.5 * np.sqrt(0.5)))
+    assert float(gan.g_optimizer.beta_2) == pytest.approx(0.9 + 0.25 * 0.08)
+    assert float(gan.d_optimizer.beta_2) == pytest.approx(0.5 + 0.25 * 0.48)

@@ -35,6 +35,7 @@ def logits(*values):
         ("least-squares", [2, 0], [-1, 3], 0.0, 6.0),  # (1 + 1) / 2 + (1 + 9) / 2
         ("relativistic", [2, 1], [1, 3], 0.0, (AT_MINUS_1 + AT_2) / 2),  # (softplus(1 - 2) + softplus(3 - 1)) / 2
         ("hinge", [2, 0.5], [-3, 1], 0.0, 1.25),  # (0 + 0.5) / 2 + (0 + 2) / 2
+        ("wasserstein", [2, 0.5], [-3, 1, 5], 0.0, -0.25),  # (-3 + 1 + 5) / 3 - (2 + 0.5) / 2
     ],
 )
 def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
@@ -52,6 +53,7 @@ def test_discriminator_loss_by_hand(name, real, fake, smoothing, expected):
         ("least-squares", [-1], 4.0),  # (-1 - 1)^2
         ("least-squares", [2, 1], 0.5),  # (1 + 0) / 2
         ("hinge", [2, -3], 0.5),  # -(2 - 3) / 2
+        ("wasserstein", [2, -3], 0.5),
     ],
 )
 def test_generator_loss_by_hand(name, fake, expected):

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 from gan import config
-from gan.training.optimizers import OPTIMIZERS, FusedAdam, adam, build_optimizer
+from gan.training.optimizers import OPTIMIZERS, FusedAdam, adam, build_optimizer, make_beta2_variable
 
 SHAPES = [(3, 4), (5,)]
 BETAS = [(0.5, 0.999), (0.0, 0.99), (0.9, 0.999)]
@@ -94,6 +94,21 @@ def test_scaled_adam_skips_an_overflow():
     assert int(optimizer.iterations) == 0 and float(optimizer.scale_loss(1.0)) == 2**14
     optimizer.apply([tf.constant([2.0**14, -(2.0**14)])], [weight])
     np.testing.assert_allclose(weight.numpy(), [0.95, 2.05], rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["adam", "adamw"])
+def test_second_decay_rate_that_changes(name):
+    """Gradients 1 and 2 with beta_2 0.5, then 0.75: v = 0.5, then 0.75 * 0.5 + 0.25 * 4, corrected by 1 - 0.75^2."""
+    weight, optimizer = keras.Variable([0.0]), OPTIMIZERS[name](1.0, (0.0, 0.5))
+    make_beta2_variable(optimizer, 0.5)
+    optimizer.build([weight])
+    step = tf.function(lambda gradient: optimizer.apply([gradient], [weight]))
+    step(tf.constant([1.0]))
+    np.testing.assert_allclose(weight.numpy(), [-1.0], rtol=1e-5)
+    optimizer.beta_2.assign(0.75)
+    step(tf.constant([2.0]))
+    decay = 0.004 if name == "adamw" else 0.0  # of the weight of -1
+    np.testing.assert_allclose(weight.numpy(), [-1 + decay - 2 / np.sqrt(1.375 / (1 - 0.75**2))], rtol=1e-5)
 
 
 def test_fused_adam_in_a_graph():

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from gan import config
-from gan.training.regularizers import REGULARIZERS, r1
+from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference, gradient_penalty, r1
 from models.layers import BatchNormalization
 
 
@@ -125,6 +125,48 @@ def test_r2_is_r1_of_fakes():
     assert float(REGULARIZERS["r1+r2"](discriminate, real, fake)) == pytest.approx(r1_value + r2_value, rel=1e-6)
 
 
+def test_gradient_penalty_by_hand():
+    """Of D(x) = w . x it is (|w| - 1)^2; of D(x) = |x|^2 / 2, the mean of (|x| - 1)^2 at the points in between."""
+    weight, seed = tf.constant([[2.0], [-3.0], [6.0]]), tf.constant([3, 4], tf.int64)
+    real, fake = faces(5, 1, 1, 3), faces(5, 1, 1, 3, seed=1)
+    penalty = gradient_penalty(lambda x: tf.reshape(x, (-1, 3)) @ weight, real, fake, seed)
+    assert float(penalty) == pytest.approx((7 - 1) ** 2, rel=1e-5)
+    seen = []
+    square = lambda x: seen.append(x) or tf.reduce_sum(x**2, axis=[1, 2, 3])[:, None] / 2  # noqa: E731
+    penalty = gradient_penalty(square, real, fake, seed)
+    norms = np.linalg.norm(seen[0].numpy().reshape(5, 3), axis=1)
+    assert float(penalty) == pytest.approx(np.mean((norms - 1) ** 2), rel=1e-5)
+    share = (seen[0] - fake) / (real - fake)  # one number for each image, from 0 to 1
+    np.testing.assert_allclose(share, np.broadcast_to(share[..., :1], share.shape), atol=1e-4)
+    assert 0 <= share.numpy().min() < share.numpy().max() < 1
+
+
+def test_gradient_penalty_of_a_constant_is_finite():
+    """A discriminator that ignores its input has slope 0, penalty 1, and finite second derivatives."""
+    weight = tf.Variable([[0.0]])
+    with tf.GradientTape() as tape:
+        penalty = gradient_penalty(
+            lambda x: tf.reshape(x, (-1, 1)) @ weight, faces(4, 1, 1, 1), faces(4, 1, 1, 1), (0, 0)
+        )
+    assert float(penalty) == pytest.approx(1, abs=1e-5)
+    assert np.isfinite(tape.gradient(penalty, weight)).all()
+
+
+def test_finite_differences_estimate_r1():
+    """Over many directions at a few images, the mean is R1; each is the squared derivative in its direction."""
+    model, images = smooth_discriminator(), faces(2, 4, 4, 2, dtype="float64")
+    many = tf.repeat(images, 4000, axis=0)
+    difference = FiniteDifference(PLACES["r1"], 1e-4)
+    direction = tf.cast(difference.direction(many, (1, 2)), tf.float64)
+    near = model(many + 1e-4 * direction)
+    estimate = float(difference.half_squared_slope(model(many), near))
+    slopes = finite_difference(lambda x: float(tf.reduce_sum(model(x))), images.numpy()).repeat(4000, axis=0)
+    along = (slopes * direction).numpy().sum(axis=(1, 2, 3))
+    assert estimate == pytest.approx(np.mean(along**2) / 2, rel=1e-3)
+    assert estimate == pytest.approx(float(r1(model, images, None)), rel=0.05)  # whose standard error is 1.6%
+
+
 def test_config_names_the_regularizers():
     """The choices of --penalty are the keys of REGULARIZERS, and "none" is None."""
     assert tuple(REGULARIZERS) == config.REGULARIZERS and REGULARIZERS["none"] is None
+    assert set(PLACES) == set(REGULARIZERS) - {"none", "gradient"}
