@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from gan.labels import Labels
 from gan.replicas import count_replicas, draw_part, sum_over_replicas
-from gan.training import ema
+from gan.training import competitive, ema
 from gan.training.losses import classification_loss, direction_loss
 from gan.training.regularizers import FiniteDifference
 
@@ -102,6 +102,8 @@ class DCGAN:
         discriminator_noise: a scalar variable, the standard deviation of noise added to all that the discriminator
             sees after augmentation; None: no noise. Instance noise, arXiv:1610.04490, section 2.2; arXiv:1701.04862.
         discriminator_steps: discriminator updates an iteration, each with real images of its own.
+        competitive: whether both networks take their step at once, by `gan.training.competitive`, whose optimizers they
+            have then; the generator's loss, the regularizer and reuse_fakes are not used.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
         ema_half_life: half-life of the generator's moving average, in images. 0 means no average:
@@ -138,6 +140,7 @@ class DCGAN:
         adaptation=None,
         discriminator_noise=None,
         discriminator_steps: int = 1,
+        competitive: bool = False,
         reuse_fakes: bool = False,
         ema_half_life: float = 0.0,
         ema_ramp_up: bool = True,
@@ -157,6 +160,7 @@ class DCGAN:
         self.regularizer = regularizer if scheduled or penalty_weight else None
         self.penalty_weight, self.penalty_every, self.penalty_batch = penalty_weight, penalty_every, penalty_batch
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
+        self.competitive = competitive
         self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
         self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
         self.split_logits = split_logits
@@ -203,6 +207,10 @@ class DCGAN:
 
     def replica_step(self, images, labels, regularize: bool):
         """The step of one replica, which differs from the others' only in its part of the batch."""
+        if self.competitive:
+            scalars = competitive.train(self, images, labels)
+            self.update_ema(tf.shape(images)[0])
+            return scalars
         micro_batches = zip(
             tf.split(images, self.discriminator_steps), tf.split(labels, self.discriminator_steps), strict=True
         )

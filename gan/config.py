@@ -40,6 +40,7 @@ LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic", "wasserstei
 REGULARIZERS = ("none", "r1", "r2", "r1+r2", "gradient")
 PENALTY_METHODS = ("exact", "finite-difference")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
+PAIRED_OPTIMIZERS = ("separate", "acgd")
 SCHEDULES = ("constant", "linear", "cosine")
 CLUSTERS = ("auto", "slurm", "none")
 DATASETS = ("avatars", "orl", "celeba")  # that --data takes, as these files
@@ -153,6 +154,10 @@ class Config:
     penalty_batch: float = option(1.0, "share of the batch that the penalty sees", least=0.01, most=1.0)
     discriminator_steps: int = option(1, "discriminator updates per iteration", least=1)
     reuse_fakes: bool = option(True, "train the generator on the fakes of the discriminator update")
+    optimizer: str = option(
+        "separate", "one optimizer for each network, or acgd for both at once: by second derivatives, many times"
+        " slower, for small networks", choices=PAIRED_OPTIMIZERS,
+    )  # fmt: skip
     generator_optimizer: str = option("adam", "optimizer of the generator", choices=OPTIMIZERS)
     discriminator_optimizer: str = option("adam", "optimizer of the discriminator", choices=OPTIMIZERS)
     generator_learning_rate: float = option(5e-4, "learning rate of the generator", least=0.0)

@@ -139,6 +139,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
 
     import dcgan
     from gan.training.ada import Adaptation
+    from gan.training.competitive import SecondMoments
     from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
     from gan.training.losses import LOSSES
     from gan.training.optimizers import build_optimizer, make_beta2_variable
@@ -176,6 +177,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             check(config, generator, discriminator)
         with keras.StatelessScope():
             pass  # at its end, Keras gives the weights their values
+        acgd = config.optimizer == "acgd"
         g_optimizer = build_optimizer(
             config.generator_optimizer, config.generator_learning_rate, config.generator_betas, scale_loss=scaled
         )
@@ -185,7 +187,10 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             config.discriminator_betas,
             scale_loss=scaled,
         )
-        if config.beta_schedule != "constant":
+        if acgd:
+            g_optimizer = SecondMoments(config.generator_learning_rate, config.generator_betas[1])
+            d_optimizer = SecondMoments(config.discriminator_learning_rate, config.discriminator_betas[1])
+        elif config.beta_schedule != "constant":
             make_beta2_variable(g_optimizer, config.generator_betas[1])
             make_beta2_variable(d_optimizer, config.discriminator_betas[1])
         adaptation = Adaptation() if augmentation.adaptive else None
@@ -209,6 +214,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         adaptation=adaptation,
         discriminator_noise=noise,
         discriminator_steps=config.discriminator_steps,
+        competitive=acgd,
         reuse_fakes=config.reuse_fakes,
         ema_half_life=config.ema_half_life,
         ema_ramp_up=not config.start_from,  # its average starts with that of another run, not with first weights
@@ -257,7 +263,9 @@ def require_possible_training(config: Config, replicas: int) -> None:
             f"--penalty-method finite-difference estimates r1, r2 and r1+r2, not --penalty {config.penalty}: use one of"
             " those, or --penalty-method exact."
         )
-    if config.loss == "wasserstein" and (config.penalty == "none" or not config.penalty_weight):
+    if config.optimizer == "acgd":
+        require_competitive(config, replicas)
+    elif config.loss == "wasserstein" and (config.penalty == "none" or not config.penalty_weight):
         raise UsageError(
             "--loss wasserstein has no least value without a penalty on the slope of the discriminator: add --penalty"
             " gradient --penalty-weight 10 --penalty-every 1."
@@ -274,6 +282,22 @@ def require_possible_training(config: Config, replicas: int) -> None:
             f"--penalty-batch {config.penalty_batch:g} of --batch-size {config.batch_size} are {count} images, which"
             f" {replicas} replicas cannot share equally: give a share that is a multiple of {replicas} images."
         )
+
+
+def require_competitive(config: Config, replicas: int) -> None:
+    """Raises UsageError where settings have no place in the game of --optimizer acgd."""
+    regularized = config.penalty != "none" and config.penalty_weight
+    wanted = {
+        "--penalty none": not regularized,
+        "--precision float32": config.precision == "float32",
+        "--discriminator-steps 1": config.discriminator_steps == 1,
+        "--auxiliary-weight 0": not config.auxiliary_weight,
+        "--beta-schedule constant": config.beta_schedule == "constant",
+        "--devices auto": replicas == 1,
+        "--no-jit": not config.jit,
+    }
+    if missing := [flag for flag, is_met in wanted.items() if not is_met]:
+        raise UsageError(f"--optimizer acgd is for one plain game of both networks: add {', '.join(missing)}.")
 
 
 def require_smooth(config: Config, discriminator) -> None:
@@ -369,7 +393,7 @@ def load_start_checkpoint(config: Config, other, saved: Config):
     optimizers = {
         part: [array for name, array in sorted(arrays.items()) if name.startswith(f"{part}/")]
         for part, name in (("g_optimizer", "generator_optimizer"), ("d_optimizer", "discriminator_optimizer"))
-        if getattr(saved, name) == getattr(config, name)
+        if getattr(saved, name) == getattr(config, name) and saved.optimizer == config.optimizer
     }
     taken = {part: [[arrays[name] for name in names] for names in parts] for part, parts in layers.items()}
     return Start(str(path), taken, optimizers)
