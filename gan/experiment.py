@@ -418,35 +418,38 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
         with keras.StatelessScope(initialize_variables=False):
             # Networks of one's own need not know labels.
             more = {"labels": labels} if labels else {}
-            options = choose_options(config, "generator", GENERATORS[config.generator])
+            options = choose_options(config, "generator", GENERATORS)
             generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more, **options)
             more |= {"auxiliary": True} if labels and config.auxiliary_weight else {}
-            more |= {"stddev": True} if config.minibatch_stddev else {}
-            width = config.discriminator_width or config.width
-            more |= choose_options(config, "discriminator", DISCRIMINATORS[config.discriminator])
-            discriminator = DISCRIMINATORS[config.discriminator](image_shape, width, config.dropout, **more)
+            options, width = choose_options(config, "discriminator", DISCRIMINATORS), config.discriminator_width
+            discriminator = DISCRIMINATORS[config.discriminator](
+                image_shape, width or config.width, config.dropout, **more, **options
+            )
         yield generator, discriminator
     except BaseException:
         keras.utils.clear_session()  # else Keras would give them values when another scope ends
         raise
 
 
-def choose_options(config: Config, network: str, build: Callable) -> dict:
-    """The settings of a "generator" or "discriminator" that are not its own, as arguments of the function `build`.
+def choose_options(config: Config, network: str, table: dict[str, Callable]) -> dict:
+    """The settings of a "generator" or "discriminator" that are not its own, as arguments of its function in `table`.
 
     Raises UsageError where it has no such argument.
     """
     settings = {"depth": "depth", f"{network}_normalization": "normalization"}
-    settings |= {"upsampling": "upsampling"} if network == "generator" else {}
-    options = {}
+    settings |= {"upsampling": "upsampling"} if network == "generator" else {"minibatch_stddev": "stddev"}
+    takes = {name: inspect.signature(build).parameters for name, build in table.items()}
+    chosen, options = getattr(config, network), {}
     for name, argument in settings.items():
         value = getattr(config, name)
         if value in (0, "own"):
             continue
-        if argument not in inspect.signature(build).parameters:
+        if argument not in takes[chosen]:
+            given = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+            possible = ", ".join(each for each in table if argument in takes[each])
             raise UsageError(
-                f"--{name.replace('_', '-')} {value}: the {network} {getattr(config, network)} has no such setting."
-                f" Leave it out, or use another --{network}."
+                f"{given}: the {network} {chosen} has no such setting. Leave it out, or use another --{network}:"
+                f" {possible}."
             )
         options[argument] = value
     return options

@@ -56,12 +56,12 @@ def has_offset(kind: str) -> bool:
     return kind == "batch" or kind in GROUPS
 
 
-def require_dense_normalization(kind: str) -> None:
-    """Raises UsageError for instance norm, which would make all that a dense layer computes 0."""
+def require_dense_normalization(kind: str, network: str) -> None:
+    """Raises UsageError for instance norm, which would make all that a dense "generator" or "discriminator" has 0."""
     if kind == "instance":
         raise UsageError(
-            "instance normalizes each map over its pixels, and the units of dense layers are not maps: use layer or"
-            " group, or other networks."
+            f"--{network}-normalization instance: it normalizes each map over its pixels, and the {network} dense has"
+            f" no maps. Use --{network}-normalization layer or group, or another --{network}."
         )
 
 

@@ -41,7 +41,7 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, normalizati
 
     It has 3,100,720 weights for 28 x 28 x 3 and a noise vector of 100.
     """
-    require_dense_normalization(normalization)
+    require_dense_normalization(normalization, "generator")
     first, *others = hidden(4 * width, depth, normalization)  # 256
     others += hidden(8 * width, depth, normalization)  # 512
     others += hidden(16 * width, depth, normalization)  # 1024
@@ -65,6 +65,6 @@ def discriminator(
 
     It has 1,336,321 weights for 28 x 28 x 3.
     """
-    require_dense_normalization(normalization)
+    require_dense_normalization(normalization, "discriminator")
     chain = [layers.Flatten(), *classifier_head(width, rate, depth, normalization, stddev)]  # 2352, 512, 256, 1
     return build_discriminator(image_shape, constrain(chain, normalization), labels, auxiliary)
