@@ -192,17 +192,21 @@ def count(network, kind):
     return sum(isinstance(layer, kind) for layer in inner)
 
 
-@pytest.mark.parametrize("name", ["self-modulated", "conv", "conv-2x2", "upsample", "conv-dense"])
+@pytest.mark.parametrize("name", [name for name in GENERATORS if name != "dense"])
 def test_depth_adds_convolutions(name):
-    """Two more at each stage have one kernel each, 3 x 3 and of stride 1, and a norm each where the pair has norms."""
+    """Two more at each stage have a kernel each, of stride 1, and a norm each where the pair has norms.
+
+    In residual pairs they are two more blocks: of two kernels and norms, or of three kernels, also in the first maps.
+    """
     plain, deep = (GENERATORS[name]((8,), (32, 32, 3), 2, **more) for more in ({}, {"depth": 2}))
-    added = {"self-modulated": 6, "conv": 4, "conv-2x2": 6, "upsample": 6, "conv-dense": 4}[name]
+    residual = {"residual": 12, "residual-free": 24}
+    added = {"self-modulated": 6, "conv": 4, "conv-2x2": 6, "upsample": 6, "conv-dense": 4, **residual}[name]
     assert count(deep, layers.Conv2D) - count(plain, layers.Conv2D) == added
-    dense = 6 if name == "conv-dense" else 0
-    assert count(deep, BatchNormalization) - count(plain, BatchNormalization) == added + dense
+    norms = {"conv-dense": added + 6, "residual-free": 0}.get(name, added)
+    assert count(deep, BatchNormalization) - count(plain, BatchNormalization) == norms
     if (name := name.removesuffix("-2x2")) in DISCRIMINATORS:
         plain, deep = (DISCRIMINATORS[name]((32, 32, 3), 2, **more) for more in ({}, {"depth": 2}))
-        added = {"self-modulated": 6, "conv": 6, "upsample": 6, "conv-dense": 4}[name]
+        added = {"self-modulated": 6, "conv": 6, "upsample": 6, "conv-dense": 4, **residual}[name]
         assert count(deep, layers.Conv2D) - count(plain, layers.Conv2D) == added
         assert deep.output_shape == (None, 1)
 
@@ -233,8 +237,11 @@ def test_settings_that_a_network_lacks():
     """The message names the flag, the network and what to do instead."""
     for settings, words in (
         ({"generator": "dense", "upsampling": "nearest"}, "--upsampling nearest: the generator dense has no such"),
-        ({"generator": "dense", "generator_normalization": "instance"}, "use layer or group"),
-        ({"discriminator": "dense", "discriminator_normalization": "instance"}, "use layer or group"),
+        ({"generator": "dense", "upsampling": "nearest"}, "another --generator: self-modulated, conv, conv-2x2, ups"),
+        ({"generator": "residual-free", "generator_normalization": "group"}, "the generator residual-free has no such"),
+        ({"discriminator": "residual-free", "discriminator_normalization": "none"}, "--discriminator-normalization no"),
+        ({"generator": "dense", "generator_normalization": "instance"}, "--generator-normalization layer or group"),
+        ({"discriminator": "dense", "discriminator_normalization": "instance"}, "-normalization layer or group"),
     ):
         with pytest.raises(UsageError, match=words):
             experiment.build_gan(Config(**SMALL, **settings))

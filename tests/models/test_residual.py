@@ -2,9 +2,11 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers
 
 from models import DISCRIMINATORS, GENERATORS, residual
+from models.blocks import UPSAMPLINGS
 from models.residual import DownsamplingConv2D
 
 
@@ -27,7 +29,8 @@ def test_downsampling_convolution():
 def test_shortcuts():
     """Where the last kernels of its blocks are 0, a block only resamples its input, by one 1x1 convolution."""
     x = keras.Input((4, 4, 3))
-    up, down = keras.Model(x, residual.upsample_block(x, 2)), keras.Model(x, residual.downsample_block(x, 2))
+    up = keras.Model(x, residual.upsample_block(x, 2, "nearest", "batch"))
+    down = keras.Model(x, residual.downsample_block(x, 2, "none"))
     values, kernel = normal(2, 4, 4, 3), normal(3, 2)
     for block in (up, down):
         block.set_weights([np.zeros(weight.shape) for weight in block.get_weights()])
@@ -51,14 +54,33 @@ def test_blocks_without_norm_start_as_nothing():
     assert np.abs(block(values) - values).max() > 0.1
 
 
-def test_size_of_logits_and_images():
+@pytest.mark.parametrize("normalization", ["batch", "none", "spectral"])
+def test_added_blocks_start_as_nothing(normalization):
+    """Blocks that depth adds return their input at first, but for spectral norm, which has no kernel of 0."""
+    x = keras.Input((4, 4, 6))
+    blocks = keras.Model(x, residual.more_blocks(x, 2, normalization))
+    values = normal(2, 4, 4, 6)
+    assert np.array_equal(blocks(values, training=True), values) == (normalization != "spectral")
+
+
+@pytest.mark.parametrize("kind", UPSAMPLINGS)
+def test_upsampling_keeps_the_size_of_maps(kind):
+    """Maps have about one variance before and after it, in the pair that no norm scales."""
+    keras.utils.set_random_seed(0)
+    x = keras.Input((8, 8, 64))
+    maps = keras.Model(x, residual.upsample_maps(x, 32, kind))(normal(4, 8, 8, 64)).numpy()
+    assert maps.shape == (4, 16, 16, 32) and (0.3 if kind == "bilinear" else 0.8) < maps[:, 2:-2, 2:-2].var() < 1.2
+
+
+@pytest.mark.parametrize("depth", [0, 2])
+def test_size_of_logits_and_images(depth):
     """At the start neither vanishes nor saturates at any image size, and no layer is normalized in the second pair."""
     for name in ("residual", "residual-free"):
         for size in (16, 64):
             keras.utils.set_random_seed(0)
             generator, discriminator = (
-                GENERATORS[name]((8,), (size, size, 3), 8),
-                DISCRIMINATORS[name]((size, size, 3), 8),
+                GENERATORS[name]((8,), (size, size, 3), 8, depth=depth),
+                DISCRIMINATORS[name]((size, size, 3), 8, depth=depth),
             )
             images = generator(normal(16, 8), training=True)
             assert 0.1 < np.std(images) < 0.95 and 0.03 < np.std(discriminator(images, training=True)) < 3
