@@ -31,6 +31,21 @@ def test_values_are_the_logits(name, labels):
         np.testing.assert_allclose(classes, discriminator(given, training=False)[1], atol=1e-5)
 
 
+@pytest.mark.parametrize("name", DISCRIMINATORS)
+def test_one_label_and_a_spectral_norm(name):
+    """A layer of labels may have one unit, as the head has; the kernel of a head may be divided by its norm."""
+    spectral = {} if name == "residual-free" else {"normalization": "spectral"}
+    images, labels = tf.random.stateless_normal((4, 16, 16, 3), (0, 1)), tf.constant([[1.0], [0.0], [1.0], [1.0]])
+    for auxiliary in (False, True):
+        discriminator = DISCRIMINATORS[name]((16, 16, 3), 4, labels=1, auxiliary=auxiliary, **spectral)
+        given = [images, labels] if len(discriminator.inputs) == 2 else images
+        parts, classes = split_logits(discriminator)(given, training=False)
+        logits = discriminator(given, training=False)
+        for part in parts:
+            np.testing.assert_allclose(part, logits[0] if auxiliary else logits, atol=1e-5)
+        assert (classes is not None) == auxiliary
+
+
 def test_gradients_by_hand():
     """Of w = (3, 4), b = 1, h = (1, 2): the function moves h by w, and w by its length alone; the direction turns w."""
     discriminator = keras.Sequential([keras.Input((2,)), layers.Dense(2, use_bias=False), layers.Dense(1)])
@@ -65,10 +80,10 @@ def test_direction_loss_by_hand():
 
     found = direction_loss(LOSSES["cross-entropy"].slope, real, fake)
     assert float(found) == pytest.approx(mean(fake) - mean(real), rel=1e-5)
-    assert [name for name, loss in LOSSES.items() if loss.slope] == ["cross-entropy", "hinge"]
+    assert [name for name, loss in LOSSES.items() if loss.slope] == ["cross-entropy", "hinge", "wasserstein"]
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "hinge"])
+@pytest.mark.parametrize("name", ["cross-entropy", "hinge", "wasserstein"])
 def test_slopes(name):
     """The slope is how fast the generator's loss falls with a logit."""
     logits = tf.constant([[-2.0], [0.3], [5.0]])
