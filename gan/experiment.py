@@ -289,6 +289,7 @@ def require_competitive(config: Config, replicas: int) -> None:
     regularized = config.penalty != "none" and config.penalty_weight
     wanted = {
         "--penalty none": not regularized,
+        "--head linear": config.head == "linear",
         "--precision float32": config.precision == "float32",
         "--discriminator-steps 1": config.discriminator_steps == 1,
         "--auxiliary-weight 0": not config.auxiliary_weight,
@@ -303,18 +304,22 @@ def require_competitive(config: Config, replicas: int) -> None:
 def require_smooth(config: Config, discriminator) -> None:
     """Raises UsageError where logits differ at an image and near it for other reasons than the discriminator's slope.
 
-    A dropout layer drops others in each pass, and batch norm over a part of the batch has other statistics.
+    A dropout layer drops others in each pass, a spectral norm is estimated better in each, and what depends on other
+    images differs where those are a part of the batch.
     """
     kinds = {type(layer).__name__ for layer in discriminator.layers}
-    if "Dropout" in kinds:
+    for kind, name in (("Dropout", "dropout"), ("SpectralNormalization", "spectral norm")):
+        if kind in kinds:
+            raise UsageError(
+                f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, which differs"
+                f" from pass to pass. Use --penalty-method exact, or a discriminator without {name}."
+            )
+    grouped = {"BatchNormalization": "batch norm", "MinibatchStddev": "--minibatch-stddev"}
+    if config.penalty_batch < 1 and (found := [name for kind, name in grouped.items() if kind in kinds]):
         raise UsageError(
-            "--penalty-method finite-difference: dropout differs from pass to pass, which a difference would take for"
-            f" slope. Use --penalty-method exact, or no dropout (--discriminator {config.discriminator} has it)."
-        )
-    if "BatchNormalization" in kinds and config.penalty_batch < 1:
-        raise UsageError(
-            f"--penalty-method finite-difference: --discriminator {config.discriminator} has batch norm, whose"
-            " statistics over a part of the batch are others. Leave out --penalty-batch, or use --penalty-method exact."
+            f"--penalty-method finite-difference --penalty-batch {config.penalty_batch:g}: --discriminator"
+            f" {config.discriminator} has {' and '.join(found)}, and its logits for a part of the batch differ. Leave"
+            " out --penalty-batch, or use --penalty-method exact."
         )
 
 

@@ -453,6 +453,8 @@ def test_random_regularizer_gets_a_seed():
         ({"loss": "wasserstein", "penalty": "none"}, "--penalty gradient --penalty-weight 10"),
         ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
         ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
+        ({"penalty_method": "finite-difference", "minibatch_stddev": True, "penalty_batch": 0.5}, "--minibatch-stddev"),
+        ({"penalty_method": "finite-difference", "discriminator_normalization": "spectral"}, "without spectral norm"),
     ],
 )
 def test_impossible_penalties(settings, words):

@@ -119,6 +119,7 @@ def test_our_networks():
         ({"penalty": "none", "precision": "mixed_bfloat16"}, "--precision float32"),
         ({"penalty": "none", "discriminator_steps": 2}, "--discriminator-steps 1"),
         ({"penalty": "none", "beta_schedule": "linear"}, "--beta-schedule constant"),
+        ({"penalty": "none", "head": "san"}, "--head linear"),
     ],
 )
 def test_what_does_not_go_with_it(settings, words):
