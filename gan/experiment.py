@@ -233,10 +233,10 @@ def require_possible_head(config: Config, loss) -> None:
     from gan.training.losses import LOSSES
 
     if config.head == "san" and not loss.slope:
-        possible = " or ".join(name for name, other in LOSSES.items() if other.slope)
+        possible = ", ".join(name for name, other in LOSSES.items() if other.slope)
         raise UsageError(
             f"--head san needs a generator's loss that falls with the logit of each fake, which --loss {config.loss} is"
-            f" not. Use --loss {possible}, or --head linear."
+            f" not. Use one of these for --loss: {possible}; or --head linear."
         )
     if config.minibatch_stddev and config.batch_size % 4:
         raise UsageError(

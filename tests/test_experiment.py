@@ -193,8 +193,8 @@ def test_labels_that_are_gone(tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"head": "san", "loss": "least-squares"}, "cross-entropy or hinge"),
-        ({"head": "san", "loss": "relativistic"}, "cross-entropy or hinge"),
+        ({"head": "san", "loss": "least-squares"}, "for --loss: cross-entropy, hinge, wasserstein"),
+        ({"head": "san", "loss": "relativistic"}, "or --head linear"),
         ({"minibatch_stddev": True, "batch_size": 10}, "--batch-size 12"),
     ],
 )

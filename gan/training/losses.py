@@ -155,5 +155,5 @@ LOSSES = {
     "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
     "hinge": Loss(hinge_d, hinge_g, margin_scores, slope=tf.ones_like),
     "relativistic": Loss(relativistic_d, relativistic_g, pair_scores, generator_uses_real=True),
-    "wasserstein": Loss(wasserstein_d, hinge_g, pair_scores),
+    "wasserstein": Loss(wasserstein_d, hinge_g, pair_scores, slope=tf.ones_like),
 }
