@@ -91,9 +91,10 @@ def relativistic_g(real_logits, fake_logits):
 def direction_loss(slope, real_logits, fake_logits):
     """The loss of the direction w of logits (n, 1) <w, h>: how far real features lie ahead of fakes' along it.
 
-    The means of logits over fakes, less that over real images, both weighted by `slope` of them: the images by which
-    the generator's gradient goes. arXiv:2301.12811, section 5; a constant slope, as of the hinge loss, gives
-    Wasserstein's loss. The weights are not trained, and their means are those of the whole batch.
+    It is the weighted mean of the fakes' logits minus that of the real images' logits. The weight of an image is
+    `slope` of its logit, divided by the mean of these over the whole batch: images count as much as they would move the
+    generator. The weights are not trained. A constant slope, as of the hinge loss, gives Wasserstein's loss. SAN,
+    arXiv:2301.12811.
     """
 
     def weighted_mean(logits):

@@ -60,7 +60,8 @@ class FiniteDifference(NamedTuple):
 
     For v ~ N(0, I), the expectation of (v . grad D)^2 is |grad D|^2, so that ((D(x + s v) - D(x)) / s)^2 / 2 is an
     unbiased estimate of |grad D|^2 / 2 where D is linear within the step s; elsewhere it is the slope at the scale s.
-    arXiv:2501.08316, section 3.4, "approximated R1", has the squared difference itself, 2 s^2 times this.
+    The approximated R1 of arXiv:2501.08316 is the mean of the squared difference between the logits of an image and of
+    the image with noise of standard deviation s added to it: 2 s^2 times this.
 
     Arguments:
         places: where slopes are taken: at real images (False), at fakes (True), or at both.
