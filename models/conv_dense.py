@@ -40,6 +40,7 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling=
 
     It has 54,533,488 weights for 28 x 28 x 3 and noise of that shape.
     """
+    noise_layers = reshape_noise(noise_shape, image_shape)  # 28 x 28 x 3; before the others, as seeds go by this order
     first = layers.Conv2D(2 * width, 3, padding="same", activation="relu")  # 28 x 28 x 128
     others = [
         *normalize(normalization, 2 * width, **NORM),
@@ -54,7 +55,7 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling=
     ]
     return build_generator(
         noise_shape,
-        reshape_noise(noise_shape, image_shape),  # 28 x 28 x 3
+        noise_layers,
         [
             first,
             *constrain(others, normalization),
