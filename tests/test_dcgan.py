@@ -627,26 +627,27 @@ def test_san_head_turns_its_direction_alone():
     """A head's kernel grows as without SAN, turns as Wasserstein's loss has it, and no penalty turns it.
 
     That loss is, for the hinge, the difference of the mean features of real images and fakes. All else stays the same.
+    Penalties are exact, or estimated by finite differences.
     """
 
-    def gradients(san, regularize):
+    def gradients(san, regularizer):
         keras.utils.set_random_seed(3)
         discriminator = keras.Sequential(
             [keras.Input((SIDE, SIDE, 3)), layers.Flatten(), layers.Dense(3, "tanh"), layers.Dense(1)]
         )
         gan = build(
-            networks()[0], discriminator, loss=LOSSES["hinge"], penalty_weight=1.0,
+            networks()[0], discriminator, loss=LOSSES["hinge"], penalty_weight=1.0, regularizer=regularizer,
             d_optimizer=keras.optimizers.SGD(1.0), split_logits=split_logits(discriminator) if san else None,
         )  # fmt: skip
         before, features = arrays(discriminator.trainable_variables), discriminator.layers[-2].output
         difference = keras.Model(discriminator.inputs, features)
         difference = np.mean(difference(faces(0)) - difference(faces(1)), axis=0)
-        gan.update_discriminator(faces(0), faces(1), regularize=regularize)
+        gan.update_discriminator(faces(0), faces(1), regularize=regularizer is not None)
         changes = [new - old for new, old in zip(arrays(discriminator.trainable_variables), before, strict=True)]
         return changes, before[2][:, 0] / np.linalg.norm(before[2]), difference
 
-    for regularize in (False, True):
-        (linear, direction, difference), (san, *_) = gradients(False, regularize), gradients(True, regularize)
+    for regularizer in (None, REGULARIZERS["r1"], FiniteDifference(PLACES["r1+r2"], 0.1)):
+        (linear, direction, difference), (san, *_) = gradients(False, regularizer), gradients(True, regularizer)
         for i in (0, 1, 3):
             np.testing.assert_allclose(san[i], linear[i], atol=1e-5)
         np.testing.assert_allclose(san[2][:, 0] @ direction, linear[2][:, 0] @ direction, atol=1e-5)

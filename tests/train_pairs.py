@@ -2,9 +2,10 @@
 
     python tests/train_pairs.py FOLDER DEVICES OPTIMIZER LEARNING_RATE PAIR...
 
-FOLDER gets a file for each pair, of each process that TF_CONFIG names. The last pair has every other setting whose
-random numbers or sums depend on the batch: dropout, two micro-batches, adaptive augmentation, two penalties, an
-auxiliary classifier of labels.
+FOLDER gets a file for each pair, of each process that TF_CONFIG names. The pair "everything" has every other setting
+whose random numbers or sums depend on the batch and that goes with the others: dropout, two micro-batches, adaptive
+augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, and an auxiliary
+classifier of labels.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.
@@ -33,11 +34,17 @@ PAIRS = {
     "conv-dense": {"generator": "conv-dense", "discriminator": "conv-dense", **ALL},
     "residual": {
         "generator": "residual", "discriminator": "residual", "minibatch_stddev": True, "head": "san", **ALL,
+        "depth": 1, "upsampling": "pixel-shuffle", "discriminator_normalization": "group",
+    },
+    "residual-free": {
+        "generator": "residual-free", "discriminator": "residual-free", "depth": 1, "upsampling": "transpose",
+        "head": "san", "loss": "wasserstein", "penalty": "gradient", "penalty_every": 1,
     },
     "everything": {
         "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
-        "auxiliary_weight": 0.5,
+        "auxiliary_weight": 0.5, "depth": 1, "upsampling": "bilinear", "minibatch_stddev": True,
+        "discriminator_noise": 0.1, "penalty_batch": 0.5,
     },
     "spectral": {
         "generator": "self-modulated", "discriminator": "conv", **ALL, "depth": 1, "upsampling": "pixel-shuffle",
@@ -48,7 +55,7 @@ PAIRS = {
         "penalty_method": "finite-difference", "penalty_batch": 0.5,
     },
 }  # fmt: skip
-LABELLED = ("everything", "labelled")
+LABELLED = ("everything", "labelled", "residual")
 ITERATIONS = 10
 
 

@@ -12,6 +12,7 @@ from keras import layers
 from gan import config, experiment
 from gan.config import Config
 from gan.errors import UsageError
+from gan.labels import Attribute, Labels
 from gan.training.ema import count_noise
 from gan.training.regularizers import r1
 from models import DISCRIMINATORS, GENERATORS
@@ -281,6 +282,28 @@ def test_spectral_training_resumes_exactly(tmp_path):
     np.testing.assert_allclose(opened(noise), whole.ema_generator(noise, training=False), atol=1e-5)
 
 
+@pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
+def test_flags_together(generator, discriminator):
+    """With a part of each flag, two kinds of labels and a noise image, a step is finite in every pair."""
+    labels = Labels((Attribute("class", ("a", "b")), Attribute("Happy")), np.array([[0, 1], [1, 0]] * 2, np.int32))
+    both = ("generator_normalization", "discriminator_normalization")
+    norms = dict.fromkeys(both, "layer") if generator != "residual-free" else {}
+    settings = Config(
+        **{**SMALL, "noise": "image"}, generator=generator, discriminator=discriminator, **norms, depth=1,
+        upsampling="own" if generator == "dense" else "pixel-shuffle", minibatch_stddev=True, head="san",
+        loss="wasserstein", penalty="gradient", penalty_every=1, penalty_batch=0.5, discriminator_noise=0.1,
+        augment="ada", auxiliary_weight=0.5,
+    )  # fmt: skip
+    tf.config.run_functions_eagerly(True)
+    try:
+        gan = experiment.build_gan(settings, labels=labels)
+        images = tf.constant(np.tanh(values(4, 16, 16, 3)))
+        scalars = gan.train_step((images, tf.constant(labels.encode(labels.codes))))
+        assert all(np.isfinite(value) for value in scalars.values()) and {"penalty", "label_loss"} <= set(scalars)
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("size", [28, 32, 64])
 @pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
@@ -297,6 +320,8 @@ def test_every_choice_trains(generator, discriminator, size):
                     upsampling = "own"
                 if kind == "instance" and generator == "dense":
                     continue
+                if generator == "residual-free":
+                    options = {}
                 gan = experiment.build_gan(Config(**{**SMALL, **given, **options, "upsampling": upsampling}))
                 scalars = gan.train_step((images, tf.zeros((2, 0))))
                 assert all(np.isfinite(value) for value in scalars.values()), (kind, upsampling)
