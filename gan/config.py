@@ -103,8 +103,9 @@ class Config:
     width: int = option(32, "base number of channels; all layers scale with it", least=2)
     discriminator_width: int = option(0, "the same for the discriminator; 0: as --width", least=0)
     depth: int = option(
-        0, "convolutions of stride 1, or in dense networks layers, to add at each stage of both networks", least=0
-    )
+        0, "convolutions of stride 1 to add at each stage of both networks; in dense ones layers, in residual ones"
+        " blocks", least=0,
+    )  # fmt: skip
     upsampling: str = option("own", "how the generator upsamples", choices=("own", *UPSAMPLINGS))
     generator_normalization: str = option("own", "what normalizes the generator", choices=("own", *NORMALIZATIONS))
     discriminator_normalization: str = option("own", "the same for the discriminator", choices=("own", *NORMALIZATIONS))
