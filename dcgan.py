@@ -349,7 +349,8 @@ class DCGAN:
         """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply.
 
         The augmentation of each micro-step has random numbers of its own, and that of fakes others than that of real
-        images; the images of a penalty are augmented as in the loss.
+        images. The images of a penalty are augmented as in the loss, but by other random numbers where an exact penalty
+        sees a part of the batch.
         """
         return self.classify(self.prepare(images, micro_step, fake), labels)[0]
 
