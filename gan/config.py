@@ -142,7 +142,7 @@ class Config:
     penalty: str = option(
         "r1", "gradient penalty on the discriminator; gradient is that of WGAN-GP", choices=REGULARIZERS
     )
-    penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty", least=0.0)
+    penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty, or none at first", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
     penalty_method: str = option(
         "exact", "r1 and r2 by second derivatives, or estimated by differences in random directions, which is faster",
@@ -254,6 +254,12 @@ class Config:
         if self.steps_per_epoch == "all":
             return -(-self.epochs * images // self.images_per_iteration)
         return self.epochs * self.steps_per_epoch
+
+    @property
+    def penalized(self) -> bool:
+        """Whether the discriminator has a penalty at any time, also where its weight starts, or ends, at 0."""
+        ends_at = self.final_penalty_weight if self.penalty_schedule != "constant" else 0.0
+        return self.penalty != "none" and max(self.penalty_weight, ends_at) > 0
 
     @property
     def images_per_iteration(self) -> int:

@@ -197,7 +197,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         split = split_logits_of(config, discriminator) if config.head == "san" else None
         noise = tf.Variable(config.discriminator_noise, trainable=False) if config.discriminator_noise else None
         weight = config.penalty_weight
-        if weight and config.penalty_schedule != "constant":
+        if config.penalized and config.penalty_schedule != "constant":
             weight = tf.Variable(weight, trainable=False)
     return dcgan.DCGAN(
         generator,
@@ -257,6 +257,7 @@ def split_logits_of(config: Config, discriminator):
 
 def require_possible_training(config: Config, replicas: int) -> None:
     """Raises UsageError where the penalty does not go with its method, the loss, or so many replicas; and the like."""
+    require_used(config)
     estimated = config.penalty_method == "finite-difference"
     if estimated and config.penalty not in ("r1", "r2", "r1+r2"):
         raise UsageError(
@@ -265,7 +266,7 @@ def require_possible_training(config: Config, replicas: int) -> None:
         )
     if config.optimizer == "acgd":
         require_competitive(config, replicas)
-    elif config.loss == "wasserstein" and (config.penalty == "none" or not config.penalty_weight):
+    elif config.loss == "wasserstein" and not config.penalized:
         raise UsageError(
             "--loss wasserstein has no least value without a penalty on the slope of the discriminator: add --penalty"
             " gradient --penalty-weight 10 --penalty-every 1."
@@ -284,15 +285,30 @@ def require_possible_training(config: Config, replicas: int) -> None:
         )
 
 
+def require_used(config: Config) -> None:
+    """Raises UsageError where a setting of a penalty or a schedule would change nothing, as there is none."""
+    penalty = "there is no penalty. Add --penalty r1 and a --penalty-weight"
+    unused = {
+        "penalty_schedule": (not config.penalized, penalty),
+        "penalty_batch": (not config.penalized, penalty),
+        "final_penalty_weight": (config.penalty_schedule == "constant", "it is fixed. Add --penalty-schedule linear"),
+        "final_beta2": (config.beta_schedule == "constant", "they are fixed. Add --beta-schedule linear"),
+    }
+    for name, (is_unused, why) in unused.items():
+        if is_unused and (value := getattr(config, name)) != getattr(Config, name):
+            raise UsageError(f"--{name.replace('_', '-')} {value} changes nothing: {why}, or leave it out.")
+
+
 def require_competitive(config: Config, replicas: int) -> None:
     """Raises UsageError where settings have no place in the game of --optimizer acgd."""
-    regularized = config.penalty != "none" and config.penalty_weight
     wanted = {
-        "--penalty none": not regularized,
+        "--penalty none": not config.penalized,
         "--head linear": config.head == "linear",
         "--precision float32": config.precision == "float32",
         "--discriminator-steps 1": config.discriminator_steps == 1,
         "--auxiliary-weight 0": not config.auxiliary_weight,
+        "--generator-optimizer adam": config.generator_optimizer == "adam",
+        "--discriminator-optimizer adam": config.discriminator_optimizer == "adam",
         "--beta-schedule constant": config.beta_schedule == "constant",
         "--devices auto": replicas == 1,
         "--no-jit": not config.jit,

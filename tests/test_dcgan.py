@@ -451,14 +451,19 @@ def test_random_regularizer_gets_a_seed():
     [
         ({"penalty": "gradient", "penalty_method": "finite-difference"}, "--penalty-method exact"),
         ({"loss": "wasserstein", "penalty": "none"}, "--penalty gradient --penalty-weight 10"),
+        ({"loss": "wasserstein", "penalty_weight": 0.0}, "--penalty gradient --penalty-weight 10"),
+        ({"penalty": "none", "penalty_batch": 0.5}, "--penalty-batch 0.5 changes nothing: there is no penalty"),
+        ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, "--penalty-schedule linear changes nothing"),
+        ({"final_penalty_weight": 0.1}, "Add --penalty-schedule linear"),
+        ({"final_beta2": 0.9}, "Add --beta-schedule linear"),
         ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
         ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
         ({"penalty_method": "finite-difference", "minibatch_stddev": True, "penalty_batch": 0.5}, "--minibatch-stddev"),
         ({"penalty_method": "finite-difference", "discriminator_normalization": "spectral"}, "without spectral norm"),
     ],
 )
-def test_impossible_penalties(settings, words):
-    """What cannot be estimated, or has no least value, is refused with what to type."""
+def test_impossible_or_unused_penalties(settings, words):
+    """What cannot be estimated, has no least value, or would change nothing, is refused with what to type."""
     with pytest.raises(UsageError, match=words):
         experiment.build_gan(Config(**{**train_pairs.SMALL, **settings}))
 

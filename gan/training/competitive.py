@@ -15,6 +15,7 @@ import tensorflow as tf
 from gan.training.optimizers import SummedGradients
 
 # Of conjugate gradients: the most iterations, and the residual, as a share of the right-hand side's norm, to stop at.
+# Where they stop early, the generator's step is not quite that of the equilibrium, and the discriminator replies to it.
 ITERATIONS, TOLERANCE = 20, 1e-3
 
 

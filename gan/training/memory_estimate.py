@@ -57,7 +57,7 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     gradients = 2 * (g + d)  # and kernels in the layouts that convolutions compute with
     (g_all, g_largest), (d_all, d_largest) = count_activations(generator), count_activations(discriminator)
     noise, pixels = (FLOAT * math.prod(network.inputs[0].shape[1:]) for network in (generator, discriminator))
-    passes = 2 + (count_penalty_passes(config) if config.penalty_weight else 0)
+    passes = 2 + (count_penalty_passes(config) if config.penalized else 0)
     image = RETAINED * (g_all + passes * d_all + 2 * max(g_largest, d_largest)) + 2 * noise
     image += AUGMENTED * pixels if config.augment not in ("auto", "none") else 0
     data = BATCHES * config.discriminator_steps * pixels

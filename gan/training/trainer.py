@@ -255,7 +255,7 @@ class Trainer(Loop):
         scores = [] if self.validator.failure else self.validator.rows
         found = diagnostics.diagnose(
             self.recent_scalars(), saturation, scores[-1] if scores else None,
-            smoothing=self.config.label_smoothing, regularized=self.config.penalty != "none",
+            smoothing=self.config.label_smoothing, regularized=self.config.penalized,
             critic=self.config.loss == "wasserstein",
         )  # fmt: skip
         rows = [(self.iteration, name, "started", found[name]) for name in found if name not in self.failures]

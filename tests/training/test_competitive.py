@@ -120,6 +120,8 @@ def test_our_networks():
         ({"penalty": "none", "discriminator_steps": 2}, "--discriminator-steps 1"),
         ({"penalty": "none", "beta_schedule": "linear"}, "--beta-schedule constant"),
         ({"penalty": "none", "head": "san"}, "--head linear"),
+        ({"penalty_weight": 0.0, "penalty_schedule": "linear", "final_penalty_weight": 0.1}, "--penalty none"),
+        ({"penalty": "none", "generator_optimizer": "sgd"}, "--generator-optimizer adam"),
     ],
 )
 def test_what_does_not_go_with_it(settings, words):

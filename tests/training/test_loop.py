@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from gan import experiment
 from gan.config import Config
 from gan.training.distribution import Distribution
 from gan.training.loop import Loop
@@ -91,3 +92,16 @@ def test_scheduled_settings():
     assert float(gan.penalty_weight) == pytest.approx(0.2 + 1.8 * (0.5 + 0.5 * np.sqrt(0.5)))
     assert float(gan.g_optimizer.beta_2) == pytest.approx(0.9 + 0.25 * 0.08)
     assert float(gan.d_optimizer.beta_2) == pytest.approx(0.5 + 0.25 * 0.48)
+
+
+def test_a_penalty_that_starts_at_nothing():
+    """A weight that goes from 0 to 0.2 is 0.1 after half of the run, and its gradient counts from the second step."""
+    config = Config(
+        image_size=8, noise_size=4, width=2, batch_size=4, precision="float32", discriminator="dense",
+        penalty_weight=0.0, penalty_schedule="linear", final_penalty_weight=0.2, penalty_every=1,
+    )  # fmt: skip
+    gan = experiment.build_gan(config)
+    loop = Loop(config, gan, None, RunLength(2), Distribution())
+    batch = tf.random.stateless_normal((4, 8, 8, 3), (0, 1)), tf.zeros((4, 0))
+    penalties = [float(loop.step(itertools.repeat(batch))["penalty"]) for _ in range(2)]
+    assert penalties[0] == 0 and float(gan.penalty_weight) == pytest.approx(0.1) and penalties[1] > 0

@@ -59,6 +59,10 @@ def test_an_estimate_worked_by_hand(pair):
         ({"augment": "none"}, 0),
         ({"penalty": "r1"}, 100 * 0.75 * 2 * 4),
         ({"penalty": "r1", "penalty_weight": 0.0}, 0),
+        (
+            {"penalty_weight": 0.0, "penalty": "r1", "penalty_schedule": "linear", "final_penalty_weight": 0.1},
+            100 * 0.75 * 2 * 4,
+        ),
         ({"penalty": "r1+r2"}, 100 * 0.75 * 4 * 4),
         ({"penalty": "r1+r2", "penalty_method": "finite-difference", "penalty_batch": 0.5}, 100 * 0.75 * 4),
         ({"discriminator_steps": 3}, 100 * 2 * 6 * 48),
