@@ -261,25 +261,26 @@ def test_spectral_training_resumes_exactly(tmp_path):
         **{**SMALL, "width": 2}, generator="conv", discriminator="conv", depth=1, upsampling="pixel-shuffle",
         generator_normalization="spectral", discriminator_normalization="spectral", penalty_every=1, ema_half_life=9.0,
     )  # fmt: skip
-    whole, other = experiment.build_gan(settings), experiment.build_gan(settings)
-    train(whole, 0, 2)
-    saved = {name: variable.numpy() for name, variable in whole.state().items()}
-    for name, variable in other.state().items():
+    gan = experiment.build_gan(settings)
+    train(gan, 0, 2)
+    saved = {name: variable.numpy() for name, variable in gan.state().items()}
+    assert all(np.isfinite(value) for value in train(gan, 2, 3).values())
+    whole = {name: variable.numpy() for name, variable in gan.state().items()}
+    for name, variable in gan.state().items():
         variable.assign(saved[name])
-    for scalars in (train(whole, 2, 3), train(other, 2, 3)):
-        assert all(np.isfinite(value) for value in scalars.values())
-    for name, variable in whole.state().items():
-        np.testing.assert_array_equal(variable, other.state()[name], err_msg=name)
-    moved = [v for v in whole.discriminator.non_trainable_variables if v.path.endswith("vector_u")]
+    train(gan, 2, 3)
+    for name, variable in gan.state().items():
+        np.testing.assert_array_equal(variable, whole[name], err_msg=name)
+    moved = [v for v in gan.discriminator.non_trainable_variables if v.path.endswith("vector_u")]
     assert moved and all(np.linalg.norm(v) == pytest.approx(1, rel=1e-5) for v in moved)
-    noise, copy = whole.fixed_noise(3), to_stock_keras(whole.ema_generator)
-    for array, weight in zip(get_stock_weights(whole.ema_generator), copy.weights, strict=True):
+    noise, copy = gan.fixed_noise(3), to_stock_keras(gan.ema_generator)
+    for array, weight in zip(get_stock_weights(gan.ema_generator), copy.weights, strict=True):
         np.testing.assert_array_equal(array, weight)
     copy.save(tmp_path / "generator.keras")
     with zipfile.ZipFile(tmp_path / "generator.keras") as file:
         assert b"faces" not in file.read("config.json")
     opened = keras.saving.load_model(tmp_path / "generator.keras", safe_mode=True)
-    np.testing.assert_allclose(opened(noise), whole.ema_generator(noise, training=False), atol=1e-5)
+    np.testing.assert_allclose(opened(noise), gan.ema_generator(noise, training=False), atol=1e-5)
 
 
 @pytest.mark.parametrize(("generator", "discriminator"), PAIRS)

@@ -96,14 +96,14 @@ def test_train_step_by_hand(monkeypatch):
     np.testing.assert_allclose(critic.get_weights()[0][:, 0], w + d_step, rtol=1e-3, atol=1e-4)
 
 
-SMALL = {"image_size": 16, "noise_size": 8, "width": 2, "batch_size": 4, "precision": "float32", "optimizer": "acgd"}
+SMALL = {"image_size": 8, "noise_size": 4, "width": 2, "batch_size": 4, "precision": "float32", "optimizer": "acgd"}
 
 
 def test_our_networks():
     """Two steps of the default pair change all of its weights but for those that have no gradient, finitely."""
     gan = experiment.build_gan(Config(**SMALL, penalty="none"))
     before = gan.generator.get_weights() + gan.discriminator.get_weights()
-    real = tf.constant(np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3)), tf.float32)
+    real = tf.constant(np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3)), tf.float32)
     for _ in range(2):
         scalars = gan.train_step((real, tf.zeros((4, 0))))
     after = gan.generator.get_weights() + gan.discriminator.get_weights()
