@@ -286,13 +286,18 @@ def require_possible_training(config: Config, replicas: int) -> None:
 
 
 def require_used(config: Config) -> None:
-    """Raises UsageError where a setting of a penalty or a schedule would change nothing, as there is none."""
+    """Raises UsageError where a setting of a penalty, of noise or of a schedule would change nothing."""
     penalty = "there is no penalty. Add --penalty r1 and a --penalty-weight"
     unused = {
+        "penalty_method": (not config.penalized, penalty),
         "penalty_schedule": (not config.penalized, penalty),
         "penalty_batch": (not config.penalized, penalty),
         "final_penalty_weight": (config.penalty_schedule == "constant", "it is fixed. Add --penalty-schedule linear"),
         "final_beta2": (config.beta_schedule == "constant", "they are fixed. Add --beta-schedule linear"),
+        "discriminator_noise_schedule": (
+            not config.discriminator_noise,
+            "there is none. Add --discriminator-noise 0.1",
+        ),
     }
     for name, (is_unused, why) in unused.items():
         if is_unused and (value := getattr(config, name)) != getattr(Config, name):
@@ -307,6 +312,7 @@ def require_competitive(config: Config, replicas: int) -> None:
         "--precision float32": config.precision == "float32",
         "--discriminator-steps 1": config.discriminator_steps == 1,
         "--auxiliary-weight 0": not config.auxiliary_weight,
+        "--reuse-fakes": config.reuse_fakes,
         "--generator-optimizer adam": config.generator_optimizer == "adam",
         "--discriminator-optimizer adam": config.discriminator_optimizer == "adam",
         "--beta-schedule constant": config.beta_schedule == "constant",

@@ -456,6 +456,8 @@ def test_random_regularizer_gets_a_seed():
         ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, "--penalty-schedule linear changes nothing"),
         ({"final_penalty_weight": 0.1}, "Add --penalty-schedule linear"),
         ({"final_beta2": 0.9}, "Add --beta-schedule linear"),
+        ({"penalty_weight": 0.0, "penalty_method": "finite-difference"}, "--penalty-method finite-difference changes"),
+        ({"discriminator_noise_schedule": "cosine"}, "Add --discriminator-noise 0.1"),
         ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
         ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
         ({"penalty_method": "finite-difference", "minibatch_stddev": True, "penalty_batch": 0.5}, "--minibatch-stddev"),
