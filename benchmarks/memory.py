@@ -34,6 +34,7 @@ CASES = [
     "--batch-size 1024",
     "--batch-size 512 --penalty r1+r2 --loss relativistic",
     "--batch-size 512 --penalty none --precision mixed_bfloat16",
+    "--optimizer acgd --penalty none --precision float32 --width 16 --batch-size 256",
     "--width 128",
     "--width 2 --batch-size 1 --image-size 16",
     "--noise-size 100000",

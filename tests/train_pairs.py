@@ -5,7 +5,7 @@
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The pair "everything" has every other setting
 whose random numbers or sums depend on the batch and that goes with the others: dropout, two micro-batches, adaptive
 augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, and an auxiliary
-classifier of labels.
+classifier of labels. What schedules change is variables: there its penalty's weight, and with Adam decay rates.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.
@@ -44,7 +44,7 @@ PAIRS = {
         "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
         "auxiliary_weight": 0.5, "depth": 1, "upsampling": "bilinear", "minibatch_stddev": True,
-        "discriminator_noise": 0.1, "penalty_batch": 0.5,
+        "discriminator_noise": 0.1, "penalty_batch": 0.5, "penalty_schedule": "linear",
     },
     "spectral": {
         "generator": "self-modulated", "discriminator": "conv", **ALL, "depth": 1, "upsampling": "pixel-shuffle",
@@ -68,7 +68,8 @@ def main(folder: str, device: str, optimizer: str, rate: str, *names: str) -> No
     for name in names:
         config = Config(
             generator_optimizer=optimizer, discriminator_optimizer=optimizer, generator_learning_rate=float(rate),
-            discriminator_learning_rate=float(rate), **SMALL, **PAIRS[name],
+            discriminator_learning_rate=float(rate), beta_schedule="linear" if optimizer == "adam" else "constant",
+            **SMALL, **PAIRS[name],
         )  # fmt: skip
         state = train(config, distribution, on_device=name == "everything", labelled=name in LABELLED)
         np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **state)

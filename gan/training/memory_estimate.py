@@ -25,6 +25,7 @@ FLOAT = 4  # bytes
 BASE = 850e6  # Python, TensorFlow, Keras and Matplotlib, their code included, and the networks that score
 OPTIMIZER_SLOTS = 2  # variables for each weight; SGD has one
 PENALTY_PASSES = {"none": 0, "r1+r2": 4}  # of the discriminator, forward and the gradient's own; 2 for any other
+COMPETING = 3  # times all activations that acgd holds: with those of gradients, and of products with second derivatives
 RETAINED = 0.75  # share of all activations that a step holds at once; measured, as TensorFlow frees and reuses some
 AUGMENTED = 12  # copies of an image that augmentation takes: of color, moved and cut, of real images and fakes
 BATCHES = 6  # batches of real images in memory at once
@@ -58,7 +59,8 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     (g_all, g_largest), (d_all, d_largest) = count_activations(generator), count_activations(discriminator)
     noise, pixels = (FLOAT * math.prod(network.inputs[0].shape[1:]) for network in (generator, discriminator))
     passes = 2 + (count_penalty_passes(config) if config.penalized else 0)
-    image = RETAINED * (g_all + passes * d_all + 2 * max(g_largest, d_largest)) + 2 * noise
+    kept = (COMPETING if config.optimizer == "acgd" else 1) * (g_all + passes * d_all)
+    image = RETAINED * (kept + 2 * max(g_largest, d_largest)) + 2 * noise
     image += AUGMENTED * pixels if config.augment not in ("auto", "none") else 0
     data = BATCHES * config.discriminator_steps * pixels
     step = config.batch_size * (image + (pixels * config.discriminator_steps if gpu else data))

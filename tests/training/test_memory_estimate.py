@@ -65,6 +65,7 @@ def test_an_estimate_worked_by_hand(pair):
         ),
         ({"penalty": "r1+r2"}, 100 * 0.75 * 4 * 4),
         ({"penalty": "r1+r2", "penalty_method": "finite-difference", "penalty_batch": 0.5}, 100 * 0.75 * 4),
+        ({"optimizer": "acgd"}, 100 * 0.75 * 2 * (48 + 2 * 4)),
         ({"discriminator_steps": 3}, 100 * 2 * 6 * 48),
         ({"batch_size": 101}, 130 + 6 * 48),
         ({"batch_size": 1}, 200 * (8 + 48) - 100 * (130 + 6 * 48)),  # then generating 100 images takes most
