@@ -141,7 +141,10 @@ def test_calibration_equals_scaled_noise(float32_afterwards, name, precision, sh
     generator = GENERATORS[name](shape, (16, 16, 3), 2)
     keras.mixed_precision.set_global_policy("float32")
     generator.set_weights(
-        [w if w.ndim == 1 else 3 * w / np.sqrt(np.prod(w.shape[:-1])) / w.std() for w in generator.get_weights()]
+        [
+            w if w.ndim == 1 or not w.any() else 3 * w / np.sqrt(np.prod(w.shape[:-1]) * np.mean(w**2))
+            for w in generator.get_weights()
+        ]
     )
     ema.Calibrator(generator, 0.0).reestimate_batch_norm(batches(shape=shape))
     before = keras.models.clone_model(generator)
