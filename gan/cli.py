@@ -21,11 +21,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gan.config import Config, steps
+from gan.config import DATASETS, Config, steps
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
-from gan.recipes import RECIPES
+from gan.recipes import RECIPES, find_settings
 from gan.runs import legacy
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # that end work
@@ -42,7 +42,7 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     given = vars(parser.parse_args(argv))
     dry_run = given.pop("dry_run", False)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
-    config = Config(**{**RECIPES[given.get("recipe", "default")], **given})
+    config = build_config(given)
     if config.image_size % 4:
         parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
     if config.discriminator_width == 1:
@@ -60,13 +60,47 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     return config, dry_run
 
 
+def build_config(given: dict) -> Config:
+    """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
+    recipe = given.get("recipe", "default")
+    config = Config(**{**RECIPES[recipe], **given})
+    if "image_size" not in {**RECIPES[recipe], **given}:
+        config = dataclasses.replace(config, image_size=choose_image_size(config))
+    return Config(**{**find_settings(recipe, config.image_size), **given, "image_size": config.image_size})
+
+
+def choose_image_size(config: Config) -> int:
+    """The image size where none is given: as the run has it, or else 64 where images are that large, and 32.
+
+    It is 32 for built-in data, and where the images cannot be found, which is an error later.
+    """
+    import data  # these import NumPy, and --help needs none
+    from gan.files import expand_path
+    from gan.runs.run_directory import Run
+
+    output = expand_path(config.output)
+    names = [dataclasses.replace(config, image_size=size).name for size in (64, 32)]
+    for run in (Run(output / name) for name in names):  # of an older version, whose default was 32, or with --run
+        with contextlib.suppress(UsageError, RunError, OSError, ValueError):
+            return run.load_config().image_size
+    if all(name in DATASETS for name in config.data):
+        return 32
+    with contextlib.suppress(UsageError, RunError, OSError):
+        side = data.measure_side(
+            config.data, limit=config.limit, crop=config.crop, cache_dir=config.cache_dir or None,
+            max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames,
+        )  # fmt: skip
+        return 64 if side >= 64 else 32
+    return 32
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of train.py: a flag a field. A flag that is not given leaves no value, so the recipe's applies."""
     parser = argparse.ArgumentParser(
         prog="train.py",
         description="Train a GAN on images of faces. Sample grids, scores and the generator are written to --output;"
         " the same command continues a run that was stopped.",
-        epilog="Defaults are those of --recipe default; `--recipe NAME --dry-run` shows another's.",
+        epilog="Defaults are those of --recipe default at 32 x 32; `--recipe NAME --image-size N --dry-run` shows others.",
         usage="python train.py [--flag value ...]",
         argument_default=argparse.SUPPRESS,
     )
@@ -116,7 +150,7 @@ def argument_options(field: dataclasses.Field) -> dict:
     else:
         convert = in_range(kind, 1, None) if kind is steps else in_range(kind, *limits)
     metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
-    shown = f"{help} (default: {default})" if default != "" else help
+    shown = help if default == "" or "(default:" in help else f"{help} (default: {default})"
     return {"type": convert, "choices": choices, "metavar": metavar, "help": shown}
 
 

@@ -18,7 +18,8 @@ KERAS_GAN = {
 }  # fmt: skip
 
 RECIPES = {
-    "default": {},  # our own: narrow generator, discriminator without batch norm, lazy R1, EMA, mirrored images
+    # our own: narrow generator, discriminator without batch norm, lazy R1, EMA, mirrored images; see DEFAULT_BY_SIZE
+    "default": {},
     # github.com/zeeshaanahmad/face-generation, at the three widths it tried
     "udacity-64": {**UDACITY, "epochs": 100},
     "udacity-128": {**UDACITY, "width": 128, "epochs": 100},
@@ -48,3 +49,17 @@ RECIPES = {
         **KERAS_GAN, "noise": "image", "generator": "conv-dense", "discriminator": "conv-dense", "epochs": 2900,
     },
 }  # fmt: skip
+
+# What `default` changes of these defaults by image size: each size has the row of the largest one that is not larger.
+DEFAULT_BY_SIZE = {
+    16: {},
+    64: {},
+    128: {},
+}  # fmt: skip
+
+
+def find_settings(recipe: str, image_size: int) -> dict:
+    """Returns what a recipe changes of the defaults in gan/config.py, for images of a size; {} of an unknown one."""
+    if recipe == "default":
+        return DEFAULT_BY_SIZE[max(size for size in DEFAULT_BY_SIZE if size <= max(image_size, 16))]
+    return RECIPES.get(recipe, {})

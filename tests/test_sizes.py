@@ -39,7 +39,7 @@ def train_two_steps(config):
 @pytest.mark.parametrize("size", [16, 28, 32, 64, 96, 128])
 def test_default_at_every_size(size, noise):
     """The default recipe at its own width and batch size."""
-    train_two_steps(Config(image_size=size, noise=noise))
+    train_two_steps(parse_arguments(["--image-size", str(size), "--noise", noise])[0])
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "default"])
