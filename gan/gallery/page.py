@@ -1,8 +1,9 @@
-"""The gallery: one HTML page with all runs of a folder. It opens from disk and loads nothing but their grids beside it.
+"""The gallery: one HTML page with all runs of a folder. It opens from disk, and loads only what is beside it.
 
     runs, skipped = Page(Path("output")).write()  # writes output/index.html
 
-The page is written anew each time: a hundred runs take about half a second.
+The page is written anew each time: a hundred runs take about half a second. Where it is open, follow.js shows what
+is new.
 """
 
 import base64
@@ -21,7 +22,10 @@ from gan.gallery.run_summary import replace_surrogates, summarize
 from gan.metrics.report import LEGEND
 
 ASSETS = Path(__file__).parent / "assets"
-SCRIPTS = ("elements.js", "format.js", "runs.js", "chart.js", "curves.js", "viewer.js", "details.js", "gallery.js")
+SCRIPTS = [
+    *("elements.js", "format.js", "runs.js", "chart.js", "curves.js", "viewer.js", "details.js", "follow.js"),
+    "gallery.js",  # which uses all others
+]
 MARKER = '<meta name="generator" content="faces-from-noise gallery">'  # tells our page from somebody else's
 
 
@@ -42,7 +46,7 @@ class Page:
         runs, skipped = summarize_runs(self.folder)
         data = {
             "folder": replace_surrogates(self.folder.absolute().name),
-            "created": int(time.time()),
+            "created": round(time.time(), 3),  # by which an open page tells whether it has these data
             "legend": LEGEND,
             "defaults": dataclasses.asdict(Config()),
             "runs": runs,
@@ -80,7 +84,8 @@ def summarize_runs(folder: Path) -> tuple[list[dict], list[tuple[str, str]]]:
 def render(data: dict) -> str:
     """Returns the page as one HTML file: template, style, script and data.
 
-    Its content security policy allows this script and this style, by their hashes, and images beside the page.
+    Its content security policy allows this script and this style, by their hashes, images beside the page, and frames,
+    in one of which the page loads itself to follow its runs.
     """
     script = "".join((ASSETS / name).read_text("utf-8") for name in SCRIPTS)
     style = (ASSETS / "gallery.css").read_text("utf-8")
@@ -90,7 +95,7 @@ def render(data: dict) -> str:
     parts = {
         "MARKER": MARKER,
         "POLICY": f"default-src 'none'; img-src 'self' file:; script-src '{hash_source(script)}';"
-        f" style-src '{hash_source(style)}'; base-uri 'none'; form-action 'none'",
+        f" style-src '{hash_source(style)}'; frame-src 'self' file:; base-uri 'none'; form-action 'none'",
         "STYLE": style,
         "SCRIPT": script,
         "DATA": content,

@@ -48,9 +48,10 @@ def summarize(folder: Path) -> dict:
         "overrides": [*config.overrides(settings)],
         "command": replace_surrogates(config.format_command(settings)),
         "grids": grids,
+        "begun": read_time(run.grid_path(grids[0])) if grids else 0,
         "iterations": grids[-1] if grids else 0,
-        "nearest": (folder / "nearest.png").exists(),
-        "audit": (folder / "audit.png").exists(),
+        "nearest": read_time(folder / "nearest.png"),
+        "audit": read_time(folder / "audit.png"),
         # In folders of older versions, a file of that name is by tools.generate.
         "training_images": run.contact_sheet.exists() and "align" in run.read_config(),
     }
@@ -82,6 +83,11 @@ def list_grids(folder: Path) -> list[int]:
     """Returns the iterations that have a grid."""
     names = [name[:-4] for name in os.listdir(folder) if re.fullmatch(r"[0-9]{6,15}\.png", name)]
     return sorted(int(name) for name in names if name == f"{int(name):06d}")
+
+
+def read_time(path: Path) -> int:
+    """Returns when a file was written, in seconds since 1970; 0 where there is none."""
+    return int(path.stat().st_mtime) if path.exists() else 0
 
 
 def replace_surrogates(text: str) -> str:

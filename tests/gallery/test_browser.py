@@ -1,5 +1,6 @@
 """The gallery page in a real browser, which is started once for all tests."""
 
+import contextlib
 import itertools
 import json
 import os
@@ -49,8 +50,8 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def page(browser, folder):
+@contextlib.contextmanager
+def opened_page(browser, folder):
     """The page opened from disk. At the end: no error was logged, and nothing outside its folder was requested."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, reduced_motion="no-preference")
     opened, errors, requests = context.new_page(), [], []
@@ -63,6 +64,13 @@ def page(browser, folder):
     yield opened
     assert errors == [] and requests and all(url.startswith(folder.as_uri() + "/") for url in requests)
     context.close()
+
+
+@pytest.fixture
+def page(browser, folder):
+    """The page of the four runs."""
+    with opened_page(browser, folder) as opened:
+        yield opened
 
 
 def card_names(page):
@@ -78,7 +86,7 @@ def chart_titles(page):
 def wait_for_grids(page, *iterations):
     """Waits for these grids to be on the page."""
     names = json.dumps([f"{iteration:06d}.png" for iteration in iterations], separators=(",", ":"))
-    sources = "[...document.querySelectorAll('.grid-view img')].map((image) => image.src.split('/').at(-1))"
+    sources = "[...document.querySelectorAll('.grid-view img')].map((image) => image.src.split(/[/?]/).at(-2))"
     until(page, f"JSON.stringify({sources}) === '{names}'")
 
 
@@ -181,7 +189,7 @@ def test_a_run_is_described(page):
     text = page.locator(".run").inner_text()
     assert page.locator("h1").inner_text() == HTML_NAME
     assert "--data '<b>faces</b>'" in text and "2,000 samples (averaged weights)" in text and "12.5" in text
-    assert page.locator(".nearest").get_attribute("src").endswith("/nearest.png")
+    assert page.locator(".nearest").get_attribute("src").split("?")[0].endswith("/nearest.png")
     page.get_by_role("button", name="Copy").click()
     page.locator("#status:not(:empty)").wait_for()
     page.get_by_text("All other settings").click()
@@ -223,6 +231,101 @@ def test_on_a_phone(page, scheme):
         assert page.evaluate(TOO_WIDE) == []
     dark = page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(20, 20, 22)"
     assert dark == (scheme == "dark")
+
+
+def train_on(run, iteration):
+    """Adds what a training writes at an iteration, and writes the page as it does."""
+    row = {"images": 8 * iteration, "seconds": 2.0 * iteration, "d_loss": 1.0, "g_loss": 7.0, "images_per_second": 4.0}
+    run.append_log([{"iteration": iteration, **row}])
+    run.save_grid(iteration, np.full((4, 8, 8, 3), iteration, np.uint8))
+    Page(run.folder.parent).refresh()
+
+
+def points(page):
+    """How many points the first line of the first chart has."""
+    return page.locator(".chart path").first.get_attribute("d").count("L") + 1
+
+
+def test_a_run_is_followed(browser, tmp_path):
+    """Picture, curve and facts of a run that trains appear in the page as it is: what a person did stays."""
+    run = make_run(tmp_path, "one", rows=4, epochs=10)
+    Page(tmp_path).write()
+    with opened_page(browser, tmp_path) as page:
+        page.get_by_role("link", name="one", exact=True).click()
+        wait_for_grids(page, 4)
+        iterations, slider = page.locator(".facts dd").first, page.get_by_role("slider")
+        assert points(page) == 4 and iterations.inner_text() == "4"
+        page.get_by_text("All other settings").click()
+        page.evaluate("window.details = document.querySelector('.details')")
+        length = page.evaluate("history.length")
+        train_on(run, 5)
+        wait_for_grids(page, 5)  # the slider was at the end, and still is
+        until(page, "document.querySelector('.grid-view img').naturalWidth > 10")  # which all earlier ones have
+        assert points(page) == 5 and iterations.inner_text() == "5"
+        assert page.locator(".chart b").nth(1).inner_text() == "7.00"  # the generator's loss there
+        slider.fill("1")
+        wait_for_grids(page, 2)
+        train_on(run, 6)
+        page.locator(".facts dd:text-is('6')").wait_for()
+        wait_for_grids(page, 2)
+        assert points(page) == 6 and slider.get_attribute("max") == "4"
+        assert slider.evaluate("one => one === document.activeElement")
+        assert page.evaluate("window.details.isConnected && window.details.querySelector('details').open")
+        assert page.evaluate("history.length") == length
+
+
+def test_all_runs_are_followed(browser, tmp_path):
+    """Cards come, change and go; filter, selection and focus stay. A run that was begun anew shows its own grids."""
+    run = make_run(tmp_path, "one", rows=4, epochs=10)
+    other = make_run(tmp_path, "two")
+    Page(tmp_path).write()
+    with opened_page(browser, tmp_path) as page:
+        page.get_by_label("sort by").select_option("name")
+        page.get_by_label("Compare one").check()
+        shutil.rmtree(other.folder)
+        make_run(tmp_path, HTML_NAME)
+        train_on(run, 5)
+        page.locator("h2", has_text=HTML_NAME).wait_for()
+        box = page.get_by_label("Compare one")
+        assert card_names(page) == [HTML_NAME, "one"] and page.locator("img[src='x']").count() == 0
+        assert page.locator(".card img").nth(1).get_attribute("src").split("?")[0] == "one/000005.png"
+        assert box.is_checked() and box.evaluate("one => one === document.activeElement")
+        page.evaluate("location.hash = '#run=one'")
+        wait_for_grids(page, 5)
+        make_run(tmp_path, "three")
+        Page(tmp_path).write()
+        page.get_by_label("compare with").locator("option", has_text="three").wait_for(state="attached")
+        shutil.rmtree(run.folder)
+        run = make_run(tmp_path, "one", grids=(0,), rows=1)
+        os.utime(run.grid_path(0), (1, 1))
+        train_on(run, 5)
+        until(page, "document.querySelector('.grid-view img').src.endsWith('000005.png?1')")
+        shutil.rmtree(run.folder)
+        Page(tmp_path).write()
+        page.locator(".card").first.wait_for()
+        assert card_names(page) == [HTML_NAME, "three"]
+
+
+def test_following_is_switched_off(browser, tmp_path):
+    """By the keyboard; then the page reads nothing, and stays what it is. A reload does not switch it on."""
+    run = make_run(tmp_path, "one", rows=4, epochs=10)
+    Page(tmp_path).write()
+    with opened_page(browser, tmp_path) as page:
+        page.clock.install()
+        page.get_by_role("switch", name="Follow").press("Space")
+        train_on(run, 5)
+        page.reload()
+        page.get_by_role("link", name="one", exact=True).click()
+        wait_for_grids(page, 5)
+        written, requests = page.locator("#follow span").inner_text(), []
+        page.on("request", lambda request: requests.append(request.url))
+        train_on(run, 6)
+        page.clock.fast_forward(60_000)
+        wait_for_grids(page, 5)
+        assert requests == [] and points(page) == 5 and page.locator("#follow span").inner_text() == written
+        page.get_by_role("switch", name="Follow").press("Space")
+        wait_for_grids(page, 6)
+        assert points(page) == 6
 
 
 @pytest.fixture(scope="module")

@@ -111,6 +111,7 @@ def test_only_the_pages_own_script_and_style_may_run(tmp_path):
     text = (tmp_path / "index.html").read_text()
     policy = re.search(r'Content-Security-Policy" content="(.*?)"', text)[1]
     assert policy.startswith("default-src 'none'; img-src 'self' file:;") and "unsafe" not in policy
+    assert "frame-src 'self' file:;" in policy  # in which the page loads itself
     for tag, part in [('<script type="module">', "script"), ("<style>", "style")]:
         content = text.split(tag)[1].split(f"</{part}>")[0]
         known = base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

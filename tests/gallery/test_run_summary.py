@@ -24,10 +24,12 @@ def summarize(run):
 
 def test_a_finished_run(tmp_path):
     """Every number, worked by hand."""
-    found = summarize(make_run(tmp_path, "one", recipe="udacity-64", width=7, discriminator="conv"))
+    run = make_run(tmp_path, "one", recipe="udacity-64", width=7, discriminator="conv")
+    os.utime(run.grid_path(0), (10, 20.5))
+    found = summarize(run)
     assert (found["name"], found["path"], found["image_size"], found["images_per_iteration"]) == ("one", "one", 32, 8)
     assert (found["iterations"], found["images"], found["seconds"]) == (4, 32, 8.0)
-    assert found["target"] == {"iterations": 4} and found["grids"] == [0, 2, 4]
+    assert found["target"] == {"iterations": 4} and found["grids"] == [0, 2, 4] and found["begun"] == 20
     assert found["weights"] == {"generator": 15, "discriminator": 7}  # without the state of a random generator
     assert found["curve"] == {
         "iteration": [1, 2, 3, 4], "seconds": [2.0, 4.0, 6.0, 8.0],

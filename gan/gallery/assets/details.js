@@ -82,11 +82,11 @@ function details(run) {
     latest && section("Scores", evaluation(latest), older),
     run.labels && section("Labels", note(`Trained with labels: ${run.labels}.`)),
     run.audit && section("Whom it draws", note("Shares of the data and of samples, with 95% intervals: audit.md has the numbers."),
-      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/audit.png`, alt: "Chart of the shares of each attribute" })),
+      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/audit.png?${run.audit}`, alt: "Chart of the shares of each attribute" })),
     run.nearest && section("Nearest training images", note(rows),
-      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png`, alt })),
+      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/nearest.png?${run.nearest}`, alt })),
     run.training_images && section("Training images", note("Some of them, chosen at random."),
-      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/faces.png`, alt: "Training images" })),
+      html("img", { class: "nearest", loading: "lazy", src: `${run.path}/faces.png?${run.begun}`, alt: "Training images" })),
     configuration(run));
 }
 

@@ -23,6 +23,18 @@ const definitions = (pairs, attributes) =>
 
 const option = (value, text = value, selected = false) => html("option", { value, selected }, text);
 
+/** Replaces an element by its later version, unless they are equal; what is open or has the focus stays so. */
+function replace(old, next) {
+  const find = (element, selector) => [...element.querySelectorAll(selector)];
+  const details = find(next, "details"), focusable = "a, button, input, select, summary, [tabindex]";
+  find(old, "details").forEach((one, i) => details[i]?.toggleAttribute("open", one.open));
+  if (old.isEqualNode(next)) return old;
+  const focused = find(old, focusable).indexOf(document.activeElement);
+  old.replaceWith(next);
+  find(next, focusable)[focused]?.focus({ preventScroll: true });
+  return next;
+}
+
 /** Shows a message for a moment; screen readers read it. */
 function announce(text) {
   const status = document.getElementById("status");

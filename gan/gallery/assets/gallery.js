@@ -18,7 +18,9 @@ const state = { view: null, selected: [], scroll: 0 };
 function makeCard(run) {
   const last = run.grids.at(-1), done = progress(run);
   const change = () => select(run, box.checked);
-  const box = html("input", { type: "checkbox", change, "aria-label": `Compare ${run.name}` });
+  const checked = state.selected.includes(run);
+  const box = html("input", { type: "checkbox", checked, change, "aria-label": `Compare ${run.name}` });
+  const title = html("a", { href: link(run) }, run.name);
   const tags = [
     done != null && done < 1 && `${Math.floor(100 * done)}% done`,
     run.evaluations?.length && "evaluated",
@@ -30,16 +32,16 @@ function makeCard(run) {
     html("div", { class: "thumbnail" }, last == null ? html("span", {}, "no grid yet")
       : html("img", { loading: "lazy", decoding: "async", alt: "", src: gridPath(run, last) })),
     html("div", { class: "text" },
-      html("h2", {}, html("a", { href: link(run) }, run.name)),
+      html("h2", {}, title),
       html("p", { class: "subtitle" }, [setting(run, "recipe"), formatSize(run), dataName(run)].join(" · ")),
       definitions(facts(run, true)),
       tags.length ? html("p", { class: "tags" }, tags.map((tag) => html("span", {}, tag))) : null,
       html("label", { class: "compare-box" }, box, "compare")));
   const settings = ["recipe", "data", "generator", "noise"].map((name) => setting(run, name));
-  return { run, element, box, words: [run.name, ...settings, formatSize(run), ...tags].join(" ").toLowerCase() };
+  return { run, element, title, box, words: [run.name, ...settings, formatSize(run), ...tags].join(" ").toLowerCase() };
 }
 
-/** Selects a run for comparison, or removes it; a third one replaces the first. */
+/** Selects a run for comparison, or removes it; a third one replaces the first. Without a run, shows which are. */
 function select(run, selected) {
   state.selected = state.selected.filter((one) => one !== run);
   if (selected) state.selected = [...state.selected, run].slice(-2);
@@ -57,8 +59,9 @@ function select(run, selected) {
 
 /** All runs; built once, so that filter, order and selection stay when a person comes back to it. */
 const gallery = {
+  cards: [],
+
   build() {
-    this.cards = DATA.runs.map(makeCard);
     this.bar = html("div", { class: "compare-bar", hidden: true, role: "region", "aria-label": "Comparison" });
     this.count = html("p", { class: "count", role: "status" });
     this.lists = html("div");
@@ -66,25 +69,32 @@ const gallery = {
     this.search = html("input",
       { type: "search", placeholder: "name, recipe, data …", "aria-label": "Filter runs", input: change });
     this.order = html("select", { change }, Object.keys(ORDERS).map((name) => option(name)));
-    const recipes = [...new Set(DATA.runs.map((run) => setting(run, "recipe")))].sort();
-    this.recipe = html("select", { change }, option("", "all"), recipes.map((name) => option(name)));
+    this.recipe = html("select", { change });
     const filters = html("form", { class: "filters", role: "search", submit: (event) => event.preventDefault() },
       this.search, html("label", {}, "recipe ", this.recipe), html("label", {}, "sort by ", this.order));
     const start = html("code", {}, "python train.py");
-    const empty = html("p", { class: "message" }, "No runs yet. Start one with ", start, ".");
-    const created = new Date(DATA.created * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "short" });
+    this.empty = html("p", { class: "message" }, "No runs yet. Start one with ", start, ".");
+    this.skipped = html("section", { class: "skipped" });
     this.element = html("div", { class: "gallery" },
       html("header", {}, html("h1", { tabindex: -1 }, "Runs"), this.count, filters),
-      DATA.runs.length ? this.lists : empty, this.skipped(),
-      html("footer", {}, `Written ${created} from the runs in ${DATA.folder}. Reload to see later results.`), this.bar);
-    this.arrange();
+      this.empty, this.lists, this.skipped, this.bar);
+    this.fill();
   },
 
-  /** The folders that are not on the page, and why. */
-  skipped() {
-    if (!DATA.skipped.length) return null;
-    return html("section", { class: "skipped" }, html("h2", {}, "Skipped"),
+  /** Shows the runs of DATA, and the folders that are skipped. The card of a run that did not change stays. */
+  fill() {
+    const before = this.cards, focused = before.find((card) => card.element.contains(document.activeElement));
+    const part = document.activeElement === focused?.box ? "box" : "title";
+    this.cards = DATA.runs.map((run) => before.find((card) => card.run === run) ?? makeCard(run));
+    this.empty.hidden = this.cards.length > 0;
+    const recipe = this.recipe.value, recipes = new Set(DATA.runs.map((run) => setting(run, "recipe")));
+    this.recipe.replaceChildren(option("", "all"), ...[...recipes].sort().map((name) => option(name)));
+    this.recipe.value = recipes.has(recipe) ? recipe : "";
+    this.skipped.hidden = !DATA.skipped.length;
+    this.skipped.replaceChildren(html("h2", {}, "Skipped"),
       html("ul", {}, DATA.skipped.map(([name, reason]) => html("li", {}, html("strong", {}, name), ` ${reason}`))));
+    this.arrange();
+    this.cards.find((card) => card.run.path === focused?.run.path)?.[part].focus({ preventScroll: true });
   },
 
   /** Filters and sorts the cards. Scores that were measured in different ways are in lists of their own. */
@@ -122,9 +132,9 @@ function subheading(run) {
   ];
 }
 
-/** The view of one run, or of two. */
-function buildView(runs) {
-  const [run, other] = runs, viewer = new Viewer(runs);
+/** What is around the viewer of one run, or of two, and changes while they train. */
+function describe(runs) {
+  const [run, other] = runs;
   const choice = (text, chosen, address) => {
     const others = DATA.runs.filter((one) => one === chosen || !runs.includes(one));
     const change = (event) => (location.hash = address(RUNS.get(event.target.value)));
@@ -134,12 +144,26 @@ function buildView(runs) {
   const choices = other
     ? [choice("", run, (one) => link(one, other)), choice("and ", other, (one) => link(run, one))]
     : DATA.runs.length > 1 && choice("compare with ", null, (one) => link(run, one));
-  const header = html("header", {},
+  return [
     html("div", { class: "navigation" },
       html("a", { href: "#" }, "← All runs"), html("p", { class: "run-choice" }, choices || "")),
-    html("h1", { tabindex: -1 }, other ? "Two runs" : run.name), other ? null : subheading(run));
-  const below = other ? html("div", { class: "details" }, differences(run, other)) : details(run);
-  return { viewer, element: html("div", { class: "run" }, header, runs.map(warnings), viewer.element, below) };
+    html("div", { class: "subheading" }, other ? null : subheading(run)),
+    html("div", {}, runs.map(warnings)),
+    other ? html("div", { class: "details" }, differences(run, other)) : details(run),
+  ];
+}
+
+/** The view of one run, or of two; `follow` goes on with later summaries of them. */
+function buildView(runs) {
+  const viewer = new Viewer(runs), title = html("h1", { tabindex: -1 }, runs.length > 1 ? "Two runs" : runs[0].name);
+  let parts = describe(runs);
+  const [navigation, summary, failures, below] = parts;
+  const follow = (later) => {
+    if (later.some((run, i) => run !== viewer.runs[i])) viewer.follow(later);
+    parts = describe(later).map((part, i) => replace(parts[i], part));
+  };
+  const header = html("header", {}, navigation, title, summary);
+  return { viewer, follow, element: html("div", { class: "run" }, header, failures, viewer.element, below) };
 }
 
 /** Shows the view that the address names. */
@@ -180,7 +204,27 @@ function handleKey(event) {
   event.preventDefault();
 }
 
-gallery.build();
-addEventListener("hashchange", route);
-addEventListener("keydown", handleKey);
-route();
+/** Shows later data in the view that there is, which keeps its position, its focus and what a person chose. */
+function receive(data) {
+  const isSame = (run) => JSON.stringify(run) === JSON.stringify(RUNS.get(run.path));
+  const viewed = state.view.viewer?.runs ?? [], { selected } = state;
+  DATA = { ...data, runs: data.runs.map((run) => (isSame(run) ? RUNS.get(run.path) : run)) };
+  RUNS = new Map(DATA.runs.map((run) => [run.path, run]));
+  const find = (runs) => runs.map((run) => RUNS.get(run.path)).filter(Boolean);
+  state.selected = find(selected);
+  gallery.fill();
+  if (state.selected.length < selected.length) select();
+  const later = find(viewed);
+  if (later.length < viewed.length) route();
+  else state.view.follow?.(later);
+}
+
+if (parent !== window && location.search.startsWith("?follow=")) {
+  handOver();
+} else {
+  gallery.build();
+  addEventListener("hashchange", route);
+  addEventListener("keydown", handleKey);
+  route();
+  startFollowing(receive);
+}

@@ -1,10 +1,12 @@
-/* The page's data, and what is computed from the summary of a run. */
-const DATA = JSON.parse(document.getElementById("data").textContent);
-const RUNS = new Map(DATA.runs.map((run) => [run.path, run]));
+/* The page's data, which later ones replace while it follows, and what is computed from the summary of a run. */
+let DATA = JSON.parse(document.getElementById("data").textContent);
+let RUNS = new Map(DATA.runs.map((run) => [run.path, run]));
 
 /** A setting of a run; summaries hold only those that differ from the defaults. */
 const setting = (run, name) => run.settings[name] ?? DATA.defaults[name];
-const gridPath = (run, iteration) => `${run.path}/${String(iteration).padStart(6, "0")}.png`;
+
+/** The time is for a run that was begun anew: a browser would show the grids that it knows by these names. */
+const gridPath = (run, iteration) => `${run.path}/${String(iteration).padStart(6, "0")}.png?${run.begun}`;
 const formatSize = (run) => `${run.image_size} × ${run.image_size}`;
 
 /** The last part of the data's path. */

@@ -39,6 +39,12 @@ class GridView {
     if (iteration != null) await (this.loading ??= this.load().finally(() => (this.loading = null)));
   }
 
+  /** Goes on with a later summary of the run; one that was begun anew has other grids. */
+  follow(run) {
+    if (run.begun !== this.run.begun) this.current = null;
+    this.run = run;
+  }
+
   async load() {
     while (this.current !== this.wanted) {
       const iteration = this.wanted, next = html("img", { src: gridPath(this.run, iteration) });
@@ -67,14 +73,14 @@ class Viewer {
     this.slider = html("input", { type: "range", min: 0, step: 1, "aria-label": "Position in training", input: slide });
     this.button = html("button", { type: "button", class: "play", click: () => this.togglePlayback() });
     this.output = html("output", { "aria-hidden": "true" });
-    const axes = Object.entries(AXES).filter(([name]) => name !== "seconds" || runs.every((run) => run.curve));
     this.select = html("select", { change: () => this.setAxis(this.select.value) },
-      axes.map(([name, axis]) => option(name, axis.name)));
+      Object.entries(AXES).map(([name, axis]) => option(name, axis.name)));
     const axis = html("label", {}, runs.length > 1 ? "align by " : "x axis ", this.select);
     const controls = html("div", { class: "controls" }, this.button, this.slider, this.output, axis);
     this.mainPlots = html("div", { class: "plots" });
     this.scalarPlots = html("div", { class: "plots" });
-    const charts = html("div", { class: "charts" }, this.mainPlots, this.scalarChoice(), this.scalarPlots);
+    this.choice = this.scalarChoice();
+    const charts = html("div", { class: "charts" }, this.mainPlots, this.choice, this.scalarPlots);
     this.element = html("div", { class: runs.length > 1 ? "viewer two" : "viewer" },
       controls, html("div", { class: "grid-views" }, this.views.map((view) => view.element)), charts);
     this.stop();
@@ -94,20 +100,38 @@ class Viewer {
       const box = html("input", { type: "checkbox", checked, change: () => choose(name, box) });
       return html("label", {}, box, label(name));
     });
-    return boxes.length ? html("fieldset", { class: "scalars" }, html("legend", {}, "More charts"), boxes) : null;
+    return html("fieldset", { class: "scalars", hidden: !boxes.length }, html("legend", {}, "More charts"), boxes);
   }
 
   /** Counts in iterations, images or seconds; the grid of the first run stays the same. */
   setAxis(name) {
     const current = this.index != null ? this.views[0].wanted : null;
     this.axis = AXES[name];
+    this.place();
+    if (current == null) this.go(this.stops.length - 1);
+    else this.goNear(this.axis.at(this.runs[0], current));
+  }
+
+  /** Goes on with later summaries of the runs. The slider stays near its position, and at the end if it is there. */
+  follow(runs) {
+    const position = this.stops[this.index], isAtEnd = this.index >= this.stops.length - 1;
+    this.views.forEach((view, i) => view.follow(runs[i]));
+    this.runs = runs;
+    this.choice = replace(this.choice, this.scalarChoice());
+    this.place();
+    if (isAtEnd) this.go(this.stops.length - 1);
+    else this.goNear(position);
+  }
+
+  /** Computes the stops of the slider, and draws the charts. */
+  place() {
+    const time = this.select.querySelector("[value=seconds]");
+    time.hidden = time.disabled = !this.runs.every((run) => run.curve);
     this.positions = this.runs.map((run) => run.grids.map((iteration) => this.axis.at(run, iteration)));
     this.stops = [...new Set(this.positions.flat())].sort((a, b) => a - b);
     this.slider.max = Math.max(0, this.stops.length - 1);
     this.slider.disabled = this.button.disabled = this.stops.length < 2;
     this.drawCharts();
-    if (current == null) this.go(this.stops.length - 1);
-    else this.goNear(this.axis.at(this.runs[0], current));
   }
 
   drawCharts() {
