@@ -270,7 +270,7 @@ class Trainer(Loop):
         return {name: np.array(values) for name, values in self.recent.items()}
 
     def write_outputs(self, grid: bool, best: bool) -> None:
-        """Writes the chart and the generator, and where they are due the grid, the best generator and the gallery."""
+        """Writes the chart, the generator and the gallery, and where they are due the grid and the best generator."""
         if grid and not self.run.grid_path(self.iteration).exists():
             picture = self.run.save_grid(self.iteration, self.generate_samples(), self.row_names)
             for logger in self.loggers:
@@ -281,8 +281,7 @@ class Trainer(Loop):
             if best:
                 self.run.save_best(self.exported, self.validator.rows[-1], self.validator.protocol())
             loss_chart.draw_chart(self.run.read_log(), self.validator.rows, self.run.folder / "loss.png")
-        if grid:
-            self.page.refresh()
+        self.page.refresh()  # with every chart, as an open page follows it
 
     # The end
 

@@ -491,12 +491,12 @@ def assert_same(one, other):
     assert scores[0] == scores[1]
 
 
-def test_gallery_is_written_with_every_grid(tmp_path, monkeypatch):
-    """The gallery is written with the grids of iterations 0, 3 and 5, and at the end."""
-    seen = []
-    monkeypatch.setattr(trainer.Page, "refresh", lambda page: seen.append(page.path))
-    train(tmp_path, FakeGAN(), 5)
-    assert seen == [tmp_path / "index.html"] * 4
+def test_gallery_is_written_with_all_outputs(tmp_path, monkeypatch):
+    """The gallery is written with the grids of iterations 0 and 5, the score of iteration 3, and at the end."""
+    seen, gan = [], Drifting()
+    monkeypatch.setattr(trainer.Page, "refresh", lambda page: seen.append((page.path, gan.iteration.numpy())))
+    train(tmp_path, gan, 5, sample_every=5, score_every=3, validator=gan.validator())
+    assert seen == [(tmp_path / "index.html", iteration) for iteration in (0, 3, 5, 5)]
 
 
 def test_a_failing_gallery_does_not_end_the_run(tmp_path):
