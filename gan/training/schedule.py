@@ -57,10 +57,16 @@ def cosine(progress: float) -> float:
     return 0.5 + 0.5 * math.cos(math.pi * progress)
 
 
+def cooldown(progress: float) -> float:
+    """1 for two thirds of the way, then down to 0 in a straight line. arXiv:2405.18392."""
+    return min(1.0, 3.0 * (1.0 - progress))
+
+
 SCHEDULES = {
     "constant": constant,
     "linear": linear,
     "cosine": cosine,
+    "cooldown": cooldown,
 }  # the share of the run that is done, 0 to 1 -> factor of the learning rate
 
 

@@ -52,8 +52,13 @@ def test_config_names_the_schedules():
 
 @pytest.mark.parametrize(
     ("name", "factors"),
-    [("constant", [1, 1, 1, 1]), ("linear", [1, 0.75, 0.5, 0]), ("cosine", [1, 0.5 + 0.5 * 2**-0.5, 0.5, 0])],
+    [
+        ("constant", [1, 1, 1, 1, 1]),
+        ("linear", [1, 0.75, 0.5, 0.25, 0]),
+        ("cosine", [1, 0.5 + 0.5 * 2**-0.5, 0.5, 0.5 - 0.5 * 2**-0.5, 0]),
+        ("cooldown", [1, 1, 1, 0.75, 0]),
+    ],
 )
 def test_schedules_by_hand(name, factors):
-    """Each schedule has the given factors at the start, after a quarter, after half and at the end of a run."""
-    assert [SCHEDULES[name](progress) for progress in (0, 0.25, 0.5, 1)] == pytest.approx(factors)
+    """Each schedule has the given factors at the start, after each quarter, and at the end of a run."""
+    assert [SCHEDULES[name](progress) for progress in (0, 0.25, 0.5, 0.75, 1)] == pytest.approx(factors)
