@@ -60,6 +60,8 @@ DEFAULT_BY_SIZE = {
 
 def find_settings(recipe: str, image_size: int) -> dict:
     """Returns what a recipe changes of the defaults in gan/config.py, for images of a size; {} of an unknown one."""
-    if recipe == "default":
-        return DEFAULT_BY_SIZE[max(size for size in DEFAULT_BY_SIZE if size <= max(image_size, 16))]
-    return RECIPES.get(recipe, {})
+    settings = RECIPES.get(recipe, {})
+    if recipe != "default":
+        return settings
+    row = max(size for size in DEFAULT_BY_SIZE if size <= image_size)
+    return {**settings, **DEFAULT_BY_SIZE[row]}

@@ -81,10 +81,10 @@ def test_settings_of_another_version(tiny):
     (tiny / "config.json").write_text(json.dumps({**saved, "noise_distribution": "cauchy"}))
     with pytest.raises(UsageError, match=r"'cauchy'.*normal and uniform"):
         experiment.load_generator(Run(tiny))
-    (tiny / "config.json").write_text(json.dumps({**saved, "generator": "residual"}))
+    (tiny / "config.json").write_text(json.dumps({**saved, "generator": "transformer"}))
     assert generate(experiment.load_generator(Run(tiny))).any()  # the saved file is enough
     (tiny / "generator.keras").unlink()
-    with pytest.raises(UsageError, match="'residual'"):
+    with pytest.raises(UsageError, match="'transformer'"):
         experiment.load_generator(Run(tiny))
 
 
