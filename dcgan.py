@@ -12,6 +12,7 @@ import contextlib
 import enum
 import inspect
 import math
+from collections.abc import Sequence
 
 import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
 
@@ -106,9 +107,9 @@ class DCGAN:
             have then; the generator's loss, the regularizer and reuse_fakes are not used.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
-        ema_half_life: half-life of the generator's moving average, in images. 0 means no average:
-            `ema_generator` is then the generator itself.
-        ema_ramp_up: whether the half-life is shorter at the start, when the first weights are to be forgotten.
+        ema_half_lives: half-lives of the generator's moving averages, in images. Of several averages, `shown` is the
+            number of the one that generates all samples, `ema_generator`. Without an average, that is the generator.
+        ema_ramp_up: whether half-lives are shorter at the start, when the first weights are to be forgotten.
         frozen_layers: how many of the discriminator's `layers_of_images`, the first ones, are not trained. FreezeD,
             arXiv:2002.10964.
         strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers and adaptation were made; None: one
@@ -142,7 +143,7 @@ class DCGAN:
         discriminator_steps: int = 1,
         competitive: bool = False,
         reuse_fakes: bool = False,
-        ema_half_life: float = 0.0,
+        ema_half_lives: Sequence[float] = (),
         ema_ramp_up: bool = True,
         frozen_layers: int = 0,
         strategy: tf.distribute.Strategy | None = None,
@@ -161,17 +162,18 @@ class DCGAN:
         self.penalty_weight, self.penalty_every, self.penalty_batch = penalty_weight, penalty_every, penalty_batch
         self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
         self.competitive = competitive
-        self.ema_half_life, self.ema_ramp_up = ema_half_life, ema_ramp_up
+        self.ema_ramp_up = ema_ramp_up
         self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
         self.split_logits = split_logits
         self.strategy = strategy or tf.distribute.get_strategy()
         self.compiled_step = tf.function(self.step, autograph=False, jit_compile=jit or None)
-        self.ema_generator = self.calibrated_ema = generator
-        if ema_half_life:
-            with self.strategy.scope():
-                self.ema_generator = keras.models.clone_model(generator)
+        with self.strategy.scope():
+            self.averages = {half_life: keras.models.clone_model(generator) for half_life in ema_half_lives}
+        self.shown = 0
+        self.calibrated_ema = generator
+        if self.averages:
             self.calibrated_ema = keras.models.clone_model(generator)  # which one device generates all samples with
-            for clone in (self.ema_generator, self.calibrated_ema):
+            for clone in (*self.averages.values(), self.calibrated_ema):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
         frozen = layers_of_images(discriminator)[:frozen_layers]
         self.frozen = {id(variable) for layer in frozen for variable in layer.trainable_variables}
@@ -337,12 +339,11 @@ class DCGAN:
         return tf.range(chosen) * count // chosen
 
     def update_ema(self, batch_size):
-        """Moves the averaged generator towards the generator. Without an average nothing happens."""
-        if self.ema_half_life:
+        """Moves each averaged generator towards the generator. Without an average nothing happens."""
+        for half_life, average in self.averages.items():
             seen = tf.cast(batch_size, tf.int64) * (self.iteration + 1) if self.ema_ramp_up else math.inf
             ema.update_average(
-                self.ema_generator, self.generator, half_life=self.ema_half_life, batch_size=batch_size,
-                images_seen=seen,
+                average, self.generator, half_life=half_life, batch_size=batch_size, images_seen=seen
             )  # fmt: skip
 
     def discriminate(self, images, labels=None, micro_step: int = 0, fake: bool = False):
@@ -425,12 +426,12 @@ class DCGAN:
         return tf.constant(self.labels.encode((labels or self.labels).draw(fractions.numpy())))
 
     def calibrate_ema(self, calibrate) -> None:
-        """Copies the averaged weights into `calibrated_ema`, and calls `calibrate(batch)`, which may change them there.
+        """Copies `ema_generator` into `calibrated_ema`, and calls `calibrate(batch)`, which may change that.
 
         `batch(i)` is the i-th batch that the generator takes: noise (100, *noise_shape) of a stream of its own, or a
         list of that and labels (100, k). Without an average nothing happens.
         """
-        if self.ema_half_life:
+        if self.averages:
             self.calibrated_ema.set_weights(self.ema_generator.get_weights())
 
             def batch(i):
@@ -452,12 +453,17 @@ class DCGAN:
         parts = {
             "generator": self.generator.variables,
             "discriminator": self.discriminator.variables,
-            "ema_generator": self.ema_generator.variables if self.ema_half_life else [],
+            **{ema.name_average(i): average.variables for i, average in enumerate(self.averages.values())},
             "g_optimizer": self.g_optimizer.variables,
             "d_optimizer": self.d_optimizer.variables,
         }
         named = {f"{part}/{i:03d}": v for part, variables in parts.items() for i, v in enumerate(variables)}
         return {"iteration": self.iteration, **named, **(self.adaptation.state() if self.adaptation else {})}
+
+    @property
+    def ema_generator(self) -> keras.Model:
+        """The average that is shown; without one, the generator."""
+        return [*self.averages.values()][self.shown] if self.averages else self.generator
 
     @property
     def noise_shape(self) -> tuple[int, ...]:

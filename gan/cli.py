@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gan.config import DATASETS, Config, steps
+from gan.config import DATASETS, Config, one_or_several, steps
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
@@ -41,6 +41,9 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     parser = build_parser()
     given = vars(parser.parse_args(argv))
     dry_run = given.pop("dry_run", False)
+    if half_lives := given.get("ema_half_life"):
+        require_distinct(parser, "--ema-half-life", half_lives)
+        given["ema_half_life"] = one_or_several(half_lives)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     config = build_config(given)
     if config.image_size % 4:
@@ -125,6 +128,14 @@ def build_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def require_distinct(parser: argparse.ArgumentParser, flag: str, values: list[float]) -> None:
+    """Ends with exit code 2 where one of several values is 0, which means none, or is given twice."""
+    possible = [f"{value:.15g}" for value in dict.fromkeys(values) if value]
+    if 1 < len(values) != len(possible):
+        lines = [" ".join([flag, *some]) for some in (possible, ["0"] if 0 in values else []) if some]
+        parser.error(f"argument {flag}: several values have to differ, and none is 0: give {', or '.join(lines)}")
+
+
 def format_flag(name: str) -> str:
     """The flag of a field of Config: noise_size -> --noise-size."""
     return "--" + name.replace("_", "-")
@@ -139,6 +150,10 @@ def argument_options(field: dataclasses.Field) -> dict:
     if kind is list:
         return {
             "type": in_range(str), "action": "append", "metavar": "NAME", "help": f"{help} (default: {default[0]})"
+        }  # fmt: skip
+    if kind is one_or_several:
+        return {
+            "type": in_range(float, *limits), "nargs": "+", "metavar": "X", "help": f"{help} (default: {default})"
         }  # fmt: skip
     if kind is tuple:
         return {

@@ -25,6 +25,11 @@ def steps(text: str) -> int | str:
     return "all" if text == "all" else int(text)
 
 
+def one_or_several(values: list[float]) -> float | tuple[float, ...]:
+    """The value of --ema-half-life: a number, as every config.json had once, or a tuple of several."""
+    return tuple(values) if len(values) > 1 else values[0]
+
+
 # Choices stand here by name, though the tables that hold them are elsewhere, so that --help needs no TensorFlow;
 # tests compare them with the tables.
 GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-dense", "residual", "residual-free")
@@ -178,9 +183,9 @@ class Config:
         0.99, "second decay rate of both optimizers at the end, with --beta-schedule", least=0.0, most=0.9999
     )
     learning_rate_schedule: str = option("constant", "how learning rates change until the end", choices=SCHEDULES)
-    ema_half_life: float = option(
-        20_000.0, "half-life, in images, of the averaged generator (EMA) that generates all samples; 0: no EMA",
-        least=0.0,
+    ema_half_life: float | tuple = option(
+        20_000.0, "half-life, in images, of the averaged generator (EMA) that generates all samples; of several, that"
+        " which scored best last does; 0: no EMA", least=0.0, kind=one_or_several,
     )  # fmt: skip
     # scores
     holdout: float = option(0.1, "share of the images held out of training, to score against", least=0.0, most=0.5)
@@ -265,6 +270,12 @@ class Config:
         return self.penalty != "none" and max(self.penalty_weight, ends_at) > 0
 
     @property
+    def ema_half_lives(self) -> tuple[float, ...]:
+        """The half-life of each averaged generator; none where there is no EMA."""
+        value = self.ema_half_life
+        return value if isinstance(value, tuple) else (value,) if value else ()
+
+    @property
     def images_per_iteration(self) -> int:
         """Real images that one iteration uses."""
         return self.batch_size * self.discriminator_steps
@@ -278,6 +289,11 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
         return isinstance(value, list) and len(value) == 2 and all(_is_allowed(x, float, least, most) for x in value)
     if kind is steps:
         return value == "all" or _is_allowed(value, int, 1, None)
+    if kind is one_or_several and isinstance(value, list):
+        each = all(_is_allowed(x, float, least, most) and x for x in value)
+        return each and len(set(value)) == len(value) > 1
+    if kind is one_or_several:
+        return _is_allowed(value, float, least, most)
     if kind not in (int, float):
         return isinstance(value, kind)
     is_number = isinstance(value, int if kind is int else int | float) and not isinstance(value, bool)

@@ -216,7 +216,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         discriminator_steps=config.discriminator_steps,
         competitive=acgd,
         reuse_fakes=config.reuse_fakes,
-        ema_half_life=config.ema_half_life,
+        ema_half_lives=config.ema_half_lives,
         ema_ramp_up=not config.start_from,  # its average starts with that of another run, not with first weights
         frozen_layers=config.freeze_discriminator,
         strategy=strategy,
@@ -392,6 +392,7 @@ def load_start_generator(path: Path):
 def load_start_checkpoint(config: Config, other, saved: Config):
     """The newest whole checkpoint of another run, whose configuration is `saved`, to start from."""
     from gan.runs import checkpoints
+    from gan.training.ema import name_average
     from gan.training.warm_start import Start, layers_with_weights
 
     def list_variables() -> tuple[dict, dict]:
@@ -408,10 +409,9 @@ def load_start_checkpoint(config: Config, other, saved: Config):
 
     with ThreadPoolExecutor(1) as pool:  # in a thread, for which alone Keras notes that variables have no values yet
         variables, layers = pool.submit(list_variables).result()
-    if saved.ema_half_life:
-        generator = {name: variable for name, variable in variables.items() if name.startswith("generator/")}
-        variables |= {f"ema_{name}": variable for name, variable in generator.items()}
-        layers["ema_generator"] = [[f"ema_{name}" for name in names] for names in layers["generator"]]
+    generator = {name: variable for name, variable in variables.items() if name.startswith("generator/")}
+    for average in map(name_average, range(len(saved.ema_half_lives))):
+        variables |= {name.replace("generator", average): variable for name, variable in generator.items()}
     path, arrays = checkpoints.load_newest(other.checkpoints, variables)
     if path is None:
         keras_file = next((f for name in ("best", "generator") if (f := other.folder / f"{name}.keras").exists()), None)
@@ -422,6 +422,9 @@ def load_start_checkpoint(config: Config, other, saved: Config):
         for part, name in (("g_optimizer", "generator_optimizer"), ("d_optimizer", "discriminator_optimizer"))
         if getattr(saved, name) == getattr(config, name) and saved.optimizer == config.optimizer
     }
+    if saved.ema_half_lives:
+        average = name_average(int(arrays.get("shown_average", 0)))
+        layers["ema_generator"] = [[name.replace("generator", average) for name in one] for one in layers["generator"]]
     taken = {part: [[arrays[name] for name in names] for names in parts] for part, parts in layers.items()}
     return Start(str(path), taken, optimizers)
 
@@ -509,7 +512,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
         photographs=not faces.attributes,
         mirrors=AUGMENTATIONS[config.augmentation].mirrors,
         protocol={
-            "weights": "averaged" if config.ema_half_life else "raw",
+            "weights": "averaged" if config.ema_half_lives else "raw",
             "size": config.image_size,
             "crop": faces.report["crop"],
             "seed": config.seed,
@@ -551,7 +554,7 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
         return Loop(config, gan, batches, length, distribution)
     validator = build_validator(config, gan, faces, training_rows, held_out_rows)
     variance = 0.0
-    if config.ema_half_life:
+    if config.ema_half_lives:
         some = ImageSubset(faces.images, rows).subsample(VARIANCE_IMAGES).load()
         variance = dataset_variance(some, mirrored=augmentation.mirrors)
     return Trainer(config, gan, run, batches, length, validator, variance, distribution)
@@ -630,7 +633,7 @@ def rebuild_generator(run, config: Config):
     except (KeyError, ValueError) as error:  # a network that another version has
         reason = summarize(error)
         raise UsageError(f"{run.folder}/config.json asks for what this version does not have: {reason}") from None
-    part = "ema_generator/" if config.ema_half_life else "generator/"
+    part = "ema_generator" if config.ema_half_lives else "generator/"  # all averages
     variables = {name: variable for name, variable in gan.state().items() if name.startswith(part)}
     path, arrays = checkpoints.load_newest(run.checkpoints, variables)
     if path is None:
@@ -639,7 +642,8 @@ def rebuild_generator(run, config: Config):
         )
     for name, variable in variables.items():
         variable.assign(arrays[name])
-    if config.ema_half_life:
+    if config.ema_half_lives:
+        gan.shown = int(arrays.get("shown_average", 0))
         gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))
     return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem), labels)
 

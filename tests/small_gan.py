@@ -46,7 +46,7 @@ def discriminator(activation="leaky_relu", bias="zeros"):
     )
 
 
-def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05):
+def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05, half_lives=()):
     """Builds a GAN from the given networks, or from two small ones that train well."""
     return DCGAN(
         g or generator(),
@@ -59,6 +59,7 @@ def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05):
         penalty_every=4,
         noise=DISTRIBUTIONS["normal"],
         reuse_fakes=True,
+        ema_half_lives=half_lives,
     )
 
 
@@ -75,8 +76,9 @@ def train(folder, gan, iterations, every=0, code=0):
 
     every = every or iterations
     config = Config(
-        batch_size=16, image_size=16, epochs=iterations, sample_every=every, score_every=every, ema_half_life=0.0
-    )
+        batch_size=16, image_size=16, epochs=iterations, sample_every=every, score_every=every,
+        ema_half_life=tuple(gan.averages) or 0.0,
+    )  # fmt: skip
     validator = Validator(Scorer(real(faces(200, 1)), real(TRAINING), generate), samples=128, forced=True)
     run = Run(folder)
     assert Trainer(config, gan, run, batches, RunLength(iterations), validator, variance=0.0).train() == code

@@ -20,6 +20,7 @@ from gan.config import (
     Config,
     differences,
     format_command,
+    one_or_several,
 )
 from gan.datasets import SOURCES
 from gan.recipes import DEFAULT_BY_SIZE
@@ -178,6 +179,7 @@ NEED_LABELS = {"unlabelled", "balance", "auxiliary_weight"}
 EXAMPLES = {
     bool: (["--no-{}"], False), tuple: (["--{}", "0.25", "0.5"], (0.25, 0.5)), float: (["--{}", "0.25"], 0.25),
     int: (["--{}", "72"], 72), str: (["--{}", "x"], "x"), list: (["--{}", "x", "--{}", "y"], ("x", "y")),
+    one_or_several: (["--{}", "0.25", "0.5"], (0.25, 0.5)),
 }  # fmt: skip
 
 
@@ -267,6 +269,11 @@ def test_help_shows_every_flag(capsys):
         (["--steps-per-epoch", "1" + 200 * "0"], "at most 9,223,372,036,854,775,807"),
         (["--run", "a/b"], "'a/b' is not the name of a folder"),
         (["--run", ".."], "'..' is not the name of a folder"),
+        (["--ema-half-life", "0", "5", "9"], "give --ema-half-life 5 9, or --ema-half-life 0"),
+        (["--ema-half-life", "5e3", "9", "5000.0"], "give --ema-half-life 5000 9"),
+        (["--ema-half-life", "0", "0"], "give --ema-half-life 0"),
+        (["--ema-half-life", "5", "-1"], "-1 is not at least 0.0"),
+        (["--ema-half-life"], "expected at least one argument"),
         (["--nonsense"], "--nonsense"),
         (["faces"], "faces"),
     ],
@@ -384,7 +391,9 @@ def test_config_round_trip(recipe):
         {"width": 1}, {"width": "32"}, {"width": True}, {"width": 32.0}, {"image_size": 10**30}, {"seed": -1},
         {"minutes": float("nan")}, {"minutes": float("inf")}, {"minutes": -1}, {"minutes": None},
         {"steps_per_epoch": "some"}, {"steps_per_epoch": 0}, {"steps_per_epoch": None},
-        {"generator_betas": [0.0]}, {"generator_betas": [0.0, "1"]}, {"generator_betas": [0.0, 2]}, {"loss": 3},
+        {"ema_half_life": [5.0]}, {"ema_half_life": [5.0, 0]}, {"ema_half_life": [5, 5.0]}, {"ema_half_life": [[5], 6]},
+        {"ema_half_life": "5"}, {"generator_betas": [0.0]}, {"generator_betas": [0.0, "1"]},
+        {"generator_betas": [0.0, 2]}, {"loss": 3},
     ],
     ids=str,
 )  # fmt: skip
@@ -480,6 +489,7 @@ def test_differences():
             "all",
         ],
         ["--data=-faces; rm -rf 'x' $HOME\n<b>", "--run=--my run"],
+        ["--ema-half-life", "123456789", "0.5"],
     ],
 )
 def test_format_command_round_trip(recipe, line):
@@ -488,6 +498,21 @@ def test_format_command_round_trip(recipe, line):
     program, script, *words = shlex.split(format_command(config))
     assert (program, script) == ("python", "train.py")
     assert parse_arguments(words) == (config, False)
+
+
+@pytest.mark.parametrize(
+    ("words", "value", "half_lives"),
+    [(["0"], 0.0, ()), (["300"], 300.0, (300.0,)), (["300", "20"], (300.0, 20.0), (300.0, 20.0))],
+)
+def test_half_lives(words, value, half_lives):
+    """One is a number, in config.json as well, as in older versions; several are a list there, in their order."""
+    config, _ = parse_arguments(["--ema-half-life", *words])
+    assert config.ema_half_life == value and config.ema_half_lives == half_lives
+    saved = json.loads(json.dumps(dataclasses.asdict(config)))
+    assert saved["ema_half_life"] == (list(value) if len(words) > 1 else value) and Config.from_dict(saved) == config
+    usual = json.loads(json.dumps(dataclasses.asdict(Config())))
+    assert differences(saved, saved) == []
+    assert differences(usual, saved) == [f"ema-half-life: 20000.0 there, {saved['ema_half_life']} here"]
 
 
 def test_format_command_omits_defaults():

@@ -199,7 +199,7 @@ def test_training_equals_a_reference_implementation(name, gamma):
     history, average = train_reference(*expected, reals, **options)
     gan = build(
         generator, discriminator, penalty_weight=gamma, penalty_every=2, loss=LOSSES["cross-entropy"].smoothed(0.1),
-        ema_half_life=10.0, seed=7,
+        ema_half_lives=(10.0,), seed=7,
     )  # fmt: skip
     np.testing.assert_allclose([train(gan, real) for real in reals], history, rtol=1e-3, atol=1e-4)
     for ours, theirs in zip((generator, discriminator), expected, strict=True):
@@ -218,7 +218,7 @@ def test_jit():
         numbers = tf.range(tf.reduce_prod(shape)) + 100 * tf.cast(seed[1], tf.int32)
         return tf.sin(tf.cast(tf.reshape(numbers, shape), tf.float32))
 
-    plain, compiled = (build(ema_half_life=10.0, noise=noise, jit=jit) for jit in (False, True))
+    plain, compiled = (build(ema_half_lives=(10.0,), noise=noise, jit=jit) for jit in (False, True))
     for gan in (plain, compiled):
         for number in range(2):
             train(gan, faces(number))
@@ -243,7 +243,7 @@ def test_jit_of_our_networks(pair, precision):
 
 def test_number_of_traced_graphs():
     """Training traces two graphs, with and without the penalty; generating samples of one batch size traces one."""
-    gan = build(penalty_weight=0.1, penalty_every=3, ema_half_life=10.0)
+    gan = build(penalty_weight=0.1, penalty_every=3, ema_half_lives=(10.0,))
     for number in range(6):
         assert np.isfinite(train(gan, faces(number))).all()
         gan.generate_images(gan.fixed_noise(5))
@@ -263,7 +263,7 @@ def test_without_a_half_life_there_is_no_ema():
 
 def test_samples_come_from_the_ema():
     """generate_images uses the EMA at inference, not the generator, and does not change its statistics."""
-    gan = build(ema_half_life=8.0)
+    gan = build(ema_half_lives=(8.0,))
     for weight in gan.generator.weights:
         weight.assign(weight + 1)
     noise, before = gan.fixed_noise(2), arrays(gan.ema_generator.weights)
@@ -275,12 +275,12 @@ def test_samples_come_from_the_ema():
 
 def test_calibrate_ema():
     """calibrate_ema calibrates a copy of the EMA with noise of its own stream, and leaves the EMA itself unchanged."""
-    gan = build(ema_half_life=8.0)
+    gan = build(ema_half_lives=(8.0,))
     before, noises = arrays(gan.ema_generator.weights), []
 
     def calibrate(noise):
         noises.extend(noise(i).numpy() for i in range(3))
-        kernel = (gan if gan.ema_half_life else without).calibrated_ema.weights[0]
+        kernel = (gan if gan.averages else without).calibrated_ema.weights[0]
         kernel.assign(kernel + 1)
 
     for _ in range(2):  # each time, calibration starts from the EMA
@@ -296,7 +296,7 @@ def test_calibrate_ema():
 
 def test_ema_starts_as_a_copy():
     """The EMA starts with the generator's initial weights, in separate variables."""
-    gan = build(ema_half_life=8.0)
+    gan = build(ema_half_lives=(8.0,))
     assert all(unchanged(arrays(gan.generator.weights), gan.ema_generator.weights))
     assert not {id(weight) for weight in gan.ema_generator.weights} & {id(weight) for weight in gan.generator.weights}
 
@@ -312,7 +312,7 @@ def test_ema_starts_as_a_copy():
 )
 def test_ema_by_hand(iteration, decay):
     """With batches of 4 and a half-life of 8 images, an EMA of 0 moves to 1 - decay for weights of 1."""
-    gan = build(ema_half_life=8.0)
+    gan = build(ema_half_lives=(8.0,))
     for weight, average in zip(gan.generator.weights, gan.ema_generator.weights, strict=True):
         weight.assign(tf.ones_like(weight))
         average.assign(tf.zeros_like(average))
@@ -320,6 +320,39 @@ def test_ema_by_hand(iteration, decay):
     gan.update_ema(4)
     for average in gan.ema_generator.weights:
         np.testing.assert_allclose(average, 1 - decay, rtol=1e-5)
+
+
+def test_two_averages_by_hand():
+    """With batches of 4 and half-lives of 8 and 4 images, averages of 0 move to 1 - 2^(-1/2) and 1/2 for weights of 1.
+
+    Samples come from the one that is shown.
+    """
+    gan = build(ema_half_lives=(8.0, 4.0), ema_ramp_up=False)
+    first, second = gan.averages.values()
+    for network, value in ((gan.generator, 1.0), (first, 0.0), (second, 0.0)):
+        network.set_weights([np.full_like(weight, value) for weight in network.get_weights()])
+    gan.update_ema(4)
+    for shown, average, value in ((0, first, 1 - 0.5**0.5), (1, second, 0.5)):
+        gan.shown = shown
+        gan.calibrate_ema(lambda batch: None)
+        assert gan.ema_generator is average
+        for weight in (*average.weights, *gan.calibrated_ema.weights):
+            np.testing.assert_allclose(weight, value, rtol=1e-5)
+
+
+def test_an_average_does_not_depend_on_others():
+    """With one, alone or beside another, all weights and moments are the same to the bit, and have the same names."""
+    states = []
+    for half_lives in ((10.0,), (10.0, 0.1)):
+        gan = build(ema_half_lives=half_lives, penalty_weight=0.1)
+        for number in range(3):
+            train(gan, faces(number))
+        states.append({name: variable.numpy() for name, variable in gan.state().items()})
+    one, two = states
+    assert one.keys() == {name for name in two if not name.startswith("ema_generator-2/")} != two.keys()
+    for name, array in one.items():
+        np.testing.assert_array_equal(array, two[name], err_msg=name)
+    assert not np.array_equal(two["ema_generator/000"], two["ema_generator-2/000"])
 
 
 def test_noise_depends_on_seed_iteration_and_micro_step():
@@ -364,7 +397,8 @@ def test_noise_has_the_generators_input_shape():
 
 def test_noise_projection_is_not_trained():
     """The kernel that projects a noise image to a vector keeps its initial value; all other weights change."""
-    gan = build(GENERATORS["self-modulated"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2), networks()[1], ema_half_life=10.0)
+    generator = GENERATORS["self-modulated"]((SIDE, SIDE, 3), (SIDE, SIDE, 3), 2)
+    gan = build(generator, networks()[1], ema_half_lives=(10.0,))
     before = [weight.numpy() for weight in gan.generator.weights]
     for seed in range(2):
         train(gan, faces(seed))
@@ -551,7 +585,7 @@ def test_mixed_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
     generator = GENERATORS["self-modulated"]((3,), (SIDE, SIDE, 3), 2)
     discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
-    gan = build(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, ema_half_life=10.0)
+    gan = build(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, ema_half_lives=(10.0,))
     assert generator.layers[-1].compute_dtype == discriminator.layers[-1].compute_dtype == "float32"
     assert discriminator.layers[1].compute_dtype == policy.removeprefix("mixed_")
     before = arrays([*generator.trainable_variables, *discriminator.trainable_variables])
@@ -584,7 +618,7 @@ def test_float16_trains_like_float32():
 
 def test_state_is_sufficient_to_resume():
     """Two steps, and two more in a new DCGAN with the first one's state, give bit-identical results to four steps."""
-    options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "ema_half_life": 10.0}
+    options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "ema_half_lives": (10.0, 0.1)}
     whole, stopped = build(**options), build(**options)
     for number in range(4):
         train_eagerly(whole, faces(number))
@@ -691,7 +725,7 @@ def build_with_labels(**options):
     return build(generator, discriminator, labels=labels, penalty_weight=0.1, **options)
 
 
-@pytest.mark.parametrize("options", [{}, {"ema_half_life": 8.0}, {"auxiliary_weight": 0.5}, {"reuse_fakes": True}])
+@pytest.mark.parametrize("options", [{}, {"ema_half_lives": (8.0,)}, {"auxiliary_weight": 0.5}, {"reuse_fakes": True}])
 def test_labels_condition_both_networks(options):
     """Networks that take labels train on labelled batches, and samples depend on the label."""
     gan = build_with_labels(**options)
@@ -710,7 +744,7 @@ def test_labels_condition_both_networks(options):
 
 def test_labels_of_fakes():
     """Fakes have the labels of their batch; calibration and scores those of the data, a function of the seed."""
-    gan, seen = build_with_labels(ema_half_life=8.0), []
+    gan, seen = build_with_labels(ema_half_lives=(8.0,)), []
     labels = tf.one_hot([0, 1, 0, 1], 2)
     fake, _ = gan.generate(gan.fixed_noise(4), labels)
     np.testing.assert_array_equal(fake, gan.generator([gan.fixed_noise(4), labels], training=True))
@@ -769,7 +803,7 @@ def test_random_numbers_of_augmentation():
 
 def test_samples_are_not_augmented():
     """What is generated for grids, scores and calibration passes through no augmentation."""
-    gan, calls = record_augmentation(ema_half_life=8.0)
+    gan, calls = record_augmentation(ema_half_lives=(8.0,))
     gan.calibrate_ema(lambda noise: gan.calibrated_ema(noise(0), training=True))
     gan.generate_images(gan.fixed_noise(2))
     assert not calls
@@ -824,7 +858,7 @@ def test_frozen_layers_with_labels(name):
 
 def test_ema_without_ramp_up():
     """The half-life is then 8 images from the first iteration on: a batch of 4 keeps half^(1/2) of the average."""
-    gan = build(ema_half_life=8.0, ema_ramp_up=False)
+    gan = build(ema_half_lives=(8.0,), ema_ramp_up=False)
     for weight, average in zip(gan.generator.weights, gan.ema_generator.weights, strict=True):
         weight.assign(tf.ones_like(weight))
         average.assign(tf.zeros_like(average))

@@ -4,8 +4,9 @@
 
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The pair "everything" has every other setting
 whose random numbers or sums depend on the batch and that goes with the others: dropout, two micro-batches, adaptive
-augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, and an auxiliary
-classifier of labels. What schedules change is variables: there its penalty's weight, and with Adam decay rates.
+augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, an auxiliary
+classifier of labels, and two averages. What schedules change is variables: there its penalty's weight, and with Adam
+decay rates.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.
@@ -45,6 +46,7 @@ PAIRS = {
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
         "auxiliary_weight": 0.5, "depth": 1, "upsampling": "bilinear", "minibatch_stddev": True,
         "discriminator_noise": 0.1, "penalty_batch": 0.5, "penalty_schedule": "linear",
+        "ema_half_life": (20_000.0, 5.0),
     },
     "spectral": {
         "generator": "self-modulated", "discriminator": "conv", **ALL, "depth": 1, "upsampling": "pixel-shuffle",

@@ -13,7 +13,7 @@ import numpy as np
 from benchmarks.fuzz_targets.target import SIZE, read_files
 from gan import files
 from gan.comparison import results, runner
-from gan.config import Config
+from gan.config import Config, one_or_several
 from gan.gallery.page import Page
 from gan.metrics import evaluation
 from gan.runs import checkpoints, legacy
@@ -87,6 +87,7 @@ def read_config(folder: Path) -> None:
     config = run.load_config()
     for field in dataclasses.fields(Config):
         wanted = {str: str, bool: bool, int: int, float: (int, float), tuple: tuple, list: tuple}
+        wanted[one_or_several] = (int, float, tuple)
         value, kind = getattr(config, field.name), field.metadata["kind"]
         assert isinstance(value, wanted.get(kind, (int, str))), (field.name, value)
     assert isinstance(run.trained_on(), str) and isinstance(run.resume_command(), str) and isinstance(config.name, str)

@@ -176,7 +176,7 @@ def describe_protocol(case: EvaluationCase, fake: np.ndarray, extractors: list, 
     return {
         "samples": len(fake),
         "seed": seed,
-        "weights": "averaged" if config.ema_half_life else "raw",
+        "weights": "averaged" if config.ema_half_lives else "raw",
         "size": config.image_size,
         "crop": case.crop,
         "reference": case.reference.protocol,

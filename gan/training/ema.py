@@ -41,6 +41,11 @@ def update_average(average: keras.Model, model: keras.Model, *, half_life: float
         averaged.assign(decay * averaged + (1 - decay) * weight)
 
 
+def name_average(number: int) -> str:
+    """The name of an average in a checkpoint, by the number of its half-life, from 0."""
+    return f"ema_generator-{number + 1}" if number else "ema_generator"
+
+
 def dataset_variance(images: np.ndarray, mirrored: bool) -> float:
     """The pixel variance of images uint8 (n, h, w, 3), or of them and their mirror images."""
     batches = (to_float(images[i : i + 100].astype(np.float32)) for i in range(0, len(images), 100))

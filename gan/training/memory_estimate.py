@@ -53,8 +53,8 @@ def estimate_memory(config: Config, generator: keras.Model, discriminator: keras
     """
     g, d = count_weights(generator), count_weights(discriminator)
     variables = (g + d) * (1 + OPTIMIZER_SLOTS)
-    variables += g if config.ema_half_life else 0
-    exported = g * (2 if config.ema_half_life else 1)  # the calibrated average, and generator.keras
+    variables += g * len(config.ema_half_lives)
+    exported = g * (2 if config.ema_half_lives else 1)  # the calibrated average, and generator.keras
     gradients = 2 * (g + d)  # and kernels in the layouts that convolutions compute with
     (g_all, g_largest), (d_all, d_largest) = count_activations(generator), count_activations(discriminator)
     noise, pixels = (FLOAT * math.prod(network.inputs[0].shape[1:]) for network in (generator, discriminator))

@@ -49,10 +49,11 @@ def warm_start(gan, start: Start) -> list[str]:
             raise UsageError(f"--start-from {start.title}: no layer of its generator has the shape of one here.")
         assign_layers(layers, saved, pairs)
         text = f"  {part}: {len(pairs)} of {len(layers)} layers"
-        if part == "generator" and gan.ema_half_life:
+        if part == "generator" and gan.averages:
             averages = start.layers.get("ema_generator")
             text += ", averages" if averages else ""
-            assign_layers(layers_with_weights(gan.ema_generator), averages or saved, pairs)
+            for average in gan.averages.values():
+                assign_layers(layers_with_weights(average), averages or saved, pairs)
         whole = len(pairs) == len(layers)
         moments = whole and assign_optimizer(getattr(gan, optimizer), start.optimizers.get(optimizer, []))
         text += ", moments of its optimizer" if moments else "; its optimizer starts anew"

@@ -55,6 +55,7 @@ def test_an_estimate_worked_by_hand(pair):
     ("changes", "more"),
     [
         ({"ema_half_life": 1.0}, 3 * 144),  # the average, its calibrated copy, and its copy in a checkpoint
+        ({"ema_half_life": (1.0, 2.0)}, 5 * 144),  # one more average, and its copy
         ({"augment": "diffaugment"}, 100 * 12 * 48),
         ({"augment": "none"}, 0),
         ({"penalty": "r1"}, 100 * 0.75 * 2 * 4),

@@ -92,6 +92,20 @@ def test_what_does_not_fit_is_named():
     assert (gan.generator.weights[2].numpy() == 1).all()
 
 
+def filled(value):
+    """The weights of the small generator's one layer, all of that value."""
+    return [np.full((8, 48), value, "f"), np.full(48, value, "f")]
+
+
+def test_all_averages_start_alike():
+    """They start at the other training's, or where it has none, at its generator."""
+    for layers, value in (({"ema_generator": [filled(2.0)]}, 2.0), ({}, 1.0)):
+        gan = small_gan.build(half_lives=(10.0, 20.0))
+        warm_start(gan, Start("there", {"generator": [filled(1.0)], **layers}))
+        for network, expected in ((gan.generator, 1.0), *((average, value) for average in gan.averages.values())):
+            assert all((weight.numpy() == expected).all() for weight in network.weights)
+
+
 def test_nothing_fits():
     """A generator of which no layer fits is refused; a discriminator that is not there starts anew."""
     gan = small_gan.build()
