@@ -13,7 +13,15 @@ from data import Faces
 from dcgan import DCGAN
 from gan.config import AUGMENT_FEW, Config
 from gan.errors import UsageError
-from gan.experiment import build_gan, count_labels, reload_data, resolve_align, resolve_augment
+from gan.experiment import (
+    build_gan,
+    count_labels,
+    load_start,
+    rebuild_generator,
+    reload_data,
+    resolve_align,
+    resolve_augment,
+)
 from gan.labels import Attribute, Labels
 from gan.runs import checkpoints
 from gan.runs.run_directory import Run
@@ -85,6 +93,23 @@ def test_start_from_a_run(there, monkeypatch, capsys):
     assert not np.array_equal(newest(whole)["discriminator/002"], first["discriminator/002"])
     assert json.loads((whole.folder / "config.json").read_text())["start_from"] == "output/first"
     assert "--start-from output/first" in whole.resume_command()
+
+
+def test_the_average_that_is_shown(there, capsys):
+    """Of two, it is what a generator is rebuilt from, and what both averages of another run start at."""
+    half_lives = ["--ema-half-life", "1", "1000", "--augment", "none", "--cache-dir", "cache"]
+    assert train.main([*DENSE, *half_lives, "--run", "two", "--epochs", "3"]) == 0
+    run = Run("output/two")
+    [path] = checkpoints.list_paths(run.checkpoints)[-1:]
+    for shown, part in ((0, "ema_generator"), (1, "ema_generator-2")):
+        arrays = checkpoints.load(path, {}) | {"shown_average": np.int64(shown)}
+        arrays["ema_generator-2/000"] = -arrays["ema_generator/000"]
+        checkpoints.save(run.checkpoints, 3, arrays)
+        rebuilt = rebuild_generator(run, run.load_config()).network.get_weights()
+        start = load_start(Config(**{**vars(run.load_config()), "start_from": "output/two"}), Run("output/new"))
+        first = start.layers["ema_generator"][0][0]
+        np.testing.assert_array_equal(first, arrays[f"{part}/000"])
+        assert rebuilt[0].shape == first.shape and np.corrcoef(rebuilt[0].ravel(), first.ravel())[0, 1] > 0.9999
 
 
 @pytest.mark.filterwarnings("default")

@@ -179,8 +179,11 @@ def average_neighbors(rows: np.ndarray) -> np.ndarray:
 
 
 def summarize_scores(run: Run, settings: Config, path: Path) -> dict:
-    """The scores during training: at most about POINTS of them, the best and the last included."""
-    rows = run.read_scores()
+    """The scores during training: at most about POINTS of them, the best and the last included.
+
+    Of several at an iteration, as of several averages, that is the last.
+    """
+    rows = [*{row["iteration"]: row for row in run.read_scores()}.values()]
     if not rows:
         return {}
     best = select_best([row["kid"] for row in rows], [row["kid_stderr"] for row in rows])

@@ -20,8 +20,10 @@ from gan.files import atomic_write, damage_as_value_error, read_array_header
 from gan.runs import legacy
 
 MAX_TO_KEEP = 2
-# What a training saves beside its variables, and the shapes; older versions lack some.
-OTHERS = {"seconds": (), "data_seconds": (), "grid_due": (), "pixel_variance": (), "validation": (3,)}
+# What a training saves beside its variables, and the shapes; older versions lack some, as do runs of one average.
+OTHERS = {
+    "seconds": (), "data_seconds": (), "grid_due": (), "pixel_variance": (), "validation": (3,), "shown_average": (),
+}  # fmt: skip
 
 
 def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:

@@ -62,6 +62,7 @@ SCORE_COLUMNS = [
     *("iteration", "images", "seconds", "network", "samples", "kid", "kid_stderr", "face_rate"),
     *("diversity", "memorization", "copied", "copying", "eval_seconds"),
 ]
+AVERAGE_COLUMNS = [*SCORE_COLUMNS, "half_life"]  # of a run with several averages, each of which is scored
 CONTACTS = 100  # training images in faces.png
 DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
 
@@ -222,7 +223,8 @@ class Run:
         tables = {path: self._read_table(path) for path in columns}
         for path, required in columns.items():
             header = tables[path][0]
-            if header and not (set(required) <= set(header) if path == self.log else header == required):
+            known = header == required or (path == self.metrics and header == AVERAGE_COLUMNS)
+            if header and not (set(required) <= set(header) if path == self.log else known):
                 raise UsageError(
                     f"{legacy.find(self.folder, path.name)} is of another version of this program, or damaged: its"
                     f" columns are not {', '.join(required)}. Give --run another name to start anew."
@@ -253,7 +255,10 @@ class Run:
 
     def append_score(self, score: dict) -> None:
         """Adds a score to metrics.csv, so that it reads back the same; None becomes an empty cell."""
-        values = [score[name] for name in SCORE_COLUMNS]
+        columns = choose_columns(score)
+        if columns == AVERAGE_COLUMNS != self._read_table(self.metrics, header_only=True)[0]:
+            write_csv(self.metrics, [columns])  # before the first score
+        values = [score[name] for name in columns]
         self.append_rows(self.metrics, [tuple("" if value is None else str(value) for value in values)])
 
     def read_scores(self) -> list[dict]:
@@ -359,7 +364,8 @@ class Run:
     def save_best(self, generator, score: dict, protocol: dict) -> None:
         """Writes best.keras, and best.json with its score and how that was measured."""
         self.save_generator(generator, "best.keras")
-        write_json(self.folder / "best.json", {**{name: score[name] for name in SCORE_COLUMNS}, "protocol": protocol})
+        columns = {name: score[name] for name in choose_columns(score)}
+        write_json(self.folder / "best.json", {**columns, "protocol": protocol})
 
     def remove_best(self) -> None:
         """Removes best.json and best.keras, of an iteration that the run has not come to (again)."""
@@ -430,6 +436,11 @@ class Run:
             return
         with atomic_write(self.folder / "samples.npz") as file:
             np.savez_compressed(file, iterations=[*found], images=np.stack([*found.values()]))
+
+
+def choose_columns(score: dict) -> list[str]:
+    """The columns of metrics.csv for such a score."""
+    return AVERAGE_COLUMNS if "half_life" in score else SCORE_COLUMNS
 
 
 def format_value(name: str, value: float | None) -> str:

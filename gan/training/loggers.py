@@ -96,7 +96,7 @@ class TensorBoardLogger(Logger):
             self.write_scalars("training", row)
 
     def log_score(self, score: dict) -> None:
-        self.write_scalars("scores", score)
+        self.write_scalars(f"scores-{score['half_life']:g}" if "half_life" in score else "scores", score)
 
     def log_grid(self, iteration: int, image: np.ndarray) -> None:
         height, width, _ = image.shape
@@ -107,7 +107,7 @@ class TensorBoardLogger(Logger):
     def write_scalars(self, group: str, values: dict) -> None:
         """Writes the numbers among `values`, under their names, at its iteration."""
         for name, value in values.items():
-            if isinstance(value, int | float) and name not in ("iteration", "images", "seconds"):
+            if isinstance(value, int | float) and name not in ("iteration", "images", "seconds", "half_life"):
                 self.write(f"{group}/{name}", self.tf.constant(value, self.tf.float32), values["iteration"], "scalars")
         self.writer.flush()
 

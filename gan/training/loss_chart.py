@@ -24,11 +24,12 @@ def draw_chart(log: dict[str, np.ndarray], scores: list[dict], path: Path) -> No
 
     Arguments:
         log: the columns of log.csv, float (n,), by name. With fewer than two iterations nothing is drawn.
-        scores: the rows of metrics.csv.
+        scores: the rows of metrics.csv; of several at an iteration, as of several averages, the last is drawn.
         path: the PNG file to write: 800 pixels wide, and 100 + 300 pixels high for each panel.
     """
     if len(log.get("iteration", ())) < 2:
         return
+    scores = [*{row["iteration"]: row for row in scores}.values()]
     groups = group_scalars(name for name in log if np.isfinite(log[name]).any())
     losses = groups.pop("loss", [])
     panels = [(draw_scalars, log, "loss", losses)] if losses else []

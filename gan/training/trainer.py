@@ -7,6 +7,7 @@ It is the loop of gan/training/loop.py, and what is written on the way: the log,
 One step is `DCGAN.train_step` in dcgan.py.
 """
 
+import functools
 import gc
 import math
 from collections import deque
@@ -73,6 +74,7 @@ class Trainer(Loop):
         self.seconds, self.data_seconds = float(saved.get("seconds", 0)), float(saved.get("data_seconds", 0))
         self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.resume(saved)
+        self.gan.shown = int(saved.get("shown_average", 0))
         self.calibrate_ema()
         outputs = self.pending_outputs(saved)
         self.logged_at = self.saved_at = clock.read()
@@ -207,6 +209,7 @@ class Trainer(Loop):
             "grid_due": np.bool_(grid),
             "validation": self.validator.budget.state,
             "pixel_variance": np.float64(self.variance),
+            **({"shown_average": np.int64(self.gan.shown)} if len(self.gan.averages) > 1 else {}),
         }
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.write_outputs(grid, best)
@@ -218,9 +221,15 @@ class Trainer(Loop):
     # What the loop does from time to time
 
     def calibrate_ema(self) -> None:
-        """Calibrates the averaged generator, which generates all samples."""
+        """Calibrates the averaged generator that is shown, which generates all samples."""
         if self.calibrator:
             self.gan.calibrate_ema(self.calibrator)
+
+    def show(self, number: int) -> None:
+        """Lets the average of the half-life with that number generate all samples."""
+        if number != self.gan.shown:
+            self.gan.shown = number
+            self.calibrate_ema()
 
     def generate_samples(self) -> np.ndarray:
         """The samples of the grid, uint8 (64, h, w, 3)."""
@@ -240,13 +249,16 @@ class Trainer(Loop):
         return 1 + int(MILESTONES * max(0.0, 1 - self.progress()))
 
     def evaluate(self) -> bool:
-        """Scores the averaged generator, if there is time. Returns whether it is to become best.keras."""
-        score = self.validator.evaluate(self.iteration, self.planned_seconds(), self.remaining_scores())
-        if score is None:
+        """Scores the averaged generators, if there is time. Returns whether the best is to become best.keras."""
+        before, count = self.gan.shown, len(self.validator.rows)
+        averages = {half_life: functools.partial(self.show, i) for i, half_life in enumerate(self.gan.averages)}
+        if self.validator.evaluate(self.iteration, self.planned_seconds(), self.remaining_scores(), averages) is None:
+            self.show(before)
             return False
-        score |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
-        for logger in self.loggers:
-            logger.log_score(score)
+        for score in self.validator.rows[count:]:
+            score |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}
+            for logger in self.loggers:
+                logger.log_score(score)
         return self.validator.is_best(self.iteration, self.run.best_iteration())
 
     def check_health(self) -> None:

@@ -1,4 +1,4 @@
-"""Validation during training: scores the averaged generator against held-out images, and keeps the best.
+"""Validation during training: scores the averaged generators against held-out images, and keeps the best.
 
     validator = Validator(Scorer(held_out, training, generate), patience=3)
     score = validator.evaluate(iteration, planned_seconds, remaining)  # a row of metrics.csv, or None
@@ -205,20 +205,28 @@ class Validator:
         worthwhile = self.forced or BUDGET * planned > SETUP_SECONDS or (self.rows and remaining <= 1)
         return len(self.scorer.held_out) > 0 and not self.failure and bool(worthwhile)
 
-    def evaluate(self, iteration: int, planned: float, remaining: int) -> dict | None:
+    def evaluate(
+        self, iteration: int, planned: float, remaining: int, averages: dict[float, Callable] | None = None
+    ) -> dict | None:
         """Scores the generator if a score is due. Whatever fails ends the scoring, with a warning, not the training.
+
+        Of several averaged generators each is scored, and the best is the one that generates samples at the end. Where
+        there is no score, that may be any.
 
         Arguments:
             iteration: the present iteration.
             planned: seconds that the whole run is expected to train.
             remaining: milestones at which a score may be taken, this one included. Where there is time for fewer,
                 scores are spread over the run, and one is kept for its end.
+            averages: a function for each half-life, which makes its average the one that generates samples; None: there
+                is one generator.
 
         Returns:
-            The row of metrics.csv, without images and seconds, or None where no score is due.
+            The row of metrics.csv, without images and seconds, or None where no score is due. Of several averages it is
+            the last one: the last rows of `rows` are theirs, from the highest score to the lowest.
         """
         try:
-            return self._evaluate(iteration, planned, remaining)
+            return self._evaluate(iteration, planned, remaining, averages or {0.0: lambda: None})
         except Exception as error:  # whatever it is, it must not cost the training
             self.give_up(summarize(error))
             return None
@@ -228,7 +236,7 @@ class Validator:
         self.failure = reason
         warnings.warn(f"no more scores: {reason}", stacklevel=2)
 
-    def _evaluate(self, iteration: int, planned: float, remaining: int) -> dict | None:
+    def _evaluate(self, iteration: int, planned: float, remaining: int, averages: dict) -> dict | None:
         last = remaining <= 1  # scored in any case, else the best would be one of early scores alone
         if not self.can_evaluate(planned, remaining):
             return None
@@ -240,17 +248,30 @@ class Validator:
             self.network = self.network or installed_extractors()[-1 if BUDGET * planned > LARGE_BUDGET else 0]
             self.scorer.load(self.network)
         if not self.samples:
+            shown_at, count = clock.read(), len(averages)
+            for show in averages.values():
+                show()
+            show_seconds = clock.read() - shown_at
             seconds = (self.budget.remaining(planned) - (clock.read() - start)) / (remaining + 1)
-            self.samples, self.budget.last_seconds = self.scorer.affordable_samples(seconds)
+            self.samples, each_seconds = self.scorer.affordable_samples((seconds - show_seconds) / count)
+            self.budget.last_seconds = show_seconds + count * each_seconds
         begun = clock.read()
         self.budget.seconds_spent += begun - start
         affordable = self.budget.allows(planned, remaining)
         if not (self.forced or affordable or last):
             return None
-        score = self.scorer.score(self.samples)
+        rows, known = [], {"iteration": iteration, "network": self.network, "samples": self.samples}
+        for half_life, show in averages.items():
+            show()
+            average = {"half_life": half_life} if len(averages) > 1 else {}
+            rows.append({**known, **self.scorer.score(self.samples), **average})
+        # The lowest last, as `select_best` takes the last within a standard error: that is of other noise, and for
+        # averages that are scored with the same noise it is too wide.
+        rows.sort(key=lambda row: row["kid"], reverse=True)
+        if len(averages) > 1:
+            averages[rows[-1]["half_life"]]()
         self.budget.spend(clock.read() - begun)
-        row = {"iteration": iteration, "network": self.network, "samples": self.samples, **score}
-        self.rows.append(row | {"eval_seconds": self.budget.seconds_spent})
+        self.rows += [row | {"eval_seconds": self.budget.seconds_spent} for row in rows]
         return self.rows[-1]
 
     def resume(self, rows: list[dict], budget: np.ndarray | None = None) -> None:
@@ -295,17 +316,23 @@ class Validator:
 
         It is where its score is the best, or, where the best one's generator was lost, lower than that of `kept`.
         """
-        kids = {row["iteration"]: row["kid"] for row in self.rows}
+        kids = self.lowest
         if self.failure or iteration not in kids or iteration == kept:
             return False
         best = self.rows[self.best]["iteration"]
         return best == iteration or kept not in kids or kids[iteration] < kids[kept]
 
     @property
+    def lowest(self) -> dict[int, float]:
+        """The KID of each iteration; of several averages, the lowest, which comes last."""
+        return {row["iteration"]: row["kid"] for row in self.rows}
+
+    @property
     def should_stop(self) -> bool:
         """Whether the last `patience` scores brought no lower one."""
-        lowest = int(np.argmin([row["kid"] for row in self.rows])) if self.rows else 0
-        return bool(self.patience) and len(self.rows) - 1 - lowest >= self.patience
+        kids = [*self.lowest.values()]
+        lowest = int(np.argmin(kids)) if kids else 0
+        return bool(self.patience) and len(kids) - 1 - lowest >= self.patience
 
     def describe(self, seconds: float, planned: float, kept: int | None = None) -> str:
         """The best score and what scoring took, for a person, after `seconds` of training out of `planned`.
@@ -321,13 +348,16 @@ class Validator:
                 return "No score yet; --score-every N scores in any case."
             return "No score: it would take more than 5% of so short a run; --score-every N scores in any case."
         row, lowest = self.rows[self.best], min(self.rows, key=lambda row: row["kid"])
-        near = "" if row is lowest else f", within the error of {lowest['kid']:,.0f} at {lowest['iteration']:,}"
+        first = lowest["iteration"]
+        near = "" if row["iteration"] == first else f", within the error of {lowest['kid']:,.0f} at {first:,}"
+        average = f" with a half-life of {row['half_life']:,g} images" if "half_life" in row else ""
         lost = f"but lost with a damaged checkpoint; {f'best.keras is of {kept:,}' if kept else 'the next is kept'}"
         ended = (
             f" No more scores after iteration {self.rows[-1]['iteration']:,}: {self.failure}." if self.failure else ""
         )
         return (
             f"Best of {len(self.rows)} scores: kid-{self.network}, centered, {row['kid']:,.0f} at iteration"
-            f" {row['iteration']:,} (low is good{near}), {'kept as best.keras' if kept == row['iteration'] else lost}."
-            f" Scoring took {100 * self.budget.seconds_spent / seconds:.1f}% of the training's time.{ended}"
+            f" {row['iteration']:,}{average} (low is good{near}),"
+            f" {'kept as best.keras' if kept == row['iteration'] else lost}. Scoring took"
+            f" {100 * self.budget.seconds_spent / seconds:.1f}% of the training's time.{ended}"
         )

@@ -7,7 +7,7 @@ import re
 
 import numpy as np
 import pytest
-from sample_runs import make_evaluation, make_run
+from sample_runs import make_evaluation, make_run, make_scores
 
 from gan.config import Config
 from gan.errors import UsageError
@@ -46,6 +46,14 @@ def test_a_finished_run(tmp_path):
     }  # fmt: skip
     assert found["notes"] == [] and not found["nearest"] and found["trained_on"] == "60 of faces (abc)"
     assert found["command"].startswith("python train.py --recipe udacity-64 ") and "--width 7" in found["command"]
+
+
+def test_scores_of_several_averages(tmp_path):
+    """The curve has the last score of each iteration, which is the lowest."""
+    run = make_run(tmp_path, "two", scores=())
+    for i, kid in enumerate((90.0, 30.0, 40.0, 20.0)):
+        run.append_score(make_scores([kid])[0] | {"iteration": 2 + i // 2, "half_life": 60.0})
+    assert [summarize(run)["scores"][name] for name in ("iteration", "kid")] == [[2, 3], [30.0, 20.0]]
 
 
 def test_curves_are_short(tmp_path):

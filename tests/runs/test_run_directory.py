@@ -311,6 +311,22 @@ def test_scores_round_trip(run):
     ]  # fmt: skip
 
 
+def test_scores_of_several_averages(run):
+    """They have one more column, with which the table and best.json are read, cut back and continued."""
+    run.claim(settings())
+    run.truncate_tables(0)
+    rows = [score(3, half_life=20.0), score(3, half_life=60.0), score(6, half_life=60.0)]
+    for one in rows:
+        run.append_score(one)
+    assert run.metrics.read_text().splitlines()[0] == ",".join([*SCORE_COLUMNS, "half_life"])
+    assert run.read_scores() == rows
+    run.truncate_tables(3)
+    run.append_score(rows[2])
+    assert run.read_scores() == rows
+    run.save_best(small_model(3.0), rows[1], {})
+    assert json.loads((run.folder / "best.json").read_text()) == rows[1] | {"protocol": {}}
+
+
 def test_truncate_tables(run):
     """Scores and failure modes after the last checkpoint are removed, as are incomplete rows."""
     run.claim(settings())

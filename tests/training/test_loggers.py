@@ -73,6 +73,14 @@ def test_tensorboard(run):
     np.testing.assert_array_equal(grid, GRID)
 
 
+def test_tensorboard_of_several_averages(run, monkeypatch):
+    """Scores of each half-life have names of their own."""
+    logger, written = LOGGERS["tensorboard"](run, RunLength(2), 0), []
+    monkeypatch.setattr(logger, "write", lambda tag, tensor, step, plugin: written.append((tag, float(tensor))))
+    logger.log_score(SCORE | {"half_life": 20_000.0})
+    assert ("scores-20000/kid", 3.5) in written and not any("half_life" in tag for tag, _ in written)
+
+
 def test_config_names_the_loggers():
     """The choices of --log are all loggers except for the two that are always used."""
     assert set(config.LOGGERS) - {"none"} == set(LOGGERS) - {"console", "csv"}

@@ -72,6 +72,14 @@ def test_scores(tmp_path):
     assert line_columns.min() > 200  # the first score is at 100 of 300
 
 
+def test_scores_of_several_averages(tmp_path):
+    """Of those of an iteration the last is drawn, which is the lowest."""
+    lowest = [make_score(100, 5.0), make_score(200, 7.0)]
+    for name, scores in (("one", lowest), ("two", [make_score(100, 9.0), lowest[0], make_score(200, 8.0), lowest[1]])):
+        loss_chart.draw_chart(make_log(d_loss=[1] * 300), scores, tmp_path / f"{name}.png")
+    np.testing.assert_array_equal(*(read_png(tmp_path / f"{name}.png") for name in ("one", "two")))
+
+
 @pytest.mark.parametrize("scores", [
     [make_score(100, 900.0, face_rate=None)], [make_score(100, 5.0), make_score(200, -0.5), make_score(300, 0.0)]
 ])  # fmt: skip

@@ -35,6 +35,7 @@ class FakeGAN:
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
         self.g_optimizer = self.d_optimizer = keras.optimizers.SGD(0.01)
         self.iteration, self.adaptation = tf.Variable(0, dtype=tf.int64), None
+        self.averages, self.shown = {}, 0
         self.calibrated_ema = keras.Sequential(
             [keras.Input((2,)), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
         )
@@ -332,6 +333,59 @@ def test_killed_before_the_best_was_saved(tmp_path, monkeypatch, quick_extractor
     assert saved | times == expected | times and list(saved) == list(expected)
 
 
+DISTANCES = {3: (9, 3), 6: (0, 6), 9: (6, 12)}  # of two averages by iteration; 1 and 2 between these
+
+
+class TwoAverages(Drifting):
+    """A GAN with two averages, each of which has a bias of its distance from the best."""
+
+    def __init__(self, **options):
+        keras.utils.set_random_seed(0)
+        super().__init__(**options)
+        self.averages = {10.0: None, 20.0: None}
+
+    def calibrate_ema(self, calibrate):
+        distances = DISTANCES.get(int(self.iteration), (1, 2))
+        self.calibrated_ema.weights[1].assign(np.full(16 * 16 * 3, distances[self.shown], np.float32))
+
+
+def last(run):
+    """The bias in generator.keras."""
+    return keras.saving.load_model(run.folder / "generator.keras").get_weights()[1][0]
+
+
+def test_two_averages(tmp_path, capsys, quick_extractors):
+    """The average with the lower score becomes best.keras and generator.keras; before a score it is the first.
+
+    A run that was stopped between scores goes on with the one that was shown, and has the same results.
+    """
+    whole = Run(tmp_path / "whole" / "run")
+    assert train_drifting(whole.folder.parent, 0, total=9, gan=TwoAverages())[0] == 0
+    assert "at iteration 6 with a half-life of 10 images" in capsys.readouterr().out
+    for stop, shown in ((2, 1), (4, 2)):
+        parent = tmp_path / str(stop)
+        stopped = TwoAverages(at=stop, do=lambda: signal.raise_signal(signal.SIGTERM))
+        _, run = train_drifting(parent, 0, total=9, gan=stopped)
+        assert last(run) == shown
+        assert train_drifting(parent, 0, total=9, gan=TwoAverages())[0] == 0
+        rows = [(row["iteration"], row["half_life"]) for row in run.read_scores()]
+        assert rows == [(3, 10.0), (3, 20.0), (6, 20.0), (6, 10.0), (9, 20.0), (9, 10.0)]
+        assert best(run) == (6, [0.0] * 768) and last(run) == 6
+        assert_same(run, whole)
+    assert json.loads((whole.folder / "best.json").read_text())["half_life"] == 10.0
+
+
+@pytest.mark.filterwarnings("ignore:no more scores")
+def test_a_failing_scorer_changes_no_average(tmp_path, quick_extractors):
+    """If the second average cannot be scored, samples still come from the one that was shown."""
+    gan = TwoAverages()
+    validator = gan.validator()
+    generate = validator.scorer.generate
+    validator.scorer.generate = lambda count: 1 / 0 if gan.shown else generate(count)
+    code, run = train(tmp_path, gan, 3, score_every=3, validator=validator)
+    assert (code, gan.shown, last(run)) == (0, 0, 9.0) and run.read_scores() == []
+
+
 def test_signal_while_scoring(tmp_path, quick_extractors):
     """After a SIGTERM during a score, the score is finished and saved, and counts after the resume."""
     gan = Drifting()
@@ -409,7 +463,7 @@ def test_number_of_remaining_scores(tmp_path, total, every, expected):
     """The validator is given the number of scores to come: one per multiple of --score-every, and one at the end."""
     found, validator = [], no_validation()
     validator.can_evaluate = lambda planned, remaining: True
-    validator.evaluate = lambda iteration, planned, remaining: found.append(remaining)
+    validator.evaluate = lambda iteration, planned, remaining, averages: found.append(remaining)
     train(tmp_path, FakeGAN(), total, sample_every=total, score_every=every, validator=validator)
     assert found == expected
 
@@ -436,6 +490,25 @@ def test_nohup(tmp_path, ignored):
     finally:
         signal.signal(signal.SIGHUP, before)
     assert (code, logged_iterations(run)[-1]) == ((0, 4) if ignored else (128 + signal.SIGHUP, 2))
+
+
+@pytest.mark.slow
+def test_resume_with_two_averages_is_bit_exact(tmp_path, quick_extractors):
+    """Resuming before and after scores gives bit-identical averages, choices and generators."""
+    whole = Run(tmp_path / "whole")
+    small_gan.train(whole.folder, small_gan.build(half_lives=(1000.0, 1.0)), 12, every=3)
+    assert len(table(whole.metrics)) == 8
+    for stop in (2, 7, 9):
+        run = Run(tmp_path / str(stop))
+        stopped = with_sigterm(small_gan.build(half_lives=(1000.0, 1.0)), stop)
+        small_gan.train(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
+        small_gan.train(run.folder, small_gan.build(half_lives=(1000.0, 1.0)), 12, every=3)
+        assert_same(run, whole)
+        arrays = [checkpoints.load(checkpoints.list_paths(one.checkpoints)[-1], {}) for one in (run, whole)]
+        assert arrays[0].keys() == arrays[1].keys() >= {"ema_generator-2/000", "shown_average"}
+        for name in arrays[0]:
+            if not name.endswith("seconds") and name != "validation":
+                np.testing.assert_array_equal(arrays[0][name], arrays[1][name], err_msg=name)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """Scores during training: most tests use a trivial feature extractor, one uses the real networks."""
 
+import functools
 import json
 
 import numpy as np
@@ -62,6 +63,73 @@ def test_best_score(quick_extractors):
     assert [row["iteration"] for row in found] == [5, 10, 15, 20] and quick_extractors == ["quick"]
     assert found[2]["diversity"] == pytest.approx(1, abs=0.05) and found[2]["memorization"] == pytest.approx(1, abs=0.1)
     assert found[2]["face_rate"] == 1.0 and found[2]["copying"] == 0 and found[2]["samples"] == 200
+
+
+class Averages:
+    """Averages by half-life, of which one is shown at a time: their samples are too bright by so many levels.
+
+    Each that is shown takes `seconds`, and so does each of its samples.
+    """
+
+    def __init__(self, brightness, clock=None, seconds=(0.0, 0.0)):
+        self.brightness, self.clock, self.seconds = brightness, clock, seconds
+        self.shown, self.log = next(iter(brightness)), []
+
+    @property
+    def shows(self):
+        """What a validator takes."""
+        return {half_life: functools.partial(self.show, half_life) for half_life in self.brightness}
+
+    def show(self, half_life):
+        self.spend(self.seconds[0])
+        self.shown = half_life
+        self.log.append(half_life)
+
+    def generate(self, count):
+        self.spend(self.seconds[1] * count)
+        return faces(count, 3) + np.uint8(self.brightness[self.shown])
+
+    def spend(self, seconds):
+        if self.clock:
+            self.clock.now += seconds
+
+
+def test_the_best_of_two_averages(quick_extractors):
+    """Each is scored with the same noise. The lower score is the last row and the one that counts, and is shown."""
+    averages = Averages({10.0: 0, 20.0: 60})
+    validator = build(averages.generate, samples=128, forced=True, patience=2)
+    found = []
+    for iteration, brightness in ((5, (0, 60)), (10, (60, 20)), (15, (60, 90)), (20, (90, 90))):
+        averages.brightness = dict(zip((10.0, 20.0), brightness, strict=True))
+        found.append(validator.evaluate(iteration, 0.0, 1, averages.shows))
+        assert averages.shown == found[-1]["half_life"] and validator.should_stop is (iteration > 10)
+    assert [row["iteration"] for row in validator.rows] == [5, 5, 10, 10, 15, 15, 20, 20]
+    assert [row["half_life"] for row in validator.rows] == [20.0, 10.0, 10.0, 20.0, 20.0, 10.0, 10.0, 20.0]
+    assert validator.rows[1::2] == found and found[0]["kid"] < found[1]["kid"] < found[2]["kid"] < found[3]["kid"]
+    assert validator.best == 1 and validator.is_best(5, None) and not validator.is_best(20, 5)
+    assert "at iteration 5 with a half-life of 10 images (low is good)" in validator.describe(9.0, 9.0, 5)
+    alone = build(lambda count: faces(count, 3) + np.uint8(20), samples=128, forced=True).evaluate(10, 0.0, 1)
+    same = {"eval_seconds": 0, "half_life": 20.0}
+    assert found[1] | same == alone | same and "half_life" not in alone
+
+
+def test_a_standard_error_is_of_no_account_among_averages(quick_extractors):
+    """The lower one is the best, though both are within a standard error and it was scored first."""
+    averages = Averages({10.0: 0, 20.0: 1})
+    validator = build(averages.generate, samples=64, forced=True)
+    row = validator.evaluate(5, 0.0, 1, averages.shows)
+    other = validator.rows[0]
+    assert row["kid"] < other["kid"] < row["kid"] + row["kid_stderr"]
+    assert validator.best == 1 and averages.shown == row["half_life"] == 10.0
+
+
+def test_an_average_that_cannot_be_scored(quick_extractors):
+    """Then none of that iteration has a row."""
+    averages = Averages({10.0: 0, 20.0: None})
+    validator = build(averages.generate, samples=64, forced=True)
+    with pytest.warns(UserWarning, match="no more scores"):
+        assert validator.evaluate(5, 0.0, 1, averages.shows) is None
+    assert validator.rows == []
 
 
 def test_scores_are_deterministic(quick_extractors):
@@ -215,6 +283,22 @@ def test_scores_keep_to_the_budget(quick_extractors, clock):
     found = [validator.evaluate(iteration, 1000.0, 20 - iteration) for iteration in range(20)]
     assert [i for i, row in enumerate(found) if row] == [3, 7, 11, 15, 19]
     assert [row["eval_seconds"] for row in validator.rows] == pytest.approx([19.2, 25.6, 32.0, 38.4, 44.8])
+
+
+@pytest.mark.parametrize(("show_seconds", "samples"), [(0.0, 320), (1.0, 192)])
+def test_averages_share_the_budget(quick_extractors, clock, show_seconds, samples):
+    """All that several averages take keeps to the budget, in which a score has fewer samples of each.
+
+    A twentieth of 2,000 s is 100 s, or 100 / 15 = 6.7 s for each of 14 scores, and one more: 3.3 s for each of two
+    averages, whose samples take 0.01 s, are 320 samples, in multiples of 64. If a trial shows that each also takes a
+    second to be shown, these are (98 / 15 - 2) / 2 = 2.3 s for 192 samples.
+    """
+    averages = Averages({10.0: 0, 20.0: 60}, clock, (show_seconds, 0.01))
+    validator = build(averages.generate)
+    begun = clock.now
+    found = [validator.evaluate(iteration, 2000.0, 14 - iteration, averages.shows) for iteration in range(14)]
+    assert validator.samples == samples and len(validator.rows) == 2 * sum(map(bool, found)) > 12
+    assert validator.budget.seconds_spent == pytest.approx(clock.now - begun) and clock.now - begun < 100
 
 
 def test_the_last_generator_is_scored(quick_extractors, clock):
