@@ -73,19 +73,23 @@ def build_config(given: dict) -> Config:
 
 
 def choose_image_size(config: Config) -> int:
-    """The image size where none is given: as the run has it, or else 64 where images are that large, and 32.
+    """The image size where none is given: as the run has it, or the one of --start-from, or that of the images.
 
-    It is 32 for built-in data, and where the images cannot be found, which is an error later.
+    That is 64 where they are at least that large, else 32; and 32 for built-in data, and where images cannot be found,
+    which is an error later.
     """
     import data  # these import NumPy, and --help needs none
     from gan.files import expand_path
     from gan.runs.run_directory import Run
 
-    output = expand_path(config.output)
-    names = [dataclasses.replace(config, image_size=size).name for size in (64, 32)]
-    for run in (Run(output / name) for name in names):  # of an older version, whose default was 32, or with --run
+    output, start = expand_path(config.output), expand_path(config.start_from)
+    # Under its name at 64, or at 32: older versions had that size for all images.
+    folders = [output / dataclasses.replace(config, image_size=size).name for size in (64, 32)]
+    if config.start_from:
+        folders.append(start if start.is_dir() else start.parent)
+    for folder in folders:
         with contextlib.suppress(UsageError, RunError, OSError, ValueError):
-            return run.load_config().image_size
+            return Run(folder).load_config().image_size
     if all(name in DATASETS for name in config.data):
         return 32
     with contextlib.suppress(UsageError, RunError, OSError):

@@ -51,11 +51,11 @@ RECIPES = {
 }  # fmt: skip
 
 # What `default` changes of these defaults by image size: each size has the row of the largest one that is not larger.
+# docs/recipes.md, "The default", has the trials.
 DEFAULT_BY_SIZE = {
     16: {},
-    64: {},
-    128: {},
-}  # fmt: skip
+    64: {"batch_size": 16, "epochs": 20_000},
+}
 
 
 def find_settings(recipe: str, image_size: int) -> dict:

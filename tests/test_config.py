@@ -162,6 +162,16 @@ def test_image_size_of_a_run_that_is_there(sized, flags):
     assert parse_arguments(line) == (before, False)
 
 
+@pytest.mark.parametrize("start", ["output/other", "output/other/generator.keras"])
+def test_image_size_of_the_start(sized, start):
+    """A run that starts from another has its size, also where the generator's file is given."""
+    other = parse_arguments(["--run", "other", "--image-size", "48"])[0]
+    run = Run("output/other")
+    with run.lock():
+        run.claim(dataclasses.asdict(other), None)
+    assert parse_arguments(["--data", sized(100), "--start-from", start])[0].image_size == 48
+
+
 def test_default_by_image_size(monkeypatch):
     """A size has the row of the largest one that is not larger; flags override it; other recipes have none."""
     for size in (16, 64, 128):
@@ -169,7 +179,7 @@ def test_default_by_image_size(monkeypatch):
     for size, width in ((16, 17), (32, 17), (60, 17), (64, 65), (124, 65), (128, 129)):
         line = ["--image-size", str(size)]
         config, _ = parse_arguments(line)
-        assert config == Config(image_size=size, width=width)
+        assert (config.image_size, config.width) == (size, width)
         assert shlex.split(format_command(config))[2:] == ([] if size == 32 else line)
         assert parse_arguments([*line, "--width", "5"])[0].width == 5
         assert parse_arguments([*line, "--recipe", "udacity-128"])[0].width == 128
@@ -192,6 +202,8 @@ def test_every_flag_sets_its_field(name):
         words, value = ["--{}", "udacity-64"], "udacity-64"
     elif name == "devices":
         words, value = ["--{}", "cpu:2"], "cpu:2"
+    elif name == "image_size":
+        words, value = ["--{}", "48"], 48  # which has the defaults of 32
     elif field.metadata["choices"]:
         value = next(choice for choice in field.metadata["choices"] if choice != field.default)
         words = ["--{}", value]
