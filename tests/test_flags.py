@@ -36,7 +36,6 @@ BATCH = 8
 SMALL = ["--width", "4", "--batch-size", str(BATCH), "--augment", "none"]
 # Health is looked at twice, and the second time there is a score, of diversity and copies.
 HEALTHY = ["--epochs", "200", "--sample-every", "100", "--score-every", "200", "--score-samples", "256"]
-SCHEDULES = config.SCHEDULES[1:]
 FLAGS = [
     "--depth 1",
     *(f"--upsampling {kind}" for kind in config.UPSAMPLINGS),
@@ -48,9 +47,11 @@ FLAGS = [
     "--penalty-method finite-difference",
     "--penalty-batch 0.5",
     "--loss wasserstein --penalty gradient",
-    *(f"--discriminator-noise 0.1 --discriminator-noise-schedule {schedule}" for schedule in config.SCHEDULES),
-    *(f"--penalty-schedule {schedule} --final-penalty-weight 0.005" for schedule in SCHEDULES),
-    *(f"--beta-schedule {schedule}" for schedule in SCHEDULES),
+    "--discriminator-noise 0.1",
+    "--penalty-schedule cosine --final-penalty-weight 0.005",
+    "--beta-schedule linear",
+    "--learning-rate-schedule cooldown",
+    "--ema-half-life 50 20000",
     "--optimizer acgd --penalty none",
 ]
 COMBINATIONS = [(32, "float32"), (64, "mixed_bfloat16"), (32, "mixed_bfloat16"), (64, "float32")]
