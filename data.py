@@ -5,7 +5,6 @@ training, held_out = faces.split(holdout=0.1)
 for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 """
 
-import contextlib
 import functools
 import hashlib
 import itertools
@@ -38,7 +37,6 @@ MANY_COPIES = 0.02  # share of images that are copies of others, from which ther
 FEW = 100  # different images, below which a warning says that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
-MEASURED = 16  # images, evenly spread, whose size is that of a data source
 PIECE = 32  # rows copied before the pages that they came from are released
 
 
@@ -209,33 +207,6 @@ def load(
     faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, drawn_with, digests, found, unlabelled)
     _require_readable(faces, allow_bad)
     return faces
-
-
-def measure_side(
-    source: str | Sequence[str],
-    *,
-    limit: int = 0,
-    crop: int = 0,
-    cache_dir: str | os.PathLike | None = None,
-    max_pixels: int = images.MAX_PIXELS,
-    seconds_between_frames: float = 1.0,
-) -> int:
-    """Measures the median side, in pixels, of the squares that some of the images are cut to; 0 where none is readable.
-
-    Arguments are those of `load`. Raises UsageError and RunError, as `load` does, where a source cannot be opened.
-    """
-    sides, folder = [], cache_folder(cache_dir)
-    for each in [source] if isinstance(source, str) else source:
-        opened = open_source(
-            Request(each, 64, limit, 0, folder, max_pixels, seconds_between_frames, progress.track_task)
-        )
-        opened.prepare()
-        count = min(limit, len(opened.names)) if limit else len(opened.names)
-        for i in range(0, count, -(-count // MEASURED) or 1):
-            with contextlib.suppress(images.UnreadableImage):
-                image, *_ = opened.read(i)
-                sides.append(min(images.crop_square(image, crop).size))
-    return int(np.median(sides)) if sides else 0
 
 
 def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:

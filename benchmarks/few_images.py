@@ -104,7 +104,7 @@ def benchmark(arguments: argparse.Namespace) -> None:
 
 def training_flags(arguments: argparse.Namespace, limit: int, variant: Variant, seed: int) -> list[str]:
     """The flags of train.py for one run."""
-    batch = parse_arguments([*variant.flags, "--data", arguments.data])[0].images_per_iteration
+    batch = parse_arguments(variant.flags)[0].images_per_iteration
     epochs = ["--epochs", f"{math.ceil(arguments.seen / batch)}", "--steps-per-epoch", "1"]
     length = ["--minutes", f"{arguments.minutes:g}"] if arguments.minutes else epochs
     extent = f"{arguments.minutes:g}min" if arguments.minutes else f"{arguments.seen}"

@@ -39,7 +39,7 @@ CASES = [
     "--width 2 --batch-size 1 --image-size 16",
     "--noise-size 100000",
     "--noise image --image-size 64 --batch-size 256 --limit 2000",
-    "--image-size 128 --limit 1000",
+    "--image-size 128 --batch-size 64 --limit 1000",
     "--discriminator-steps 4 --no-reuse-fakes --dropout 0.3 --batch-size 256",
     "--recipe udacity-64 --batch-size 1024",
     "--recipe udacity-64 --image-size 128 --limit 1000",

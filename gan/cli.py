@@ -21,7 +21,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gan.config import DATASETS, Config, one_or_several, steps
+from gan.config import Config, one_or_several, steps
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
@@ -66,39 +66,8 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
 def build_config(given: dict) -> Config:
     """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
     recipe = given.get("recipe", "default")
-    config = Config(**{**RECIPES[recipe], **given})
-    if "image_size" not in {**RECIPES[recipe], **given}:
-        config = dataclasses.replace(config, image_size=choose_image_size(config))
-    return Config(**{**find_settings(recipe, config.image_size), **given, "image_size": config.image_size})
-
-
-def choose_image_size(config: Config) -> int:
-    """The image size where none is given: as the run has it, or the one of --start-from, or that of the images.
-
-    That is 64 where they are at least that large, else 32; and 32 for built-in data, and where images cannot be found,
-    which is an error later.
-    """
-    import data  # these import NumPy, and --help needs none
-    from gan.files import expand_path
-    from gan.runs.run_directory import Run
-
-    output, start = expand_path(config.output), expand_path(config.start_from)
-    # Under its name at 64, or at 32: older versions had that size for all images.
-    folders = [output / dataclasses.replace(config, image_size=size).name for size in (64, 32)]
-    if config.start_from:
-        folders.append(start if start.is_dir() else start.parent)
-    for folder in folders:
-        with contextlib.suppress(UsageError, RunError, OSError, ValueError):
-            return Run(folder).load_config().image_size
-    if all(name in DATASETS for name in config.data):
-        return 32
-    with contextlib.suppress(UsageError, RunError, OSError):
-        side = data.measure_side(
-            config.data, limit=config.limit, crop=config.crop, cache_dir=config.cache_dir or None,
-            max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames,
-        )  # fmt: skip
-        return 64 if side >= 64 else 32
-    return 32
+    size = Config(**{**RECIPES[recipe], **given}).image_size
+    return Config(**{**find_settings(recipe, size), **given})
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -170,7 +139,7 @@ def argument_options(field: dataclasses.Field) -> dict:
     else:
         convert = in_range(kind, 1, None) if kind is steps else in_range(kind, *limits)
     metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
-    shown = help if default == "" or "(default:" in help else f"{help} (default: {default})"
+    shown = f"{help} (default: {default})" if default != "" else help
     return {"type": convert, "choices": choices, "metavar": metavar, "help": shown}
 
 

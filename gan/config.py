@@ -91,10 +91,7 @@ class Config:
         "drop", "images without a label: drop, or keep with the mean label", choices=("drop", "keep")
     )
     balance: bool = option(False, "draw classes, or combinations of attributes, evenly")
-    image_size: int = option(
-        32, "side of the images in pixels: 16 to 128, a multiple of 4 (default: that of the recipe; else 64, or 32 for"
-        " smaller images and built-in data)", least=16, most=128,
-    )  # fmt: skip
+    image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
     allow_truncated: bool = option(False, "use images of files that are cut off; what is missing is gray or black")
@@ -303,12 +300,10 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
 
 
 def overrides(config: Config) -> dict:
-    """The settings of a configuration that differ from its recipe's; its image size, if the images may decide it."""
+    """The settings of a configuration that differ from its recipe's."""
     settings = find_settings(config.recipe, config.image_size)
     usual = {**dataclasses.asdict(Config()), **settings, "recipe": config.recipe}
-    if "image_size" not in RECIPES.get(config.recipe, {}) and not all(data in DATASETS for data in config.data):
-        del usual["image_size"]
-    return {name: value for name, value in dataclasses.asdict(config).items() if value != usual.get(name)}
+    return {name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]}
 
 
 def format_command(config: Config) -> str:

@@ -4,7 +4,6 @@ import math
 import re
 import shlex
 
-import numpy as np
 import pytest
 
 from dcgan import DISTRIBUTIONS
@@ -25,7 +24,6 @@ from gan.config import (
 from gan.datasets import SOURCES
 from gan.recipes import DEFAULT_BY_SIZE
 from gan.runs import legacy
-from gan.runs.run_directory import Run
 from gan.training.augmentation import AUGMENTATIONS
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES
@@ -110,68 +108,6 @@ def test_recipes_have_the_values_of_their_sources():
         assert config.steps_per_epoch == ("all" if udacity else 1), recipe
 
 
-@pytest.fixture
-def sized(tmp_path, monkeypatch):
-    """A function (side, ...) -> the name of a folder with a photograph of each of these heights, 10 pixels wider."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "faces").mkdir()
-
-    def save(*sides):
-        for i, side in enumerate(sides):
-            images.write_png(tmp_path / "faces" / f"{i}.png", np.zeros((side, side + 10, 3), np.uint8))
-        return "faces"
-
-    return save
-
-
-@pytest.mark.parametrize(
-    ("sides", "flags", "size"),
-    [
-        ((63,), [], 32),
-        ((64,), [], 64),
-        ((20, 90, 100), [], 64),
-        ((20, 30, 300), [], 32),
-        ((300,), ["--crop", "50"], 32),
-        ((300, 20, 20, 20), ["--limit", "1"], 64),
-        ((300,), ["--image-size", "32"], 32),
-        ((300,), ["--recipe", "udacity-64"], 32),
-        ((300,), ["--recipe", "conv-dense"], 28),
-        ((), [], 32),  # an error later
-    ],
-)
-def test_image_size_follows_the_images(sized, sides, flags, size):
-    """Without a flag, and a recipe with a size, it is 64 where the median square is at least that large, or else 32."""
-    config, _ = parse_arguments(["--data", sized(*sides), *flags])
-    assert config.image_size == size and f"-{size}-faces" in config.name
-
-
-def test_image_size_of_built_in_and_missing_data(sized):
-    """Built-in data have 32; so have those that are not there; of several sources, all images count."""
-    assert [parse_arguments(["--data", name])[0].image_size for name in (*DATASETS, "nothing")] == [32] * 4
-    assert parse_arguments(["--data", sized(100), "--data", "avatars", "--limit", "3"])[0].image_size == 64
-
-
-@pytest.mark.parametrize("flags", [[], ["--run", "mine"]])
-def test_image_size_of_a_run_that_is_there(sized, flags):
-    """A run goes on at the size that it began with, though the images would have another."""
-    line = ["--data", sized(100), *flags]
-    before, _ = parse_arguments([*line, "--image-size", "32"])
-    run = Run(f"output/{before.name}")
-    with run.lock():
-        run.claim(dataclasses.asdict(before), None)
-    assert parse_arguments(line) == (before, False)
-
-
-@pytest.mark.parametrize("start", ["output/other", "output/other/generator.keras"])
-def test_image_size_of_the_start(sized, start):
-    """A run that starts from another has its size, also where the generator's file is given."""
-    other = parse_arguments(["--run", "other", "--image-size", "48"])[0]
-    run = Run("output/other")
-    with run.lock():
-        run.claim(dataclasses.asdict(other), None)
-    assert parse_arguments(["--data", sized(100), "--start-from", start])[0].image_size == 48
-
-
 def test_default_by_image_size(monkeypatch):
     """A size has the row of the largest one that is not larger; flags override it; other recipes have none."""
     for size in (16, 64, 128):
@@ -237,7 +173,7 @@ def test_help_shows_every_flag(capsys):
         meaning = field.metadata["help"].replace("%%", "%")
         shown = " ".join(map(str, field.default)) if isinstance(field.default, tuple) else str(field.default)
         shown = {"True": "yes", "False": "no"}.get(shown, shown)
-        expected = meaning if field.default == "" or "(default:" in meaning else f"{meaning} (default: {shown})"
+        expected = meaning if field.default == "" else f"{meaning} (default: {shown})"
         assert expected in words, name
     for title in GROUPS.values():
         assert f"\n{title}:\n" in text

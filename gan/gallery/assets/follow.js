@@ -24,16 +24,20 @@ function storeSwitch(isOn) {
 
 /** Shows when the data were written, and the switch. While it is on, `receive` is called with later data. */
 function startFollowing(receive) {
-  let frame = null;
+  let frame = null, loading = false;
   const written = html("span"), box = html("input", { type: "checkbox", role: "switch", checked: recallSwitch() });
   const showTime = () => {
     const time = new Date(DATA.created * 1000).toLocaleString("en", { dateStyle: "medium", timeStyle: "medium" });
     written.textContent = `Written ${time} from the runs in ${DATA.folder}`;
   };
   const read = () => {
+    const wanted = box.checked && !document.hidden;
+    if (wanted && loading) return; // a page of many runs may take longer
     frame?.remove();
-    if (!box.checked || document.hidden) return;
-    frame = html("iframe", { hidden: true, title: "Later data", src: `?follow=${Date.now()}` });
+    loading = wanted;
+    if (!wanted) return;
+    const load = () => (loading = false); // also where nothing can be read
+    frame = html("iframe", { hidden: true, title: "Later data", src: `?follow=${Date.now()}`, load });
     document.body.append(frame);
   };
   box.addEventListener("change", () => {
@@ -43,6 +47,7 @@ function startFollowing(receive) {
   addEventListener("message", ({ source, data }) => {
     if (!box.checked || source !== frame?.contentWindow) return;
     frame.remove();
+    loading = false;
     if (data.created === DATA.created) return;
     receive(data);
     showTime();
