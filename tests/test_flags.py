@@ -69,7 +69,7 @@ def case(flags, size, precision):
 
 
 ONE_EACH = [case(flags, *possible(flags)[i % len(possible(flags))]) for i, flags in enumerate(FLAGS)]
-EVERY = [case(flags, *one) for flags in FLAGS for one in possible(flags)]
+EVERY = [case(flags, *one) for flags in FLAGS for one in possible(flags)] if ALL else []  # one skipped test, not 140
 
 
 @pytest.fixture(scope="module")
