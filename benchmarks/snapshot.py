@@ -18,7 +18,10 @@ import numpy as np
 from PIL import Image
 
 # Columns, keys and arrays that depend on the time.
-CLOCK = {"seconds", "images_per_second", "eval_seconds", "data_seconds", "validation", "created", "modified"}
+CLOCK = {
+    *("seconds", "images_per_second", "eval_seconds", "data_seconds", "validation", "created", "modified"),
+    *("begun", "nearest", "audit"),  # in the gallery: when pictures were written
+}
 TEMPORARY = re.compile(r"\..*\.part(\.keras)?")  # what a killed process was writing
 
 

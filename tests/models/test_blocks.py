@@ -329,7 +329,7 @@ def test_every_choice_trains(generator, discriminator, size):
                 made = gan.generator(gan.fixed_noise(2), training=False)
                 assert made.shape == (2, size, size, 3)
                 copy = to_stock_keras(gan.generator)
-                np.testing.assert_allclose(copy(gan.fixed_noise(2)), made, atol=1e-5, err_msg=f"{kind} {upsampling}")
+                np.testing.assert_allclose(copy(gan.fixed_noise(2)), made, atol=1e-4, err_msg=f"{kind} {upsampling}")
                 keras.utils.clear_session()
     finally:
         tf.config.run_functions_eagerly(False)
