@@ -5,6 +5,7 @@ training, held_out = faces.split(holdout=0.1)
 for images, labels in batches(faces.images, 128, rows=training, seed=1): ...
 """
 
+import contextlib
 import functools
 import hashlib
 import itertools
@@ -13,9 +14,9 @@ import os
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 import numpy as np
@@ -37,6 +38,7 @@ MANY_COPIES = 0.02  # share of images that are copies of others, from which ther
 FEW = 100  # different images, below which a warning says that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
+MEASURED = 16  # images, evenly spread over a data set, whose sizes stand for all
 PIECE = 32  # rows copied before the pages that they came from are released
 
 
@@ -112,6 +114,7 @@ def load(
     labels: str = "none",
     attributes: str = "",
     unlabelled: str = "drop",
+    opened: Mapping[str, Source] | None = None,
 ) -> Faces:
     """Opens a data source and decodes its images, once: after that they come from the cache.
 
@@ -134,6 +137,7 @@ def load(
         labels: "auto", "folders" or a file (see gan/datasets/labels.py); "none": none, unless attributes are named.
         attributes: the names of those to use, with commas; empty: all.
         unlabelled: as for `Faces`.
+        opened: sources that `open_files` has opened, by their names; they are not opened again.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
@@ -145,14 +149,10 @@ def load(
         raise UsageError(f"--limit {limit} --sample {sample} --crop {crop}: none can be negative; 0 is the default.")
     folder = cache_folder(cache_dir)
     names_of_data = [source] if isinstance(source, str) else source
-    sources = [
-        open_source(
-            Request(each, image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
-        )
-        for each in names_of_data
-    ]
-    opened = sources[0] if len(sources) == 1 else join(sources)
-    numbers = choose(len(opened.names), limit, sample, seed)
+    request = Request("", image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
+    sources = [(opened or {}).get(each) or open_source(replace(request, data=each)) for each in names_of_data]
+    joined = sources[0] if len(sources) == 1 else join(sources)
+    numbers = choose(len(joined.names), limit, sample, seed)
     if sample > len(numbers):
         warnings.warn(f"--sample {sample:,}: there are only {len(numbers):,} images", stacklevel=2)
     choice = [limit, *([sample, seed] if sample else [])]
@@ -166,11 +166,11 @@ def load(
         ]
         aligned = [decision.align for decision in decisions]
         extra = [alignment.VERSION, aligned, min_face, keep_duplicates] if any(aligned) else []
-        path = folder / f"{cache.compute_key(opened.identity, image_size, crop, choice, limits, *extra)}.npy"
+        path = folder / f"{cache.compute_key(joined.identity, image_size, crop, choice, limits, *extra)}.npy"
 
         def choose_images():
             if not any(aligned):
-                return opened, numbers
+                return joined, numbers
             align_one = functools.partial(alignment.align, size=image_size, keep_copies=keep_duplicates, **settings)
             return alignment.join_aligned(sources, parts, decisions, align_one)
 
@@ -178,24 +178,24 @@ def load(
             path, choose_images, image_size, crop=crop, progress=progress.track_task
         )
     # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
-    counts = report["skipped"] | {"passed_over": len(opened.passed_over)}
-    report |= {"source": opened.title, "skipped": counts, "parts": dict(opened.parts)}
-    report |= {"found": len(opened.names), "chosen": len(numbers), "aligned": any(aligned)}
+    counts = report["skipped"] | {"passed_over": len(joined.passed_over)}
+    report |= {"source": joined.title, "skipped": counts, "parts": dict(joined.parts)}
+    report |= {"found": len(joined.names), "chosen": len(numbers), "aligned": any(aligned)}
     report["alignment"] = [
-        f"{each.title}: {decision.reason}" if opened.parts else decision.reason
+        f"{each.title}: {decision.reason}" if joined.parts else decision.reason
         for each, decision in zip(sources, decisions, strict=True)
         if decision.reason
     ]
     report["choice"] = (
-        "chosen at random" if sample else f"the first in order of {'--data, then of ' if opened.parts else ''}name"
+        "chosen at random" if sample else f"the first in order of {'--data, then of ' if joined.parts else ''}name"
     )
     unreadable, origins = skipped[: counts["unreadable"]], report.pop("origins", None)
     left_out = skipped[counts["unreadable"] :][: counts.get("left_out", 0)]
     if origins is None:  # nothing was cut out, so each image that was read is one of the numbers
         names = {name for name, _ in unreadable}
-        origins = [i for i in numbers if opened.names[i] not in names]
+        origins = [i for i in numbers if joined.names[i] not in names]
     if not any(aligned):
-        report["copies"], report["first_copy"] = find_copies([opened.names[i] for i in origins], digests)
+        report["copies"], report["first_copy"] = find_copies([joined.names[i] for i in origins], digests)
     found = None
     if labels != "none" or attributes:
         if len(origins) != len(pixels):  # of a cache by an earlier version, whose images have equal or other names
@@ -203,10 +203,43 @@ def load(
         wanted = [name.strip() for name in attributes.split(",") if name.strip()]
         found, where = find_labels(sources, names_of_data, "auto" if labels == "none" else labels, wanted)
         report["labels"], found = {"from": where}, found.take(origins)
-        left_out += describe_labels(found, [opened.names[i] for i in origins], unlabelled, report)
-    faces = Faces(pixels, report, unreadable + left_out + opened.passed_over, drawn_with, digests, found, unlabelled)
+        left_out += describe_labels(found, [joined.names[i] for i in origins], unlabelled, report)
+    faces = Faces(pixels, report, unreadable + left_out + joined.passed_over, drawn_with, digests, found, unlabelled)
     _require_readable(faces, allow_bad)
     return faces
+
+
+def open_files(
+    source: str | Sequence[str],
+    *,
+    cache_dir: str | os.PathLike | None = None,
+    max_pixels: int = images.MAX_PIXELS,
+    seconds_between_frames: float = 1.0,
+) -> dict[str, Source]:
+    """Opens data sources that are not built in, without decoding their images, by their names.
+
+    Arguments and what is raised are those of `load`, which takes the result.
+    """
+    folder = cache_folder(cache_dir)
+    # Files are opened alike for images of every size.
+    request = Request("", SIZES[0], 0, 0, folder, max_pixels, seconds_between_frames, progress.track_task)
+    names = [source] if isinstance(source, str) else source
+    return {name: open_source(replace(request, data=name)) for name in names if name not in built_in_names()}
+
+
+def measure_side(source: Source, *, limit: int = 0, crop: int = 0, allow_truncated: bool = False) -> int:
+    """Measures some of the images: the median side, in pixels, of the squares that are cut out of them.
+
+    Arguments are those of `load`. Returns 0 where none of these images can be read.
+    """
+    numbers = choose(len(source.names), limit, 0, 0)
+    sides = []
+    with images.allow_truncated_files(allow_truncated):
+        for i in numbers[:: max(len(numbers) // MEASURED, 1)]:
+            with contextlib.suppress(images.UnreadableImage):
+                image, *_ = source.read(i)
+                sides.append(min(images.crop_square(image, crop).size))
+    return int(np.median(sides)) if sides else 0
 
 
 def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:

@@ -16,38 +16,44 @@ import signal
 import sys
 
 from gan import experiment
-from gan.cli import handle_signals, parse_arguments, run_command
+from gan.cli import handle_signals, parse_settings, run_command
 from gan.cluster import find_cluster
-from gan.config import Config
+from gan.config import Config, build_config
 
 
 def main(argv: list[str] | None = None) -> int:
     """Parses the command line, trains, and turns errors into one message and an exit code."""
-    config, dry_run = parse_arguments(argv)
+    given, dry_run = parse_settings(argv)
     # Until the trainer has its own handler: as Ctrl-C, so that a half-written cache is removed.
     with handle_signals([signal.SIGTERM], signal.default_int_handler):
         return run_command(
             "train.py",
-            lambda: train(config, dry_run),
+            lambda: train(given, dry_run),
             stopped="stopped at once. The same command goes on from the last checkpoint, if any.",
             failed=". Once that is put right, the same command goes on from the last checkpoint, if any.",
         )
 
 
-def train(config: Config, dry_run: bool = False) -> int:
-    """Loads the data, connects the processes if there are several, and trains. Returns the exit code."""
-    run = experiment.open_run(config)
-    config = experiment.resolve_align(config, run)
+def train(given: dict, dry_run: bool = False) -> int:
+    """Loads the data, connects the processes if there are several, and trains. Returns the exit code.
+
+    `given` are fields of Config by their names; the recipe, the run and the images decide about the others.
+    """
+    config = build_config(given)
     cluster = find_cluster(config.cluster)
     # Devices are set up before TensorFlow computes anything, as it does in a search for faces.
     if cluster or config.devices != "auto":
-        config, distribution, device = experiment.setup_devices(config, run, cluster)
-        faces = distribution.chief_first(lambda: experiment.load_data(config))
+        distribution, device, precision = experiment.connect(config, cluster)
+        config, run, opened = experiment.resolve_settings(given, distribution)
+        config, device = experiment.agree(config, run, distribution, device, precision)
+        faces = distribution.chief_first(lambda: experiment.load_data(config, opened))
         distribution.require_same("images", faces.digest)
         distribution.require_same("labels", faces.labels.digest if faces.labels else "")
     else:  # the data first: a path that does not exist need not wait for TensorFlow
-        faces = experiment.load_data(config)
-        config, distribution, device = experiment.setup_devices(config, run)
+        config, run, opened = experiment.resolve_settings(given)
+        faces = experiment.load_data(config, opened)
+        distribution, device, precision = experiment.connect(config)
+        config, device = experiment.agree(config, run, distribution, device, precision)
     with distribution.explain_losses():
         return train_on(faces, config, run, distribution, device, dry_run)
 
@@ -56,7 +62,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     """Builds the networks and trains them on `faces`. Returns the exit code.
 
     Arguments:
-        distribution, device: as from `gan.experiment.setup_devices`.
+        distribution, device: as from `gan.experiment.connect` and `agree`.
     """
     import data
     from gan.training.memory_estimate import require_memory

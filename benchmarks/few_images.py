@@ -103,13 +103,13 @@ def benchmark(arguments: argparse.Namespace) -> None:
 
 
 def training_flags(arguments: argparse.Namespace, limit: int, variant: Variant, seed: int) -> list[str]:
-    """The flags of train.py for one run."""
-    batch = parse_arguments(variant.flags)[0].images_per_iteration
-    epochs = ["--epochs", f"{math.ceil(arguments.seen / batch)}", "--steps-per-epoch", "1"]
+    """The flags of train.py for one run, at 32 x 32 where the variant has no size, whatever the images are."""
+    config, _ = parse_arguments(variant.flags)
+    epochs = ["--epochs", f"{math.ceil(arguments.seen / config.images_per_iteration)}", "--steps-per-epoch", "1"]
     length = ["--minutes", f"{arguments.minutes:g}"] if arguments.minutes else epochs
     extent = f"{arguments.minutes:g}min" if arguments.minutes else f"{arguments.seen}"
     return [
-        *variant.flags,
+        *(*variant.flags, "--image-size", f"{config.image_size}"),
         *("--data", arguments.data, "--limit", f"{limit}", *length, "--seed", f"{seed}", "--holdout", "0.1"),
         *("--output", str(arguments.out), "--run", f"{limit}-{extent}-{variant.label.replace(' ', '+')}-{seed}"),
         *cache_flags(arguments),

@@ -82,12 +82,14 @@ def estimate(case: str) -> int:
 
 def measure(case: str) -> int:
     """Trains a case for a few iterations, and returns the most memory that its process has held, in bytes."""
+    words = shlex.split(case)
+    words += ["--image-size", f"{parse_arguments(words)[0].image_size}"]  # as estimated, whatever the images are
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "log.txt"
         with open(log, "w") as output:
             child = subprocess.Popen(
                 # Unless a case says otherwise, nothing is augmented: the estimate knows no number of images.
-                [sys.executable, str(TRAIN), "--augment", "none", *shlex.split(case), *SHORT, "--output", folder],
+                [sys.executable, str(TRAIN), "--augment", "none", *words, *SHORT, "--output", folder],
                 stdout=output,
                 stderr=output,
             )

@@ -58,7 +58,8 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config, list[str]
     flags, rest = parser.parse_known_args(argv)
     words = ["--run", time.strftime("soak-%Y%m%d-%H%M%S"), "--score-every", "100", "--sample-every", "100"]
     words += ["--score-samples", "256", *rest, "--minutes", f"{flags.minutes:g}"]
-    return flags, parse_arguments(words)[0], words
+    config, _ = parse_arguments(words)
+    return flags, config, [*words, "--image-size", f"{config.image_size}"]  # whatever the images are
 
 
 def read_process(number: int, proc: Path = Path("/proc")) -> dict[str, float] | None:

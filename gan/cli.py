@@ -1,6 +1,6 @@
 """Command lines: train.py's parser, what the tools share, and how errors become exit codes.
 
-config, dry_run = parse_arguments(["--noise", "image"])           # train.py
+config, dry_run = parse_arguments(["--noise", "image"])           # what reads train.py's flags
 arguments = run_parser("generate", __doc__, "generated.png").parse_args(argv)  # a tool that takes a run
 return run_command("generate", lambda: generate(arguments))
 
@@ -21,11 +21,10 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from gan.config import Config, one_or_several, steps
+from gan.config import Config, build_config, one_or_several, steps
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
-from gan.recipes import RECIPES, find_settings
 from gan.runs import legacy
 
 SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # that end work
@@ -35,6 +34,15 @@ GROUPS = {"data": "data", "noise": "networks", "augment": "training", "holdout":
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     """Parses train.py's command line: defaults, overridden by the recipe, overridden by flags; and --dry-run.
+
+    Where no image size is given, it is 32, also where train.py would look at the images. Exits as `parse_settings`.
+    """
+    given, dry_run = parse_settings(argv)
+    return build_config(given), dry_run
+
+
+def parse_settings(argv: list[str] | None = None) -> tuple[dict, bool]:
+    """Parses the settings that train.py's command line gives, fields of Config by their names, and --dry-run.
 
     Exits with code 2, as argparse does, where a flag or its value is not one of those that `--help` shows.
     """
@@ -60,14 +68,7 @@ def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
                 parser.error(f"argument {format_flag(name)}: it needs labels: add --labels auto, folders or a file")
     if Path(config.name).name != config.name or config.name in (".", ".."):
         parser.error(f"argument --run: {config.name!r} is not the name of a folder")
-    return config, dry_run
-
-
-def build_config(given: dict) -> Config:
-    """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
-    recipe = given.get("recipe", "default")
-    size = Config(**{**RECIPES[recipe], **given}).image_size
-    return Config(**{**find_settings(recipe, size), **given})
+    return given, dry_run
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -139,7 +140,7 @@ def argument_options(field: dataclasses.Field) -> dict:
     else:
         convert = in_range(kind, 1, None) if kind is steps else in_range(kind, *limits)
     metavar = None if choices else {int: "N", float: "X", str: "NAME"}.get(kind, "N|all")
-    shown = f"{help} (default: {default})" if default != "" else help
+    shown = help if default == "" or "(default:" in help else f"{help} (default: {default})"
     return {"type": convert, "choices": choices, "metavar": metavar, "help": shown}
 
 

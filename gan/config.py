@@ -91,7 +91,10 @@ class Config:
         "drop", "images without a label: drop, or keep with the mean label", choices=("drop", "keep")
     )
     balance: bool = option(False, "draw classes, or combinations of attributes, evenly")
-    image_size: int = option(32, "side of the images in pixels: 16 to 128, a multiple of 4", least=16, most=128)
+    image_size: int = option(
+        32, "side of the images in pixels: 16 to 128, a multiple of 4 (default: that of the recipe; else 64, or 32 for"
+        " smaller images and built-in data)", least=16, most=128,
+    )  # fmt: skip
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
     allow_truncated: bool = option(False, "use images of files that are cut off; what is missing is gray or black")
@@ -278,6 +281,18 @@ class Config:
         return self.batch_size * self.discriminator_steps
 
 
+def build_config(given: dict) -> Config:
+    """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
+    recipe = given.get("recipe", "default")
+    size = Config(**{**RECIPES[recipe], **given}).image_size
+    return Config(**{**find_settings(recipe, size), **given})
+
+
+def follows_images(config: Config) -> bool:
+    """Whether the images decide about the image size, where none is given: they do not where they are built in."""
+    return "image_size" not in RECIPES.get(config.recipe, {}) and not all(data in DATASETS for data in config.data)
+
+
 def _is_allowed(value: object, kind: Callable, least: float | None, most: float | None) -> bool:
     """Tests the type and the limits of a setting as JSON has it; its choices may be those of another version."""
     if kind is list:
@@ -300,10 +315,12 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
 
 
 def overrides(config: Config) -> dict:
-    """The settings of a configuration that differ from its recipe's."""
+    """The settings of a configuration that differ from its recipe's; its image size, where the images may decide it."""
     settings = find_settings(config.recipe, config.image_size)
     usual = {**dataclasses.asdict(Config()), **settings, "recipe": config.recipe}
-    return {name: value for name, value in dataclasses.asdict(config).items() if value != usual[name]}
+    if follows_images(config):
+        del usual["image_size"]
+    return {name: value for name, value in dataclasses.asdict(config).items() if value != usual.get(name)}
 
 
 def format_command(config: Config) -> str:

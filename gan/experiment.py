@@ -19,11 +19,22 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gan.cluster import Cluster
-from gan.config import ALIGNMENTS, DISCRIMINATOR_AUGMENTATIONS, DISTRIBUTIONS, LOCAL, PRECISIONS, Config
+from gan.config import (
+    ALIGNMENTS,
+    DISCRIMINATOR_AUGMENTATIONS,
+    DISTRIBUTIONS,
+    LOCAL,
+    PRECISIONS,
+    Config,
+    build_config,
+    follows_images,
+)
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
+from gan.recipes import RECIPES
 
 VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
+LARGE = 64  # side of the images, in pixels, from which --image-size is that if it is not given
 
 
 def open_run(config: Config):
@@ -35,8 +46,11 @@ def open_run(config: Config):
     return Run(output / config.run if config.run else find_run(output, config.name))
 
 
-def load_data(config: Config):
-    """The images of a configuration, a `data.Faces`. Raises UsageError, and RunError, as `data.load` does."""
+def load_data(config: Config, opened: dict | None = None):
+    """The images of a configuration, a `data.Faces`; sources in `opened`, by their names, are not opened again.
+
+    Raises UsageError, and RunError, as `data.load` does.
+    """
     import data
 
     return data.load(
@@ -44,7 +58,7 @@ def load_data(config: Config):
         cache_dir=config.cache_dir or None, allow_bad=config.allow_bad, allow_truncated=config.allow_truncated,
         max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames, align=config.align,
         min_face=config.min_face, keep_duplicates=config.keep_duplicates, labels=config.labels,
-        attributes=config.attributes, unlabelled=config.unlabelled,
+        attributes=config.attributes, unlabelled=config.unlabelled, opened=opened,
     )  # fmt: skip
 
 
@@ -85,36 +99,104 @@ def resolve_align(config: Config, run) -> Config:
     return dataclasses.replace(config, align=earlier or config.align)
 
 
-def setup_devices(config: Config, run, cluster: Cluster | None = None):
-    """Connects the processes of a cluster, and finds the devices of this one and the precision.
+def resolve_settings(given: dict, distribution=None):
+    """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
-    Must precede all other uses of TensorFlow, but for what finds faces. The chief decides what is left to `auto`; in
-    other processes, nothing is printed from here on but errors.
+    Arguments:
+        given: fields of Config by their names.
+        distribution: the processes for all of which the chief decides; None: there is one.
 
     Returns:
-        The configuration with these decisions, a `gan.training.distribution.Distribution`, and the devices in words.
+        The configuration, its run, and the data sources that were opened to measure their images, by their names.
 
-    Raises UsageError where devices are not there, the processes have other settings, or replicas cannot share a batch.
+    Raises UsageError and RunError where these cannot be opened.
+    """
+    decided, opened = {}, {}
+    if distribution is None or distribution.is_chief:
+        size, opened = resolve_image_size(given)
+        run = open_run(build_config({**given, "image_size": size}))
+        decided = {**run.find_former_recipe(), "image_size": size}
+    if distribution:
+        decided = distribution.broadcast_object(decided)
+    decided = {name: tuple(value) if isinstance(value, list) else value for name, value in decided.items()}
+    config = build_config({**decided, **given})
+    run = open_run(config)
+    return resolve_align(config, run), run, opened
+
+
+def resolve_image_size(given: dict) -> tuple[int, dict]:
+    """The image size of the settings that are given, and the data sources that were opened to decide it.
+
+    Where none is given, it is that of the recipe, of the run that is continued, or of the run of --start-from. Else it
+    is 64 where images are at least that large, and 32 where they are smaller or built in. Sources are by their names.
+    """
+    import data
+    from gan.datasets.joined import join
+    from gan.runs.run_directory import Run
+
+    config = build_config(given)
+    if "image_size" in {**RECIPES[config.recipe], **given}:
+        return config.image_size, {}
+    run = open_run(config)
+    # Of an older version, where it was 32 for all images if it was not given.
+    earlier = [run] if config.run or run.find_former_recipe() else []
+    if start := expand_path(config.start_from) if config.start_from else None:
+        earlier.append(Run(start if start.is_dir() else start.parent))
+    for each in earlier:
+        with contextlib.suppress(OSError, UsageError):  # which others tell
+            return each.load_config().image_size, {}
+    if not follows_images(config):
+        return config.image_size, {}
+    opened = data.open_files(
+        config.data, cache_dir=config.cache_dir or None, max_pixels=config.max_pixels,
+        seconds_between_frames=config.seconds_between_frames,
+    )  # fmt: skip
+    source = join(list(opened.values())) if len(opened) > 1 else next(iter(opened.values()))
+    side = data.measure_side(source, limit=config.limit, crop=config.crop, allow_truncated=config.allow_truncated)
+    size = LARGE if side >= LARGE else config.image_size
+    print(f"The images are some {side} pixels wide, so --image-size is {size}", flush=True)
+    return size, opened
+
+
+def connect(config: Config, cluster: Cluster | None = None):
+    """Finds the devices of this process, and connects it to the others of a cluster, if any.
+
+    Must precede all other uses of TensorFlow, but for what finds faces. In processes that are not the chief, nothing is
+    printed from here on but errors.
+
+    Returns:
+        A `gan.training.distribution.Distribution`, the devices in words, and the precision that is best on them.
+
+    Raises UsageError where devices are not there, and RunError where processes are not.
     """
     from gan import devices
 
-    # This machine may prefer another precision than the one on which the run began.
-    earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
-    device, precision = devices.setup_devices(earlier or config.precision, cpu=config.devices.startswith("cpu:"))
+    device, precision = devices.setup_devices(config.precision, cpu=config.devices.startswith("cpu:"))
     from gan.training.distribution import distribute
 
     distribution = distribute(config.devices, cluster, config.connect_seconds)
+    if not distribution.is_chief:
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+    return distribution, device, precision
+
+
+def agree(config: Config, run, distribution, device: str, precision: str) -> tuple[Config, str]:
+    """Makes sure that all processes train alike. The chief decides what is left to `auto`.
+
+    Arguments are as from `connect`. Returns the configuration with these decisions, and the devices in words.
+
+    Raises UsageError where the processes have other settings, or replicas cannot share a batch.
+    """
     distribution.require_divisible(config.batch_size)
     if config.jit and distribution.replicas > 1:
         raise UsageError("--jit: XLA cannot compile a step of several replicas. Leave it out, or use one device.")
-    decided = {"precision": precision, "align": config.align}
-    if not distribution.is_chief:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+    # This machine may prefer another precision than the one on which the run began.
+    earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
+    decided = {"precision": earlier or precision, "align": config.align}
     same = {name: value for name, value in dataclasses.asdict(config).items() if name not in {*LOCAL, *decided}}
     distribution.require_same("settings", same)
     config = dataclasses.replace(config, **distribution.broadcast_object(decided))
-    words = f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
-    return config, distribution, words
+    return config, f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
 
 
 def resolve_augment(config: Config, run, images: int) -> Config:

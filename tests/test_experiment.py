@@ -1,4 +1,4 @@
-"""--start-from, --freeze-discriminator, --augment and lost labels, from the command line to resumed runs."""
+"""Image sizes, --start-from, --freeze-discriminator, --augment and lost labels, from flags to resumed runs."""
 
 import dataclasses
 import json
@@ -11,16 +11,20 @@ import pytest
 import train
 from data import Faces
 from dcgan import DCGAN
-from gan.config import AUGMENT_FEW, Config
+from gan import images
+from gan.cli import parse_settings
+from gan.config import AUGMENT_FEW, DATASETS, Config, build_config
 from gan.errors import UsageError
 from gan.experiment import (
     build_gan,
     count_labels,
+    load_data,
     load_start,
     rebuild_generator,
     reload_data,
     resolve_align,
     resolve_augment,
+    resolve_settings,
 )
 from gan.labels import Attribute, Labels
 from gan.runs import checkpoints
@@ -30,6 +34,116 @@ DENSE = [
     *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
     *("--generator", "dense", "--discriminator", "dense", "--penalty", "none", "--limit", "60", "--holdout", "0"),
 ]
+
+
+@pytest.fixture
+def sized(tmp_path, monkeypatch):
+    """A function (side, ...) -> the name of a folder with a picture of each of these heights, 10 pixels wider."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+
+    def save(*sides):
+        for i, side in enumerate(sides):
+            images.write_png(tmp_path / "faces" / f"{i:02d}.png", np.zeros((side, side + 10, 3), np.uint8))
+        return "faces"
+
+    return save
+
+
+def resolve(*line):
+    """The configuration that train.py has for a command line."""
+    return resolve_settings(parse_settings(line)[0])[0]
+
+
+def write_config(given, without=()):
+    """Makes the folder of a run with these settings, and its config.json; returns its configuration."""
+    config = build_config(given)
+    run = Run(f"output/{config.name}")
+    with run.lock():
+        run.claim({name: value for name, value in dataclasses.asdict(config).items() if name not in without}, None)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("sides", "flags", "size"),
+    [
+        ([63], [], 32),
+        ([64], [], 64),
+        ([20, 90, 100], [], 64),
+        ([20, 30, 300], [], 32),
+        ([300], ["--crop", "50"], 32),
+        ([40], ["--crop", "50"], 32),  # none is large enough, an error later
+        ([300, 20, 20, 20], ["--limit", "1"], 64),
+        ([20, 20, *[300] * 30], [], 64),  # every second one of 32 is looked at
+        ([300], ["--image-size", "32"], 32),
+        ([300], ["--recipe", "udacity-64"], 32),
+        ([300], ["--recipe", "conv-dense"], 28),
+    ],
+)
+def test_image_size_follows_the_images(sized, sides, flags, size):
+    """Without a flag, and a recipe with a size, it is 64 where the median square is at least that large, or else 32."""
+    config = resolve("--data", sized(*sides), *flags)
+    assert config.image_size == size and f"-{size}-faces" in config.name
+    assert config.batch_size == build_config({"recipe": config.recipe, "image_size": size}).batch_size
+
+
+def test_image_size_of_built_in_data(sized):
+    """Built-in data have 32 and are not opened; beside files, the files decide, each opened once."""
+    for name in DATASETS:
+        config, _, opened = resolve_settings({"data": (name,)})
+        assert config.image_size == 32 and not opened
+    config, _, opened = resolve_settings({"data": (sized(100), "avatars"), "limit": 3})
+    assert config.image_size == 64 and list(opened) == ["faces"]
+    faces = load_data(dataclasses.replace(config, cache_dir="cache"), opened)
+    assert faces.images.shape == (3, 64, 64, 3)
+    with pytest.raises(UsageError):
+        resolve_settings({"data": ("nothing",)})
+
+
+def test_sources_are_opened_once(sized, monkeypatch):
+    """The sources that were measured are those that are decoded."""
+    config, _, opened = resolve_settings({"data": (sized(100),), "cache_dir": "cache"})
+    monkeypatch.setattr("data.open_source", None)
+    assert len(load_data(config, opened).images) == 1
+
+
+@pytest.mark.parametrize(("given", "size"), [({}, 64), ({"image_size": 48}, 48)])
+def test_image_size_of_a_named_run(sized, given, size):
+    """A run that --run names goes on at the size that it began with, whatever the images are now."""
+    before = write_config({"data": (sized(20),), "run": "mine", **{"image_size": 64, **given}})
+    assert resolve("--data", "faces", "--run", "mine") == before and before.image_size == size
+    assert resolve("--data", "faces", "--run", "mine", "--image-size", "32").image_size == 32
+
+
+def test_image_size_of_a_former_run(sized):
+    """Runs of older versions, whose size was 32, go on with it; a run of this version does so by its flag alone."""
+    given = {"data": (sized(100),), "image_size": 32}
+    write_config(given)
+    assert resolve("--data", "faces").image_size == 64
+    shutil.rmtree("output")
+    before = write_config(given, without=["penalty_batch"])
+    assert resolve("--data", "faces") == before
+
+
+def test_settings_of_a_former_run(sized):
+    """Runs of older versions go on with the batch that `default` had at their size then, unless flags say otherwise."""
+    former = {"data": (sized(100),), "image_size": 64, "batch_size": 64, "epochs": 4000}
+    line = ["--data", "faces", "--image-size", "64"]
+    write_config(former)
+    assert resolve(*line).batch_size == build_config({"image_size": 64}).batch_size != 64
+    shutil.rmtree("output")
+    before = write_config(former, without=["penalty_batch"])
+    assert resolve(*line) == before
+    assert resolve(*line, "--epochs", "9") == dataclasses.replace(before, epochs=9)
+
+
+@pytest.mark.parametrize("start", ["output/other", "output/other/generator.keras"])
+def test_image_size_of_the_start(sized, start):
+    """A run that starts from another has its size, also where the generator's file is given."""
+    write_config({"run": "other", "image_size": 48})
+    assert resolve("--data", sized(100), "--start-from", start).image_size == 48
+    assert resolve("--start-from", start).image_size == 48
+    assert resolve("--data", "faces", "--start-from", "nothing").image_size == 64
 
 
 @pytest.fixture(scope="module")

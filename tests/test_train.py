@@ -391,7 +391,7 @@ def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, 
     assert "precision: float32 there, mixed_bfloat16 here" in printed
     printed = run_in_process(tmp_path, [*line, "auto", "--run", "new", "--dry-run"], monkeypatch, capsys)
     assert "GPU (new), mixed_bfloat16, about" in printed
-    assert asked == ["float32", "mixed_bfloat16", "auto"]
+    assert asked == ["auto", "mixed_bfloat16", "auto"]
 
 
 def test_output_folder(six, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):

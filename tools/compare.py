@@ -135,10 +135,10 @@ def compare(arguments: argparse.Namespace) -> None:
 
 
 def build_training_command(arguments: argparse.Namespace, variant: Variant, seed: int) -> list[str]:
-    """Builds the command that trains a run."""
+    """Builds the command that trains a run, at 32 x 32 where the variant has no size, whatever the images are."""
     return [
         *(sys.executable, str(ROOT / "train.py"), "--minutes", f"{arguments.minutes:g}"),
-        *(*variant.flags, "--seed", f"{seed}"),
+        *(*variant.flags, "--image-size", f"{parse_arguments(variant.flags)[0].image_size}", "--seed", f"{seed}"),
         *("--data", arguments.data, "--holdout", "0.1"),
         *("--run", f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"),
         *("--output", arguments.output, *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),

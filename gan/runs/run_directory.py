@@ -137,6 +137,12 @@ class Run:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
+    def find_former_recipe(self) -> dict:
+        """Settings that the run has from the recipe `default` of an older version, where they are others today."""
+        with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
+            return legacy.find_former_recipe(self.read_config())
+        return {}
+
     def resume_command(self, **changes) -> str:
         """The command that continues the run; `data=` is where its data are now."""
         where = {"output": str(self.folder.parent), "run": self.folder.name}
