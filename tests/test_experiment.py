@@ -146,6 +146,27 @@ def test_image_size_of_the_start(sized, start):
     assert resolve("--data", "faces", "--start-from", "nothing").image_size == 64
 
 
+class Told:
+    """A `Distribution` that is not the chief's, and is told what the chief decided."""
+
+    is_chief = False
+
+    def __init__(self, decided):
+        self.decided = decided
+
+    def broadcast_object(self, value):
+        """What the chief gave."""
+        return self.decided
+
+
+def test_the_chief_decides(sized):
+    """Another process opens nothing, and has the size and the settings that the chief found."""
+    given = {"data": ("of this machine",), "generator_betas": (0.1, 0.9)}
+    config, run, opened = resolve_settings(given, Told({"image_size": 64, "batch_size": 8, "epochs": 3}))
+    assert config == build_config({**given, "image_size": 64, "batch_size": 8, "epochs": 3})
+    assert run.folder.name == config.name and not opened
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory):
     """A folder with output/first, a run of three iterations of dense networks, and a cache."""
