@@ -14,14 +14,14 @@ import os
 import threading
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from queue import SimpleQueue
 
 import numpy as np
 
-from gan import images, progress
+from gan import files, images, progress
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
@@ -114,7 +114,7 @@ def load(
     labels: str = "none",
     attributes: str = "",
     unlabelled: str = "drop",
-    opened: Mapping[str, Source] | None = None,
+    opened: dict[str, Source] | None = None,
 ) -> Faces:
     """Opens a data source and decodes its images, once: after that they come from the cache.
 
@@ -137,7 +137,7 @@ def load(
         labels: "auto", "folders" or a file (see gan/datasets/labels.py); "none": none, unless attributes are named.
         attributes: the names of those to use, with commas; empty: all.
         unlabelled: as for `Faces`.
-        opened: sources that `open_files` has opened, by their names; they are not opened again.
+        opened: sources that `open_files` has opened, by their names: they are taken out of it, not opened again.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
@@ -150,7 +150,7 @@ def load(
     folder = cache_folder(cache_dir)
     names_of_data = [source] if isinstance(source, str) else source
     request = Request("", image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
-    sources = [(opened or {}).get(each) or open_source(replace(request, data=each)) for each in names_of_data]
+    sources = [(opened or {}).pop(each, None) or open_source(replace(request, data=each)) for each in names_of_data]
     joined = sources[0] if len(sources) == 1 else join(sources)
     numbers = choose(len(joined.names), limit, sample, seed)
     if sample > len(numbers):
@@ -227,19 +227,45 @@ def open_files(
     return {name: open_source(replace(request, data=name)) for name in names if name not in built_in_names()}
 
 
-def measure_side(source: Source, *, limit: int = 0, crop: int = 0, allow_truncated: bool = False) -> int:
+def measure_side(
+    source: Source,
+    *,
+    limit: int = 0,
+    crop: int = 0,
+    allow_truncated: bool = False,
+    cache_dir: str | os.PathLike | None = None,
+) -> int:
     """Measures some of the images: the median side, in pixels, of the squares that are cut out of them.
 
-    Arguments are those of `load`. Returns 0 where none of these images can be read.
+    Of an even number, it is the lower median, so that most of them are at least that large. The result is kept in the
+    cache. Arguments are those of `load`. Returns 0 where none of these images can be read.
     """
     numbers = choose(len(source.names), limit, 0, 0)
-    sides = []
-    with images.allow_truncated_files(allow_truncated):
-        for i in numbers[:: max(len(numbers) // MEASURED, 1)]:
+    numbers = numbers[:: -(-len(numbers) // MEASURED) or 1]
+    key = cache.compute_key(source.identity, list(numbers), crop, allow_truncated)
+    path = cache_folder(cache_dir) / f"side-{key}.json"
+    if path.exists():
+        with contextlib.suppress(UsageError):  # damaged: it is measured again
+            return files.read_json(path, kinds={"side": int})["side"]
+
+    def measure() -> list[int]:
+        sides = []
+        source.prepare()
+        for i in numbers:
             with contextlib.suppress(images.UnreadableImage):
                 image, *_ = source.read(i)
                 sides.append(min(images.crop_square(image, crop).size))
-    return int(np.median(sides)) if sides else 0
+        return sorted(sides)
+
+    # In a thread, which takes with it what sources keep for each thread, such as a decoder.
+    with ThreadPoolExecutor(1) as thread, images.allow_truncated_files(allow_truncated):
+        sides = thread.submit(measure).result()
+    if not sides:
+        return 0
+    side = sides[(len(sides) - 1) // 2]
+    with contextlib.suppress(OSError):
+        files.write_json(path, {"side": side})
+    return side
 
 
 def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:

@@ -92,8 +92,8 @@ class Config:
     )
     balance: bool = option(False, "draw classes, or combinations of attributes, evenly")
     image_size: int = option(
-        32, "side of the images in pixels: 16 to 128, a multiple of 4 (default: that of the recipe; else 64, or 32 for"
-        " smaller images and built-in data)", least=16, most=128,
+        32, "side of the images in pixels: 16 to 128, a multiple of 4 (default: that of the recipe or the run; else"
+        " 64, or 32 for smaller images and built-in data)", least=16, most=128,
     )  # fmt: skip
     augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
@@ -318,8 +318,8 @@ def overrides(config: Config) -> dict:
     """The settings of a configuration that differ from its recipe's; its image size, where the images may decide it."""
     settings = find_settings(config.recipe, config.image_size)
     usual = {**dataclasses.asdict(Config()), **settings, "recipe": config.recipe}
-    if follows_images(config):
-        del usual["image_size"]
+    if follows_images(config) or config.start_from:
+        usual.pop("image_size")
     return {name: value for name, value in dataclasses.asdict(config).items() if value != usual.get(name)}
 
 

@@ -113,49 +113,75 @@ def resolve_settings(given: dict, distribution=None):
     """
     decided, opened = {}, {}
     if distribution is None or distribution.is_chief:
-        size, opened = resolve_image_size(given)
-        run = open_run(build_config({**given, "image_size": size}))
-        decided = {**run.find_former_recipe(), "image_size": size}
+        size, reason, opened = resolve_image_size(given)
+        if reason:
+            print(f"{reason}, so --image-size is {size}", flush=True)
+        config = build_config({**given, "image_size": size})
+        decided = {**open_run(config).find_former_recipe(config), "image_size": size}
     if distribution:
         decided = distribution.broadcast_object(decided)
-    decided = {name: tuple(value) if isinstance(value, list) else value for name, value in decided.items()}
     config = build_config({**decided, **given})
     run = open_run(config)
     return resolve_align(config, run), run, opened
 
 
-def resolve_image_size(given: dict) -> tuple[int, dict]:
-    """The image size of the settings that are given, and the data sources that were opened to decide it.
+def resolve_image_size(given: dict) -> tuple[int, str, dict]:
+    """The image size of the settings that are given, the reason for it, and the data sources that were opened for that.
 
     Where none is given, it is that of the recipe, of the run that is continued, or of the run of --start-from. Else it
-    is 64 where images are at least that large, and 32 where they are smaller or built in. Sources are by their names.
+    is 64 where images are at least that large, and 32 where they are smaller or built in. The reason is "" where the
+    settings alone decide, and sources are by their names.
     """
-    import data
-    from gan.datasets.joined import join
-    from gan.runs.run_directory import Run
-
     config = build_config(given)
     if "image_size" in {**RECIPES[config.recipe], **given}:
-        return config.image_size, {}
-    run = open_run(config)
-    # Of an older version, where it was 32 for all images if it was not given.
-    earlier = [run] if config.run or run.find_former_recipe() else []
-    if start := expand_path(config.start_from) if config.start_from else None:
-        earlier.append(Run(start if start.is_dir() else start.parent))
-    for each in earlier:
-        with contextlib.suppress(OSError, UsageError):  # which others tell
-            return each.load_config().image_size, {}
+        return config.image_size, "", {}
+    sizes = find_earlier_sizes(config)
+    if len(sizes) == 1:
+        ((size, folder),) = sizes.items()
+        return size, f"{folder} has images of {size} pixels" if size != config.image_size else "", {}
+    if size := find_size_of_start(config):
+        return size, f"--start-from {config.start_from} has images of {size} pixels", {}
     if not follows_images(config):
-        return config.image_size, {}
+        return config.image_size, "", {}
+    import data
+    from gan.datasets.joined import join
+
     opened = data.open_files(
         config.data, cache_dir=config.cache_dir or None, max_pixels=config.max_pixels,
         seconds_between_frames=config.seconds_between_frames,
     )  # fmt: skip
     source = join(list(opened.values())) if len(opened) > 1 else next(iter(opened.values()))
-    side = data.measure_side(source, limit=config.limit, crop=config.crop, allow_truncated=config.allow_truncated)
+    side = data.measure_side(
+        source, limit=config.limit, crop=config.crop, allow_truncated=config.allow_truncated,
+        cache_dir=config.cache_dir or None,
+    )  # fmt: skip
     size = LARGE if side >= LARGE else config.image_size
-    print(f"The images are some {side} pixels wide, so --image-size is {size}", flush=True)
-    return size, opened
+    return size, f"The images have some {side} pixels on a side" if side else "", opened
+
+
+def find_earlier_sizes(config: Config) -> dict[int, Path]:
+    """The image sizes of the runs that are there already under the name of this configuration, and their folders.
+
+    Raises UsageError where the settings of the run that --run names are damaged.
+    """
+    run = open_run(config)
+    if config.run:
+        there = (run.folder / "config.json").exists()
+        return {run.load_config().image_size: run.folder} if there else {}
+    runs = {size: open_run(dataclasses.replace(config, image_size=size)) for size in range(16, 129, 4)}
+    return {size: run.folder for size, run in runs.items() if (run.folder / "config.json").exists()}
+
+
+def find_size_of_start(config: Config) -> int:
+    """The image size of the run that --start-from names, or a file in it; 0 where there is none."""
+    from gan.runs.run_directory import Run
+
+    if not config.start_from:
+        return 0
+    start = expand_path(config.start_from)
+    with contextlib.suppress(UsageError):  # which `load_start` raises
+        return Run(start if start.is_dir() else start.parent).load_config().image_size
+    return 0
 
 
 def connect(config: Config, cluster: Cluster | None = None):

@@ -2,18 +2,20 @@
 
 import dataclasses
 import json
+import shlex
 import shutil
 import signal
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import train
-from data import Faces
+from data import Faces, measure_side, open_files
 from dcgan import DCGAN
 from gan import images
 from gan.cli import parse_settings
-from gan.config import AUGMENT_FEW, DATASETS, Config, build_config
+from gan.config import AUGMENT_FEW, DATASETS, Config, build_config, format_command
 from gan.errors import UsageError
 from gan.experiment import (
     build_gan,
@@ -55,12 +57,12 @@ def resolve(*line):
     return resolve_settings(parse_settings(line)[0])[0]
 
 
-def write_config(given, without=()):
+def write_config(given):
     """Makes the folder of a run with these settings, and its config.json; returns its configuration."""
     config = build_config(given)
     run = Run(f"output/{config.name}")
     with run.lock():
-        run.claim({name: value for name, value in dataclasses.asdict(config).items() if name not in without}, None)
+        run.claim(dataclasses.asdict(config), None)
     return config
 
 
@@ -74,7 +76,7 @@ def write_config(given, without=()):
         ([300], ["--crop", "50"], 32),
         ([40], ["--crop", "50"], 32),  # none is large enough, an error later
         ([300, 20, 20, 20], ["--limit", "1"], 64),
-        ([20, 20, *[300] * 30], [], 64),  # every second one of 32 is looked at
+        ([40, 100], [], 32),  # fewer than most
         ([300], ["--image-size", "32"], 32),
         ([300], ["--recipe", "udacity-64"], 32),
         ([300], ["--recipe", "conv-dense"], 28),
@@ -107,42 +109,85 @@ def test_sources_are_opened_once(sized, monkeypatch):
     assert len(load_data(config, opened).images) == 1
 
 
-@pytest.mark.parametrize(("given", "size"), [({}, 64), ({"image_size": 48}, 48)])
-def test_image_size_of_a_named_run(sized, given, size):
-    """A run that --run names goes on at the size that it began with, whatever the images are now."""
-    before = write_config({"data": (sized(20),), "run": "mine", **{"image_size": 64, **given}})
-    assert resolve("--data", "faces", "--run", "mine") == before and before.image_size == size
-    assert resolve("--data", "faces", "--run", "mine", "--image-size", "32").image_size == 32
+@pytest.mark.parametrize("name", ["big.npy", "big.npz"])
+@pytest.mark.parametrize("top", [255, 1.0])
+def test_image_size_of_arrays(sized, name, top):
+    """Arrays, whose range of values has to be found first, decide about the size as well; also joined with others."""
+    array = np.full((3, 70, 80, 3), top, np.float32)
+    np.save(name, array) if name.endswith("npy") else np.savez(name, images=array)
+    config, _, opened = resolve_settings({"data": (name, sized(20)), "cache_dir": "cache"})
+    assert config.image_size == 64 and load_data(config, opened).images.shape == (4, 64, 64, 3)
 
 
-def test_image_size_of_a_former_run(sized):
-    """Runs of older versions, whose size was 32, go on with it; a run of this version does so by its flag alone."""
-    given = {"data": (sized(100),), "image_size": 32}
-    write_config(given)
-    assert resolve("--data", "faces").image_size == 64
-    shutil.rmtree("output")
-    before = write_config(given, without=["penalty_batch"])
-    assert resolve("--data", "faces") == before
+def test_few_images_are_measured_once(sized, monkeypatch):
+    """At most 16 images are read, all over the data, and none when the same command is repeated."""
+    reads = []
+    (source,) = open_files(sized(*[100] * 40)).values()
+    counted = dataclasses.replace(source, read=lambda i: reads.append(i) or source.read(i))
+    assert [measure_side(counted, cache_dir="cache") for _ in range(2)] == [100, 100]
+    assert len(reads) == 14 and max(reads) == 39
+
+
+def test_images_that_cannot_be_measured(sized, capsys):
+    """Where none can be read, nothing is said of their size, and nothing is kept."""
+    sized()
+    for i in range(3):
+        Path(f"faces/{i}.png").write_bytes(b"no picture")
+    assert resolve("--data", "faces", "--cache-dir", "cache").image_size == 32
+    assert capsys.readouterr().out == "" and not list(Path("cache").glob("side-*"))
+
+
+@pytest.mark.parametrize("given", [{}, {"run": "mine"}])
+@pytest.mark.parametrize("size", [32, 48])
+def test_image_size_of_a_run_that_is_there(sized, given, size, capsys):
+    """A run goes on at the size that it began with, again and again, whatever the images and its start are now."""
+    given = {"data": (sized(100),), "start_from": "output/gone", **given}
+    before = write_config({**given, "image_size": size})
+    for _ in range(2):
+        config, run, _ = resolve_settings(given)
+        assert config == before and run.folder.name == before.name
+        write_config(dataclasses.asdict(config))
+    assert (f"has images of {size} pixels, so" in capsys.readouterr().out) == (size != 32)
+    assert resolve_settings({**given, "image_size": 64})[0].image_size == 64
+    if "run" not in given:  # of two, none is meant more than the other
+        write_config({**given, "image_size": 16})
+        assert resolve_settings(given)[0].image_size == 64
+
+
+def test_a_damaged_run(sized):
+    """Where --run names a run whose settings cannot be read, that is what is said."""
+    write_config({"data": (sized(100),), "run": "mine"})
+    for damage in ("{", '{"generator": []}'):
+        Path("output/mine/config.json").write_text(damage)
+        with pytest.raises(UsageError, match="damaged"):
+            resolve("--data", "faces", "--run", "mine")
 
 
 def test_settings_of_a_former_run(sized):
-    """Runs of older versions go on with the batch that `default` had at their size then, unless flags say otherwise."""
-    former = {"data": (sized(100),), "image_size": 64, "batch_size": 64, "epochs": 4000}
-    line = ["--data", "faces", "--image-size", "64"]
-    write_config(former)
-    assert resolve(*line).batch_size == build_config({"image_size": 64}).batch_size != 64
+    """Runs go on with the batch that `default` had at their size formerly, again and again, unless flags say otherwise.
+
+    Runs with a batch of another size do not.
+    """
+    size = {"data": (sized(100),), "image_size": 64}
+    former = {**size, "batch_size": 64, "epochs": 4000}
+    before = write_config(former)
+    for _ in range(2):
+        assert resolve_settings(size)[0] == before == resolve_settings({"data": ("faces",)})[0]
+        write_config(former)
+    assert resolve_settings({**size, "epochs": 9})[0] == dataclasses.replace(before, epochs=9)
     shutil.rmtree("output")
-    before = write_config(former, without=["penalty_batch"])
-    assert resolve(*line) == before
-    assert resolve(*line, "--epochs", "9") == dataclasses.replace(before, epochs=9)
+    write_config({**size, "batch_size": 8})
+    assert resolve_settings(size)[0] == build_config(size)
 
 
 @pytest.mark.parametrize("start", ["output/other", "output/other/generator.keras"])
 def test_image_size_of_the_start(sized, start):
-    """A run that starts from another has its size, also where the generator's file is given."""
+    """A run that starts from another has its size, also where the generator's file is given; commands say which."""
     write_config({"run": "other", "image_size": 48})
     assert resolve("--data", sized(100), "--start-from", start).image_size == 48
     assert resolve("--start-from", start).image_size == 48
+    config = resolve("--start-from", start, "--image-size", "32")
+    assert resolve(*shlex.split(format_command(config))[2:]) == config
     assert resolve("--data", "faces", "--start-from", "nothing").image_size == 64
 
 

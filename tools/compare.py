@@ -22,7 +22,7 @@ if not __package__:  # run as a file: python tools/compare.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment
-from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
+from gan.cli import handle_signals, in_range, parse_arguments, parse_settings, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -55,7 +55,10 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    recipes = "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting"
+    recipes = (
+        "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting; images of"
+        " default are 32 x 32, whatever the data, unless it has image_size=N"
+    )
     parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
     parser.add_argument("--data", type=in_range(str), action="append", help="images, as for train.py, but only once")
     parser.add_argument("--minutes", type=in_range(float, 0.01), metavar="M", help="how long each run trains")
@@ -157,10 +160,11 @@ def build_evaluation_command(document: dict, arguments: argparse.Namespace, run:
 def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -> Config:
     """Parses the configuration of a run. Exits with code 2, as train.py does, where a flag is wrong."""
     try:
-        return parse_arguments(build_training_command(arguments, variant, seed)[2:])[0]
+        given, _ = parse_settings(build_training_command(arguments, variant, seed)[2:])
     except SystemExit:
         print(f"compare: the mistake is in --recipes {variant.label}", file=sys.stderr)
         raise
+    return experiment.resolve_settings(given)[0]
 
 
 def describe_environment() -> tuple[dict, list[str]]:

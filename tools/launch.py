@@ -18,7 +18,7 @@ from pathlib import Path
 if not __package__:  # run as a file: python tools/launch.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan.cli import SIGNALS, handle_signals, in_range, is_ignored, parse_arguments, run_command
+from gan.cli import SIGNALS, handle_signals, in_range, is_ignored, parse_settings, run_command
 from gan.cluster import cluster_environments
 from gan.errors import UsageError
 
@@ -35,9 +35,9 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--workers", type=in_range(int, 1, 1024), default=2, metavar="N", help="processes (default: 2)")
     parser.add_argument("flags", nargs="*", metavar="-- FLAG", help="flags of train.py")
     arguments = parser.parse_args(argv)
-    config, _ = parse_arguments(arguments.flags)  # which exits with code 2 where train.py would
-    if config.batch_size % arguments.workers:
-        parser.error(f"--batch-size {config.batch_size} cannot be shared equally by {arguments.workers} processes")
+    given, _ = parse_settings(arguments.flags)  # which exits with code 2 where train.py would
+    if (batch := given.get("batch_size", 0)) % arguments.workers:
+        parser.error(f"--batch-size {batch} cannot be shared equally by {arguments.workers} processes")
     return run_command("launch", lambda: launch(arguments.workers, arguments.flags))
 
 

@@ -13,9 +13,8 @@ SETTINGS = {"average_half_life": "ema_half_life"}
 NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discriminator
 # Settings that older runs did not have, where the behavior of that time differs from today's default.
 DEFAULTS = {"holdout": 0.0, "reuse_fakes": False, "augment": "none", "align": "no"}
-# What the recipe `default` had at all sizes until its settings came to depend on the size, and a setting that all runs
-# have had since then.
-FORMER_RECIPE, SINCE = {"batch_size": 64, "epochs": 4000}, "penalty_batch"
+# What the recipe `default` had at all sizes until its settings came to depend on the size.
+FORMER_RECIPE = {"batch_size": 64, "epochs": 4000}
 FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
 COLUMNS = {
     "d_real": "real_score", "d_fake": "fake_score",  # log.csv
@@ -34,12 +33,6 @@ def find_run(output: Path, name: str) -> Path:
     """The folder of a run in `output`, under the default name that it had formerly where only that exists."""
     former = output / name.replace("-self-modulated-", "-compact-")
     return former if former.exists() and not (output / name).exists() else output / name
-
-
-def find_former_recipe(saved: dict) -> dict:
-    """What the recipe `default` had when a run of it was begun, of what it has no more; {} for later and other runs."""
-    former = saved and SINCE not in saved and saved.get("recipe", "default") == "default"
-    return dict(FORMER_RECIPE) if former else {}
 
 
 def translate_config(saved: dict) -> dict:

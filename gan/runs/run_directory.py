@@ -41,7 +41,7 @@ except ImportError:  # Windows
 
 from gan import config as configs
 from gan import images, labels
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
 from gan.files import (
     MOST_DIGITS,
     atomic_write,
@@ -120,7 +120,11 @@ class Run:
 
     def read_config(self) -> dict:
         """The content of config.json, by the present names. Raises UsageError where it is damaged."""
-        return legacy.translate_config(read_json(self.folder / "config.json"))
+        path = self.folder / "config.json"
+        try:
+            return legacy.translate_config(read_json(path))
+        except TypeError as error:  # of a list where a name should be
+            raise UsageError(f"{path} is damaged: {summarize(error)}") from None
 
     def load_config(self) -> configs.Config:
         """The configuration of the run. Raises UsageError where there is none, or config.json is damaged."""
@@ -137,10 +141,17 @@ class Run:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
-    def find_former_recipe(self) -> dict:
-        """Settings that the run has from the recipe `default` of an older version, where they are others today."""
+    def find_former_recipe(self, config: configs.Config) -> dict:
+        """What the run has of the recipe `default` as it was formerly, where that is another in a configuration.
+
+        It is all of it or, where the run has other settings, nothing.
+        """
+        fixed = {name: value for name, value in legacy.FORMER_RECIPE.items() if name not in configs.MUTABLE}
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
-            return legacy.find_former_recipe(self.read_config())
+            saved = self.read_config()
+            same = config.recipe == saved.get("recipe") == "default"
+            if same and all(saved.get(name) == value for name, value in fixed.items()):
+                return dict(legacy.FORMER_RECIPE)
         return {}
 
     def resume_command(self, **changes) -> str:
