@@ -4,10 +4,10 @@
         --recipes default,augment=none:3 default,augment=ada:3 default,augment=diffaugment:1
     python -m benchmarks.few_images ... --half report    # the scores to publish, of the same runs
 
---recipes are those of tools.compare, with their numbers of seeds; images are 32 x 32 unless image_size=N. The images beyond the largest N are split in two
-halves, FOLDER/choose.npy and FOLDER/report.npy: settings are chosen by scores against the first, and what is reported
-is measured against the second. Ctrl-C saves and stops; the same command goes on, and repeats nothing. The table is the
-last thing printed, and in FOLDER/few-images-HALF.md.
+--recipes are those of tools.compare, with their numbers of seeds; images are 32 x 32 unless image_size=N. The images
+beyond the largest N are split in two halves, FOLDER/choose.npy and FOLDER/report.npy: settings are chosen by scores
+against the first, and what is reported is measured against the second. Ctrl-C saves and stops; the same command goes
+on, and repeats nothing. The table is the last thing printed, and in FOLDER/few-images-HALF.md.
 """
 
 import argparse
