@@ -104,7 +104,7 @@ def benchmark(arguments: argparse.Namespace) -> None:
 
 def training_flags(arguments: argparse.Namespace, limit: int, variant: Variant, seed: int) -> list[str]:
     """The flags of train.py for one run, at 32 x 32 where the variant has no size, whatever the images are."""
-    config, _ = parse_arguments(variant.flags)
+    config, _ = parse_arguments([*variant.flags, "--data", arguments.data])
     epochs = ["--epochs", f"{math.ceil(arguments.seen / config.images_per_iteration)}", "--steps-per-epoch", "1"]
     length = ["--minutes", f"{arguments.minutes:g}"] if arguments.minutes else epochs
     extent = f"{arguments.minutes:g}min" if arguments.minutes else f"{arguments.seen}"

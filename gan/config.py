@@ -284,8 +284,8 @@ class Config:
 def build_config(given: dict) -> Config:
     """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
     recipe = given.get("recipe", "default")
-    size = Config(**{**RECIPES[recipe], **given}).image_size
-    return Config(**{**find_settings(recipe, size), **given})
+    config = Config(**{**RECIPES[recipe], **given})
+    return Config(**{**find_settings(recipe, config.image_size, config.data), **given})
 
 
 def follows_images(config: Config) -> bool:
@@ -316,7 +316,7 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
 
 def overrides(config: Config) -> dict:
     """The settings of a configuration that differ from its recipe's; its image size, where the images may decide it."""
-    settings = find_settings(config.recipe, config.image_size)
+    settings = find_settings(config.recipe, config.image_size, config.data)
     usual = {**dataclasses.asdict(Config()), **settings, "recipe": config.recipe}
     if follows_images(config) or config.start_from:
         usual.pop("image_size")

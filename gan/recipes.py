@@ -56,12 +56,22 @@ DEFAULT_BY_SIZE = {
     16: {},
     64: {"batch_size": 16, "epochs": 20_000},
 }
+# The same for the built-in avatars, whose lines and single colors take deeper networks and a stronger penalty.
+AVATARS_BY_SIZE = {
+    16: {},
+    32: {
+        "batch_size": 16, "epochs": 5000, "depth": 1, "penalty_weight": 1.0, "learning_rate_schedule": "cooldown",
+    },
+}  # fmt: skip
 
 
-def find_settings(recipe: str, image_size: int) -> dict:
-    """Returns what a recipe changes of the defaults in gan/config.py, for images of a size; {} of an unknown one."""
+def find_settings(recipe: str, image_size: int, data: tuple[str, ...]) -> dict:
+    """Returns what a recipe changes of the defaults in gan/config.py, for images of a size; {} of an unknown one.
+
+    `data` are the values of --data.
+    """
     settings = RECIPES.get(recipe, {})
     if recipe != "default":
         return settings
-    row = max(size for size in DEFAULT_BY_SIZE if size <= image_size)
-    return {**settings, **DEFAULT_BY_SIZE[row]}
+    rows = AVATARS_BY_SIZE if data == ("avatars",) else DEFAULT_BY_SIZE
+    return {**settings, **rows[max(size for size in rows if size <= image_size)]}

@@ -17,12 +17,13 @@ from gan.config import (
     MUTABLE,
     RECIPES,
     Config,
+    build_config,
     differences,
     format_command,
     one_or_several,
 )
 from gan.datasets import SOURCES
-from gan.recipes import DEFAULT_BY_SIZE
+from gan.recipes import AVATARS_BY_SIZE, DEFAULT_BY_SIZE
 from gan.runs import legacy
 from gan.training.augmentation import AUGMENTATIONS
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
@@ -46,8 +47,9 @@ def parse_error(capsys, *line):
 
 
 def test_no_flags_give_the_defaults():
-    """An empty command line gives Config()."""
-    assert parse_arguments([]) == (Config(), False)
+    """An empty command line gives Config() with what the recipe changes for avatars; data of one's own, Config()."""
+    assert parse_arguments([]) == (dataclasses.replace(Config(), **AVATARS_BY_SIZE[32]), False)
+    assert parse_arguments(["--data", "x"]) == (Config(data=("x",)), False)
 
 
 def test_flags_override_recipes_and_recipes_override_defaults():
@@ -69,9 +71,9 @@ def test_a_flag_with_the_default_value_overrides_the_recipe():
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_recipes(recipe):
     """The settings of each recipe, typed as flags, are accepted and give the same Config."""
-    config, dry_run = parse_arguments(["--recipe", recipe, "--dry-run"])
+    config, dry_run = parse_arguments(["--recipe", recipe, "--data", "x", "--dry-run"])
     assert dry_run and config.recipe == recipe
-    line = ["--recipe", "default"]
+    line = ["--recipe", "default", "--data", "x"]
     for name, value in RECIPES[recipe].items():
         flag = "--" + name.replace("_", "-")
         if isinstance(value, bool):
@@ -112,10 +114,15 @@ def test_default_by_image_size(monkeypatch):
     """A size has the row of the largest one that is not larger; flags override it; other recipes have none."""
     for size in (16, 64, 128):
         monkeypatch.setitem(DEFAULT_BY_SIZE, size, {"width": size + 1})
+        monkeypatch.setitem(AVATARS_BY_SIZE, size, {"width": size + 2})
+    monkeypatch.delitem(AVATARS_BY_SIZE, 32)
     for size, width in ((16, 17), (32, 17), (60, 17), (64, 65), (124, 65), (128, 129)):
         line = ["--image-size", str(size)]
-        config, _ = parse_arguments(line)
+        config, _ = parse_arguments(["--data", "photos", *line])
         assert (config.image_size, config.width) == (size, width)
+        assert shlex.split(format_command(config))[2:] == ["--data", "photos", *line]
+        config, _ = parse_arguments(line)
+        assert (config.image_size, config.width) == (size, width + 1)
         assert shlex.split(format_command(config))[2:] == ([] if size == 32 else line)
         assert parse_arguments([*line, "--width", "5"])[0].width == 5
         assert parse_arguments([*line, "--recipe", "udacity-128"])[0].width == 128
@@ -146,11 +153,13 @@ def test_every_flag_sets_its_field(name):
     elif field.default is False:
         words, value = ["--{}"], True
     words = [word.format(name.replace("_", "-")) for word in words]
-    usual = Config(labels="auto") if name in NEED_LABELS else Config()
+    usual = build_config({"labels": "auto"} if name in NEED_LABELS else {})
+    if name == "data":  # others than the built-in ones have other settings
+        usual = dataclasses.replace(build_config({"data": ("x", "y")}), data=usual.data)
     config, _ = parse_arguments([*words, "--labels", "auto"] if name in NEED_LABELS else words)
     assert getattr(config, name) == value != field.default and type(getattr(config, name)) is type(value)
     if name != "recipe":
-        assert dataclasses.replace(config, **{name: field.default}) == usual
+        assert dataclasses.replace(config, **{name: getattr(usual, name)}) == usual
 
 
 @pytest.mark.parametrize("words", [["--unlabelled", "keep"], ["--balance"], ["--auxiliary-weight", "0.5"]])
@@ -374,7 +383,7 @@ def test_differences_from_an_old_config():
     """An older run differs from the defaults in holdout and reuse-fakes, and continues if both are given as flags."""
 
     def now(*line):
-        return json.loads(json.dumps(dataclasses.asdict(parse_arguments(list(line))[0])))
+        return json.loads(json.dumps(dataclasses.asdict(parse_arguments([*line, "--data", "x"])[0])))
 
     assert differences(old_config(), now(), legacy.DEFAULTS) == [
         "augment: none there, auto here",
@@ -458,14 +467,14 @@ def test_half_lives(words, value, half_lives):
     assert config.ema_half_life == value and config.ema_half_lives == half_lives
     saved = json.loads(json.dumps(dataclasses.asdict(config)))
     assert saved["ema_half_life"] == (list(value) if len(words) > 1 else value) and Config.from_dict(saved) == config
-    usual = json.loads(json.dumps(dataclasses.asdict(Config())))
+    usual = json.loads(json.dumps(dataclasses.asdict(build_config({}))))
     assert differences(saved, saved) == []
     assert differences(usual, saved) == [f"ema-half-life: 20000.0 there, {saved['ema_half_life']} here"]
 
 
 def test_format_command_omits_defaults():
     """A command has the recipe and only the settings that differ from it."""
-    assert format_command(Config()) == "python train.py"
+    assert format_command(build_config({})) == "python train.py"
     assert format_command(parse_arguments(["--recipe", "udacity-64"])[0]) == "python train.py --recipe udacity-64"
     config, _ = parse_arguments(
         ["--recipe", "udacity-64", "--width", "32", "--augmentation", "flip", "--data", "my faces"]
@@ -477,13 +486,14 @@ def test_format_command_omits_defaults():
 
 def test_format_command_of_an_unknown_recipe():
     """If the recipe no longer exists, a command has all settings as flags, and the run's name."""
-    config = dataclasses.replace(Config(), recipe="older", width=7)
+    config = dataclasses.replace(build_config({}), recipe="older", width=7)
     assert format_command(config) == "python train.py --width 7 --run older-vector-self-modulated-32"
 
 
 def test_flags_of_older_versions():
     """Flags and values of older versions are still accepted."""
-    assert parse_arguments(["--no-flip"])[0].augmentation == "none" and parse_arguments(["--flip"])[0] == Config()
+    assert parse_arguments(["--no-flip"])[0].augmentation == "none"
+    assert parse_arguments(["--flip"])[0] == build_config({})
     assert parse_arguments(["--recipe", "udacity-64", "--flip"])[0].augmentation == "flip"
     assert parse_arguments(["--average-half-life", "500"])[0].ema_half_life == 500
     config, _ = parse_arguments(["--recipe", "udacity-64", "--generator", "compact", "--discriminator", "compact"])

@@ -150,7 +150,7 @@ class Run:
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = self.read_config()
             same = config.recipe == saved.get("recipe") == "default"
-            if same and all(saved.get(name) == value for name, value in fixed.items()):
+            if same and all(saved.get(name, value) == value for name, value in fixed.items()):
                 return dict(legacy.FORMER_RECIPE)
         return {}
 
