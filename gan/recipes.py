@@ -56,11 +56,11 @@ DEFAULT_BY_SIZE = {
     16: {},
     64: {"batch_size": 16, "epochs": 20_000},
 }
-# The same for the built-in avatars, whose lines and single colors take deeper networks and a stronger penalty.
+# The same for the built-in avatars, whose lines and single colors take wider networks and a stronger penalty.
 AVATARS_BY_SIZE = {
     16: {},
     32: {
-        "batch_size": 16, "epochs": 5000, "depth": 1, "penalty_weight": 1.0, "learning_rate_schedule": "cooldown",
+        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, "learning_rate_schedule": "cooldown",
     },
 }  # fmt: skip
 

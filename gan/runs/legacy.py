@@ -15,7 +15,7 @@ NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discrimi
 DEFAULTS = {"holdout": 0.0, "reuse_fakes": False, "augment": "none", "align": "no"}
 # What the recipe `default` had for all images until its settings came to depend on them; older runs lack some of it.
 FORMER_RECIPE = {
-    "batch_size": 64, "epochs": 4000, "depth": 0, "penalty_weight": 0.05, "learning_rate_schedule": "constant",
+    "batch_size": 64, "epochs": 4000, "width": 32, "penalty_weight": 0.05, "learning_rate_schedule": "constant",
 }  # fmt: skip
 FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
 COLUMNS = {
