@@ -77,8 +77,8 @@ def build_parser() -> argparse.ArgumentParser:
         prog="train.py",
         description="Train a GAN on images of faces. Sample grids, scores and the generator are written to --output;"
         " the same command continues a run that was stopped.",
-        epilog="Defaults are those of --recipe default at 32 x 32; `--recipe NAME --image-size N --dry-run` shows"
-        " others.",
+        epilog="Defaults are those of --recipe default for photographs of 32 x 32; --dry-run shows those of other"
+        " images and recipes.",
         usage="python train.py [--flag value ...]",
         argument_default=argparse.SUPPRESS,
     )
