@@ -86,7 +86,7 @@ def test_image_size_follows_the_images(sized, sides, flags, size):
     """Without a flag, and a recipe with a size, it is 64 where the median square is at least that large, or else 32."""
     config = resolve("--data", sized(*sides), *flags)
     assert config.image_size == size and f"-{size}-faces" in config.name
-    assert config.batch_size == build_config({"recipe": config.recipe, "image_size": size}).batch_size
+    assert config.batch_size == build_config({"recipe": config.recipe, "data": ("x",), "image_size": size}).batch_size
 
 
 def test_image_size_of_built_in_data(sized):

@@ -22,7 +22,7 @@ if not __package__:  # run as a file: python tools/compare.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment
-from gan.cli import handle_signals, in_range, parse_arguments, parse_settings, path_argument, run_command
+from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -160,11 +160,10 @@ def build_evaluation_command(document: dict, arguments: argparse.Namespace, run:
 def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -> Config:
     """Parses the configuration of a run. Exits with code 2, as train.py does, where a flag is wrong."""
     try:
-        given, _ = parse_settings(build_training_command(arguments, variant, seed)[2:])
+        return parse_arguments(build_training_command(arguments, variant, seed)[2:])[0]
     except SystemExit:
         print(f"compare: the mistake is in --recipes {variant.label}", file=sys.stderr)
         raise
-    return experiment.resolve_settings(given)[0]
 
 
 def describe_environment() -> tuple[dict, list[str]]:
