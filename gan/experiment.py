@@ -168,6 +168,8 @@ def find_earlier_sizes(config: Config) -> dict[int, Path]:
     if config.run:
         there = (run.folder / "config.json").exists()
         return {run.load_config().image_size: run.folder} if there else {}
+    if not (follows_images(config) or config.start_from):
+        return {}  # built-in data have one size unless another is given
     runs = {size: open_run(dataclasses.replace(config, image_size=size)) for size in range(16, 129, 4)}
     return {size: run.folder for size, run in runs.items() if (run.folder / "config.json").exists()}
 

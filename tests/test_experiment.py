@@ -94,6 +94,8 @@ def test_image_size_of_built_in_data(sized):
     for name in DATASETS:
         config, _, opened = resolve_settings({"data": (name,)})
         assert config.image_size == 32 and not opened
+    write_config({"image_size": 64})
+    assert resolve().image_size == 32
     config, _, opened = resolve_settings({"data": (sized(100), "avatars"), "limit": 3})
     assert config.image_size == 64 and list(opened) == ["faces"]
     faces = load_data(dataclasses.replace(config, cache_dir="cache"), opened)
