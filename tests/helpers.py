@@ -15,6 +15,14 @@ from gan.metrics.evaluation import ImageSubset
 THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
 
+def each_generator(*more):
+    """Parameters of a test of every generator: its name, and `more`. Those much like another one are slow tests."""
+    from models import GENERATORS
+
+    fast = ("self-modulated", "residual", "conv-dense")
+    return [pytest.param(name, *more, marks=() if name in fast else pytest.mark.slow) for name in GENERATORS]
+
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip

@@ -243,6 +243,7 @@ def test_resume_after_a_kill_while_saving(faces, cache, whole, tmp_path):
     assert not list((tmp_path / "output/it/checkpoints").glob(".*"))
 
 
+@pytest.mark.slow
 def test_resume_with_more_epochs_is_bit_exact(faces, cache, whole, six, tmp_path):
     """Resuming after 6 of 12 iterations with a larger --epochs gives bit-identical weights, logs and scores."""
     shutil.copytree(six, tmp_path, dirs_exist_ok=True)

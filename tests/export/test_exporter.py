@@ -6,6 +6,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from helpers import each_generator
 
 from gan.errors import RunError
 from gan.export.exporter import export_format
@@ -25,7 +26,7 @@ MISSING = [name for name in REQUIRED if not importlib.util.find_spec(name)]
 @pytest.mark.parametrize(
     ("name", "noise_shape", "labelled"),
     [
-        *((name, (8,), False) for name in GENERATORS),
+        *each_generator((8,), False),
         ("self-modulated", (16, 16, 3), False),
         *(
             (name, (16, 16, 3) if name == "conv-dense" else (8,), True)

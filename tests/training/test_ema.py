@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+from helpers import each_generator
 from keras import layers
 
 from gan.images import to_float
@@ -130,7 +131,7 @@ def test_network_without_batch_norm_and_kernels():
 @pytest.mark.parametrize(
     ("name", "precision", "shape"),
     [
-        *((name, "float32", (3,)) for name in GENERATORS),
+        *each_generator("float32", (3,)),
         *(("self-modulated", "mixed_bfloat16", shape) for shape in [(3,), (16, 16, 3)]),
     ],
 )
