@@ -8,7 +8,8 @@
     python -m tools.compare --half report ...          # scores of the same runs to report, by the other half
 
 Each run is output/compare-NAME-RECIPE-SEED, trained and scored in a process of its own. Ctrl-C saves and stops; the
-same command continues, and repeats nothing. A comparison belongs to one machine and needs it to itself.
+same command continues, and repeats nothing. A comparison belongs to one machine and needs it to itself, or at least
+the cores it may use: `taskset -c 0 python -m tools.compare ...` uses one, and another comparison another, meanwhile.
 """
 
 import argparse

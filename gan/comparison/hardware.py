@@ -57,10 +57,18 @@ def read_memory_gb() -> int | None:
 
 
 def read_busy_seconds(stat: str = "/proc/stat") -> float | None:
-    """Reads the seconds that all cores together have worked since the start; None where the system does not say."""
+    """Reads the seconds that the cores this process may use have worked since the start of the system.
+
+    None where the system does not say. `taskset` chooses the cores of a process.
+    """
     try:
-        times = Path(stat).read_text().split("\n", 1)[0].split()[1:9]
+        lines = Path(stat).read_text().splitlines()
     except OSError:
         return None
-    user, nice, system, _idle, _waiting, interrupts, softly, stolen = map(int, times)
-    return (user + nice + system + interrupts + softly + stolen) / os.sysconf("SC_CLK_TCK")
+    cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}
+    ticks = []
+    for name, *times in map(str.split, lines):
+        if name in cores:
+            user, nice, system, _idle, _waiting, interrupts, softly, stolen = map(int, times[:8])
+            ticks.append(user + nice + system + interrupts + softly + stolen)
+    return sum(ticks) / os.sysconf("SC_CLK_TCK") if ticks else None

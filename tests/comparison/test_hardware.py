@@ -5,10 +5,15 @@ import os
 from gan.comparison import hardware
 
 
-def test_busy_seconds(tmp_path):
-    """User, nice, system, interrupts and stolen time count; idle and waiting do not."""
-    (tmp_path / "stat").write_text("cpu  100 20 30 9999 8888 4 5 6 0 0\ncpu0 1 1 1\n")
-    assert hardware.read_busy_seconds(str(tmp_path / "stat")) == 165 / os.sysconf("SC_CLK_TCK")
+def test_busy_seconds(tmp_path, monkeypatch):
+    """User, nice, system, interrupts and stolen time of the process's cores count; idle and waiting do not."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {0, 2}, raising=False)
+    rows = ["cpu  9 9 9 9 9 9 9 9 9 9", "cpu0 100 20 30 9999 8888 4 5 6 0 0", "cpu1 7 7 7 7 7 7 7 7 0 0",
+            "cpu2 1 0 0 50 0 0 0 2 0 0", "intr 77 0"]  # fmt: skip
+    (tmp_path / "stat").write_text("\n".join(rows) + "\n")
+    assert hardware.read_busy_seconds(str(tmp_path / "stat")) == 168 / os.sysconf("SC_CLK_TCK")
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: {9})
+    assert hardware.read_busy_seconds(str(tmp_path / "stat")) is None
     assert hardware.read_busy_seconds(str(tmp_path / "missing")) is None
 
 
