@@ -181,6 +181,7 @@ def load(
     counts = report["skipped"] | {"passed_over": len(joined.passed_over)}
     report |= {"source": joined.title, "skipped": counts, "parts": dict(joined.parts)}
     report |= {"found": len(joined.names), "chosen": len(numbers), "aligned": any(aligned)}
+    report["align"] = "auto" if len(set(aligned)) > 1 else "yes" if any(aligned) else "no"  # auto: some sources
     report["alignment"] = [
         f"{each.title}: {decision.reason}" if joined.parts else decision.reason
         for each, decision in zip(sources, decisions, strict=True)
@@ -238,7 +239,7 @@ def measure_side(
     """Measures some of the images: the median side, in pixels, of the squares that are cut out of them.
 
     Of an even number, it is the lower median, so that most of them are at least that large. The result is kept in the
-    cache. Arguments are those of `load`. Returns 0 where none of these images can be read.
+    cache, unless some cannot be read. Arguments are those of `load`. Returns 0 where none of these can be read.
     """
     numbers = choose(len(source.names), limit, 0, 0)
     numbers = numbers[:: -(-len(numbers) // MEASURED) or 1]
@@ -263,8 +264,9 @@ def measure_side(
     if not sides:
         return 0
     side = sides[(len(sides) - 1) // 2]
-    with contextlib.suppress(OSError):
-        files.write_json(path, {"side": side})
+    if len(sides) == len(numbers):  # others may be readable next time, with --max-pixels for example
+        with contextlib.suppress(OSError):
+            files.write_json(path, {"side": side})
     return side
 
 

@@ -1,6 +1,6 @@
 """Train a GAN on images of faces.
 
-    python train.py                                   # built-in avatars, the default recipe
+    python train.py                                   # built-in avatars
     python train.py --noise image --epochs 3000
     python train.py --data ~/faces --generator dense
     python train.py --recipe udacity-128 --data celeba
@@ -16,7 +16,7 @@ import signal
 import sys
 
 from gan import experiment
-from gan.cli import handle_signals, parse_settings, run_command
+from gan.cli import handle_signals, interrupt, parse_settings, run_command
 from gan.cluster import find_cluster
 from gan.config import Config, build_config
 
@@ -25,7 +25,7 @@ def main(argv: list[str] | None = None) -> int:
     """Parses the command line, trains, and turns errors into one message and an exit code."""
     given, dry_run = parse_settings(argv)
     # Until the trainer has its own handler: as Ctrl-C, so that a half-written cache is removed.
-    with handle_signals([signal.SIGTERM], signal.default_int_handler):
+    with handle_signals([signal.SIGTERM], interrupt):
         return run_command(
             "train.py",
             lambda: train(given, dry_run),
@@ -71,6 +71,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
 
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
+    config = experiment.record_align(config, run, faces.report)
     augment = experiment.resolve_augment(config, run, len(training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = experiment.load_start(config, run) if distribution.is_chief else None

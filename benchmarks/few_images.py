@@ -90,12 +90,12 @@ def benchmark(arguments: argparse.Namespace) -> None:
     results = {}
     for number, (trial, config) in enumerate(zip(trials, configs, strict=True), 1):
         run = Run(arguments.out / config.run)
-        if not find_scores(run, reference):
+        if not find_scores(run, reference, arguments.network):
             print(f"few_images: {number} of {len(trials)}: {run.folder.name}", flush=True)
             train = [sys.executable, str(ROOT / "train.py"), *training_flags(arguments, *trial)]
             require_success(run_process(train), "training", run)
             require_success(run_process(evaluation_command(arguments, run, reference)), "evaluation", run)
-        results[trial] = find_scores(run, reference)
+        results[trial] = find_scores(run, reference, arguments.network)
     table = "\n".join(format_table(results, arguments.network))
     print(table)
     with atomic_write(arguments.out / f"few-images-{arguments.half}.md") as file:
@@ -146,7 +146,7 @@ def write_references(arguments: argparse.Namespace, config: Config) -> Path:
     return paths[arguments.half]
 
 
-def find_scores(run: Run, reference: Path) -> dict | None:
+def find_scores(run: Run, reference: Path, network: str) -> dict | None:
     """The newest scores of a run's best generator against a reference, with its speed; None where there are none."""
     if not (run.folder / "generator.keras").exists():
         return None
@@ -155,6 +155,7 @@ def find_scores(run: Run, reference: Path) -> dict | None:
         for result in run.read_evaluations()
         if result["generator"]["iteration"] == run.find_generator()[1]
         and result["protocol"]["reference"]["data"] == str(reference)
+        and f"fd-{network}" in result["scores"]
     ]
     if not found:
         return None

@@ -27,7 +27,7 @@ import time
 from pathlib import Path
 
 from gan import experiment
-from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
+from gan.cli import handle_signals, in_range, interrupt, parse_arguments, path_argument, run_command
 from gan.config import Config
 from gan.errors import UsageError
 from gan.memory import read_sizes
@@ -130,7 +130,7 @@ def soak(flags: argparse.Namespace, config: Config, words: list[str]) -> int:
     if not Path("/proc/self/status").exists():
         raise UsageError("this system has no /proc, from which a process's memory is read: run it on Linux.")
     # stdout is for the report; a SIGTERM to this process must not leave the child behind.
-    with handle_signals([signal.SIGTERM], signal.default_int_handler):
+    with handle_signals([signal.SIGTERM], interrupt):
         child = subprocess.Popen([sys.executable, str(TRAIN), *words], stdout=2)
         try:
             rows = watch(child, flags.minutes, Path(flags.out))

@@ -24,7 +24,7 @@ if not __package__:  # run as a file: python benchmarks/speed.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment
-from gan.cli import in_range, parse_arguments, run_command
+from gan.cli import in_range, parse_settings, run_command
 from gan.comparison import hardware
 from gan.config import Config
 from gan.errors import UsageError
@@ -47,8 +47,8 @@ COVERED = {
 }  # fmt: skip
 
 
-def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
-    """Parses the flags of this command, and those of train.py, which describe the run."""
+def parse(argv: list[str] | None) -> tuple[argparse.Namespace, dict]:
+    """Parses the flags of this command, and the settings that those of train.py give."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks.speed",
         usage="%(prog)s [--rounds N] [--steps N] [--against torch] [any flag of train.py]",
@@ -62,8 +62,8 @@ def parse(argv: list[str] | None) -> tuple[argparse.Namespace, Config]:
     parser.add_argument("--steps", type=in_range(int, 1), default=4, metavar="N", help=steps)
     parser.add_argument("--against", choices=("torch",), help="measure the same step in PyTorch too")
     flags, rest = parser.parse_known_args(argv)
-    config, flags.dry_run = parse_arguments(rest)
-    return flags, config
+    given, flags.dry_run = parse_settings(rest)
+    return flags, given
 
 
 def time_steps(batches: Iterator, step: Callable, count: int) -> tuple[float, float]:
@@ -179,9 +179,10 @@ def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: d
     print(json.dumps({**figures, **memories, "machine": machine, **circumstances}))
 
 
-def benchmark(flags: argparse.Namespace, config: Config) -> None:
-    """Builds what train.py would, measures it, and prints the figures."""
+def benchmark(flags: argparse.Namespace, given: dict) -> None:
+    """Builds what train.py would with the settings that are given, measures it, and prints the figures."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
+    config, _, opened = experiment.resolve_settings(given)
     if flags.against:
         require_covered(config)
         if importlib.util.find_spec("torch") is None:
@@ -198,7 +199,7 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
     from gan.training.memory_estimate import require_memory
 
     config = dataclasses.replace(config, precision=precision)
-    faces = experiment.load_data(config)
+    faces = experiment.load_data(config, opened)
     config = dataclasses.replace(config, augment=config.choose_augment(len(faces.images)))
     gan = experiment.build_gan(config, check=require_memory)
     augment = AUGMENTATIONS[config.augmentation].pipeline
@@ -219,8 +220,8 @@ def benchmark(flags: argparse.Namespace, config: Config) -> None:
 
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
-    flags, config = parse(argv)
-    return run_command("benchmark", lambda: benchmark(flags, config))
+    flags, given = parse(argv)
+    return run_command("benchmark", lambda: benchmark(flags, given))
 
 
 if __name__ == "__main__":

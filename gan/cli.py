@@ -243,11 +243,17 @@ def is_ignored(number: int) -> bool:
     return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
 
 
+def interrupt(number: int, frame) -> None:
+    """Handles a signal as Ctrl-C is: by an exception, which has its number."""
+    raise KeyboardInterrupt(number)
+
+
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:
     """Does the work of a command and returns its exit code; an error or Ctrl-C becomes one line on standard error.
 
     Exit codes: 0, or what `work` returns; 2 for a UsageError, 1 for a RunError, an OSError or where memory is
-    exhausted, 130 for Ctrl-C. `stopped` is printed after Ctrl-C, `failed` after the message of an OSError.
+    exhausted, 130 for Ctrl-C, or 128 and the number of a signal that `interrupt` handles. `stopped` is printed after
+    these, `failed` after the message of an OSError.
     """
     prepare_streams()
     with warnings.catch_warnings():  # which restores, at the end, how warnings are shown
@@ -266,9 +272,9 @@ def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopp
                 raise
             print(f"{name}: out of memory ({summarize(error)}){failed}", file=sys.stderr)
             return 1
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             print(f"{name}: {stopped}", file=sys.stderr)
-            return 128 + signal.SIGINT
+            return 128 + (error.args[0] if error.args else signal.SIGINT)
 
 
 def is_out_of_memory(error: Exception) -> bool:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gan.errors import summarize
-from gan.recipes import RECIPES, find_settings
+from gan.recipes import RECIPES, choose_recipe, find_settings
 
 
 def option(default, help, *, choices=None, least=None, most=None, kind=None):
@@ -216,7 +216,10 @@ class Config:
     )  # fmt: skip
     connect_seconds: int = option(600, "how long such processes wait for each other at the start", least=1)
     precision: str = option("auto", "auto: mixed_bfloat16 where hardware has it, else float32", choices=PRECISIONS)
-    recipe: str = option("default", "a set of settings by name, which other flags override", choices=tuple(RECIPES))
+    recipe: str = option(
+        "default", "a set of settings by name, which other flags override (default: default, or avatars for the"
+        " built-in avatars)", choices=tuple(RECIPES),
+    )  # fmt: skip
     output: str = option("output", "folder of all runs, each in a folder of its own")
     run: str = option("", "name of the run's folder in --output (default: recipe, noise, generator, size, data)")
 
@@ -240,7 +243,8 @@ class Config:
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         paths = [Path(data) for data in self.data]
         data = "+".join(remove_suffix(path.name) for path in paths)
-        name = "-".join(parts if self.data == ("avatars",) else [*parts, data or "data"])
+        named = self.data != ("avatars",) or self.recipe == "default"  # which is not the recipe of avatars
+        name = "-".join([*parts, data or "data"] if named else parts)
         if len(name.encode(errors="replace")) > LONGEST_NAME:
             digest = hashlib.blake2b("/".join(self.data).encode(errors="replace"), digest_size=4).hexdigest()
             name = f"{name[: LONGEST_NAME // 5]}-{digest}"
@@ -283,9 +287,9 @@ class Config:
 
 def build_config(given: dict) -> Config:
     """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
-    recipe = given.get("recipe", "default")
-    config = Config(**{**RECIPES[recipe], **given})
-    return Config(**{**find_settings(recipe, config.image_size, config.data), **given})
+    given = {"recipe": choose_recipe(given.get("data", Config.data)), **given}
+    config = Config(**{**RECIPES[given["recipe"]], **given})
+    return Config(**{**find_settings(config.recipe, config.image_size), **given})
 
 
 def follows_images(config: Config) -> bool:
@@ -316,7 +320,7 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
 
 def overrides(config: Config) -> dict:
     """The settings of a configuration that differ from its recipe's; its image size, where the images may decide it."""
-    settings = find_settings(config.recipe, config.image_size, config.data)
+    settings = find_settings(config.recipe, config.image_size)
     usual = {**dataclasses.asdict(Config()), **settings, "recipe": config.recipe}
     if follows_images(config) or config.start_from:
         usual.pop("image_size")
@@ -327,7 +331,7 @@ def format_command(config: Config) -> str:
     """The command line that gives a configuration: its recipe and its overrides, quoted for a shell."""
     if config.recipe not in RECIPES:  # an older version's
         config = dataclasses.replace(config, recipe="default", run=config.name)
-    words = [] if config.recipe == "default" else ["--recipe", config.recipe]
+    words = [] if config.recipe == choose_recipe(config.data) else ["--recipe", config.recipe]
     settings = overrides(config)
     for name, value in [*(("data", each) for each in settings.pop("data", ())), *settings.items()]:
         flag = "--" + name.replace("_", "-")

@@ -45,7 +45,7 @@ def setup_devices(precision: str, cpu: bool = False) -> tuple[str, str]:
     with silence_tensorflow():
         import tensorflow as tf  # the import itself logs
 
-        gpus = [] if cpu else tf.config.list_physical_devices("GPU")
+        gpus = [] if cpu else tf.config.get_visible_devices("GPU")
         for gpu in gpus:
             tf.config.experimental.set_memory_growth(gpu, True)
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]

@@ -31,7 +31,7 @@ from gan.config import (
 )
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
-from gan.recipes import RECIPES
+from gan.recipes import RECIPES, find_settings
 
 VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
 LARGE = 64  # side of the images, in pixels, from which --image-size is that if it is not given
@@ -43,7 +43,7 @@ def open_run(config: Config):
     from gan.runs.run_directory import Run
 
     output = expand_path(config.output)
-    return Run(output / config.run if config.run else find_run(output, config.name))
+    return Run(output / config.run if config.run else find_run(output, config))
 
 
 def load_data(config: Config, opened: dict | None = None):
@@ -99,6 +99,15 @@ def resolve_align(config: Config, run) -> Config:
     return dataclasses.replace(config, align=earlier or config.align)
 
 
+def record_align(config: Config, run, report: dict) -> Config:
+    """The configuration with what --align auto came to, by the report of the data: the run goes on with it.
+
+    It stays auto where some sources are aligned and others not, and in runs of older versions, which did not record it.
+    """
+    undecided = run.read_choice("align", ALIGNMENTS[:1])
+    return config if undecided else dataclasses.replace(config, align=report["align"])
+
+
 def resolve_settings(given: dict, distribution=None):
     """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
@@ -117,7 +126,7 @@ def resolve_settings(given: dict, distribution=None):
         if reason:
             print(f"{reason}, so --image-size is {size}", flush=True)
         config = build_config({**given, "image_size": size})
-        decided = {**open_run(config).find_former_recipe(config), "image_size": size}
+        decided = {**open_run(config).find_former_recipe(given, config), "image_size": size}
     if distribution:
         decided = distribution.broadcast_object(decided)
     config = build_config({**decided, **given})
@@ -398,7 +407,10 @@ def require_possible_training(config: Config, replicas: int) -> None:
 def require_used(config: Config) -> None:
     """Raises UsageError where a setting of a penalty, of noise or of a schedule would change nothing."""
     penalty = "there is no penalty. Add --penalty r1 and a --penalty-weight"
+    none = config.penalty == "none"
     unused = {
+        "penalty_weight": (none, "there is no penalty. Add --penalty r1"),
+        "penalty_every": (none, "there is no penalty. Add --penalty r1"),
         "penalty_method": (not config.penalized, penalty),
         "penalty_schedule": (not config.penalized, penalty),
         "penalty_batch": (not config.penalized, penalty),
@@ -409,8 +421,9 @@ def require_used(config: Config) -> None:
             "there is none. Add --discriminator-noise 0.1",
         ),
     }
+    usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
     for name, (is_unused, why) in unused.items():
-        if is_unused and (value := getattr(config, name)) != getattr(Config, name):
+        if is_unused and (value := getattr(config, name)) != usual[name]:
             raise UsageError(f"--{name.replace('_', '-')} {value} changes nothing: {why}, or leave it out.")
 
 
@@ -527,8 +540,9 @@ def load_start_checkpoint(config: Config, other, saved: Config):
         keras_file = next((f for name in ("best", "generator") if (f := other.folder / f"{name}.keras").exists()), None)
         advice = f" Its generator alone is left: --start-from {keras_file}" if keras_file else ""
         raise UsageError(f"--start-from {config.start_from}: it has no checkpoint that can be read.{advice}")
+    by_number = sorted(arrays, key=lambda name: (len(name), name))  # which has three digits, or more
     optimizers = {
-        part: [array for name, array in sorted(arrays.items()) if name.startswith(f"{part}/")]
+        part: [arrays[name] for name in by_number if name.startswith(f"{part}/")]
         for part, name in (("g_optimizer", "generator_optimizer"), ("d_optimizer", "discriminator_optimizer"))
         if getattr(saved, name) == getattr(config, name) and saved.optimizer == config.optimizer
     }

@@ -20,6 +20,11 @@ KERAS_GAN = {
 RECIPES = {
     # our own: narrow generator, discriminator without batch norm, lazy R1, EMA, mirrored images; see DEFAULT_BY_SIZE
     "default": {},
+    # the same for the built-in avatars, for which it is taken where no recipe is given: their lines and areas of one
+    # color take wider networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials
+    "avatars": {
+        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, "learning_rate_schedule": "cooldown",
+    },
     # github.com/zeeshaanahmad/face-generation, at the three widths it tried
     "udacity-64": {**UDACITY, "epochs": 100},
     "udacity-128": {**UDACITY, "width": 128, "epochs": 100},
@@ -50,28 +55,21 @@ RECIPES = {
     },
 }  # fmt: skip
 
-# What `default` changes of these defaults by image size: each size has the row of the largest one that is not larger.
+# What `default` changes by image size: the row with the largest size that is not larger than the images' applies.
 # docs/recipes.md, "The default", has the trials.
 DEFAULT_BY_SIZE = {
     16: {},
     64: {"batch_size": 16, "epochs": 20_000},
 }
-# The same for the built-in avatars, whose lines and single colors take wider networks and a stronger penalty.
-AVATARS_BY_SIZE = {
-    16: {},
-    32: {
-        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, "learning_rate_schedule": "cooldown",
-    },
-}  # fmt: skip
 
 
-def find_settings(recipe: str, image_size: int, data: tuple[str, ...]) -> dict:
-    """Returns what a recipe changes of the defaults in gan/config.py, for images of a size; {} of an unknown one.
+def choose_recipe(data: tuple[str, ...]) -> str:
+    """Returns the recipe that applies where none is given; `data` are the values of --data."""
+    return "avatars" if data == ("avatars",) else "default"
 
-    `data` are the values of --data.
-    """
-    settings = RECIPES.get(recipe, {})
+
+def find_settings(recipe: str, image_size: int) -> dict:
+    """Returns what a recipe changes of the defaults in gan/config.py at an image size; {} of an unknown recipe."""
     if recipe != "default":
-        return settings
-    rows = AVATARS_BY_SIZE if data == ("avatars",) else DEFAULT_BY_SIZE
-    return {**settings, **rows[max(size for size in rows if size <= image_size)]}
+        return RECIPES.get(recipe, {})
+    return DEFAULT_BY_SIZE[max(size for size in DEFAULT_BY_SIZE if size <= image_size)]

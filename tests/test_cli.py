@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.cli import handle_signals, run_command
+from gan.cli import handle_signals, interrupt, run_command
 from gan.runs.run_directory import Run
 from tools import compare, evaluate, export, gallery, generate, interpolate, project, timelapse
 
@@ -175,3 +175,11 @@ def test_exhausted_memory_is_one_line(capsys, kind):
     assert "out of memory" in printed and printed.endswith(". Whole.\n") and printed.count("\n") == 1
     with pytest.raises(tf.errors.InternalError):
         run_command("tool", lambda: (_ for _ in ()).throw(tf.errors.InternalError(None, None, "x")))
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_exit_codes_of_signals(number, capsys):
+    """Ctrl-C ends with 130, and a signal that is handled like it with 128 and its own number."""
+    with handle_signals([signal.SIGTERM], interrupt):
+        assert run_command("tool", lambda: signal.raise_signal(number), stopped="stopped.") == 128 + number
+    assert capsys.readouterr().err == "tool: stopped.\n"

@@ -23,7 +23,7 @@ from gan.config import (
     one_or_several,
 )
 from gan.datasets import SOURCES
-from gan.recipes import AVATARS_BY_SIZE, DEFAULT_BY_SIZE
+from gan.recipes import DEFAULT_BY_SIZE
 from gan.runs import legacy
 from gan.training.augmentation import AUGMENTATIONS
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
@@ -47,8 +47,10 @@ def parse_error(capsys, *line):
 
 
 def test_no_flags_give_the_defaults():
-    """An empty command line gives Config() with what the recipe changes for avatars; data of one's own, Config()."""
-    assert parse_arguments([]) == (dataclasses.replace(Config(), **AVATARS_BY_SIZE[32]), False)
+    """An empty command line gives the recipe of the avatars, which are its data; data of one's own give Config()."""
+    assert parse_arguments([]) == (Config(recipe="avatars", **RECIPES["avatars"]), False)
+    assert parse_arguments(["--recipe", "default"]) == (Config(), False)
+    assert parse_arguments(["--data", "avatars", "--data", "x"]) == (Config(data=("avatars", "x")), False)
     assert parse_arguments(["--data", "x"]) == (Config(data=("x",)), False)
 
 
@@ -97,7 +99,7 @@ def test_recipes_have_the_values_of_their_sources():
         "keras-gan-dense": (32, 30_000, 2e-4, (0.5, 0.999)),
         "conv-dense": (32, 2900, 2e-4, (0.5, 0.999)),
     }
-    assert {"default", *expected} == set(RECIPES)
+    assert {"default", "avatars", *expected} == set(RECIPES)
     for recipe, (batch, epochs, rate, betas) in expected.items():
         config, _ = parse_arguments(["--recipe", recipe])
         assert (config.batch_size, config.epochs) == (batch, epochs), recipe
@@ -114,17 +116,18 @@ def test_default_by_image_size(monkeypatch):
     """A size has the row of the largest one that is not larger; flags override it; other recipes have none."""
     for size in (16, 64, 128):
         monkeypatch.setitem(DEFAULT_BY_SIZE, size, {"width": size + 1})
-        monkeypatch.setitem(AVATARS_BY_SIZE, size, {"width": size + 2})
-    monkeypatch.delitem(AVATARS_BY_SIZE, 32)
     for size, width in ((16, 17), (32, 17), (60, 17), (64, 65), (124, 65), (128, 129)):
         line = ["--image-size", str(size)]
         config, _ = parse_arguments(["--data", "photos", *line])
         assert (config.image_size, config.width) == (size, width)
         assert shlex.split(format_command(config))[2:] == ["--data", "photos", *line]
-        config, _ = parse_arguments(line)
-        assert (config.image_size, config.width) == (size, width + 1)
+        config, _ = parse_arguments(["--recipe", "default", *line])
+        assert (config.image_size, config.width) == (size, width)
+        assert shlex.split(format_command(config))[2:] == ["--recipe", "default", *([] if size == 32 else line)]
+        config, _ = parse_arguments(line)  # of avatars
+        assert (config.image_size, config.width) == (size, RECIPES["avatars"]["width"])
         assert shlex.split(format_command(config))[2:] == ([] if size == 32 else line)
-        assert parse_arguments([*line, "--width", "5"])[0].width == 5
+        assert parse_arguments([*line, "--recipe", "default", "--width", "5"])[0].width == 5
         assert parse_arguments([*line, "--recipe", "udacity-128"])[0].width == 128
 
 
@@ -296,8 +299,10 @@ NAMED = ["--noise", "vector", "--generator", "self-modulated", "--image-size", "
 @pytest.mark.parametrize(
     ("line", "name"),
     [
-        (NAMED, "default-vector-self-modulated-32"),
-        (["--noise", "image", "--generator", "dense", "--image-size", "28"], "default-image-dense-28"),
+        (NAMED, "avatars-vector-self-modulated-32"),
+        (["--noise", "image", "--generator", "dense", "--image-size", "28"], "avatars-image-dense-28"),
+        ([*NAMED, "--recipe", "default"], "default-vector-self-modulated-32-avatars"),
+        ([*NAMED, "--recipe", "avatars", "--data", "faces.zip"], "avatars-vector-self-modulated-32-faces"),
         (["--recipe", "conv-dense"], "conv-dense-image-conv-dense-28"),
         ([*NAMED, "--data", "/home/me/My Faces/"], "default-vector-self-modulated-32-My Faces"),
         ([*NAMED, "--data", "faces.zip"], "default-vector-self-modulated-32-faces"),
@@ -486,8 +491,9 @@ def test_format_command_omits_defaults():
 
 def test_format_command_of_an_unknown_recipe():
     """If the recipe no longer exists, a command has all settings as flags, and the run's name."""
-    config = dataclasses.replace(build_config({}), recipe="older", width=7)
-    assert format_command(config) == "python train.py --width 7 --run older-vector-self-modulated-32"
+    config = dataclasses.replace(build_config({"recipe": "default"}), recipe="older", width=7)
+    command = "python train.py --recipe default --width 7 --run older-vector-self-modulated-32"
+    assert format_command(config) == command
 
 
 def test_flags_of_older_versions():

@@ -488,6 +488,8 @@ def test_random_regularizer_gets_a_seed():
         ({"loss": "wasserstein", "penalty_weight": 0.0}, "--penalty gradient --penalty-weight 10"),
         ({"penalty": "none", "penalty_batch": 0.5}, "--penalty-batch 0.5 changes nothing: there is no penalty"),
         ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, "--penalty-schedule linear changes nothing"),
+        ({"penalty": "none", "penalty_weight": 10.0}, "--penalty-weight 10.0 changes nothing: there is no penalty"),
+        ({"penalty": "none", "penalty_every": 1}, "--penalty-every 1 changes nothing"),
         ({"final_penalty_weight": 0.1}, "Add --penalty-schedule linear"),
         ({"final_beta2": 0.9}, "Add --beta-schedule linear"),
         ({"penalty_weight": 0.0, "penalty_method": "finite-difference"}, "--penalty-method finite-difference changes"),

@@ -49,7 +49,7 @@ def test_bfloat16_of_a_gpu(details, expected):
 @pytest.mark.parametrize(("native", "expected"), [(True, "mixed_bfloat16"), (False, "float32")])
 def test_auto_precision_on_a_cpu(monkeypatch, native, expected):
     """`auto` depends on the hardware; the device is described."""
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda: native)
     assert devices.setup_devices("auto") == (f"CPU ({os.cpu_count()} cores)", expected)
 
@@ -57,7 +57,7 @@ def test_auto_precision_on_a_cpu(monkeypatch, native, expected):
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_given_precision(monkeypatch, precision):
     """A given precision is used on all hardware."""
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: [])
     for native in (True, False):
         monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda native=native: native)
         assert devices.setup_devices(precision)[1] == precision
@@ -83,7 +83,7 @@ def test_backend_of_a_notebook(tmp_path, module):
 def test_gpu_is_preferred(monkeypatch, capability, expected):
     """The GPU's name and precision are returned, and the memory of every GPU is set to grow."""
     grown = []
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: ["gpu 0", "gpu 1"])
+    monkeypatch.setattr(tf.config, "get_visible_devices", lambda kind: ["gpu 0", "gpu 1"])
     experimental = tf.config.experimental
     monkeypatch.setattr(experimental, "set_memory_growth", lambda gpu, on: grown.append((gpu, on)))
     details = {"device_name": "Some GPU", "compute_capability": capability}

@@ -23,6 +23,7 @@ from gan.experiment import (
     load_data,
     load_start,
     rebuild_generator,
+    record_align,
     reload_data,
     resolve_align,
     resolve_augment,
@@ -182,6 +183,46 @@ def test_settings_of_a_former_run(sized):
     assert resolve_settings(size)[0] == build_config(size)
 
 
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--data", "faces", "--batch-size", "64"),
+        ("--data", "faces", "--image-size", "32"),
+        ("--batch-size", "64", "--width", "32", "--penalty-weight", "0.05", "--learning-rate-schedule", "constant"),
+        ("--recipe", "default"),
+        ("--recipe", "udacity-64", "--batch-size", "64", "--width", "32"),
+        (),
+    ],
+)
+def test_settings_of_a_run_of_today(sized, flags):
+    """A run has the settings that it began with when its command is repeated, also where they are former ones."""
+    sized(100)
+    before = resolve(*flags)
+    write_config(dataclasses.asdict(before))
+    assert resolve(*flags) == before
+
+
+@pytest.mark.parametrize("flags", [(), ("--width", "64"), ("--penalty-weight", "0.5", "--epochs", "9")])
+def test_settings_of_former_avatars(sized, flags):
+    """Runs of avatars had the recipe `default`; they go on with its settings, and in its folder, whatever flags say."""
+    given, _ = parse_settings(flags)
+    former = Config(**given)
+    with (run := Run("output/default-vector-self-modulated-32")).lock():
+        run.claim(dataclasses.asdict(former), None)
+    config, found, _ = resolve_settings(given)
+    assert config == former and found.folder == run.folder
+
+
+def test_settings_of_avatars_in_a_former_folder(sized):
+    """A run with the present settings of avatars goes on in a folder that has the former name."""
+    config = build_config({})
+    with (run := Run("output/default-vector-self-modulated-32")).lock():
+        run.claim({**dataclasses.asdict(config), "recipe": "default"}, None)
+        found = resolve_settings({})
+        assert found[0] == config and found[1].folder == run.folder
+        run.claim(dataclasses.asdict(config), None)
+
+
 @pytest.mark.parametrize("start", ["output/other", "output/other/generator.keras"])
 def test_image_size_of_the_start(sized, start):
     """A run that starts from another has its size, also where the generator's file is given; commands say which."""
@@ -292,6 +333,9 @@ def test_the_average_that_is_shown(there, capsys):
         first = start.layers["ema_generator"][0][0]
         np.testing.assert_array_equal(first, arrays[f"{part}/000"])
         assert rebuilt[0].shape == first.shape and np.corrcoef(rebuilt[0].ravel(), first.ravel())[0, 1] > 0.9999
+    checkpoints.save(run.checkpoints, 3, arrays | {"shown_average": np.int64(2)})
+    with pytest.raises(ValueError, match="there are 2 averages"):
+        checkpoints.load(path, {})
 
 
 @pytest.mark.filterwarnings("default")
@@ -361,6 +405,15 @@ def test_alignment_stays_with_the_run(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps(saved))
         assert resolve_align(Config(), run).align == align
     assert resolve_align(Config(align="no"), run).align == "no"
+
+
+def test_alignment_is_recorded(tmp_path):
+    """What --align auto came to is a setting of the run from then on; a run of before that was recorded has none."""
+    run = Run(tmp_path)
+    for align in ("yes", "no", "auto"):
+        assert record_align(Config(), run, {"align": align}).align == align
+    run.claim({"align": "auto"})
+    assert record_align(Config(), run, {"align": "yes"}).align == "auto"
 
 
 def test_an_older_run_goes_on(there, capsys):

@@ -23,7 +23,7 @@ if not __package__:  # run as a file: python tools/compare.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment
-from gan.cli import handle_signals, in_range, parse_arguments, path_argument, run_command
+from gan.cli import handle_signals, in_range, interrupt, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     arguments = parse(argv)
     try:
-        with handle_signals([signal.SIGTERM], signal.default_int_handler):  # so that a half-written cache is removed
+        with handle_signals([signal.SIGTERM], interrupt):  # so that a half-written cache is removed
             return run_command(
                 "compare",
                 lambda: compare(arguments),

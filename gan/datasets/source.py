@@ -102,7 +102,7 @@ class Source:
         origins: of images that are cut out of others, for each the number of the image in the source that was opened;
             None: they are these images themselves.
         prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
-            is called once before the first `read`, and never if the images are in the cache.
+            is called before the first `read`, and may be called again: it has to be quick then.
         parts: (title, number of images) of the sources that this one joins; empty: it is one.
         left_out: (name, reason) of what is in images and is not used, such as faces that are too small.
         crop: what has been cut out of the images, for people; empty: nothing yet.

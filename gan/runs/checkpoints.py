@@ -99,6 +99,9 @@ def load(path: Path, variables: dict) -> dict[str, np.ndarray]:
     for name, shape in {**OTHERS, **{name: tuple(variable.shape) for name, variable in variables.items()}}.items():
         if name in arrays and arrays[name].shape != shape:
             raise ValueError(f"{name} has shape {arrays[name].shape}, not {shape}")
+    averages = {name.split("/")[0] for name in arrays if name.startswith("ema_generator")}
+    if averages and not 0 <= (shown := int(arrays.get("shown_average", 0))) < len(averages):
+        raise ValueError(f"shown_average is {shown}, and there are {len(averages)} averages")
     return arrays
 
 

@@ -7,15 +7,19 @@
 Every function returns new objects and leaves what is already in the present form as it is, so it may be called twice.
 """
 
+import dataclasses
 from pathlib import Path
+
+from gan.config import Config
 
 SETTINGS = {"average_half_life": "ema_half_life"}
 NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discriminator
 # Settings that older runs did not have, where the behavior of that time differs from today's default.
 DEFAULTS = {"holdout": 0.0, "reuse_fakes": False, "augment": "none", "align": "no"}
-# What the recipe `default` had for all images until its settings came to depend on them; older runs lack some of it.
+# What the recipe `default` had for all images, avatars as well, until it came to depend on them; older runs lack some.
 FORMER_RECIPE = {
-    "batch_size": 64, "epochs": 4000, "width": 32, "penalty_weight": 0.05, "learning_rate_schedule": "constant",
+    "recipe": "default", "batch_size": 64, "epochs": 4000, "width": 32, "penalty_weight": 0.05,
+    "learning_rate_schedule": "constant",
 }  # fmt: skip
 FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
 COLUMNS = {
@@ -31,10 +35,13 @@ REPORT = {"left_out": "skipped"}
 ATTRIBUTES = {"hair_colour": "hair_color", "clothes_colour": "clothes_color"}  # of avatars, in scores.json
 
 
-def find_run(output: Path, name: str) -> Path:
-    """The folder of a run in `output`, under the default name that it had formerly where only that exists."""
-    former = output / name.replace("-self-modulated-", "-compact-")
-    return former if former.exists() and not (output / name).exists() else output / name
+def find_run(output: Path, config: Config) -> Path:
+    """The folder of a configuration's run in `output`, under a former default name where only that exists."""
+    names = [config.name]
+    if config.data == ("avatars",) and config.recipe in ("avatars", "default"):  # there was one recipe for all images
+        names.append(dataclasses.replace(config, recipe="avatars").name.replace("avatars", "default", 1))
+    names += [name.replace("-self-modulated-", "-compact-") for name in names]
+    return next((output / name for name in names if (output / name).exists()), output / config.name)
 
 
 def translate_config(saved: dict) -> dict:

@@ -141,16 +141,19 @@ class Run:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
-    def find_former_recipe(self, config: configs.Config) -> dict:
-        """What the run has of the recipe `default` as it was formerly, where that is another in a configuration.
+    def find_former_recipe(self, given: dict, config: configs.Config) -> dict:
+        """Finds the settings of `default` with which an older version trained this run: FORMER_RECIPE, or {}.
 
-        It is all of it or, where the run has other settings, nothing.
+        `config` is what the settings that are given make today. Where the run has that, it is no former one.
         """
-        fixed = {name: value for name, value in legacy.FORMER_RECIPE.items() if name not in configs.MUTABLE}
+        former = configs.build_config({**legacy.FORMER_RECIPE, "image_size": config.image_size, **given})
+        if former.recipe != "default":
+            return {}
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
-            saved = self.read_config()
-            same = config.recipe == saved.get("recipe") == "default"
-            if same and all(saved.get(name, value) == value for name, value in fixed.items()):
+            saved = {**legacy.FORMER_RECIPE, **self.read_config()}
+            names = [name for name in legacy.FORMER_RECIPE if name not in configs.MUTABLE - {"recipe"}]
+            is_of = [all(saved[name] == getattr(one, name) for name in names) for one in (former, config)]
+            if is_of == [True, False]:
                 return dict(legacy.FORMER_RECIPE)
         return {}
 

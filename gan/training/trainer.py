@@ -333,7 +333,10 @@ class Trainer(Loop):
         """What to type to train longer."""
         flags = ["--minutes" if self.length.seconds else "--epochs"] if self.progress() >= 1 else []
         flags += ["--patience"] if self.validator.should_stop else []
-        return f"A larger {' and a larger '.join(flags)} goes on from there."
+        schedules = {self.config.learning_rate_schedule, self.config.penalty_schedule, self.config.beta_schedule}
+        follow = self.progress() >= 1 and schedules != {"constant"}
+        more = " Schedules, as of learning rates, are then those of the longer run." if follow else ""
+        return f"A larger {' and a larger '.join(flags)} goes on from there.{more}"
 
 
 def choose_grid(gan) -> tuple:

@@ -202,7 +202,8 @@ def test_load(tmp_path):
         faces = data.load(folder, 32, align="auto", cache_dir=tmp_path / "cache")
         assert faces.images.shape == (10, 32, 32, 3)
         assert faces.report["aligned"] is True and faces.report["crop"] == alignment.ALIGNED
-        assert (faces.report["found"], faces.report["chosen"], faces.report["used"]) == (10, 10, 10)
+        assert (faces.report["align"], faces.report["used"]) == ("yes", 10)
+        assert (faces.report["found"], faces.report["chosen"]) == (10, 10)
         assert "10 faces" in "\n".join(data.describe(faces))
     calls = Detector.calls
     kept = data.load(folder, 32, align="yes", min_face=16, cache_dir=tmp_path / "cache")
@@ -215,7 +216,7 @@ def test_load_leaves_others_alone(tmp_path):
     left = data.load(folder, 32, align="no", cache_dir=tmp_path / "cache")
     auto = data.load(folder, 32, align="auto", cache_dir=tmp_path / "cache")
     np.testing.assert_array_equal(left.images, auto.images)
-    assert left.report["key"] == auto.report["key"] and left.digest == auto.digest
+    assert left.report["key"] == auto.report["key"] and auto.report["align"] == "no" and left.digest == auto.digest
 
 
 def test_load_of_several_sources(tmp_path):
@@ -224,7 +225,7 @@ def test_load_of_several_sources(tmp_path):
     aligned = save(tmp_path / "aligned", [photo(size=(64, 64)) for _ in range(6)])
     settings = {"align": "auto", "cache_dir": tmp_path / "cache"}
     faces = data.load([photos, aligned], 32, **settings)
-    assert faces.images.shape[0] == 16 and faces.report["aligned"]
+    assert faces.images.shape[0] == 16 and faces.report["aligned"] and faces.report["align"] == "auto"
     alone = data.load(aligned, 32, **settings)
     np.testing.assert_array_equal(faces.images[10:], alone.images)
     assert len(data.load([photos, aligned], 32, limit=12, **settings).images) == 12

@@ -1,5 +1,6 @@
 """A run of an older version with former names: tools can open it, and training can be resumed."""
 
+import dataclasses
 import json
 import tarfile
 from pathlib import Path
@@ -8,6 +9,7 @@ import numpy as np
 import pytest
 
 import train
+from gan.config import Config
 from gan.runs import legacy
 from gan.runs.run_directory import Run
 from tools import compare, evaluate, export, gallery, generate, interpolate
@@ -71,14 +73,23 @@ def test_table_of_a_comparison(old_run, capsys):
     assert "kid-onet" in capsys.readouterr().out
 
 
-def test_former_default_name_is_found(tmp_path):
+def test_former_default_names_are_found(tmp_path):
     """The folder of a former default name is used if the folder of the present one does not exist."""
-    former, present = tmp_path / "default-image-compact-32", tmp_path / "default-image-self-modulated-32"
-    assert legacy.find_run(tmp_path, present.name) == present
-    former.mkdir()
-    assert legacy.find_run(tmp_path, present.name) == former
-    present.mkdir()
-    assert legacy.find_run(tmp_path, present.name) == present
+    avatars, photographs = Config(recipe="avatars", noise="image"), Config(noise="image", data=("x",))
+    names = {
+        photographs: ["default-image-compact-32-x", "default-image-self-modulated-32-x"],
+        dataclasses.replace(avatars, recipe="default"): ["default-image-self-modulated-32-avatars"],
+        avatars: [f"{rest}-32" for rest in ("default-image-compact", "default-image-self-modulated")],
+    }
+    names[avatars].append("avatars-image-self-modulated-32")
+    for config, possible in names.items():
+        assert legacy.find_run(tmp_path, config).name == possible[-1]
+        for name in possible:
+            (tmp_path / name).mkdir()
+            assert legacy.find_run(tmp_path, config).name == name
+    (tmp_path / "default-image-self-modulated-32-avatars").rmdir()
+    explicit = dataclasses.replace(avatars, recipe="default")
+    assert legacy.find_run(tmp_path, explicit).name == "default-image-self-modulated-32"
 
 
 def test_resume(old_run, capsys, fast_saves):

@@ -12,7 +12,7 @@ from gan import images
 from gan.config import PRECISIONS, Config
 from gan.errors import UsageError
 from gan.labels import Attribute, Labels
-from gan.recipes import AVATARS_BY_SIZE
+from gan.recipes import RECIPES
 from gan.runs import run_directory
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 
@@ -231,7 +231,7 @@ def test_command_that_continues_a_run(tmp_path, monkeypatch, folder, flags):
     """It names the folder where the run is now, wherever it was when it was trained."""
     monkeypatch.chdir(tmp_path)
     run = Run(folder)
-    run.claim({**settings(output="elsewhere", run="former"), **AVATARS_BY_SIZE[32]})
+    run.claim({**settings(output="elsewhere", run="former"), "recipe": "avatars", **RECIPES["avatars"]})
     assert run.resume_command() == f"python train.py {flags}"
 
 

@@ -19,7 +19,7 @@ from gan.comparison import hardware, runner, variants
 from gan.datasets import avatars
 from gan.files import write_csv, write_json
 from gan.metrics.evaluation import name_half
-from gan.recipes import RECIPES
+from gan.recipes import DEFAULT_BY_SIZE, RECIPES
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import SCORE_COLUMNS, Run
 from tools import compare, evaluate
@@ -248,7 +248,7 @@ def test_runs_that_are_not_as_asked_for_are_refused(processes, monkeypatch, caps
     """A recipe that has changed since, with results or without: exit code 2, the setting, nothing trained."""
     assert compare.main(command_line("default")) == 0
     Path("results/it.json").unlink() if not results else None
-    monkeypatch.setitem(RECIPES, "default", {"width": 40})
+    monkeypatch.setitem(DEFAULT_BY_SIZE, 16, {"width": 40})
     assert compare.main(command_line("default", "udacity-64")) == 2
     assert "width: 32 there, 40 here" in capsys.readouterr().err and len(processes.trained) == 1
 
