@@ -347,16 +347,15 @@ class DCGAN:
             )  # fmt: skip
 
     def discriminate(self, images, labels=None, micro_step: int = 0, fake: bool = False):
-        """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply.
-
-        The augmentation of each micro-step has random numbers of its own, and that of fakes others than that of real
-        images. The images of a penalty are augmented as in the loss, but by other random numbers where an exact penalty
-        sees a part of the batch.
-        """
+        """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply."""
         return self.classify(self.prepare(images, micro_step, fake), labels)[0]
 
     def prepare(self, images, micro_step: int, fake: bool):
-        """Returns what the discriminator sees of images: they are augmented, then noise is added."""
+        """Returns what the discriminator sees of images: they are augmented, then noise is added.
+
+        Each micro-step has random numbers of its own, and fakes have others than real images. The images of a penalty
+        are prepared as in the loss, but by other random numbers where an exact penalty sees a part of the batch.
+        """
         if self.augment:
             seed = self.draw_seed(AUGMENT_SEEDS, micro_step, fake)
             images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)

@@ -15,10 +15,11 @@ import math
 import signal
 import sys
 
-from gan import experiment
+from gan import experiment, settings
 from gan.cli import handle_signals, interrupt, parse_settings, run_command
 from gan.cluster import find_cluster
 from gan.config import Config, build_config
+from gan.start_from import load_start
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -44,16 +45,16 @@ def train(given: dict, dry_run: bool = False) -> int:
     # Devices are set up before TensorFlow computes anything, as it does in a search for faces.
     if cluster or config.devices != "auto":
         distribution, device, precision = experiment.connect(config, cluster)
-        config, run, opened = experiment.resolve_settings(given, distribution)
-        config, device = experiment.agree(config, run, distribution, device, precision)
+        config, run, opened = settings.resolve_settings(given, distribution)
+        config, device = settings.agree(config, run, distribution, device, precision)
         faces = distribution.chief_first(lambda: experiment.load_data(config, opened))
         distribution.require_same("images", faces.digest)
         distribution.require_same("labels", faces.labels.digest if faces.labels else "")
     else:  # the data first: a path that does not exist need not wait for TensorFlow
-        config, run, opened = experiment.resolve_settings(given)
+        config, run, opened = settings.resolve_settings(given)
         faces = experiment.load_data(config, opened)
         distribution, device, precision = experiment.connect(config)
-        config, device = experiment.agree(config, run, distribution, device, precision)
+        config, device = settings.agree(config, run, distribution, device, precision)
     with distribution.explain_losses():
         return train_on(faces, config, run, distribution, device, dry_run)
 
@@ -62,7 +63,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     """Builds the networks and trains them on `faces`. Returns the exit code.
 
     Arguments:
-        distribution, device: as from `gan.experiment.connect` and `agree`.
+        distribution, device: as from `gan.experiment.connect` and `gan.settings.agree`.
     """
     import data
     from gan.training.memory_estimate import require_memory
@@ -71,10 +72,10 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
 
     training, held_out = faces.split(config.holdout)
     print(*data.describe(faces), sep="\n")
-    config = experiment.record_align(config, run, faces.report)
-    augment = experiment.resolve_augment(config, run, len(training)).augment
+    config = settings.record_align(config, run, faces.report)
+    augment = settings.resolve_augment(config, run, len(training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
-    start = experiment.load_start(config, run) if distribution.is_chief else None
+    start = load_start(config, run) if distribution.is_chief else None
     check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
     labels = experiment.count_labels(config, faces, training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)

@@ -18,10 +18,10 @@ import sys
 import tempfile
 from pathlib import Path
 
-from gan import experiment
 from gan.cli import parse_arguments, run_command
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
+from gan.networks import build_uninitialized_networks
 from gan.recipes import RECIPES
 
 TRAIN = Path(__file__).parent.parent / "train.py"
@@ -74,7 +74,7 @@ def estimate(case: str) -> int:
 
     config, _ = parse_arguments(shlex.split(case))
     config = dataclasses.replace(config, precision=setup_devices(config.precision)[1])
-    with experiment.build_uninitialized_networks(config) as networks:
+    with build_uninitialized_networks(config) as networks:
         needed = estimate_memory(config, *networks)
     keras.utils.clear_session()  # the weights never get values
     return needed

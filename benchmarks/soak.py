@@ -26,11 +26,11 @@ import sys
 import time
 from pathlib import Path
 
-from gan import experiment
 from gan.cli import handle_signals, in_range, interrupt, parse_arguments, path_argument, run_command
 from gan.config import Config
 from gan.errors import UsageError
 from gan.memory import read_sizes
+from gan.settings import open_run
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SECONDS = 5.0  # from one reading to the next
@@ -137,7 +137,7 @@ def soak(flags: argparse.Namespace, config: Config, words: list[str]) -> int:
         finally:
             child.terminate()
             code = child.wait()
-    run = experiment.open_run(config)
+    run = open_run(config)
     log = run.read_log(1)
     result = summarize(rows, flags.minutes) | {
         "minutes": flags.minutes, "iterations": int(log["iteration"][0]) if log else 0,

@@ -28,6 +28,7 @@ from gan.cli import in_range, parse_settings, run_command
 from gan.comparison import hardware
 from gan.config import Config
 from gan.errors import UsageError
+from gan.settings import resolve_settings
 
 AHEAD = 4  # batches that may have been prepared during the other turns
 LOADS = 16  # batches that the data alone is timed with, for each step: loading is faster than training
@@ -182,7 +183,7 @@ def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: d
 def benchmark(flags: argparse.Namespace, given: dict) -> None:
     """Builds what train.py would with the settings that are given, measures it, and prints the figures."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    config, _, opened = experiment.resolve_settings(given)
+    config, _, opened = resolve_settings(given)
     if flags.against:
         require_covered(config)
         if importlib.util.find_spec("torch") is None:

@@ -58,7 +58,7 @@ RECIPES = {
 # What `default` changes by image size: the row with the largest size that is not larger than the images' applies.
 # docs/recipes.md, "The default", has the trials.
 DEFAULT_BY_SIZE = {
-    16: {},
+    0: {},
     64: {"batch_size": 16, "epochs": 20_000},
 }
 

@@ -10,7 +10,6 @@ from keras import layers
 from dcgan import DCGAN, DISTRIBUTIONS
 from gan import experiment
 from gan.config import Config
-from gan.errors import UsageError
 from gan.labels import Attribute, Labels
 from gan.training.ada import Adaptation
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
@@ -478,32 +477,6 @@ def test_random_regularizer_gets_a_seed():
     assert float(scalars["penalty"]) == pytest.approx(0.1 * (norm - 1) ** 2, rel=1e-5)
     expected = w - 0.5 * 0.1 * 2 * (norm - 1) * w / norm
     np.testing.assert_allclose(gan.discriminator.get_weights()[0][:, 0], expected, rtol=1e-5)
-
-
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"penalty": "gradient", "penalty_method": "finite-difference"}, "--penalty-method exact"),
-        ({"loss": "wasserstein", "penalty": "none"}, "--penalty gradient --penalty-weight 10"),
-        ({"loss": "wasserstein", "penalty_weight": 0.0}, "--penalty gradient --penalty-weight 10"),
-        ({"penalty": "none", "penalty_batch": 0.5}, "--penalty-batch 0.5 changes nothing: there is no penalty"),
-        ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, "--penalty-schedule linear changes nothing"),
-        ({"penalty": "none", "penalty_weight": 10.0}, "--penalty-weight 10.0 changes nothing: there is no penalty"),
-        ({"penalty": "none", "penalty_every": 1}, "--penalty-every 1 changes nothing"),
-        ({"final_penalty_weight": 0.1}, "Add --penalty-schedule linear"),
-        ({"final_beta2": 0.9}, "Add --beta-schedule linear"),
-        ({"penalty_weight": 0.0, "penalty_method": "finite-difference"}, "--penalty-method finite-difference changes"),
-        ({"discriminator_noise_schedule": "cosine"}, "Add --discriminator-noise 0.1"),
-        ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
-        ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
-        ({"penalty_method": "finite-difference", "minibatch_stddev": True, "penalty_batch": 0.5}, "--minibatch-stddev"),
-        ({"penalty_method": "finite-difference", "discriminator_normalization": "spectral"}, "without spectral norm"),
-    ],
-)
-def test_impossible_or_unused_penalties(settings, words):
-    """What cannot be estimated, has no least value, or would change nothing, is refused with what to type."""
-    with pytest.raises(UsageError, match=words):
-        experiment.build_gan(Config(**{**train_pairs.SMALL, **settings}))
 
 
 def test_discriminator_noise():

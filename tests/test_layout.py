@@ -16,12 +16,12 @@ LAYERS = [
         *("gan.errors", "gan.files", "gan.images", "gan.value_range", "gan.file_kinds", "gan.progress", "gan.download"),
         *("gan.devices", "gan.labels", "gan.console", "gan.color_profiles", "gan.thumbnails", "gan"),
     },
-    {"gan.recipes", "gan.config", "models"},
+    {"gan.recipes", "gan.config", "gan.networks", "models"},
     {"gan.cli", "gan.runs", "gan.datasets", "gan.faces", "data"},
     {"gan.metrics"},
     {"gan.generation", "gan.gallery", "gan.comparison", "gan.export"},
     {"gan.training", "dcgan"},
-    {"gan.experiment"},
+    {"gan.experiment", "gan.settings", "gan.combinations", "gan.start_from"},
     {"tools", "benchmarks", "train"},
 ]
 DEPTH = {name: depth for depth, names in enumerate(LAYERS) for name in names}

@@ -22,7 +22,7 @@ from pathlib import Path
 if not __package__:  # run as a file: python tools/compare.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan import experiment
+from gan import experiment, settings
 from gan.cli import handle_signals, in_range, interrupt, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
@@ -113,7 +113,7 @@ def compare(arguments: argparse.Namespace) -> None:
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
     failed = []
     for number, (variant, seed) in enumerate(plan, 1):
-        run = experiment.open_run(configs[variant, seed])
+        run = settings.open_run(configs[variant, seed])
         if any(row["run"] == run.folder.name for row in document["rows"]):
             continue
         print(f"compare: {number} of {len(plan)}: {variant.label}, seed {seed}", flush=True)
@@ -197,8 +197,8 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
 
     conflicts = []
     for config in configs:
-        run = experiment.open_run(config)
-        config = experiment.resolve_align(config, run)
+        run = settings.open_run(config)
+        config = settings.resolve_align(config, run)
         faces = experiment.load_data(config)
         training, held_out = map(len, faces.split(config.holdout))
         if held_out < FEWEST_HELD:
@@ -206,7 +206,7 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
                 f"--data {config.data_title} has {len(faces.images):,} images, of which {held_out} would be held out; a"
                 f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
             )
-        config = experiment.resolve_augment(config, run, training)
+        config = settings.resolve_augment(config, run, training)
         conflicts += runner.find_conflicts(run, config, faces.title, machine, document["rows"])
     results.refuse("Runs are there that would not compare", conflicts)
 

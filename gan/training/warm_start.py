@@ -3,7 +3,7 @@
     start = Start("output/RUN/checkpoints/000004000.npz", {"generator": [[kernel, bias], ...], ...}, {})
     print(*warm_start(gan, start), sep="\n")
 
-`gan.experiment.load_start` reads what --start-from names.
+`gan.start_from.load_start` reads what --start-from names.
 """
 
 import difflib

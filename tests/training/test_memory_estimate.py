@@ -12,6 +12,7 @@ import tensorflow as tf
 from gan import experiment
 from gan.config import Config
 from gan.errors import UsageError
+from gan.networks import build_uninitialized_networks
 from gan.recipes import RECIPES
 from gan.training import memory_estimate as memory
 from gan.training.optimizers import OPTIMIZERS, build_optimizer
@@ -33,7 +34,7 @@ def pair():
 
 def estimate(config):
     """The estimate of a configuration, whose networks get no weights."""
-    with experiment.build_uninitialized_networks(dataclasses.replace(config, precision="float32")) as networks:
+    with build_uninitialized_networks(dataclasses.replace(config, precision="float32")) as networks:
         needed = memory.estimate_memory(config, *networks)
     keras.utils.clear_session()
     return needed

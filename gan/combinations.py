@@ -1,0 +1,153 @@
+"""Combinations of settings that exclude each other, or of which one would change nothing: they are refused.
+
+require_possible_training(config, replicas=1)
+require_possible_head(config)
+"""
+
+import dataclasses
+
+from gan.config import Config
+from gan.errors import UsageError
+from gan.recipes import find_settings
+
+
+def require_possible_training(config: Config, replicas: int) -> None:
+    """Raises UsageError where the penalty does not go with its method, the loss, or so many replicas; and the like."""
+    require_used(config)
+    estimated = config.penalty_method == "finite-difference"
+    if estimated and config.penalty not in ("r1", "r2", "r1+r2"):
+        raise UsageError(
+            f"--penalty-method finite-difference estimates r1, r2 and r1+r2, not --penalty {config.penalty}: use one of"
+            " those, or --penalty-method exact."
+        )
+    if config.optimizer == "acgd":
+        require_competitive(config, replicas)
+    elif config.loss == "wasserstein" and not config.penalized:
+        raise UsageError(
+            "--loss wasserstein has no least value without a penalty on the slope of the discriminator: add --penalty"
+            " gradient --penalty-weight 10 --penalty-every 1."
+        )
+    for flag in ("generator_optimizer", "discriminator_optimizer"):
+        if config.beta_schedule != "constant" and (name := getattr(config, flag)) not in ("adam", "adamw"):
+            raise UsageError(
+                f"--beta-schedule {config.beta_schedule}: --{flag.replace('_', '-')} {name} has no second decay rate as"
+                " adam and adamw have it. Leave it out, or use one of these."
+            )
+    count = max(1, round(config.penalty_batch * config.batch_size))
+    if config.penalty_batch < 1 and count % replicas:
+        raise UsageError(
+            f"--penalty-batch {config.penalty_batch:g} of --batch-size {config.batch_size} are {count} images, which"
+            f" {replicas} replicas cannot share equally: give a share that is a multiple of {replicas} images."
+        )
+
+
+def require_used(config: Config) -> None:
+    """Raises UsageError where a setting of a penalty, of noise or of a schedule would change nothing."""
+    penalty = "there is no penalty. Add --penalty r1 and a --penalty-weight"
+    none = config.penalty == "none"
+    unused = {
+        "penalty_weight": (none, "there is no penalty. Add --penalty r1"),
+        "penalty_every": (none, "there is no penalty. Add --penalty r1"),
+        "penalty_method": (not config.penalized, penalty),
+        "penalty_schedule": (not config.penalized, penalty),
+        "penalty_batch": (not config.penalized, penalty),
+        "final_penalty_weight": (config.penalty_schedule == "constant", "it is fixed. Add --penalty-schedule linear"),
+        "final_beta2": (config.beta_schedule == "constant", "they are fixed. Add --beta-schedule linear"),
+        "discriminator_noise_schedule": (
+            not config.discriminator_noise,
+            "there is none. Add --discriminator-noise 0.1",
+        ),
+    }
+    usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
+    for name, (is_unused, why) in unused.items():
+        if is_unused and (value := getattr(config, name)) != usual[name]:
+            raise UsageError(f"--{name.replace('_', '-')} {value} changes nothing: {why}, or leave it out.")
+
+
+def require_possible_loss(config: Config) -> None:
+    """Raises UsageError where --label-smoothing does not go with the loss."""
+    from gan.training.losses import LOSSES
+
+    if config.label_smoothing and not LOSSES[config.loss].smoothable:
+        smoothable = " and ".join(name for name, loss in LOSSES.items() if loss.smoothable)
+        raise UsageError(
+            f"--label-smoothing {config.label_smoothing:g}: --loss {config.loss} has no targets to smooth; {smoothable}"
+            " have. Leave it out, or use one of those."
+        )
+
+
+def require_layers_to_train(config: Config, layers: int) -> None:
+    """Raises UsageError where --freeze-discriminator leaves no layer of the discriminator's to train."""
+    if config.freeze_discriminator >= layers:
+        raise UsageError(
+            f"--freeze-discriminator {config.freeze_discriminator}: the discriminator has {layers} layers with"
+            f" weights, of which at least one is to be trained: give at most {layers - 1}."
+        )
+
+
+def require_possible_head(config: Config) -> None:
+    """Raises UsageError where --head does not go with the loss, or --minibatch-stddev with the size of batches."""
+    from gan.training.losses import LOSSES
+
+    if config.head == "san" and not LOSSES[config.loss].slope:
+        possible = ", ".join(name for name, other in LOSSES.items() if other.slope)
+        raise UsageError(
+            f"--head san needs a generator's loss that falls with the logit of each fake, which --loss {config.loss} is"
+            f" not. Use one of these for --loss: {possible}; or --head linear."
+        )
+    if config.minibatch_stddev and config.batch_size % 4:
+        raise UsageError(
+            f"--minibatch-stddev compares groups of 4 images: --batch-size {config.batch_size} is no multiple of 4."
+            f" Use --batch-size {-(-config.batch_size // 4) * 4}."
+        )
+
+
+def split_logits_of(config: Config, discriminator):
+    """The parts of a discriminator's logits for --head san. Raises UsageError where it has no last dense layer."""
+    from models.heads import split_logits
+
+    try:
+        return split_logits(discriminator)
+    except ValueError as error:
+        raise UsageError(f"--head san does not go with this --discriminator {config.discriminator}: {error}.") from None
+
+
+def require_competitive(config: Config, replicas: int) -> None:
+    """Raises UsageError where settings have no place in the game of --optimizer acgd."""
+    wanted = {
+        "--penalty none": not config.penalized,
+        "--head linear": config.head == "linear",
+        "--precision float32": config.precision == "float32",
+        "--discriminator-steps 1": config.discriminator_steps == 1,
+        "--auxiliary-weight 0": not config.auxiliary_weight,
+        "--reuse-fakes": config.reuse_fakes,
+        "--generator-optimizer adam": config.generator_optimizer == "adam",
+        "--discriminator-optimizer adam": config.discriminator_optimizer == "adam",
+        "--beta-schedule constant": config.beta_schedule == "constant",
+        "--devices auto": replicas == 1,
+        "--no-jit": not config.jit,
+    }
+    if missing := [flag for flag, is_met in wanted.items() if not is_met]:
+        raise UsageError(f"--optimizer acgd is for one plain game of both networks: add {', '.join(missing)}.")
+
+
+def require_smooth(config: Config, discriminator) -> None:
+    """Raises UsageError where logits differ at an image and near it for other reasons than the discriminator's slope.
+
+    A dropout layer drops others in each pass, a spectral norm is estimated better in each, and what depends on other
+    images differs where those are a part of the batch.
+    """
+    kinds = {type(layer).__name__ for layer in discriminator.layers}
+    for kind, name in (("Dropout", "dropout"), ("SpectralNormalization", "spectral norm")):
+        if kind in kinds:
+            raise UsageError(
+                f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, which differs"
+                f" from pass to pass. Use --penalty-method exact, or a discriminator without {name}."
+            )
+    grouped = {"BatchNormalization": "batch norm", "MinibatchStddev": "--minibatch-stddev"}
+    if config.penalty_batch < 1 and (found := [name for kind, name in grouped.items() if kind in kinds]):
+        raise UsageError(
+            f"--penalty-method finite-difference --penalty-batch {config.penalty_batch:g}: --discriminator"
+            f" {config.discriminator} has {' and '.join(found)}, and its logits for a part of the batch differ. Leave"
+            " out --penalty-batch, or use --penalty-method exact."
+        )

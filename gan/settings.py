@@ -1,0 +1,162 @@
+"""Settings: decides those that a command line leaves open, by the run that it continues, the images, and the devices.
+
+config, run, opened = resolve_settings({"data": ("faces",)})
+config, device = agree(config, run, distribution, device, precision)
+"""
+
+import contextlib
+import dataclasses
+from pathlib import Path
+
+from gan.config import (
+    ALIGNMENTS,
+    DISCRIMINATOR_AUGMENTATIONS,
+    LOCAL,
+    PRECISIONS,
+    Config,
+    build_config,
+    follows_images,
+)
+from gan.errors import UsageError
+from gan.files import expand_path
+from gan.recipes import RECIPES
+
+LARGE = 64  # side of the images, in pixels, from which --image-size is that if it is not given
+
+
+def open_run(config: Config):
+    """The folder of a configuration's run, a `Run`; under its former default name where only that exists."""
+    from gan.runs.legacy import find_run
+    from gan.runs.run_directory import Run
+
+    output = expand_path(config.output)
+    return Run(output / config.run if config.run else find_run(output, config))
+
+
+def resolve_settings(given: dict, distribution=None):
+    """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
+
+    Arguments:
+        given: fields of Config by their names.
+        distribution: the processes for all of which the chief decides; None: there is one.
+
+    Returns:
+        The configuration, its run, and the data sources that were opened to measure their images, by their names.
+
+    Raises UsageError and RunError where these cannot be opened.
+    """
+    decided, opened = {}, {}
+    if distribution is None or distribution.is_chief:
+        size, reason, opened = resolve_image_size(given)
+        if reason:
+            print(f"{reason}, so --image-size is {size}", flush=True)
+        config = build_config({**given, "image_size": size})
+        decided = {**open_run(config).find_former_recipe(given, config), "image_size": size}
+    if distribution:
+        decided = distribution.broadcast_object(decided)
+    config = build_config({**decided, **given})
+    run = open_run(config)
+    return resolve_align(config, run), run, opened
+
+
+def resolve_image_size(given: dict) -> tuple[int, str, dict]:
+    """The image size of the settings that are given, the reason for it, and the data sources that were opened for that.
+
+    Where none is given, it is that of the recipe, of the run that is continued, or of the run of --start-from. Else it
+    is 64 where images are at least that large, and 32 where they are smaller or built in. The reason is "" where the
+    settings alone decide, and sources are by their names.
+    """
+    config = build_config(given)
+    if "image_size" in {**RECIPES[config.recipe], **given}:
+        return config.image_size, "", {}
+    sizes = find_earlier_sizes(config)
+    if len(sizes) == 1:
+        ((size, folder),) = sizes.items()
+        return size, f"{folder} has images of {size} pixels" if size != config.image_size else "", {}
+    if size := find_size_of_start(config):
+        return size, f"--start-from {config.start_from} has images of {size} pixels", {}
+    if not follows_images(config):
+        return config.image_size, "", {}
+    import data
+    from gan.datasets.joined import join
+
+    opened = data.open_files(
+        config.data, cache_dir=config.cache_dir or None, max_pixels=config.max_pixels,
+        seconds_between_frames=config.seconds_between_frames,
+    )  # fmt: skip
+    source = join(list(opened.values())) if len(opened) > 1 else next(iter(opened.values()))
+    side = data.measure_side(
+        source, limit=config.limit, crop=config.crop, allow_truncated=config.allow_truncated,
+        cache_dir=config.cache_dir or None,
+    )  # fmt: skip
+    size = LARGE if side >= LARGE else config.image_size
+    return size, f"The images have some {side} pixels on a side" if side else "", opened
+
+
+def find_earlier_sizes(config: Config) -> dict[int, Path]:
+    """The image sizes of the runs that are there already under the name of this configuration, and their folders.
+
+    Raises UsageError where the settings of the run that --run names are damaged.
+    """
+    run = open_run(config)
+    if config.run:
+        there = (run.folder / "config.json").exists()
+        return {run.load_config().image_size: run.folder} if there else {}
+    if not (follows_images(config) or config.start_from):
+        return {}  # built-in data have one size unless another is given
+    runs = {size: open_run(dataclasses.replace(config, image_size=size)) for size in range(16, 129, 4)}
+    return {size: run.folder for size, run in runs.items() if (run.folder / "config.json").exists()}
+
+
+def find_size_of_start(config: Config) -> int:
+    """The image size of the run that --start-from names, or a file in it; 0 where there is none."""
+    from gan.runs.run_directory import Run
+
+    if not config.start_from:
+        return 0
+    start = expand_path(config.start_from)
+    with contextlib.suppress(UsageError):  # which `load_start` raises
+        return Run(start if start.is_dir() else start.parent).load_config().image_size
+    return 0
+
+
+def agree(config: Config, run, distribution, device: str, precision: str) -> tuple[Config, str]:
+    """Makes sure that all processes train alike. The chief decides what is left to `auto`.
+
+    Arguments are as from `gan.experiment.connect`. Returns the configuration with what was decided, and the devices in
+    words. Raises UsageError where the processes have other settings, or replicas cannot share a batch.
+    """
+    distribution.require_divisible(config.batch_size)
+    if config.jit and distribution.replicas > 1:
+        raise UsageError("--jit: XLA cannot compile a step of several replicas. Leave it out, or use one device.")
+    # This machine may prefer another precision than the one on which the run began.
+    earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
+    decided = {"precision": earlier or precision, "align": config.align}
+    same = {name: value for name, value in dataclasses.asdict(config).items() if name not in {*LOCAL, *decided}}
+    distribution.require_same("settings", same)
+    config = dataclasses.replace(config, **distribution.broadcast_object(decided))
+    return config, f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
+
+
+def resolve_align(config: Config, run) -> Config:
+    """The configuration with --align auto as the run has had it; in older versions, runs had none."""
+    earlier = run.read_choice("align", ALIGNMENTS[1:]) if config.align == "auto" else ""
+    return dataclasses.replace(config, align=earlier or config.align)
+
+
+def record_align(config: Config, run, report: dict) -> Config:
+    """The configuration with what --align auto came to, by the report of the data: the run goes on with it.
+
+    It stays auto where some sources are aligned and others not, and in runs of older versions, which did not record it.
+    """
+    undecided = run.read_choice("align", ALIGNMENTS[:1])
+    return config if undecided else dataclasses.replace(config, align=report["align"])
+
+
+def resolve_augment(config: Config, run, images: int) -> Config:
+    """The configuration with --augment auto decided: as the run has had it, or by the number of training images.
+
+    The choice is recorded, so that a run goes on with it although it has more images now.
+    """
+    earlier = run.read_choice("augment", DISCRIMINATOR_AUGMENTATIONS) if config.augment == "auto" else ""
+    return dataclasses.replace(config, augment=earlier or config.choose_augment(images))

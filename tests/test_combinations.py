@@ -1,0 +1,48 @@
+"""Settings that exclude each other, or would change nothing."""
+
+import pytest
+import train_pairs
+
+from gan.config import Config
+from gan.errors import UsageError
+from gan.experiment import build_gan
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"head": "san", "loss": "least-squares"}, "for --loss: cross-entropy, hinge, wasserstein"),
+        ({"head": "san", "loss": "relativistic"}, "or --head linear"),
+        ({"minibatch_stddev": True, "batch_size": 10}, "--batch-size 12"),
+    ],
+)
+def test_heads_and_groups_that_are_impossible(settings, message):
+    """A loss whose logits have no direction, and a batch that has no groups of 4, are refused with what to type."""
+    with pytest.raises(UsageError, match=message):
+        build_gan(Config(**settings))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"penalty": "gradient", "penalty_method": "finite-difference"}, "--penalty-method exact"),
+        ({"loss": "wasserstein", "penalty": "none"}, "--penalty gradient --penalty-weight 10"),
+        ({"loss": "wasserstein", "penalty_weight": 0.0}, "--penalty gradient --penalty-weight 10"),
+        ({"penalty": "none", "penalty_batch": 0.5}, "--penalty-batch 0.5 changes nothing: there is no penalty"),
+        ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, "--penalty-schedule linear changes nothing"),
+        ({"penalty": "none", "penalty_weight": 10.0}, "--penalty-weight 10.0 changes nothing: there is no penalty"),
+        ({"penalty": "none", "penalty_every": 1}, "--penalty-every 1 changes nothing"),
+        ({"final_penalty_weight": 0.1}, "Add --penalty-schedule linear"),
+        ({"final_beta2": 0.9}, "Add --beta-schedule linear"),
+        ({"penalty_weight": 0.0, "penalty_method": "finite-difference"}, "--penalty-method finite-difference changes"),
+        ({"discriminator_noise_schedule": "cosine"}, "Add --discriminator-noise 0.1"),
+        ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
+        ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
+        ({"penalty_method": "finite-difference", "minibatch_stddev": True, "penalty_batch": 0.5}, "--minibatch-stddev"),
+        ({"penalty_method": "finite-difference", "discriminator_normalization": "spectral"}, "without spectral norm"),
+    ],
+)
+def test_impossible_or_unused_penalties(settings, words):
+    """What cannot be estimated, has no least value, or would change nothing, is refused with what to type."""
+    with pytest.raises(UsageError, match=words):
+        build_gan(Config(**{**train_pairs.SMALL, **settings}))

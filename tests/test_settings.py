@@ -1,0 +1,264 @@
+"""Settings that a command line leaves open: by the images, the run that it continues, and the chief process."""
+
+import dataclasses
+import json
+import shlex
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from data import measure_side, open_files
+from gan import images
+from gan.cli import parse_settings
+from gan.config import AUGMENT_FEW, DATASETS, Config, build_config, format_command
+from gan.errors import UsageError
+from gan.experiment import load_data
+from gan.runs.run_directory import Run
+from gan.settings import record_align, resolve_align, resolve_augment, resolve_settings
+
+
+@pytest.fixture
+def sized(tmp_path, monkeypatch):
+    """A function (side, ...) -> the name of a folder with a picture of each of these heights, 10 pixels wider."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "faces").mkdir()
+
+    def save(*sides):
+        for i, side in enumerate(sides):
+            images.write_png(tmp_path / "faces" / f"{i:02d}.png", np.zeros((side, side + 10, 3), np.uint8))
+        return "faces"
+
+    return save
+
+
+def resolve(*line):
+    """The configuration that train.py has for a command line."""
+    return resolve_settings(parse_settings(line)[0])[0]
+
+
+def write_config(given):
+    """Makes the folder of a run with these settings, and its config.json; returns its configuration."""
+    config = build_config(given)
+    run = Run(f"output/{config.name}")
+    with run.lock():
+        run.claim(dataclasses.asdict(config), None)
+    return config
+
+
+@pytest.mark.parametrize(
+    ("sides", "flags", "size"),
+    [
+        ([63], [], 32),
+        ([64], [], 64),
+        ([20, 90, 100], [], 64),
+        ([20, 30, 300], [], 32),
+        ([300], ["--crop", "50"], 32),
+        ([40], ["--crop", "50"], 32),  # none is large enough, an error later
+        ([300, 20, 20, 20], ["--limit", "1"], 64),
+        ([40, 100], [], 32),  # fewer than most
+        ([300], ["--image-size", "32"], 32),
+        ([300], ["--recipe", "udacity-64"], 32),
+        ([300], ["--recipe", "conv-dense"], 28),
+    ],
+)
+def test_image_size_follows_the_images(sized, sides, flags, size):
+    """Without a flag, and a recipe with a size, it is 64 where the median square is at least that large, or else 32."""
+    config = resolve("--data", sized(*sides), *flags)
+    assert config.image_size == size and f"-{size}-faces" in config.name
+    assert config.batch_size == build_config({"recipe": config.recipe, "data": ("x",), "image_size": size}).batch_size
+
+
+def test_image_size_of_built_in_data(sized):
+    """Built-in data have 32 and are not opened; beside files, the files decide, each opened once."""
+    for name in DATASETS:
+        config, _, opened = resolve_settings({"data": (name,)})
+        assert config.image_size == 32 and not opened
+    write_config({"image_size": 64})
+    assert resolve().image_size == 32
+    config, _, opened = resolve_settings({"data": (sized(100), "avatars"), "limit": 3})
+    assert config.image_size == 64 and list(opened) == ["faces"]
+    faces = load_data(dataclasses.replace(config, cache_dir="cache"), opened)
+    assert faces.images.shape == (3, 64, 64, 3)
+    with pytest.raises(UsageError):
+        resolve_settings({"data": ("nothing",)})
+
+
+def test_sources_are_opened_once(sized, monkeypatch):
+    """The sources that were measured are those that are decoded."""
+    config, _, opened = resolve_settings({"data": (sized(100),), "cache_dir": "cache"})
+    monkeypatch.setattr("data.open_source", None)
+    assert len(load_data(config, opened).images) == 1
+
+
+@pytest.mark.parametrize("name", ["big.npy", "big.npz"])
+@pytest.mark.parametrize("top", [255, 1.0])
+def test_image_size_of_arrays(sized, name, top):
+    """Arrays, whose range of values has to be found first, decide about the size as well; also joined with others."""
+    array = np.full((3, 70, 80, 3), top, np.float32)
+    np.save(name, array) if name.endswith("npy") else np.savez(name, images=array)
+    config, _, opened = resolve_settings({"data": (name, sized(20)), "cache_dir": "cache"})
+    assert config.image_size == 64 and load_data(config, opened).images.shape == (4, 64, 64, 3)
+
+
+def test_few_images_are_measured_once(sized, monkeypatch):
+    """At most 16 images are read, all over the data, and none when the same command is repeated."""
+    reads = []
+    (source,) = open_files(sized(*[100] * 40)).values()
+    counted = dataclasses.replace(source, read=lambda i: reads.append(i) or source.read(i))
+    assert [measure_side(counted, cache_dir="cache") for _ in range(2)] == [100, 100]
+    assert len(reads) == 14 and max(reads) == 39
+
+
+def test_images_that_cannot_be_measured(sized, capsys):
+    """Where none can be read, nothing is said of their size, and nothing is kept."""
+    sized()
+    for i in range(3):
+        Path(f"faces/{i}.png").write_bytes(b"no picture")
+    assert resolve("--data", "faces", "--cache-dir", "cache").image_size == 32
+    assert capsys.readouterr().out == "" and not list(Path("cache").glob("side-*"))
+
+
+@pytest.mark.parametrize("given", [{}, {"run": "mine"}])
+@pytest.mark.parametrize("size", [32, 48])
+def test_image_size_of_a_run_that_is_there(sized, given, size, capsys):
+    """A run goes on at the size that it began with, again and again, whatever the images and its start are now."""
+    given = {"data": (sized(100),), "start_from": "output/gone", **given}
+    before = write_config({**given, "image_size": size})
+    for _ in range(2):
+        config, run, _ = resolve_settings(given)
+        assert config == before and run.folder.name == before.name
+        write_config(dataclasses.asdict(config))
+    assert (f"has images of {size} pixels, so" in capsys.readouterr().out) == (size != 32)
+    assert resolve_settings({**given, "image_size": 64})[0].image_size == 64
+    if "run" not in given:  # of two, none is meant more than the other
+        write_config({**given, "image_size": 16})
+        assert resolve_settings(given)[0].image_size == 64
+
+
+def test_a_damaged_run(sized):
+    """Where --run names a run whose settings cannot be read, that is what is said."""
+    write_config({"data": (sized(100),), "run": "mine"})
+    for damage in ("{", '{"generator": []}'):
+        Path("output/mine/config.json").write_text(damage)
+        with pytest.raises(UsageError, match="damaged"):
+            resolve("--data", "faces", "--run", "mine")
+
+
+def test_settings_of_a_former_run(sized):
+    """Runs go on with the batch that `default` had at their size formerly, again and again, unless flags say otherwise.
+
+    Runs with a batch of another size do not.
+    """
+    size = {"data": (sized(100),), "image_size": 64}
+    former = {**size, "batch_size": 64, "epochs": 4000}
+    before = write_config(former)
+    for _ in range(2):
+        assert resolve_settings(size)[0] == before == resolve_settings({"data": ("faces",)})[0]
+        write_config(former)
+    assert resolve_settings({**size, "epochs": 9})[0] == dataclasses.replace(before, epochs=9)
+    shutil.rmtree("output")
+    write_config({**size, "batch_size": 8})
+    assert resolve_settings(size)[0] == build_config(size)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        ("--data", "faces", "--batch-size", "64"),
+        ("--data", "faces", "--image-size", "32"),
+        ("--batch-size", "64", "--width", "32", "--penalty-weight", "0.05", "--learning-rate-schedule", "constant"),
+        ("--recipe", "default"),
+        ("--recipe", "udacity-64", "--batch-size", "64", "--width", "32"),
+        (),
+    ],
+)
+def test_settings_of_a_run_of_today(sized, flags):
+    """A run has the settings that it began with when its command is repeated, also where they are former ones."""
+    sized(100)
+    before = resolve(*flags)
+    write_config(dataclasses.asdict(before))
+    assert resolve(*flags) == before
+
+
+@pytest.mark.parametrize("flags", [(), ("--width", "64"), ("--penalty-weight", "0.5", "--epochs", "9")])
+def test_settings_of_former_avatars(sized, flags):
+    """Runs of avatars had the recipe `default`; they go on with its settings, and in its folder, whatever flags say."""
+    given, _ = parse_settings(flags)
+    former = Config(**given)
+    with (run := Run("output/default-vector-self-modulated-32")).lock():
+        run.claim(dataclasses.asdict(former), None)
+    config, found, _ = resolve_settings(given)
+    assert config == former and found.folder == run.folder
+
+
+def test_settings_of_avatars_in_a_former_folder(sized):
+    """A run with the present settings of avatars goes on in a folder that has the former name."""
+    config = build_config({})
+    with (run := Run("output/default-vector-self-modulated-32")).lock():
+        run.claim({**dataclasses.asdict(config), "recipe": "default"}, None)
+        found = resolve_settings({})
+        assert found[0] == config and found[1].folder == run.folder
+        run.claim(dataclasses.asdict(config), None)
+
+
+@pytest.mark.parametrize("start", ["output/other", "output/other/generator.keras"])
+def test_image_size_of_the_start(sized, start):
+    """A run that starts from another has its size, also where the generator's file is given; commands say which."""
+    write_config({"run": "other", "image_size": 48})
+    assert resolve("--data", sized(100), "--start-from", start).image_size == 48
+    assert resolve("--start-from", start).image_size == 48
+    config = resolve("--start-from", start, "--image-size", "32")
+    assert resolve(*shlex.split(format_command(config))[2:]) == config
+    assert resolve("--data", "faces", "--start-from", "nothing").image_size == 64
+
+
+class Told:
+    """A `Distribution` that is not the chief's, and is told what the chief decided."""
+
+    is_chief = False
+
+    def __init__(self, decided):
+        self.decided = decided
+
+    def broadcast_object(self, value):
+        """What the chief gave."""
+        return self.decided
+
+
+def test_the_chief_decides(sized):
+    """Another process opens nothing, and has the size and the settings that the chief found."""
+    given = {"data": ("of this machine",), "generator_betas": (0.1, 0.9)}
+    config, run, opened = resolve_settings(given, Told({"image_size": 64, "batch_size": 8, "epochs": 3}))
+    assert config == build_config({**given, "image_size": 64, "batch_size": 8, "epochs": 3})
+    assert run.folder.name == config.name and not opened
+
+
+def test_automatic_augmentation_stays_with_the_run(tmp_path):
+    """It is chosen by the number of images once; with more of them, the run goes on with what it had."""
+    run, config = Run(tmp_path), Config()
+    few, many = (resolve_augment(config, run, count).augment for count in (60, 10**5))
+    assert (few, many) == (AUGMENT_FEW, "none")
+    run.claim({"augment": few})
+    assert resolve_augment(config, run, 10**5).augment == few
+    assert resolve_augment(Config(augment="ada"), run, 10**5).augment == "ada"  # which `claim` refuses
+
+
+def test_alignment_stays_with_the_run(tmp_path):
+    """A run of an older version goes on without, and one that was started with a value keeps it."""
+    run = Run(tmp_path)
+    assert resolve_align(Config(), run).align == "auto"
+    for saved, align in (({}, "no"), ({"align": "yes"}, "yes"), ({"align": "auto"}, "auto")):
+        (tmp_path / "config.json").write_text(json.dumps(saved))
+        assert resolve_align(Config(), run).align == align
+    assert resolve_align(Config(align="no"), run).align == "no"
+
+
+def test_alignment_is_recorded(tmp_path):
+    """What --align auto came to is a setting of the run from then on; a run of before that was recorded has none."""
+    run = Run(tmp_path)
+    for align in ("yes", "no", "auto"):
+        assert record_align(Config(), run, {"align": align}).align == align
+    run.claim({"align": "auto"})
+    assert record_align(Config(), run, {"align": "yes"}).align == "auto"
