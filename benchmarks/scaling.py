@@ -85,26 +85,33 @@ def count(config) -> Step:
 
     config = dataclasses.replace(config, precision=setup_devices("float32")[1])
     import keras
-    import tensorflow as tf
 
     gan = experiment.build_gan(config)
-    shape = (config.images_per_iteration, config.image_size, config.image_size, 3)
-    batch = tf.TensorSpec(shape), tf.TensorSpec((config.images_per_iteration, 0))
-    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
-    options = options.with_empty_output().build()
-    plain, regularized = (
-        tf.compat.v1.profiler.profile(
-            gan.compiled_step.get_concrete_function(*batch, regularize).graph, options=options
-        ).total_float_ops
-        for regularize in (False, gan.regularizer is not None)
-    )
-    operations = plain + (regularized - plain) / config.penalty_every
     weights = [*gan.generator.trainable_variables, *gan.d_variables]
     norms = [sum(isinstance(layer, keras.layers.BatchNormalization) for layer in network.layers)
              for network in (gan.generator, gan.discriminator)]  # fmt: skip
     passes = (2, 2 * (2 * config.discriminator_steps + 1))  # forward and backward, of each network
     sums = sum(n * p for n, p in zip(norms, passes, strict=True)) + config.discriminator_steps + 2  # gradients, scalars
-    return Step(operations / config.images_per_iteration, 4 * sum(w.shape.num_elements() for w in weights), sums)
+    gradients = 4 * sum(w.shape.num_elements() for w in weights)
+    return Step(count_operations(gan, config), gradients, sums)
+
+
+def count_operations(gan, config) -> float:
+    """Counts the floating-point operations of a step by TensorFlow's profiler, divided by its images."""
+    import tensorflow as tf
+
+    shape = (config.images_per_iteration, config.image_size, config.image_size, 3)
+    batch = tf.TensorSpec(shape), tf.TensorSpec((config.images_per_iteration, 0))
+    options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
+    options = options.with_empty_output().build()
+    steps = [gan.compiled_step.get_concrete_function(*batch, on).graph for on in (False, gan.regularizer is not None)]
+    level = tf.get_logger().level
+    tf.get_logger().setLevel("ERROR")  # its profiler warns of a function of its own
+    try:
+        plain, regularized = (tf.compat.v1.profiler.profile(graph, options=options).total_float_ops for graph in steps)
+    finally:
+        tf.get_logger().setLevel(level)
+    return (plain + (regularized - plain) / config.penalty_every) / config.images_per_iteration
 
 
 if __name__ == "__main__":

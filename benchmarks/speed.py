@@ -4,8 +4,9 @@
     python -m benchmarks.speed --recipe udacity-64 --against torch    # after: pip install torch
 
 Takes every flag of train.py. What is compared runs in turns, round by round, so that other work on the machine affects
-all alike; a figure is the median of the rounds, with the lowest and the highest. The last line of the output is one
-JSON document.
+all alike; a figure is the median of the rounds, with the lowest and the highest. The step is compared with what the
+machine can do: with the operations that a product of large matrices does in a second, in the same precision. The last
+line of the output is one JSON document.
 """
 
 import argparse
@@ -23,6 +24,7 @@ from statistics import median
 if not __package__:  # run as a file: python benchmarks/speed.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
+from benchmarks.scaling import count_operations
 from gan import experiment
 from gan.cli import in_range, parse_settings, run_command
 from gan.comparison import hardware
@@ -31,12 +33,15 @@ from gan.errors import UsageError
 from gan.settings import resolve_settings
 
 AHEAD = 4  # batches that may have been prepared during the other turns
+SIDE, PRODUCTS = 2048, 8  # of the matrices, and their products in a round
 LOADS = 16  # batches that the data alone is timed with, for each step: loading is faster than training
 ROWS = {  # the table's, in order: title and digits
     "step_images_per_second": ("step alone, images/s", 1),
     "data_images_per_second": ("data alone, images/s", 1),
     "together_images_per_second": ("both, images/s", 1),
     "waiting_percent": ("of that waiting for data, %", 2),
+    "product_gflops": ("matrix products, GFLOP/s", 1),
+    "reached_percent": ("step, % of that rate", 1),
     "torch_images_per_second": ("step in PyTorch, images/s", 1),
     "ours_over_torch": ("ours / PyTorch", 2),
 }
@@ -81,13 +86,41 @@ def time_steps(batches: Iterator, step: Callable, count: int) -> tuple[float, fl
     return count * len(batch[0]) / elapsed, 100 * waited / elapsed
 
 
-def time_round(contenders: dict[str, tuple[Callable, tuple]], batches: Iterator, steps: int) -> dict[str, float]:
-    """Measures every figure once. `contenders` are (step, its fixed batch) by name; this project's is "step"."""
+def build_products(precision: str) -> Callable[[], float]:
+    """Builds a function that multiplies matrices, and returns how many 10^9 operations it did in a second."""
+    import tensorflow as tf
+
+    dtype = precision.removeprefix("mixed_")
+    matrices = [tf.cast(tf.random.stateless_normal((SIDE, SIDE), (0, i)), dtype) for i in range(2)]
+    multiply = tf.function(tf.matmul)
+
+    def time_products() -> float:
+        start = time.perf_counter()
+        for _ in range(PRODUCTS):
+            result = multiply(*matrices)
+        float(result[0, 0])  # waits for a GPU
+        return PRODUCTS * 2 * SIDE**3 / (time.perf_counter() - start) / 1e9
+
+    return time_products
+
+
+def time_round(
+    contenders: dict[str, tuple[Callable, tuple]], batches: Iterator, steps: int, time_products: Callable, gflop: float
+) -> dict[str, float]:
+    """Measures every figure once.
+
+    Arguments:
+        contenders: (step, its fixed batch) by name; this project's is "step".
+        time_products: as from `build_products`.
+        gflop: 10^9 operations of a step for each image.
+    """
     figures = {}
     for name, (step, batch) in contenders.items():
         figures[f"{name}_images_per_second"], _ = time_steps(itertools.repeat(batch), step, steps)
     if "torch" in contenders:
         figures["ours_over_torch"] = figures["step_images_per_second"] / figures["torch_images_per_second"]
+    figures["product_gflops"] = time_products()
+    figures["reached_percent"] = 100 * gflop * figures["step_images_per_second"] / figures["product_gflops"]
     time_steps(batches, lambda batch: {}, AHEAD)
     figures["data_images_per_second"], _ = time_steps(batches, lambda batch: {}, steps * LOADS)
     together = time_steps(batches, contenders["step"][0], steps)
@@ -95,15 +128,18 @@ def time_round(contenders: dict[str, tuple[Callable, tuple]], batches: Iterator,
     return figures
 
 
-def measure(contenders: dict, batches: Iterator, *, steps: int, rounds: int) -> dict[str, dict[str, float]]:
-    """Measures in `rounds` rounds, after one to warm up; returns the median, lowest and highest of every figure."""
+def measure(rounds: int, *parts) -> dict[str, dict[str, float]]:
+    """Measures in `rounds` rounds, after one to warm up; returns the median, lowest and highest of every figure.
+
+    `parts` are as for `time_round`.
+    """
     from gan import progress
 
-    time_round(contenders, batches, steps)
+    time_round(*parts)
     measured = []
     with progress.show_progress(rounds, 0) as show:
         for number in range(1, rounds + 1):
-            measured.append(time_round(contenders, batches, steps))
+            measured.append(time_round(*parts))
             show(number, "rounds")
     columns = {name: [figures[name] for figures in measured] for name in ROWS if name in measured[0]}
     return {
@@ -215,7 +251,8 @@ def benchmark(flags: argparse.Namespace, given: dict) -> None:
     # The penalty comes once in `every` steps: rounds of whole multiples of that have equal shares of it.
     every = config.penalty_every if gan.regularizer else 1
     steps = -(-flags.steps // every) * every
-    figures = measure(contenders, batches, steps=steps, rounds=flags.rounds)
+    gflop = count_operations(gan, config) / 1e9
+    figures = measure(flags.rounds, contenders, batches, steps, build_products(precision), gflop)
     report(figures, machine, {"rounds": flags.rounds, "steps": steps, "config": dataclasses.asdict(config)})
 
 

@@ -115,7 +115,7 @@ def test_the_last_line_is_one_json_document(tmp_path, capsys):
     paths = ["--data", str(tmp_path / "faces.npy"), "--cache-dir", str(tmp_path)]
     assert speed.main([*own, *rivals, "--recipe", "udacity-64", *TINY, *paths]) == 0
     document = json.loads(capsys.readouterr().out.splitlines()[-1])
-    for name in speed.ROWS if rivals else list(speed.ROWS)[:4]:
+    for name in speed.ROWS if rivals else list(speed.ROWS)[:6]:
         assert 0 < document[name]["lowest"] <= document[name]["median"] <= document[name]["highest"], name
     assert document["peak_memory_mb"] > 100
     assert document["peak_memory_includes_torch"] == ("torch" in document["machine"]) == bool(rivals)
