@@ -13,7 +13,6 @@ import mmap
 import os
 import threading
 import warnings
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -25,7 +24,8 @@ from gan import files, images, progress
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
-from gan.datasets.source import MACOS, Source, summarize_skipped
+from gan.datasets.report import advise, describe, describe_labels, find_copies
+from gan.datasets.source import Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
 from gan.files import cache_folder
@@ -33,9 +33,6 @@ from gan.labels import Labels
 
 SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
-MANY = 0.9  # share of images that look the same, above which there is a warning
-MANY_COPIES = 0.02  # share of images that are copies of others, from which there is a warning
-FEW = 100  # different images, below which a warning says that samples will be copies
 FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
 MEASURED = 16  # images, evenly spread over a data set, whose sizes stand for all
@@ -73,6 +70,10 @@ class Faces:
     def title(self) -> str:
         """Their number, source and digest, which a run records as what it was trained on."""
         return f"{self.report['used']:,} of {self.report['source']} ({self.digest})"
+
+    def describe(self) -> list[str]:
+        """Lines that describe the data, and warn of what will not train well, for a person."""
+        return describe(self.report, self.skipped)
 
     def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
         """Splits the images into those to train on and those held out.
@@ -270,35 +271,6 @@ def measure_side(
     return side
 
 
-def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:
-    """Completes what the report says of labels, and returns the names of images that are left out, with the reason.
-
-    Raises UsageError where no image has a label, or all have the same.
-    """
-    missing = np.flatnonzero(~labels.known)
-    if len(missing) == len(labels.codes):
-        raise UsageError(f"No image has a label from {report['labels']['from']}, such as {names[0]}.")
-    if len(labels.count_combinations().codes) < 2:
-        raise UsageError(
-            f"All images have the same label, so there is nothing to ask for: it is from {report['labels']['from']}."
-        )
-    shares = zip(labels.attributes, labels.shares(), strict=True)
-    report["labels"] |= {
-        "unlabelled": len(missing),
-        "such_as": [names[i] for i in missing[:3]],
-        "kept": unlabelled == "keep",
-        "summary": labels.describe_shares(),
-        "shares": {
-            attribute.name: dict(zip(attribute.values or ("no", "yes"), map(float, share), strict=True))
-            for attribute, share in shares
-        },
-    }
-    if unlabelled == "keep":
-        return []
-    report["skipped"]["left_out"] = report["skipped"].get("left_out", 0) + len(missing)
-    return [(names[i], "no label") for i in missing]
-
-
 def split_by_source(numbers: Sequence[int], counts: list[int]) -> list[list[int]]:
     """Splits numbers of joined images into those of each source, which has `counts` images."""
     ends = np.cumsum([0, *counts])
@@ -325,89 +297,6 @@ def choose(count: int, limit: int, sample: int, seed: int) -> Sequence[int]:
     if not sample or sample >= len(numbers):
         return numbers
     return sorted(np.random.default_rng([seed, sample]).choice(len(numbers), sample, replace=False).tolist())
-
-
-def find_copies(names: list[str], digests: np.ndarray) -> tuple[int, str]:
-    """Counts the images whose content an earlier one has, and names the first of them, or ""."""
-    _, earliest, number = np.unique(digests, return_index=True, return_inverse=True)
-    copies = np.flatnonzero(earliest[number] < np.arange(len(digests)))
-    if not len(copies) or len(names) != len(digests):
-        return len(copies), ""
-    return len(copies), f"{names[copies[0]]} of {names[earliest[number[copies[0]]]]}"
-
-
-def describe(faces: Faces) -> list[str]:
-    """Lines that describe the data, and warn of what will not train well, for a person."""
-    report, skipped = faces.report, faces.report["skipped"]
-    found, used, size, unreadable = report["found"], report["used"], report["size"], skipped["unreadable"]
-    parts = "".join(f", {count:,} of them in {title}" for title, count in report["parts"].items())
-    lines = [
-        f"{found:,} images found in {report['source']}{parts}, {unreadable:,} unreadable, "
-        f"{skipped['passed_over']:,} other files passed over"
-    ]
-    if unreadable:
-        lines.append(
-            f"unreadable: {summarize_skipped(faces.skipped[:unreadable])}{_advise(faces.skipped[:unreadable])}"
-        )
-    left_out = unreadable + skipped.get("left_out", 0)
-    if passed_over := [entry for entry in faces.skipped[left_out:] if entry[1] != MACOS]:
-        lines.append(f"passed over: {summarize_skipped(passed_over)}")
-    if report["chosen"] < found:
-        lines.append(f"{report['chosen']:,} of them used, {report['choice']}")
-    lines += report["alignment"]
-    if report["aligned"]:
-        reasons = Counter(reason for _, reason in faces.skipped[unreadable:left_out])
-        some = ", ".join(f"{count:,} ({reason})" for reason, count in reasons.most_common())
-        lines.append(f"{used:,} faces{'; left out, by name in skipped.csv: ' if some else ''}{some}")
-    if labels := report.get("labels"):
-        lines.append(f"labels from {labels['from']}: {labels['summary']}")
-        if labels["unlabelled"]:
-            some = ", ".join(labels["such_as"])
-            what = "trained with the mean label" if labels["kept"] else "left out, by name in skipped.csv"
-            lines.append(f"{labels['unlabelled']:,} images without a label, such as {some}, are {what}")
-    sizes = _format_counts(report["sizes"], report["distinct_sizes"])
-    modes = _format_counts(report["modes"], len(report["modes"]))
-    return [*lines, f"{sizes} {modes}, {report['crop']}, resized to {size}x{size}", *find_problems(report)]
-
-
-def find_problems(report: dict) -> list[str]:
-    """Warnings of a data report: of images that are all alike, or few."""
-    used, different, problems = report["used"], report["different"], []
-    for look, count in report["looks"].items():
-        if count > MANY * used:
-            problems.append(
-                f"warning: {count:,} of {used:,} images are nearly {look}, so samples will be, too. If an image viewer"
-                " shows them differently, their value range was not recognized: save them as 8-bit PNG."
-            )
-    copies = report.get("copies", 0)
-    if different <= (1 - MANY) * used:
-        problems.append(f"warning: only {different:,} of {used:,} images are different.")
-    elif copies >= MANY_COPIES * used:
-        problems.append(
-            f"warning: {copies:,} of {used:,} images are copies of others, such as {report['first_copy']}, and are used"
-            " like the rest. If an archive lies beside the folder that was unpacked from it, remove one of the two."
-        )
-    if different < FEW:
-        problems.append(
-            f"warning: there are only {different:,} different images, so samples will be copies of them. Add more, for"
-            " example by a second --data: hundreds give some variety, thousands new faces."
-        )
-    return problems
-
-
-def _advise(skipped: list[tuple[str, str]]) -> str:
-    """The flags with which some of the unreadable images would be used."""
-    advice = {"truncated": "--allow-truncated uses what there is", "more than the limit": "--max-pixels raises it"}
-    found = [flag for word, flag in advice.items() if any(word in reason for _, reason in skipped)]
-    return f"; {', '.join(found)}" if found else ""
-
-
-def _format_counts(counts: dict[str, int], distinct: int) -> str:
-    """The one value that all images have, or the most frequent ones with their counts."""
-    if distinct == 1:
-        return next(iter(counts))
-    words = ", ".join(f"{value} ({count:,})" for value, count in list(counts.items())[:3])
-    return f"{words}, {distinct - 3} more" if distinct > 3 else words
 
 
 def order(seed: int, start: int, count: int, n: int) -> np.ndarray:
@@ -579,6 +468,6 @@ def _require_readable(faces: Faces, allow_bad: bool) -> None:
     if bad > MOST_UNREADABLE * chosen and not allow_bad:
         raise RunError(
             f"{bad:,} of {chosen:,} images in {faces.report['source']} cannot be read: "
-            f"{summarize_skipped(faces.skipped[:bad])}{_advise(faces.skipped[:bad])}."
+            f"{summarize_skipped(faces.skipped[:bad])}{advise(faces.skipped[:bad])}."
             " To train on the others, add --allow-bad; skipped.csv in the folder of the run then names each."
         )

@@ -65,13 +65,12 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     Arguments:
         distribution, device: as from `gan.experiment.connect` and `gan.settings.agree`.
     """
-    import data
     from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength
     from gan.training.warm_start import warm_start
 
     training, held_out = faces.split(config.holdout)
-    print(*data.describe(faces), sep="\n")
+    print(*faces.describe(), sep="\n")
     config = settings.record_align(config, run, faces.report)
     augment = settings.resolve_augment(config, run, len(training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))

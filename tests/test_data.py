@@ -15,6 +15,7 @@ from PIL import Image
 import data
 from gan import images
 from gan.datasets import SOURCES
+from gan.datasets.report import FEW, find_problems
 from gan.datasets.source import Source
 from gan.errors import RunError, UsageError
 from gan.labels import Attribute, Labels
@@ -115,7 +116,7 @@ def test_default_cache(tmp_path, monkeypatch):
 
 def test_describe_celeba(celeba, load):
     """The lines that describe the real zip."""
-    assert data.describe(load(str(celeba), 32, limit=100)) == [
+    assert load(str(celeba), 32, limit=100).describe() == [
         "30,021 images found in processed-celeba-small.zip, 0 unreadable, 4 other files passed over",
         "100 of them used, the first in order of name",
         "64x64 RGB, center square, resized to 32x32",
@@ -131,12 +132,12 @@ def test_describe_mixture(tmp_path, load):
         with zipfile.ZipFile(tmp_path / name, "w") as archive:
             for path in sorted(folder.iterdir()):
                 archive.write(path, path.name)
-        lines = data.describe(load(str(tmp_path / name), 16))
+        lines = load(str(tmp_path / name), 16).describe()
     assert lines == [
         "42 images found in two.zip, 1 unreadable, 0 other files passed over",
         "unreadable: zero.png (empty file)",
         "16x16 (40), 178x218 (1) RGB (40), L (1), center square (108x108 of 178x218), resized to 16x16",
-        *data.find_problems({"used": 41, "different": 40, "looks": {}}),
+        *find_problems({"used": 41, "different": 40, "looks": {}}),
     ]
 
 
@@ -241,7 +242,7 @@ def test_images_without_labels(load, labelled):
     report = faces.report["labels"]
     assert report["unlabelled"] == 2 and report["shares"]["Happy"] == pytest.approx({"no": 0.6, "yes": 0.4})
     assert report["shares"]["hair"] == pytest.approx({"a": 0.6, "b": 0.4})
-    text = "\n".join(data.describe(faces))
+    text = "\n".join(faces.describe())
     for word in ("labels.csv beside the data", "caption", "Happy 40.0%", "2 images without a label", "6.png, 7.png"):
         assert word in text
     assert "passed over: " not in text and "left out" in text
@@ -539,8 +540,8 @@ def test_problems(tmp_path, load, values, problem):
     """Images that are nearly all black, white, of one color, the same, or few, are warned of."""
     np.save(tmp_path / "a.npy", values.astype(np.uint8))
     faces = load(str(tmp_path / "a.npy"), 16)
-    found = data.find_problems(faces.report)
-    assert all(line in data.describe(faces) for line in found)
+    found = find_problems(faces.report)
+    assert all(line in faces.describe() for line in found)
     assert any(problem in line for line in found) if problem else found == []
     assert faces.report["different"] == len(np.unique(values, axis=0))
 
@@ -554,20 +555,20 @@ def test_an_archive_beside_its_folder(tmp_path, load, eight):
         assert (
             faces.report["copies"] == 4 and faces.report["first_copy"] == "x/deep er/4.png of all.zip/x/deep er/4.png"
         )
-        assert any("4 of 12" in line and "all.zip/x/deep er/4.png" in line for line in data.find_problems(faces.report))
+        assert any("4 of 12" in line and "all.zip/x/deep er/4.png" in line for line in find_problems(faces.report))
 
 
 @pytest.mark.parametrize(("bits", "dark"), [(12, True), (14, True), (16, False)])
 def test_colors_of_fewer_bits_than_their_file(tmp_path, load, bits, dark):
     """Pillow reads the upper 8 bits of 16-bit colors, so images that use fewer bits are dark, which is warned of."""
     (tmp_path / "faces").mkdir()
-    for i in range(data.FEW):
+    for i in range(FEW):
         values = np.random.default_rng(i).integers(0, 2**bits, (16, 16, 3)).astype(">u2")
         (tmp_path / "faces" / f"{i}.png").write_bytes(encode_deep_png(values))
     faces = load(str(tmp_path / "faces"), 16)
     np.testing.assert_array_equal(faces.images[-1], values >> 8)
     assert list(faces.report["modes"]) == ["RGB of 16 bits, of which the upper 8 are read"]
-    assert [("black" in problem) for problem in data.find_problems(faces.report)] == [True] * dark
+    assert [("black" in problem) for problem in find_problems(faces.report)] == [True] * dark
 
 
 def test_sources_are_joined(tmp_path, load, eight):
@@ -577,7 +578,7 @@ def test_sources_are_joined(tmp_path, load, eight):
     both = load((str(folder), str(tmp_path / "noise.npy")), 16)
     assert len(both.images) == 13 and both.report["parts"] == {"grays": 5, "noise.npy": 8}
     np.testing.assert_array_equal(both.images[:5], load([str(folder)], 16).images)
-    assert any("5 of them in grays, 8 of them in noise.npy" in line for line in data.describe(both))
+    assert any("5 of them in grays, 8 of them in noise.npy" in line for line in both.describe())
     assert both.digest != load((str(tmp_path / "noise.npy"), str(folder)), 16).digest
     few = load(("avatars", str(folder)), 16, limit=3)
     assert len(few.images) == 3 and few.attributes == {}
@@ -609,7 +610,7 @@ def test_limits_of_files(tmp_path, load):
     assert len(load(str(folder), 16, allow_bad=True).images) == 4
     assert len(load(str(folder), 16, allow_bad=True, allow_truncated=True).images) == 5
     faces = load(str(folder), 16, allow_bad=True, max_pixels=4095)
-    assert len(faces.images) == 3 and any("--max-pixels" in line for line in data.describe(faces))
+    assert len(faces.images) == 3 and any("--max-pixels" in line for line in faces.describe())
     with pytest.raises(RunError, match=r"cut.png .*truncated.*--allow-truncated.*--allow-bad"):
         load(str(folder), 16)
     assert len(load(str(folder), 16, allow_bad=True).images) == 4

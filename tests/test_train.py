@@ -452,7 +452,7 @@ def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys, fast_sav
             yield (real * np.nan if number == 4 else real), labels
 
     monkeypatch.setattr(data, "batches", batches_with_nan)
-    line = command(faces, cache, "--sample-every", "1", "--epochs", "9", "--penalty", "none")
+    line = command(faces, cache, "--sample-every", "1", "--epochs", "9", "--penalty", "none", "--penalty-every", "16")
     printed = run_in_process(tmp_path, line, monkeypatch, capsys, code=1)
     assert "after iteration 4: d_loss" in printed
     kept = sorted((tmp_path / "output/it/checkpoints").glob("*.npz"))

@@ -131,7 +131,7 @@ def load_faces(source: Path, cache_dir: Path, **options) -> data.Faces:
     assert faces.images.shape == (count, SIZE, SIZE, 3) and faces.images.dtype == np.uint8, faces.images.shape
     assert report["used"] == count > 0 and report["found"] == count + report["skipped"]["unreadable"], report
     assert len(faces.skipped) == sum(report["skipped"].values()) and len(faces.digests) == count
-    assert all(isinstance(line, str) for line in data.describe(faces)) and len(faces.digest) == 16
+    assert all(isinstance(line, str) for line in faces.describe()) and len(faces.digest) == 16
     training, held_out = faces.split(0.5)
     assert sorted([*training, *held_out]) == list(range(count))
     json.dumps(report, allow_nan=False).encode()

@@ -199,7 +199,7 @@ def test_files_of_packages_that_are_missing(tmp_path, monkeypatch, eight):
     for suffix in "abcdefg":  # more of each other kind than of these
         for i in range(6):
             (tmp_path / f"{i}.{suffix}").write_bytes(b"x")
-    text = "\n".join(data.describe(data.load(str(tmp_path), 16, cache_dir=tmp_path / "cache")))
+    text = "\n".join(data.load(str(tmp_path), 16, cache_dir=tmp_path / "cache").describe())
     for word in ("5 such as 0.mp4", "pip install av", "5 such as 0.parquet", "pip install pyarrow"):
         assert word in text
 
@@ -211,7 +211,7 @@ def test_thousands_of_other_files(tmp_path, eight):
         (tmp_path / f"{i}.xyz").write_bytes(b"x")
         (tmp_path / f"{i}.json").write_bytes(b"{}")
     faces = data.load(str(tmp_path), 16, cache_dir=tmp_path / "cache")
-    (line,) = [line for line in data.describe(faces) if line.startswith("passed over")]
+    (line,) = [line for line in faces.describe() if line.startswith("passed over")]
     assert "300 such as" in line and len(line) < 300 and len(faces.skipped) == 600
 
 

@@ -204,7 +204,7 @@ def test_load(tmp_path):
         assert faces.report["aligned"] is True and faces.report["crop"] == alignment.ALIGNED
         assert (faces.report["align"], faces.report["used"]) == ("yes", 10)
         assert (faces.report["found"], faces.report["chosen"]) == (10, 10)
-        assert "10 faces" in "\n".join(data.describe(faces))
+        assert "10 faces" in "\n".join(faces.describe())
     calls = Detector.calls
     kept = data.load(folder, 32, align="yes", min_face=16, cache_dir=tmp_path / "cache")
     assert Detector.calls > calls and kept.report["skipped"].get("left_out", 0) + len(kept.images) == 20
@@ -230,7 +230,7 @@ def test_load_of_several_sources(tmp_path):
     np.testing.assert_array_equal(faces.images[10:], alone.images)
     assert len(data.load([photos, aligned], 32, limit=12, **settings).images) == 12
     assert len(data.load([photos, aligned], 32, sample=8, seed=1, **settings).images) == 8
-    assert any(line.startswith("photos: faces found in 10 of 10") for line in data.describe(faces))
+    assert any(line.startswith("photos: faces found in 10 of 10") for line in faces.describe())
 
 
 def test_labels_of_faces(tmp_path):
@@ -261,7 +261,7 @@ def test_all_reasons_are_counted(tmp_path, monkeypatch):
     reasons = [f"reason {letter}" for letter in "abcdefghi"]
     monkeypatch.setattr(alignment.selection, "find_flaw", lambda *_: reasons.pop() if reasons else "")
     faces = data.load(folder, 32, align="yes", cache_dir=tmp_path / "cache")
-    lines = data.describe(faces)
+    lines = faces.describe()
     assert faces.report["skipped"]["unreadable"] == 11  # of 221, but of fewer faces
     assert sum(f"(reason {letter})" in "\n".join(lines) for letter in "abcdefghi") == 9
 
