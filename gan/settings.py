@@ -72,7 +72,8 @@ def resolve_image_size(given: dict) -> tuple[int, str, dict]:
     sizes = find_earlier_sizes(config)
     if len(sizes) == 1:
         ((size, folder),) = sizes.items()
-        return size, f"{folder} has images of {size} pixels" if size != config.image_size else "", {}
+        decided = size != config.image_size or follows_images(config)
+        return size, f"{folder} has images of {size} pixels" if decided else "", {}
     if size := find_size_of_start(config):
         return size, f"--start-from {config.start_from} has images of {size} pixels", {}
     if not follows_images(config):
@@ -90,7 +91,8 @@ def resolve_image_size(given: dict) -> tuple[int, str, dict]:
         cache_dir=config.cache_dir or None,
     )  # fmt: skip
     size = LARGE if side >= LARGE else config.image_size
-    return size, f"The images have some {side} pixels on a side" if side else "", opened
+    runs = f"There are runs of several sizes ({', '.join(map(str, sizes.values()))}). " if sizes else ""
+    return size, f"{runs}The images have some {side} pixels on a side" if side else "", opened
 
 
 def find_earlier_sizes(config: Config) -> dict[int, Path]:
