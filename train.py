@@ -18,6 +18,7 @@ import sys
 from gan import experiment, settings
 from gan.cli import handle_signals, interrupt, parse_settings, run_command
 from gan.cluster import find_cluster
+from gan.combinations import require_penalty
 from gan.config import Config, build_config
 from gan.start_from import load_start
 
@@ -75,6 +76,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     augment = settings.resolve_augment(config, run, len(training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = load_start(config, run) if distribution.is_chief else None
+    if not (run.folder / "config.json").exists():
+        require_penalty(config)
     check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
     labels = experiment.count_labels(config, faces, training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)

@@ -1,7 +1,7 @@
 """Scaling on paper: what a step computes and sends, and how long that takes on several GPUs of a given speed.
 
-    python -m benchmarks.scaling --image-size 64 --batch-size 64 --replicas 1 8 64
-    python -m benchmarks.scaling --image-size 128 --batch-size 512 --flops 100e12 --link 25e9
+    python -m benchmarks.scaling --recipe default --image-size 64 --batch-size 64 --replicas 1 8 64
+    python -m benchmarks.scaling --recipe default --image-size 128 --batch-size 512 --flops 100e12 --link 25e9
 
 Operations are counted by TensorFlow in the graphs of the step itself, penalty included. The rest is arithmetic: a ring
 sends 2 (n - 1) / n of all gradients from each replica, and the sums of batch norm wait for each other, so each costs a

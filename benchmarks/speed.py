@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -203,9 +204,9 @@ def header(config: Config, gan, machine: dict) -> list[str]:
     return lines
 
 
-def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: dict) -> None:
+def report(figures: dict[str, dict[str, float]], memory: float | None, machine: dict, circumstances: dict) -> None:
     """Prints the table, the memory and, as the last line, a JSON document."""
-    memory, torch_too = read_peak_memory(), "torch" in machine
+    torch_too = "torch" in machine
     print(f"{'':28}{'median':>10}{'lowest':>10}{'highest':>10}")
     for name, values in figures.items():
         title, digits = ROWS[name]
@@ -219,7 +220,8 @@ def report(figures: dict[str, dict[str, float]], machine: dict, circumstances: d
 def benchmark(flags: argparse.Namespace, given: dict) -> None:
     """Builds what train.py would with the settings that are given, measures it, and prints the figures."""
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else None
-    config, _, opened = resolve_settings(given)
+    with tempfile.TemporaryDirectory() as empty:  # so that no run decides about the settings
+        config, _, opened = resolve_settings({**given, "output": empty})
     if flags.against:
         require_covered(config)
         if importlib.util.find_spec("torch") is None:
@@ -251,9 +253,12 @@ def benchmark(flags: argparse.Namespace, given: dict) -> None:
     # The penalty comes once in `every` steps: rounds of whole multiples of that have equal shares of it.
     every = config.penalty_every if gan.regularizer else 1
     steps = -(-flags.steps // every) * every
+    for step, batch in contenders.values():
+        time_steps(itertools.repeat(batch), step, steps)
+    memory = read_peak_memory()  # before the matrices
     gflop = count_operations(gan, config) / 1e9
     figures = measure(flags.rounds, contenders, batches, steps, build_products(precision), gflop)
-    report(figures, machine, {"rounds": flags.rounds, "steps": steps, "config": dataclasses.asdict(config)})
+    report(figures, memory, machine, {"rounds": flags.rounds, "steps": steps, "config": dataclasses.asdict(config)})
 
 
 def main(argv: list[str] | None = None) -> int:

@@ -244,8 +244,8 @@ def is_ignored(number: int) -> bool:
 
 
 def interrupt(number: int, frame) -> None:
-    """Handles a signal as Ctrl-C is: by an exception, which has its number."""
-    raise KeyboardInterrupt(number)
+    """Handles a signal as Ctrl-C is: by an exception, whose argument is the signal's number."""
+    raise KeyboardInterrupt(int(number))
 
 
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:

@@ -44,10 +44,7 @@ def require_possible_training(config: Config, replicas: int) -> None:
 def require_used(config: Config) -> None:
     """Raises UsageError where a setting of a penalty, of noise or of a schedule would change nothing."""
     penalty = "there is no penalty. Add --penalty r1 and a --penalty-weight"
-    none = config.penalty == "none"
     unused = {
-        "penalty_weight": (none, "there is no penalty. Add --penalty r1"),
-        "penalty_every": (none, "there is no penalty. Add --penalty r1"),
         "penalty_method": (not config.penalized, penalty),
         "penalty_schedule": (not config.penalized, penalty),
         "penalty_batch": (not config.penalized, penalty),
@@ -58,9 +55,8 @@ def require_used(config: Config) -> None:
             "there is none. Add --discriminator-noise 0.1",
         ),
     }
-    usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
     for name, (is_unused, why) in unused.items():
-        if is_unused and (value := getattr(config, name)) != usual[name]:
+        if is_unused and (value := getattr(config, name)) != getattr(Config, name):
             raise UsageError(f"--{name.replace('_', '-')} {value} changes nothing: {why}, or leave it out.")
 
 
@@ -110,6 +106,20 @@ def split_logits_of(config: Config, discriminator):
         return split_logits(discriminator)
     except ValueError as error:
         raise UsageError(f"--head san does not go with this --discriminator {config.discriminator}: {error}.") from None
+
+
+def require_penalty(config: Config) -> None:
+    """Raises UsageError where a penalty's weight or interval is given, and there is no penalty.
+
+    It is for new runs: there are older ones with such settings.
+    """
+    usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
+    for name in ("penalty_weight", "penalty_every"):
+        if config.penalty == "none" and (value := getattr(config, name)) not in (0, usual[name]):
+            flag = name.replace("_", "-")
+            raise UsageError(
+                f"--{flag} {value} changes nothing: there is no penalty. Add --penalty r1, or leave it out."
+            )
 
 
 def require_competitive(config: Config, replicas: int) -> None:

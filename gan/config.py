@@ -243,8 +243,11 @@ class Config:
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         paths = [Path(data) for data in self.data]
         data = "+".join(remove_suffix(path.name) for path in paths)
-        named = self.data != ("avatars",) or self.recipe == "default"  # which is not the recipe of avatars
-        name = "-".join([*parts, data or "data"] if named else parts)
+        if self.data != ("avatars",):
+            parts.append(data or "data")
+        elif self.recipe == "default":
+            parts.append("built-in")  # without it, the name is that of runs of avatars by older versions
+        name = "-".join(parts)
         if len(name.encode(errors="replace")) > LONGEST_NAME:
             digest = hashlib.blake2b("/".join(self.data).encode(errors="replace"), digest_size=4).hexdigest()
             name = f"{name[: LONGEST_NAME // 5]}-{digest}"

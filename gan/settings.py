@@ -24,13 +24,16 @@ from gan.recipes import RECIPES
 LARGE = 64  # side of the images, in pixels, from which --image-size is that if it is not given
 
 
-def open_run(config: Config):
-    """The folder of a configuration's run, a `Run`; under its former default name where only that exists."""
+def open_run(config: Config, recipe_given: bool = True):
+    """The folder of a configuration's run, a `Run`; under its former default name where only that exists.
+
+    Avatars whose recipe was not given had that of photographs formerly, and its name.
+    """
     from gan.runs.legacy import find_run
     from gan.runs.run_directory import Run
 
     output = expand_path(config.output)
-    return Run(output / config.run if config.run else find_run(output, config))
+    return Run(output / config.run if config.run else find_run(output, config, recipe_given))
 
 
 def resolve_settings(given: dict, distribution=None):
@@ -51,7 +54,10 @@ def resolve_settings(given: dict, distribution=None):
         if reason:
             print(f"{reason}, so --image-size is {size}", flush=True)
         config = build_config({**given, "image_size": size})
-        decided = {**open_run(config).find_former_recipe(given, config), "image_size": size}
+        run = open_run(config, "recipe" in given)
+        decided = {**run.find_former_recipe(given, config), "image_size": size}
+        if run.folder.name != config.name:
+            decided["run"] = run.folder.name
     if distribution:
         decided = distribution.broadcast_object(decided)
     config = build_config({**decided, **given})
@@ -141,8 +147,13 @@ def agree(config: Config, run, distribution, device: str, precision: str) -> tup
 
 
 def resolve_align(config: Config, run) -> Config:
-    """The configuration with --align auto as the run has had it; in older versions, runs had none."""
-    earlier = run.read_choice("align", ALIGNMENTS[1:]) if config.align == "auto" else ""
+    """The configuration with --align auto as the run has had it; in older versions, runs had none.
+
+    It stays auto where there are more sources, or fewer, for which it was not decided.
+    """
+    earlier = ""
+    if config.align == "auto" and not config.crop and run.has_sources(len(config.data)):
+        earlier = run.read_choice("align", ALIGNMENTS[1:])
     return dataclasses.replace(config, align=earlier or config.align)
 
 

@@ -1,8 +1,12 @@
 """Settings that exclude each other, or would change nothing."""
 
+import contextlib
+
 import pytest
 import train_pairs
 
+from gan.cli import parse_arguments
+from gan.combinations import require_penalty
 from gan.config import Config
 from gan.errors import UsageError
 from gan.experiment import build_gan
@@ -30,8 +34,6 @@ def test_heads_and_groups_that_are_impossible(settings, message):
         ({"loss": "wasserstein", "penalty_weight": 0.0}, "--penalty gradient --penalty-weight 10"),
         ({"penalty": "none", "penalty_batch": 0.5}, "--penalty-batch 0.5 changes nothing: there is no penalty"),
         ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, "--penalty-schedule linear changes nothing"),
-        ({"penalty": "none", "penalty_weight": 10.0}, "--penalty-weight 10.0 changes nothing: there is no penalty"),
-        ({"penalty": "none", "penalty_every": 1}, "--penalty-every 1 changes nothing"),
         ({"final_penalty_weight": 0.1}, "Add --penalty-schedule linear"),
         ({"final_beta2": 0.9}, "Add --beta-schedule linear"),
         ({"penalty_weight": 0.0, "penalty_method": "finite-difference"}, "--penalty-method finite-difference changes"),
@@ -46,3 +48,20 @@ def test_impossible_or_unused_penalties(settings, words):
     """What cannot be estimated, has no least value, or would change nothing, is refused with what to type."""
     with pytest.raises(UsageError, match=words):
         build_gan(Config(**{**train_pairs.SMALL, **settings}))
+
+
+@pytest.mark.parametrize(
+    ("line", "flag"),
+    [
+        ("--recipe udacity-64 --penalty-weight 10", "--penalty-weight 10.0"),
+        ("--penalty none --penalty-every 1", "--penalty-every 1"),
+        ("--penalty none --recipe avatars", ""),
+        ("--penalty none --penalty-weight 0", ""),
+        ("--penalty-weight 10 --penalty-every 1", ""),
+    ],
+)
+def test_settings_of_a_penalty_that_there_is_not(line, flag):
+    """Its weight and interval are refused, unless they are those of the recipe, or 0."""
+    config = parse_arguments(line.split())[0]
+    with pytest.raises(UsageError, match=f"{flag} changes nothing") if flag else contextlib.nullcontext():
+        require_penalty(config)

@@ -301,7 +301,7 @@ NAMED = ["--noise", "vector", "--generator", "self-modulated", "--image-size", "
     [
         (NAMED, "avatars-vector-self-modulated-32"),
         (["--noise", "image", "--generator", "dense", "--image-size", "28"], "avatars-image-dense-28"),
-        ([*NAMED, "--recipe", "default"], "default-vector-self-modulated-32-avatars"),
+        ([*NAMED, "--recipe", "default"], "default-vector-self-modulated-32-built-in"),
         ([*NAMED, "--recipe", "avatars", "--data", "faces.zip"], "avatars-vector-self-modulated-32-faces"),
         (["--recipe", "conv-dense"], "conv-dense-image-conv-dense-28"),
         ([*NAMED, "--data", "/home/me/My Faces/"], "default-vector-self-modulated-32-My Faces"),

@@ -162,6 +162,12 @@ def test_settings_of_a_former_run(sized):
     shutil.rmtree("output")
     write_config({**size, "batch_size": 8})
     assert resolve_settings(size)[0] == build_config(size)
+    shutil.rmtree("output")
+    write_config({**size, "batch_size": 64})  # today's, with today's length
+    assert resolve_settings(size)[0] == build_config(size)
+    shutil.rmtree("output")
+    write_config({**size, "epochs": 4000, "width": 48, "batch_size": 16})  # a former one whose flags say all
+    assert resolve_settings({**size, "width": 48, "batch_size": 16})[0].epochs == 4000
 
 
 @pytest.mark.parametrize(
@@ -190,8 +196,13 @@ def test_settings_of_former_avatars(sized, flags):
     former = Config(**given)
     with (run := Run("output/default-vector-self-modulated-32")).lock():
         run.claim(dataclasses.asdict(former), None)
-    config, found, _ = resolve_settings(given)
-    assert config == former and found.folder == run.folder
+    for _ in range(2):
+        config, found, _ = resolve_settings(given)
+        assert config == dataclasses.replace(former, run=run.folder.name) and found.folder == run.folder
+        with run.lock():
+            run.claim(dataclasses.asdict(config), None)
+    assert resolve_settings({**given, "recipe": "avatars"})[0].name.startswith("avatars-")
+    assert resolve_settings({**given, "recipe": "default"})[0].name.endswith("-built-in")
 
 
 def test_settings_of_avatars_in_a_former_folder(sized):
@@ -200,7 +211,7 @@ def test_settings_of_avatars_in_a_former_folder(sized):
     with (run := Run("output/default-vector-self-modulated-32")).lock():
         run.claim({**dataclasses.asdict(config), "recipe": "default"}, None)
         found = resolve_settings({})
-        assert found[0] == config and found[1].folder == run.folder
+        assert found[0] == dataclasses.replace(config, run=run.folder.name) and found[1].folder == run.folder
         run.claim(dataclasses.asdict(config), None)
 
 
@@ -254,6 +265,15 @@ def test_alignment_stays_with_the_run(tmp_path):
         (tmp_path / "config.json").write_text(json.dumps(saved))
         assert resolve_align(Config(), run).align == align
     assert resolve_align(Config(align="no"), run).align == "no"
+
+
+def test_alignment_of_other_sources(tmp_path):
+    """What was decided for a source is not what another one, or its middle, has."""
+    run = Run(tmp_path)
+    run.claim(dataclasses.asdict(Config(data=("a",), align="yes")))
+    assert resolve_align(Config(data=("moved",)), run).align == "yes"
+    assert resolve_align(Config(data=("a", "b")), run).align == "auto"
+    assert resolve_align(Config(data=("a",), crop=50), run).align == "auto"
 
 
 def test_alignment_is_recorded(tmp_path):

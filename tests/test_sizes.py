@@ -38,8 +38,8 @@ def train_two_steps(config):
 @pytest.mark.parametrize("noise", ["vector", "image"])
 @pytest.mark.parametrize("size", [16, 28, 32, 64, 96, 128])
 def test_default_at_every_size(size, noise):
-    """The default recipe at its own width and batch size."""
-    train_two_steps(parse_arguments(["--image-size", str(size), "--noise", noise])[0])
+    """The recipe `default` at its own width and batch size."""
+    train_two_steps(parse_arguments(["--recipe", "default", "--image-size", str(size), "--noise", noise])[0])
 
 
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "default"])
@@ -51,10 +51,10 @@ def test_every_recipe(recipe):
 @pytest.mark.parametrize("generator", [name for name in GENERATORS if name != Config.generator])
 def test_every_generator_at_64(generator):
     """Each other generator than the default one at 64 x 64, with the default discriminator."""
-    train_two_steps(parse_arguments(["--image-size", "64", "--generator", generator])[0])
+    train_two_steps(parse_arguments(["--recipe", "default", "--image-size", "64", "--generator", generator])[0])
 
 
 @pytest.mark.parametrize("discriminator", [name for name in DISCRIMINATORS if name != Config.discriminator])
 def test_every_discriminator_at_64(discriminator):
     """Each other discriminator than the default one at 64 x 64 with the penalty, with the default generator."""
-    train_two_steps(parse_arguments(["--image-size", "64", "--discriminator", discriminator])[0])
+    train_two_steps(parse_arguments(["--recipe", "default", "--image-size", "64", "--discriminator", discriminator])[0])

@@ -117,7 +117,9 @@ def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.Evaluat
     dataset = experiment.reload_data(run, cache)
     name = " + ".join(arguments.reference or [])
     if arguments.reference:
-        other = dataclasses.replace(config, data=tuple(arguments.reference), limit=0, sample=0, cache_dir=str(cache))
+        other = dataclasses.replace(  # `align` is what it was for the images of the run
+            config, data=tuple(arguments.reference), limit=0, sample=0, align="auto", cache_dir=str(cache)
+        )
         try:
             reference = experiment.load_data(other)
         except (UsageError, RunError) as error:

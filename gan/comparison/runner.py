@@ -86,6 +86,8 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
     lines = []
     for row in rows:
         saved, name = row["config"], f"{row['run']}: "
+        if saved.get("align") == "auto":  # of an older version, which did not record what it came to
+            saved = saved | {"align": wanted["align"]}
         for session in row["sessions"]:
             lines += protocol_differences(session["machine"], machine, name)
         if row["run"] == config.name:

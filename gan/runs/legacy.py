@@ -7,7 +7,6 @@
 Every function returns new objects and leaves what is already in the present form as it is, so it may be called twice.
 """
 
-import dataclasses
 from pathlib import Path
 
 from gan.config import Config
@@ -35,11 +34,11 @@ REPORT = {"left_out": "skipped"}
 ATTRIBUTES = {"hair_colour": "hair_color", "clothes_colour": "clothes_color"}  # of avatars, in scores.json
 
 
-def find_run(output: Path, config: Config) -> Path:
+def find_run(output: Path, config: Config, recipe_given: bool) -> Path:
     """The folder of a configuration's run in `output`, under a former default name where only that exists."""
     names = [config.name]
-    if config.data == ("avatars",) and config.recipe in ("avatars", "default"):  # there was one recipe for all images
-        names.append(dataclasses.replace(config, recipe="avatars").name.replace("avatars", "default", 1))
+    if config.recipe == "avatars" and config.data == ("avatars",) and not recipe_given:
+        names.append(config.name.replace("avatars", "default", 1))  # formerly, there was one recipe for all images
     names += [name.replace("-self-modulated-", "-compact-") for name in names]
     return next((output / name for name in names if (output / name).exists()), output / config.name)
 

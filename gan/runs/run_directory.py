@@ -144,18 +144,28 @@ class Run:
     def find_former_recipe(self, given: dict, config: configs.Config) -> dict:
         """Finds the settings of `default` with which an older version trained this run: FORMER_RECIPE, or {}.
 
-        `config` is what the settings that are given make today. Where the run has that, it is no former one.
+        `config` is what the settings that are given make today. Where these say all that differs, the length tells.
         """
         former = configs.build_config({**legacy.FORMER_RECIPE, "image_size": config.image_size, **given})
         if former.recipe != "default":
             return {}
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = {**legacy.FORMER_RECIPE, **self.read_config()}
-            names = [name for name in legacy.FORMER_RECIPE if name not in configs.MUTABLE - {"recipe"}]
-            is_of = [all(saved[name] == getattr(one, name) for name in names) for one in (former, config)]
-            if is_of == [True, False]:
+
+            def fits(one: configs.Config, other: configs.Config) -> bool:
+                names = [name for name in legacy.FORMER_RECIPE if name not in configs.MUTABLE - {"recipe"}]
+                of_other = "epochs" not in given and saved["epochs"] == other.epochs
+                return not of_other and all(saved[name] == getattr(one, name) for name in names)
+
+            if fits(former, config) and not fits(config, former):
                 return dict(legacy.FORMER_RECIPE)
         return {}
+
+    def has_sources(self, count: int) -> bool:
+        """Whether the run was trained on so many data sources; True where there is no run yet."""
+        with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
+            return len(self.read_config().get("data", range(count))) == count
+        return True
 
     def resume_command(self, **changes) -> str:
         """The command that continues the run; `data=` is where its data are now."""

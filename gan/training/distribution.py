@@ -12,6 +12,7 @@ import contextlib
 import faulthandler
 import json
 import os
+import re
 import signal
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -304,8 +305,8 @@ class Distribution:
                 raise
             raise RunError(f"{ENDED} ({describe_loss(error)}). {CONTINUE}") from error
         except RuntimeError as error:
-            if self.count > 1 and "KeyboardInterrupt" in str(error):
-                raise KeyboardInterrupt from error
+            if self.count > 1 and (found := re.search(r"KeyboardInterrupt(: (\d+))?", str(error))):
+                raise KeyboardInterrupt(int(found[2] or signal.SIGINT)) from error
             raise
 
     @tf.function(autograph=False, reduce_retracing=True)

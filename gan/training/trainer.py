@@ -334,6 +334,7 @@ class Trainer(Loop):
         flags = ["--minutes" if self.length.seconds else "--epochs"] if self.progress() >= 1 else []
         flags += ["--patience"] if self.validator.should_stop else []
         schedules = {self.config.learning_rate_schedule, self.config.penalty_schedule, self.config.beta_schedule}
+        schedules |= {self.config.discriminator_noise_schedule} if self.config.discriminator_noise else set()
         follow = self.progress() >= 1 and schedules != {"constant"}
         more = " Schedules, as of learning rates, are then those of the longer run." if follow else ""
         return f"A larger {' and a larger '.join(flags)} goes on from there.{more}"

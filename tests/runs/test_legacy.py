@@ -78,18 +78,19 @@ def test_former_default_names_are_found(tmp_path):
     avatars, photographs = Config(recipe="avatars", noise="image"), Config(noise="image", data=("x",))
     names = {
         photographs: ["default-image-compact-32-x", "default-image-self-modulated-32-x"],
-        dataclasses.replace(avatars, recipe="default"): ["default-image-self-modulated-32-avatars"],
-        avatars: [f"{rest}-32" for rest in ("default-image-compact", "default-image-self-modulated")],
+        avatars: ["default-image-compact-32", "default-image-self-modulated-32", "avatars-image-self-modulated-32"],
     }
-    names[avatars].append("avatars-image-self-modulated-32")
     for config, possible in names.items():
-        assert legacy.find_run(tmp_path, config).name == possible[-1]
+        assert legacy.find_run(tmp_path, config, False).name == possible[-1]
         for name in possible:
             (tmp_path / name).mkdir()
-            assert legacy.find_run(tmp_path, config).name == name
-    (tmp_path / "default-image-self-modulated-32-avatars").rmdir()
-    explicit = dataclasses.replace(avatars, recipe="default")
-    assert legacy.find_run(tmp_path, explicit).name == "default-image-self-modulated-32"
+            assert legacy.find_run(tmp_path, config, False).name == name
+    (tmp_path / "avatars-image-self-modulated-32").rmdir()
+    for recipe, name in (
+        ("avatars", "avatars-image-self-modulated-32"),
+        ("default", "default-image-self-modulated-32-built-in"),
+    ):
+        assert legacy.find_run(tmp_path, dataclasses.replace(avatars, recipe=recipe), True).name == name
 
 
 def test_resume(old_run, capsys, fast_saves):

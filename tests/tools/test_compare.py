@@ -47,12 +47,12 @@ class Processes:
         """Faces that are those of every other such data, and of avatars of every other such seed."""
         draw = np.random.default_rng(config.seed if config.data == ("avatars",) else 0)
         digests = draw.integers(0, 2**64, self.pictures, np.uint64).astype(">u8")
-        report = {"used": self.pictures, "source": config.data_title}
+        report = {"used": self.pictures, "source": config.data_title, "align": "no"}
         return data.Faces(np.zeros((self.pictures, 1, 1, 3), np.uint8), report, [], digests=digests)
 
     def train(self, config):
         config = dataclasses.replace(config, precision="float32" if config.precision == "auto" else config.precision)
-        config = dataclasses.replace(config, augment=config.choose_augment(self.pictures))
+        config = dataclasses.replace(config, augment=config.choose_augment(self.pictures), align="no")
         self.trained.append(config.name)
         run = Run(Path(config.output, config.name))
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
