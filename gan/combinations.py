@@ -123,7 +123,7 @@ def require_penalty(config: Config) -> None:
 
 
 def require_competitive(config: Config, replicas: int) -> None:
-    """Raises UsageError where settings have no place in the game of --optimizer acgd."""
+    """Raises UsageError where --optimizer acgd, which updates both networks at once, does not have a setting."""
     wanted = {
         "--penalty none": not config.penalized,
         "--head linear": config.head == "linear",
@@ -138,7 +138,7 @@ def require_competitive(config: Config, replicas: int) -> None:
         "--no-jit": not config.jit,
     }
     if missing := [flag for flag, is_met in wanted.items() if not is_met]:
-        raise UsageError(f"--optimizer acgd is for one plain game of both networks: add {', '.join(missing)}.")
+        raise UsageError(f"--optimizer acgd updates both networks at once, by one plain loss: add {', '.join(missing)}.")
 
 
 def require_smooth(config: Config, discriminator) -> None:
