@@ -138,7 +138,7 @@ def require_competitive(config: Config, replicas: int) -> None:
         "--no-jit": not config.jit,
     }
     if missing := [flag for flag, is_met in wanted.items() if not is_met]:
-        raise UsageError(f"--optimizer acgd updates both networks at once, by one plain loss: add {', '.join(missing)}.")
+        raise UsageError(f"--optimizer acgd updates both networks by one plain loss: add {', '.join(missing)}.")
 
 
 def require_smooth(config: Config, discriminator) -> None:

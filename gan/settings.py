@@ -55,7 +55,7 @@ def resolve_settings(given: dict, distribution=None):
             print(f"{reason}, so --image-size is {size}", flush=True)
         config = build_config({**given, "image_size": size})
         run = open_run(config, "recipe" in given)
-        decided = {**run.find_former_recipe(given, config), "image_size": size}
+        decided = {**run.read_decided(given), "image_size": size}
         if run.folder.name != config.name:
             decided["run"] = run.folder.name
     if distribution:

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shlex
-import shutil
 from pathlib import Path
 
 import numpy as np
@@ -147,27 +146,28 @@ def test_a_damaged_run(sized):
             resolve("--data", "faces", "--run", "mine")
 
 
-def test_settings_of_a_former_run(sized):
-    """Runs go on with the batch that `default` had at their size formerly, again and again, unless flags say otherwise.
-
-    Runs with a batch of another size do not.
-    """
+def test_a_run_keeps_what_it_began_with(sized):
+    """Of what `default` decides, that is its settings, again and again, unless flags say otherwise."""
     size = {"data": (sized(100),), "image_size": 64}
-    former = {**size, "batch_size": 64, "epochs": 4000}
-    before = write_config(former)
+    before = write_config({**size, "batch_size": 64, "epochs": 4000, "learning_rate_schedule": "linear"})
     for _ in range(2):
         assert resolve_settings(size)[0] == before == resolve_settings({"data": ("faces",)})[0]
-        write_config(former)
+        write_config(dataclasses.asdict(before))
     assert resolve_settings({**size, "epochs": 9})[0] == dataclasses.replace(before, epochs=9)
-    shutil.rmtree("output")
-    write_config({**size, "batch_size": 8})
-    assert resolve_settings(size)[0] == build_config(size)
-    shutil.rmtree("output")
-    write_config({**size, "batch_size": 64})  # today's, with today's length
-    assert resolve_settings(size)[0] == build_config(size)
-    shutil.rmtree("output")
-    write_config({**size, "epochs": 4000, "width": 48, "batch_size": 16})  # a former one whose flags say all
-    assert resolve_settings({**size, "width": 48, "batch_size": 16})[0].epochs == 4000
+    assert resolve_settings({**size, "batch_size": 16})[0] == dataclasses.replace(before, batch_size=16)
+    assert resolve_settings({**size, "loss": "hinge"})[0] == dataclasses.replace(before, loss="hinge")
+    named = {**size, "recipe": "avatars", "run": before.name}
+    assert resolve_settings(named)[0] == build_config(named)  # another recipe
+
+
+def test_an_older_run_has_the_settings_of_its_time(sized):
+    """Those that it did not have yet are the defaults, whatever `default` has at its size now."""
+    folder = Path("output/default-vector-self-modulated-64-faces")
+    folder.mkdir(parents=True)
+    saved = {"recipe": "default", "data": ["faces"], "image_size": 64, "batch_size": 32}
+    (folder / "config.json").write_text(json.dumps(saved))
+    config = resolve_settings({"data": (sized(100),)})[0]
+    assert config == Config(data=("faces",), image_size=64, batch_size=32, align="no")
 
 
 @pytest.mark.parametrize(
@@ -211,7 +211,8 @@ def test_settings_of_avatars_in_a_former_folder(sized):
     with (run := Run("output/default-vector-self-modulated-32")).lock():
         run.claim({**dataclasses.asdict(config), "recipe": "default"}, None)
         found = resolve_settings({})
-        assert found[0] == dataclasses.replace(config, run=run.folder.name) and found[1].folder == run.folder
+        assert found[0] == dataclasses.replace(config, run=run.folder.name, recipe="default")
+        assert found[1].folder == run.folder
         run.claim(dataclasses.asdict(config), None)
 
 

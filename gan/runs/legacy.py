@@ -15,11 +15,6 @@ SETTINGS = {"average_half_life": "ema_half_life"}
 NETWORKS = {"compact": "self-modulated"}  # values of --generator and --discriminator
 # Settings that older runs did not have, where the behavior of that time differs from today's default.
 DEFAULTS = {"holdout": 0.0, "reuse_fakes": False, "augment": "none", "align": "no"}
-# What the recipe `default` had for all images, avatars as well, until it came to depend on them; older runs lack some.
-FORMER_RECIPE = {
-    "recipe": "default", "batch_size": 64, "epochs": 4000, "width": 32, "penalty_weight": 0.05,
-    "learning_rate_schedule": "constant",
-}  # fmt: skip
 FILES = {"skipped.csv": "left-out.csv", "sessions.json": "sittings.json", "diagnostics.csv": "health.csv"}
 COLUMNS = {
     "d_real": "real_score", "d_fake": "fake_score",  # log.csv

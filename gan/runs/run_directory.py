@@ -54,6 +54,7 @@ from gan.files import (
     write_json,
 )
 from gan.labels import Labels
+from gan.recipes import DECIDED, OWN
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -141,24 +142,17 @@ class Run:
             reason = "it is damaged" if isinstance(error, UsageError) else getattr(error, "strerror", None) or error
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
-    def find_former_recipe(self, given: dict, config: configs.Config) -> dict:
-        """Finds the settings of `default` with which an older version trained this run: FORMER_RECIPE, or {}.
+    def read_decided(self, given: dict) -> dict:
+        """Reads what the run began with of the settings that `default` and `avatars` decide, and which it has of these.
 
-        `config` is what the settings that are given make today. Where these say all that differs, the length tells.
+        It is {} where there is no run yet, or where it has another recipe, or another one than is given.
         """
-        former = configs.build_config({**legacy.FORMER_RECIPE, "image_size": config.image_size, **given})
-        if former.recipe != "default":
-            return {}
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
-            saved = {**legacy.FORMER_RECIPE, **self.read_config()}
-
-            def fits(one: configs.Config, other: configs.Config) -> bool:
-                names = [name for name in legacy.FORMER_RECIPE if name not in configs.MUTABLE - {"recipe"}]
-                of_other = "epochs" not in given and saved["epochs"] == other.epochs
-                return not of_other and all(saved[name] == getattr(one, name) for name in names)
-
-            if fits(former, config) and not fits(config, former):
-                return dict(legacy.FORMER_RECIPE)
+            saved = self.read_config()
+            recipe = saved.get("recipe")
+            if recipe in OWN and given.get("recipe", recipe) == recipe:
+                defaults = dataclasses.asdict(configs.Config())  # which older versions had at all sizes
+                return {"recipe": recipe, **{name: saved.get(name, defaults[name]) for name in DECIDED}}
         return {}
 
     def has_sources(self, count: int) -> bool:
