@@ -28,7 +28,7 @@ RECIPES = {
     # the same for the built-in avatars, for which it is taken where no recipe is given: their lines and areas of one
     # color take wider networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials
     "avatars": {
-        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, **FAST_THEN_COOL,
+        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, "augmentation": "none", **FAST_THEN_COOL,
     },
     # github.com/zeeshaanahmad/face-generation, at the three widths it tried
     "udacity-64": {**UDACITY, "epochs": 100},
