@@ -498,8 +498,9 @@ def test_format_command_of_an_unknown_recipe():
 
 def test_flags_of_older_versions():
     """Flags and values of older versions are still accepted."""
-    assert parse_arguments(["--no-flip"])[0].augmentation == "none"
-    assert parse_arguments(["--flip"])[0] == build_config({})
+    default = ["--recipe", "default"]
+    assert parse_arguments([*default, "--no-flip"])[0].augmentation == "none"
+    assert parse_arguments([*default, "--flip"])[0] == Config()
     assert parse_arguments(["--recipe", "udacity-64", "--flip"])[0].augmentation == "flip"
     assert parse_arguments(["--average-half-life", "500"])[0].ema_half_life == 500
     config, _ = parse_arguments(["--recipe", "udacity-64", "--generator", "compact", "--discriminator", "compact"])
