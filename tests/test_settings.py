@@ -171,6 +171,21 @@ def test_an_older_run_has_the_settings_of_its_time(sized):
 
 
 @pytest.mark.parametrize(
+    "damage", [{"batch_size": "many"}, {"learning_rate_schedule": "none"}, {"recipe": ["default"]}]
+)
+def test_a_run_whose_settings_make_no_sense(sized, damage):
+    """What cannot be a setting is not kept; `claim` says what is wrong."""
+    size = {"data": (sized(100),), "image_size": 64}
+    before = write_config({**size, "batch_size": 64})
+    path = Path("output", before.name, "config.json")
+    path.write_text(json.dumps({**json.loads(path.read_text()), **damage}))
+    config, run, _ = resolve_settings(size)
+    assert config.learning_rate_schedule == build_config(size).learning_rate_schedule
+    with pytest.raises(UsageError):
+        run.claim(dataclasses.asdict(config), None)
+
+
+@pytest.mark.parametrize(
     "flags",
     [
         ("--data", "faces", "--batch-size", "64"),

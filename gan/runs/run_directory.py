@@ -148,11 +148,12 @@ class Run:
         It is {} where there is no run yet, or where it has another recipe, or another one than is given.
         """
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
-            saved = self.read_config()
-            recipe = saved.get("recipe")
-            if recipe in OWN and given.get("recipe", recipe) == recipe:
-                defaults = dataclasses.asdict(configs.Config())  # which older versions had at all sizes
-                return {"recipe": recipe, **{name: saved.get(name, defaults[name]) for name in DECIDED}}
+            saved = self.load_config()  # with the defaults, which older versions had at all sizes
+            if saved.recipe in OWN and given.get("recipe", saved.recipe) == saved.recipe:
+                choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(saved)}
+                kept = {name: getattr(saved, name) for name in DECIDED}
+                kept = {name: value for name, value in kept.items() if not choices[name] or value in choices[name]}
+                return {"recipe": saved.recipe, **kept}
         return {}
 
     def has_sources(self, count: int) -> bool:
