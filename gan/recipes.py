@@ -17,18 +17,14 @@ KERAS_GAN = {
     **UDACITY, "image_size": 28, "noise_distribution": "normal", "batch_size": 32, "steps_per_epoch": 1,
 }  # fmt: skip
 
-# Twice the learning rates of the defaults for two thirds of a run, which then go to 0.
-FAST_THEN_COOL = {
-    "generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3, "learning_rate_schedule": "cooldown",
-}  # fmt: skip
-
 RECIPES = {
     # our own: narrow generator, discriminator without batch norm, lazy R1, EMA, mirrored images; see DEFAULT_BY_SIZE
     "default": {},
     # the same for the built-in avatars, for which it is taken where no recipe is given: their lines and areas of one
     # color take wider networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials
     "avatars": {
-        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, "augmentation": "none", **FAST_THEN_COOL,
+        "batch_size": 16, "epochs": 5500, "width": 48, "penalty_weight": 1.0, "augmentation": "none",
+        "generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3, "learning_rate_schedule": "cooldown",
     },
     # github.com/zeeshaanahmad/face-generation, at the three widths it tried
     "udacity-64": {**UDACITY, "epochs": 100},
@@ -64,7 +60,7 @@ RECIPES = {
 # docs/recipes.md, "The default", has the trials.
 DEFAULT_BY_SIZE = {
     0: {},
-    64: {"batch_size": 16, "epochs": 20_000, **FAST_THEN_COOL},
+    64: {"batch_size": 16, "epochs": 20_000},
 }
 
 OWN = ("default", "avatars")  # recipes that are not published ones
