@@ -16,10 +16,11 @@ import signal
 import sys
 
 from gan import experiment, settings
-from gan.cli import handle_signals, interrupt, parse_settings, run_command
+from gan.cli import parse_settings, run_command
 from gan.cluster import find_cluster
 from gan.combinations import require_penalty
 from gan.config import Config, build_config
+from gan.signals import handle_signals, interrupt
 from gan.start_from import load_start
 
 

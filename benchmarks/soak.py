@@ -26,11 +26,12 @@ import sys
 import time
 from pathlib import Path
 
-from gan.cli import handle_signals, in_range, interrupt, parse_arguments, path_argument, run_command
+from gan.cli import in_range, parse_arguments, path_argument, run_command
 from gan.config import Config
 from gan.errors import UsageError
 from gan.memory import read_sizes
 from gan.settings import open_run
+from gan.signals import handle_signals, interrupt
 
 TRAIN = Path(__file__).parent.parent / "train.py"
 SECONDS = 5.0  # from one reading to the next

@@ -8,7 +8,6 @@ The flags of train.py, with their choices, limits and help, are the fields of `C
 """
 
 import argparse
-import contextlib
 import dataclasses
 import errno
 import math
@@ -16,9 +15,8 @@ import os
 import re
 import signal
 import sys
-import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 from gan.config import Config, build_config, one_or_several, steps
@@ -27,7 +25,6 @@ from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
 from gan.runs import legacy
 
-SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]  # that end work
 # The titles of --help, each before its first field.
 GROUPS = {"data": "data", "noise": "networks", "augment": "training", "holdout": "scores", "batch_size": "run"}
 
@@ -224,28 +221,6 @@ def output_path(arguments: argparse.Namespace, name: str) -> Path:
     if suffix and path.suffix.lower() != suffix:
         raise UsageError(f"--out {path}: its name must end in {suffix}")
     return path
-
-
-@contextlib.contextmanager
-def handle_signals(numbers: Iterable[int], handler: Callable) -> Iterator[None]:
-    """Handles signals by a function until the block ends; in a thread, which Python gives no signals, by none."""
-    main = threading.current_thread() is threading.main_thread()
-    before = {number: signal.signal(number, handler) for number in numbers if main}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier or signal.SIG_DFL)  # None: not Python's
-
-
-def is_ignored(number: int) -> bool:
-    """Whether the process was started to ignore a signal, as nohup does with SIGHUP. Ctrl-C is always heard."""
-    return number != signal.SIGINT and signal.getsignal(number) is signal.SIG_IGN
-
-
-def interrupt(number: int, frame) -> None:
-    """Handles a signal as Ctrl-C is: by an exception, whose argument is the signal's number."""
-    raise KeyboardInterrupt(int(number))
 
 
 def run_command(name: str, work: Callable[[], int | None], stopped: str = "stopped.", failed: str = "") -> int:

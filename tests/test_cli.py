@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.cli import handle_signals, interrupt, run_command
+from gan.cli import run_command
 from gan.runs.run_directory import Run
+from gan.signals import handle_signals, interrupt
 from tools import compare, evaluate, export, gallery, generate, interpolate, project, timelapse
 
 ROOT = Path(__file__).parent.parent
@@ -132,22 +133,6 @@ def test_commands_as_files(tiny, name, arguments, code, printed):
     done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == code and printed in done.stdout + done.stderr, done.stderr
     assert Path("four.png").exists() is (arguments[-1:] == ["four.png"])
-
-
-def test_handlers_of_signals():
-    """They hold until the block ends, whatever ends it, and in a thread there are none."""
-    before, received = signal.getsignal(signal.SIGTERM), []
-    with pytest.raises(ValueError, match="mine"), handle_signals([signal.SIGTERM], lambda *_: received.append(1)):
-        signal.raise_signal(signal.SIGTERM)
-        raise ValueError("mine")
-    assert received == [1] and signal.getsignal(signal.SIGTERM) is before
-
-    def handle():
-        with handle_signals([signal.SIGTERM], print):
-            return signal.getsignal(signal.SIGTERM)
-
-    with ThreadPoolExecutor(1) as thread:
-        assert thread.submit(handle).result() is before
 
 
 def test_paths_from_the_home_folder(tiny, monkeypatch):

@@ -14,7 +14,7 @@ FILES += [ROOT / name for name in ("data.py", "dcgan.py", "train.py")]
 LAYERS = [
     {
         *("gan.errors", "gan.files", "gan.images", "gan.value_range", "gan.file_kinds", "gan.progress", "gan.download"),
-        *("gan.devices", "gan.labels", "gan.console", "gan.color_profiles", "gan.thumbnails", "gan"),
+        *("gan.devices", "gan.labels", "gan.console", "gan.signals", "gan.color_profiles", "gan.thumbnails", "gan"),
     },
     {"gan.recipes", "gan.config", "gan.networks", "models"},
     {"gan.cli", "gan.runs", "gan.datasets", "gan.faces", "data"},

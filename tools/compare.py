@@ -23,7 +23,7 @@ if not __package__:  # run as a file: python tools/compare.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment, settings
-from gan.cli import handle_signals, in_range, interrupt, parse_arguments, path_argument, run_command
+from gan.cli import in_range, parse_arguments, path_argument, run_command
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -31,6 +31,7 @@ from gan.config import Config
 from gan.errors import RunError, UsageError
 from gan.metrics.evaluation import HALVES
 from gan.runs.run_directory import Run
+from gan.signals import handle_signals, interrupt
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -18,9 +18,10 @@ from pathlib import Path
 if not __package__:  # run as a file: python tools/launch.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan.cli import SIGNALS, handle_signals, in_range, is_ignored, parse_settings, run_command
+from gan.cli import in_range, parse_settings, run_command
 from gan.cluster import cluster_environments
 from gan.errors import UsageError
+from gan.signals import STOPS, handle_signals, heeded_stops
 
 ROOT = Path(__file__).resolve().parents[1]
 PATIENCE = 60.0  # seconds in which a process has to notice that another has ended
@@ -58,7 +59,7 @@ def launch(workers: int, flags: list[str]) -> int:
             if process.poll() is None:
                 process.send_signal(number)
 
-    with handle_signals([number for number in SIGNALS if not is_ignored(number)], pass_on):
+    with handle_signals(heeded_stops(), pass_on):
         for index in range(workers):
             environment = {**os.environ, **environments[index], **gpus[index]}
             processes.append(
@@ -78,7 +79,7 @@ def launch(workers: int, flags: list[str]) -> int:
 
 def wait(processes: list[subprocess.Popen]) -> list[int]:
     """Waits for all processes, and returns their exit codes. Where one fails, the others have `PATIENCE` to end."""
-    fine = {None, 0, *(128 + number for number in SIGNALS)}
+    fine = {None, 0, *(128 + number for number in STOPS)}
     failed_at = None
     while any(process.poll() is None for process in processes):
         if failed_at is None and any(process.poll() not in fine for process in processes):

@@ -13,13 +13,13 @@ import sys
 import time
 
 from gan import config as configs
-from gan.cli import SIGNALS, handle_signals
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
 from gan.files import damaged_file_error, has_values, read_json, write_json
 from gan.metrics.evaluation import HELD_OUT, name_half, protocol_differences
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
+from gan.signals import STOPS, handle_signals, heeded_stops
 
 SESSION = {
     "machine": dict, "minutes": int | float, "exit_code": int | None, "other_cores": int | float | None, "shared": bool,
@@ -47,14 +47,13 @@ def run_process(command: list[str]) -> int:
         elif os.name == "posix":  # Windows passes it on by itself
             process.send_signal(number)
 
-    handled = [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
-    with handle_signals(handled, pass_on):
+    with handle_signals(heeded_stops(), pass_on):
         # A session of its own: a terminal's Ctrl-C would reach it a second time, which ends it without saving.
         process = subprocess.Popen(command, start_new_session=True)
         for number in early:  # while it was being started
             process.send_signal(number if os.name == "posix" else signal.SIGTERM)
         code = process.wait()
-    if received or code - 128 in SIGNALS:
+    if received or code - 128 in STOPS:
         raise Stopped(128 + received[0] if received else code)
     return code
 

@@ -19,22 +19,11 @@ import numpy as np
 
 from gan.files import atomic_write
 from gan.labels import Labels
+from gan.metrics.intervals import Interval, measure_share, subtract
 
-Z = 1.959964  # of 95% intervals
 ANY = "any"  # in place of what was asked, of all samples
 MOST_ASKED = 20  # values of an attribute that are asked for and reported one by one, the most frequent ones
 MOST_DRAWN = 60  # rows of a chart, those of the largest differences
-
-
-class Interval(NamedTuple):
-    """An estimate and its 95% interval."""
-
-    value: float
-    low: float
-    high: float
-
-    def __str__(self) -> str:
-        return f"{self.value:.1%} ({100 * self.low:.1f} to {100 * self.high:.1f}%)"
 
 
 class ShareRow(NamedTuple):
@@ -72,22 +61,6 @@ class Agreement(NamedTuple):
     share: Interval
 
 
-def wilson(count: int, n: int) -> Interval:
-    """A share and its 95% interval. Wilson, Journal of the American Statistical Association 22 (1927)."""
-    share = count / n
-    middle, spread = share + Z**2 / (2 * n), Z * math.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    scale = 1 + Z**2 / n
-    return Interval(share, max(0.0, (middle - spread) / scale), min(1.0, (middle + spread) / scale))
-
-
-def subtract(one: Interval, other: Interval) -> Interval:
-    """The difference of two shares of independent images. Newcombe, Statistics in Medicine 17 (1998), method 10."""
-    difference = one.value - other.value
-    low = math.hypot(one.value - one.low, other.high - other.value)
-    high = math.hypot(one.high - one.value, other.value - other.low)
-    return Interval(difference, difference - low, difference + high)
-
-
 def compare_shares(
     labels: Labels, predicted: np.ndarray, sampled: np.ndarray, accuracy: dict[str, float]
 ) -> list[ShareRow]:
@@ -102,7 +75,7 @@ def compare_shares(
     rows = []
     for i, (attribute, shares) in enumerate(zip(labels.attributes, labels.shares(), strict=True)):
         for code in attribute.codes if attribute.values else [1]:
-            data, samples = (wilson(int(np.sum(codes[:, i] == code)), len(codes)) for codes in (predicted, sampled))
+            data, samples = (measure_share(codes[:, i] == code) for codes in (predicted, sampled))
             difference = subtract(samples, data)
             verdict = "amplified" if difference.low > 0 else "reduced" if difference.high < 0 else ""
             name = attribute.name if not attribute.values else f"{attribute.name}: {attribute.values[code]}"
@@ -122,11 +95,11 @@ def measure_agreement(labels: Labels, asked: np.ndarray, predicted: np.ndarray) 
     found = []
     for i, attribute in enumerate(labels.attributes):
         right = asked[:, i] == predicted[:, i]
-        found.append(Agreement(attribute.name, ANY, len(right), wilson(int(right.sum()), len(right))))
+        found.append(Agreement(attribute.name, ANY, len(right), measure_share(right)))
         counts = np.bincount(asked[:, i], minlength=len(attribute.codes))
         for code in sorted(np.argsort(-counts, kind="stable")[:MOST_ASKED]):
             if counts[code]:
-                share = wilson(int(right[asked[:, i] == code].sum()), int(counts[code]))
+                share = measure_share(right[asked[:, i] == code])
                 value = attribute.values[code] if attribute.values else ("no", "yes")[code]
                 found.append(Agreement(attribute.name, value, int(counts[code]), share))
     return found

@@ -18,13 +18,13 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.metrics.distances import nearest_neighbors
+from gan.metrics.intervals import measure_share, share_interval
 from gan.thumbnails import SIDE
 
 RARE = 0.01  # the share of held-out images, twins apart, that are nearer to a training image than the threshold
 TOLERATED = 0.03  # a share of samples below the threshold that is no sign of copying
 LARGEST = 1e9  # stands for x / 0
 RESAMPLES = 1000
-Z = 1.959964  # of a two-sided 95% interval
 
 
 def nearest_thumbnails(
@@ -94,28 +94,19 @@ def measure_memorization(
     rare = max(RARE, 1 / (len(held_out) + 1))
     threshold = np.quantile(held_out, rare, method="weibull")
     expected = float(twins.mean() + (1 - twins.mean()) * rare)
-    share = float(np.mean(samples < threshold))
-    share_low, share_high = wilson_interval(share, len(samples))
+    near = measure_share(samples < threshold)
     # The threshold itself is uncertain: with fewer than 300 held-out images, more than 3% may be below it by chance.
-    tolerated = max(TOLERATED, wilson_interval(expected, len(twins))[1])
+    tolerated = max(TOLERATED, share_interval(expected, len(twins)).high)
     return MemorizationResult(
         ratio=float(_quotient(np.median(samples), np.median(held_out))),
         low=float(low),
         high=float(high),
-        share=share,
-        share_low=share_low,
-        share_high=share_high,
+        share=near.value,
+        share_low=near.low,
+        share_high=near.high,
         expected=expected,
-        copying=share_low > tolerated,
+        copying=near.low > tolerated,
     )
-
-
-def wilson_interval(share: float, n: int) -> tuple[float, float]:
-    """Computes Wilson's 95% interval of a share of n trials, valid for 0 and 1 too. JASA 22 (1927), p. 209."""
-    center = share + Z**2 / (2 * n)
-    half = Z * np.sqrt(share * (1 - share) / n + Z**2 / (4 * n**2))
-    scale = 1 + Z**2 / n
-    return max(float((center - half) / scale), 0.0), min(float((center + half) / scale), 1.0)
 
 
 def _quotient(a, b) -> np.ndarray:

@@ -20,10 +20,10 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import tensorflow as tf
 
-from gan.cli import SIGNALS, handle_signals, is_ignored
 from gan.cluster import Cluster
 from gan.devices import count_gpus, silence_tensorflow, split_cpu
 from gan.errors import RunError, UsageError, summarize
+from gan.signals import handle_signals, heeded_stops
 
 # What TensorFlow raises where a process that takes part in a sum over replicas is gone.
 LOST = (
@@ -74,9 +74,8 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
         " are not there",
         flush=True,
     )
-    stops = [number for number in SIGNALS if not is_ignored(number)]
     try:
-        with handle_signals(stops, signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
+        with handle_signals(heeded_stops(), signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolve(cluster, names))
     except (tf.errors.OpError, RuntimeError) as error:
         raise RunError(

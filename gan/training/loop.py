@@ -13,9 +13,9 @@ from collections.abc import Callable, Iterator
 
 import tensorflow as tf
 
-from gan.cli import SIGNALS, handle_signals, is_ignored
 from gan.config import Config
 from gan.errors import RunError, summarize
+from gan.signals import handle_signals, heeded_stops
 from gan.training import ada
 from gan.training.clock import clock
 from gan.training.distribution import CONTINUE, ENDED, LOST, Distribution, describe_loss
@@ -62,7 +62,7 @@ class Loop:
     def handle_stops(self):
         """A context in which signals end the loop after a step, and a pause, as by Ctrl-Z, takes no time."""
         resources = contextlib.ExitStack()
-        resources.enter_context(handle_signals([n for n in SIGNALS if not is_ignored(n)], self.stop))
+        resources.enter_context(handle_signals(heeded_stops(), self.stop))
         resources.enter_context(handle_signals(clock.SIGNALS, clock.skip_pause))
         return resources
 

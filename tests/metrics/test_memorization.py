@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from gan.metrics.distances import nearest_neighbors
-from gan.metrics.memorization import LARGEST, measure_memorization, wilson_interval
+from gan.metrics.memorization import LARGEST, measure_memorization
 
 
 def sample(n, seed, d=6):
@@ -69,14 +69,6 @@ def test_twins():
     result = measure_memorization(np.array([0, 0.015, 0.025, 1]), np.ones(4), held_train, ones)
     assert result.expected == pytest.approx(0.005 + 0.995 * 0.01)
     assert result.share == 0.5
-
-
-def test_wilson_by_hand():
-    """z^2 = 3.841459. For 0 of 10: 0 to z^2 / (10 + z^2). For 5 of 10: 0.5 -+ z / 2 / sqrt(10 + z^2)."""
-    assert wilson_interval(0, 10) == pytest.approx((0, 3.841459 / 13.841459))
-    assert wilson_interval(1, 10) == pytest.approx((10 / 13.841459, 1))
-    half = 1.959964 / 2 / np.sqrt(13.841459)
-    assert wilson_interval(0.5, 10) == pytest.approx((0.5 - half, 0.5 + half))
 
 
 def test_no_copies():

@@ -62,7 +62,7 @@ class Processes:
         arrays = {"generator/000": np.zeros((3, 4), np.float32), "discriminator/000": np.zeros(5, np.float32)}
         checkpoints.save(run.checkpoints, 100, {**arrays, "discriminator/001": np.zeros(2, np.uint32)})
         if code := self.code.get(config.name, 0):
-            if code - 128 in runner.SIGNALS:
+            if code - 128 in runner.STOPS:
                 raise runner.Stopped(code)
             return code
         (run.folder / "generator.keras").touch()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from gan.cli import handle_signals
+from gan.signals import handle_signals
 from gan.training import clock
 
 ROOT = Path(__file__).parents[2]
