@@ -24,7 +24,7 @@ from gan import files, images, progress
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
-from gan.datasets.report import advise, describe, describe_labels, find_copies
+from gan.datasets.report import advise, describe, describe_choice, describe_labels, find_copies
 from gan.datasets.source import Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
@@ -156,8 +156,6 @@ def load(
     numbers = choose(len(joined.names), limit, sample, seed)
     if sample > len(numbers):
         warnings.warn(f"--sample {sample:,}: there are only {len(numbers):,} images", stacklevel=2)
-    choice = [limit, *([sample, seed] if sample else [])]
-    limits = [max_pixels, allow_truncated, images.has_heif(), images.has_avif()]
     with images.allow_truncated_files(allow_truncated):
         parts = split_by_source(numbers, [len(each.names) for each in sources])
         settings = {"min_face": min_face, "folder": folder, "progress": progress.track_task}
@@ -166,6 +164,8 @@ def load(
             for name, each, some in zip(names_of_data, sources, parts, strict=True)
         ]
         aligned = [decision.align for decision in decisions]
+        choice = [limit, *([sample, seed] if sample else [])]
+        limits = [max_pixels, allow_truncated, images.has_heif(), images.has_avif()]
         extra = [alignment.VERSION, aligned, min_face, keep_duplicates] if any(aligned) else []
         path = folder / f"{cache.compute_key(joined.identity, image_size, crop, choice, limits, *extra)}.npy"
 
@@ -178,25 +178,10 @@ def load(
         pixels, report, skipped, drawn_with, digests = cache.open_or_build(
             path, choose_images, image_size, crop=crop, progress=progress.track_task
         )
-    # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
-    counts = report["skipped"] | {"passed_over": len(joined.passed_over)}
-    report |= {"source": joined.title, "skipped": counts, "parts": dict(joined.parts)}
-    report |= {"found": len(joined.names), "chosen": len(numbers), "aligned": any(aligned)}
-    report["align"] = "auto" if len(set(aligned)) > 1 else "yes" if any(aligned) else "no"  # auto: some sources
-    report["alignment"] = [
-        f"{each.title}: {decision.reason}" if joined.parts else decision.reason
-        for each, decision in zip(sources, decisions, strict=True)
-        if decision.reason
-    ]
-    report["choice"] = (
-        "chosen at random" if sample else f"the first in order of {'--data, then of ' if joined.parts else ''}name"
-    )
-    unreadable, origins = skipped[: counts["unreadable"]], report.pop("origins", None)
-    left_out = skipped[counts["unreadable"] :][: counts.get("left_out", 0)]
-    if origins is None:  # nothing was cut out, so each image that was read is one of the numbers
-        names = {name for name, _ in unreadable}
-        origins = [i for i in numbers if joined.names[i] not in names]
-    if not any(aligned):
+    describe_choice(report, joined, sources, decisions, len(numbers), bool(sample))
+    origins = find_origins(report, joined.names, numbers, skipped)
+    left_out = skipped[: report["skipped"]["unreadable"] + report["skipped"].get("left_out", 0)]
+    if not any(aligned):  # of faces that were cut out, the copies are left out already
         report["copies"], report["first_copy"] = find_copies([joined.names[i] for i in origins], digests)
     found = None
     if labels != "none" or attributes:
@@ -206,7 +191,7 @@ def load(
         found, where = find_labels(sources, names_of_data, "auto" if labels == "none" else labels, wanted)
         report["labels"], found = {"from": where}, found.take(origins)
         left_out += describe_labels(found, [joined.names[i] for i in origins], unlabelled, report)
-    faces = Faces(pixels, report, unreadable + left_out + joined.passed_over, drawn_with, digests, found, unlabelled)
+    faces = Faces(pixels, report, left_out + joined.passed_over, drawn_with, digests, found, unlabelled)
     _require_readable(faces, allow_bad)
     return faces
 
@@ -269,6 +254,20 @@ def measure_side(
         with contextlib.suppress(OSError):
             files.write_json(path, {"side": side})
     return side
+
+
+def find_origins(
+    report: dict, names: Sequence[str], numbers: Sequence[int], skipped: list[tuple[str, str]]
+) -> Sequence[int]:
+    """Returns, for each decoded image, the number of the image of the source that it comes from.
+
+    The report has these numbers where faces were cut out or images are unreadable. One of an earlier version has not:
+    there, the unreadable ones are left out by name.
+    """
+    if (origins := report.pop("origins", None)) is not None:
+        return origins
+    unreadable = {name for name, _ in skipped[: report["skipped"]["unreadable"]]}
+    return [i for i in numbers if names[i] not in unreadable]
 
 
 def split_by_source(numbers: Sequence[int], counts: list[int]) -> list[list[int]]:

@@ -4,10 +4,11 @@ print(*describe(faces.report, faces.skipped), sep="\n")
 """
 
 from collections import Counter
+from collections.abc import Sequence
 
 import numpy as np
 
-from gan.datasets.source import MACOS, summarize_skipped
+from gan.datasets.source import MACOS, Source, summarize_skipped
 from gan.errors import UsageError
 from gan.labels import Labels
 
@@ -70,6 +71,31 @@ def find_problems(report: dict) -> list[str]:
             " example by a second --data: hundreds give some variety, thousands new faces."
         )
     return problems
+
+
+def describe_choice(
+    report: dict, joined: Source, sources: Sequence[Source], decisions: Sequence, chosen: int, sampled: bool
+) -> None:
+    """Completes the report of decoded images, which may come from the cache, by what was asked for.
+
+    Arguments:
+        joined, sources: the source of all images, and those that it joins.
+        decisions: of each source, the `gan.faces.alignment.Decision`.
+        chosen: how many images were asked for, `sampled` at random or not.
+    """
+    aligned = {decision.align for decision in decisions}
+    # A copy may have a new name, and other files beside the images: they are no part of what the cache is made from.
+    report["skipped"] = report["skipped"] | {"passed_over": len(joined.passed_over)}
+    report |= {"source": joined.title, "parts": dict(joined.parts), "found": len(joined.names), "chosen": chosen}
+    report["aligned"] = any(aligned)
+    report["align"] = "auto" if len(aligned) > 1 else "yes" if any(aligned) else "no"  # auto: some sources
+    report["alignment"] = [
+        f"{each.title}: {decision.reason}" if joined.parts else decision.reason
+        for each, decision in zip(sources, decisions, strict=True)
+        if decision.reason
+    ]
+    in_order = f"the first in order of {'--data, then of ' if joined.parts else ''}name"
+    report["choice"] = "chosen at random" if sampled else in_order
 
 
 def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:
