@@ -66,8 +66,8 @@ def gradient_norm(gradients, optimizer):
     return tf.where(tf.math.is_finite(norm), norm / tf.cast(optimizer.dynamic_scale, norm.dtype), 0.0)
 
 
-def share(loss):
-    """A replica's share of a loss that is a mean: gradients of shares, summed over replicas, are the whole loss's."""
+def divide_by_replicas(loss):
+    """A replica's share of a loss that is a mean: gradients of these, summed over replicas, are the whole loss's."""
     return loss / count_replicas() if count_replicas() > 1 else loss
 
 
@@ -79,7 +79,7 @@ def average_over_replicas(scalars: dict[str, tf.Tensor]) -> dict[str, tf.Tensor]
     return dict(zip(scalars, tf.unstack(values / count_replicas()), strict=True))
 
 
-def take(x, rows):
+def gather_rows(x, rows):
     """The given rows of a tensor, all where they are None; None where the tensor is."""
     return x if x is None or rows is None else tf.gather(x, rows)
 
@@ -107,7 +107,7 @@ class DCGAN:
             have then; the generator's loss, the regularizer and reuse_fakes are not used.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
-        ema_half_lives: half-lives of the generator's moving averages, in images. Of several averages, `shown` is the
+        ema_half_lives: half-lives of the generator's moving averages, in images. Of several averages, `selected` is the
             number of the one that generates all samples, `ema_generator`. Without an average, that is the generator.
         ema_ramp_up: whether half-lives are shorter at the start, when the first weights are to be forgotten.
         frozen_layers: how many of the discriminator's `layers_of_images`, the first ones, are not trained. FreezeD,
@@ -169,7 +169,7 @@ class DCGAN:
         self.compiled_step = tf.function(self.step, autograph=False, jit_compile=jit or None)
         with self.strategy.scope():
             self.averages = {half_life: keras.models.clone_model(generator) for half_life in ema_half_lives}
-        self.shown = 0
+        self.selected = 0
         self.calibrated_ema = generator
         if self.averages:
             self.calibrated_ema = keras.models.clone_model(generator)  # which one device generates all samples with
@@ -229,7 +229,7 @@ class DCGAN:
         """Returns fakes G(z), and the tape that records how they depend on G's weights."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.g_weights)
-            fake = self.generator(self.join(noise, labels), training=True)
+            fake = self.generator(self.build_inputs(noise, labels), training=True)
         return fake, tape
 
     def update_discriminator(self, real, fake, labels=None, regularize: bool = False, micro_step: int = 0):
@@ -240,7 +240,7 @@ class DCGAN:
         """
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            seen = self.prepare(real, micro_step, fake=False), self.prepare(fake, micro_step, fake=True)
+            seen = self.augment_inputs(real, micro_step, fake=False), self.augment_inputs(fake, micro_step, fake=True)
             (real_logits, label_logits), (fake_logits, _) = (self.classify(x, labels, self.split_logits) for x in seen)
             if self.split_logits:
                 (real_logits, real_directions), (fake_logits, fake_directions) = real_logits, fake_logits
@@ -255,7 +255,7 @@ class DCGAN:
                 value = self.estimate_penalty((real, fake), (real_logits, fake_logits), labels, micro_step)
                 extra["penalty"] = self.penalty_weight * value
                 total += self.penalty_every * extra["penalty"]
-            scaled = self.d_optimizer.scale_loss(share(total))
+            scaled = self.d_optimizer.scale_loss(divide_by_replicas(total))
         gradients = tape.gradient(scaled, self.d_weights)
         if self.auxiliary_weight:
             extra["label_loss"] = label_loss
@@ -280,11 +280,11 @@ class DCGAN:
         real_logits = self.discriminate(real, labels, last) if self.loss.generator_uses_real else None
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
-            fake_logits, label_logits = self.classify(self.prepare(fake, last, fake=True), labels)
+            fake_logits, label_logits = self.classify(self.augment_inputs(fake, last, fake=True), labels)
             total = loss = self.loss.generator(real_logits, fake_logits)
             if self.auxiliary_weight:
                 total += self.auxiliary_weight * self.classification_loss(labels, label_logits)
-            scaled = self.g_optimizer.scale_loss(share(total))
+            scaled = self.g_optimizer.scale_loss(divide_by_replicas(total))
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
         gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.g_optimizer)
@@ -294,10 +294,10 @@ class DCGAN:
     def add_penalty(self, gradients, real, fake, labels=None, micro_step: int = 0):
         """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
         rows = self.choose_penalty_rows(tf.shape(real)[0])
-        real, fake, labels = take(real, rows), take(fake, rows), take(labels, rows)
+        real, fake, labels = gather_rows(real, rows), gather_rows(fake, rows), gather_rows(labels, rows)
 
         def discriminate(images):
-            return self.find_penalized(self.prepare(images, micro_step, images is fake), labels)
+            return self.find_penalized(self.augment_inputs(images, micro_step, images is fake), labels)
 
         is_random = "seed" in inspect.signature(self.regularizer).parameters
         more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if is_random else {}
@@ -305,7 +305,7 @@ class DCGAN:
             tape.watch(self.d_weights)
             value = self.regularizer(discriminate, real, fake, **more)
             penalty = self.penalty_weight * self.penalty_every * value
-            scaled = self.d_optimizer.scale_loss(share(penalty))
+            scaled = self.d_optimizer.scale_loss(divide_by_replicas(penalty))
         extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
         return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty_every
 
@@ -316,15 +316,15 @@ class DCGAN:
         """
         rows, total = self.choose_penalty_rows(tf.shape(batches[0])[0]), 0.0
         for fake in self.regularizer.places:
-            part = take(batches[fake], rows)
+            part = gather_rows(batches[fake], rows)
             change = self.regularizer.step * self.regularizer.direction(
                 part, self.draw_seed(PENALTY_SEEDS, micro_step, fake)
             )
             if rows is not None:  # into the whole batch, so that each image is augmented as before
                 change = tf.scatter_nd(rows[:, None], change, tf.shape(batches[fake], rows.dtype))
-            near = take(self.prepare(batches[fake] + change, micro_step, fake), rows)
-            near_logits = self.find_penalized(near, take(labels, rows))
-            total += self.regularizer.half_squared_slope(take(logits[fake], rows), near_logits)
+            near = gather_rows(self.augment_inputs(batches[fake] + change, micro_step, fake), rows)
+            near_logits = self.find_penalized(near, gather_rows(labels, rows))
+            total += self.regularizer.half_squared_slope(gather_rows(logits[fake], rows), near_logits)
         return total
 
     def choose_penalty_rows(self, count):
@@ -348,9 +348,9 @@ class DCGAN:
 
     def discriminate(self, images, labels=None, micro_step: int = 0, fake: bool = False):
         """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply."""
-        return self.classify(self.prepare(images, micro_step, fake), labels)[0]
+        return self.classify(self.augment_inputs(images, micro_step, fake), labels)[0]
 
-    def prepare(self, images, micro_step: int, fake: bool):
+    def augment_inputs(self, images, micro_step: int, fake: bool):
         """Returns what the discriminator sees of images: they are augmented, then noise is added.
 
         Each micro-step has random numbers of its own, and fakes have others than real images. The images of a penalty
@@ -372,20 +372,20 @@ class DCGAN:
         return tf.stack([tf.constant(self.seed + seeds, tf.int64), number])
 
     def classify(self, images, labels, network=None):
-        """Returns the logits (n, 1) of images from `prepare`, and logits of labels (n, k) or None.
+        """Returns the logits (n, 1) of images from `augment_inputs`, and logits of labels (n, k) or None.
 
         The latter are those of the auxiliary classifier. `network` is called in place of the discriminator: with
         `split_logits`, the former are the pair of logits that it returns.
         """
         takes_labels = len(self.discriminator.inputs) == 2
-        inputs = self.join(images, labels) if takes_labels else images
+        inputs = self.build_inputs(images, labels) if takes_labels else images
         if network:
             return network(inputs)
         outputs = self.discriminator(inputs, training=True)
         return outputs if self.auxiliary_weight else (outputs, None)
 
     def find_penalized(self, images, labels):
-        """Returns the logits (n, 1) of images from `prepare` whose slope a penalty is on.
+        """Returns the logits (n, 1) of images from `augment_inputs` whose slope a penalty is on.
 
         With `split_logits`, these are the logits of the function, so that a penalty turns no direction.
         """
@@ -396,7 +396,7 @@ class DCGAN:
         """The loss of predicted labels; see `gan.training.losses.classification_loss`."""
         return classification_loss(labels, logits, [attribute.width for attribute in self.labels.attributes])
 
-    def join(self, x, labels):
+    def build_inputs(self, x, labels):
         """What a network takes: x alone, or a list of x and its labels."""
         return x if self.labels is None else [x, labels]
 
@@ -435,7 +435,7 @@ class DCGAN:
 
             def batch(i):
                 stream = NoiseStream.CALIBRATION - i
-                return self.join(self.fixed_noise(100, stream), self.fixed_labels(100, stream))
+                return self.build_inputs(self.fixed_noise(100, stream), self.fixed_labels(100, stream))
 
             calibrate(batch)
 
@@ -461,8 +461,8 @@ class DCGAN:
 
     @property
     def ema_generator(self) -> keras.Model:
-        """The average that is shown; without one, the generator."""
-        return [*self.averages.values()][self.shown] if self.averages else self.generator
+        """The selected average; without one, the generator."""
+        return [*self.averages.values()][self.selected] if self.averages else self.generator
 
     @property
     def noise_shape(self) -> tuple[int, ...]:

@@ -207,7 +207,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
         noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
         labels = gan.fixed_labels(count, NoiseStream.VALIDATION, shares)
         parts = [slice(i, i + 64) for i in range(0, count, 64)]
-        batches = [gan.join(noise[part], None if labels is None else labels[part]) for part in parts]
+        batches = [gan.build_inputs(noise[part], None if labels is None else labels[part]) for part in parts]
         return np.concatenate([to_uint8(gan.generate_images(batch)) for batch in batches])
 
     scorer = Scorer(
@@ -348,7 +348,7 @@ def rebuild_generator(run, config: Config):
     for name, variable in variables.items():
         variable.assign(arrays[name])
     if config.ema_half_lives:
-        gan.shown = int(arrays.get("shown_average", 0))
+        gan.selected = int(arrays.get("shown_average", 0))
         gan.calibrate_ema(Calibrator(gan.calibrated_ema, float(arrays.get("pixel_variance", 0.0))))
     return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem), labels)
 

@@ -332,7 +332,7 @@ def test_two_averages_by_hand():
         network.set_weights([np.full_like(weight, value) for weight in network.get_weights()])
     gan.update_ema(4)
     for shown, average, value in ((0, first, 1 - 0.5**0.5), (1, second, 0.5)):
-        gan.shown = shown
+        gan.selected = shown
         gan.calibrate_ema(lambda batch: None)
         assert gan.ema_generator is average
         for weight in (*average.weights, *gan.calibrated_ema.weights):
@@ -713,7 +713,7 @@ def test_labels_condition_both_networks(options):
     assert not any(unchanged(before, [*gan.generator.variables, *gan.discriminator.variables]))
     gan.calibrate_ema(lambda batch: None)
     noise = tf.tile(gan.fixed_noise(1), (2, 1))
-    first, second = gan.generate_images(gan.join(noise, tf.eye(2))).numpy()
+    first, second = gan.generate_images(gan.build_inputs(noise, tf.eye(2))).numpy()
     assert np.abs(first - second).max() > 0.01
 
 

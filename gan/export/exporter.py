@@ -45,7 +45,7 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
     files = find_exports(folder, [FORMATS[name].file for name in names])
     folder.mkdir(parents=True, exist_ok=True)
     seeds = np.arange(SAMPLE_COUNT)
-    inputs = generator.join(generator.sample_noise(seeds), generator.draw_codes(seeds))
+    inputs = generator.build_inputs(generator.sample_noise(seeds), generator.draw_codes(seeds))
     grid = images.make_grid(generator(*inputs), scale=images.display_scale(generator.size))
     for name in names:
         complete = files | {FORMATS[name].file: model_card.digest_weights(generator)}

@@ -74,7 +74,7 @@ class Trainer(Loop):
         self.seconds, self.data_seconds = float(saved.get("seconds", 0)), float(saved.get("data_seconds", 0))
         self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.resume(saved)
-        self.gan.shown = int(saved.get("shown_average", 0))
+        self.gan.selected = int(saved.get("shown_average", 0))
         self.calibrate_ema()
         outputs = self.pending_outputs(saved)
         self.logged_at = self.saved_at = clock.read()
@@ -209,7 +209,7 @@ class Trainer(Loop):
             "grid_due": np.bool_(grid),
             "validation": self.validator.budget.state,
             "pixel_variance": np.float64(self.variance),
-            **({"shown_average": np.int64(self.gan.shown)} if len(self.gan.averages) > 1 else {}),
+            **({"shown_average": np.int64(self.gan.selected)} if len(self.gan.averages) > 1 else {}),
         }
         checkpoints.save(self.run.checkpoints, self.iteration, arrays)
         self.write_outputs(grid, best)
@@ -221,14 +221,14 @@ class Trainer(Loop):
     # What the loop does from time to time
 
     def calibrate_ema(self) -> None:
-        """Calibrates the averaged generator that is shown, which generates all samples."""
+        """Calibrates the averaged generator that is selected, which generates all samples."""
         if self.calibrator:
             self.gan.calibrate_ema(self.calibrator)
 
     def show(self, number: int) -> None:
         """Lets the average of the half-life with that number generate all samples."""
-        if number != self.gan.shown:
-            self.gan.shown = number
+        if number != self.gan.selected:
+            self.gan.selected = number
             self.calibrate_ema()
 
     def generate_samples(self) -> np.ndarray:
@@ -250,7 +250,7 @@ class Trainer(Loop):
 
     def evaluate(self) -> bool:
         """Scores the averaged generators, if there is time. Returns whether the best is to become best.keras."""
-        before, count = self.gan.shown, len(self.validator.rows)
+        before, count = self.gan.selected, len(self.validator.rows)
         averages = {half_life: functools.partial(self.show, i) for i, half_life in enumerate(self.gan.averages)}
         if self.validator.evaluate(self.iteration, self.planned_seconds(), self.remaining_scores(), averages) is None:
             self.show(before)
@@ -354,5 +354,5 @@ def choose_grid(gan) -> tuple:
     codes = shown.repeat(repeats, axis=0)[:size]
     noise = tf.split(gan.fixed_noise(size * repeats), repeats)
     rows = tf.concat([noise[row % repeats] for row in range(size)], axis=0)
-    inputs = gan.join(rows, tf.constant(gan.labels.encode(codes.repeat(size, axis=0))))
+    inputs = gan.build_inputs(rows, tf.constant(gan.labels.encode(codes.repeat(size, axis=0))))
     return inputs, tuple(gan.labels.describe(each) for each in codes)

@@ -35,7 +35,7 @@ class FakeGAN:
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
         self.g_optimizer = self.d_optimizer = keras.optimizers.SGD(0.01)
         self.iteration, self.adaptation = tf.Variable(0, dtype=tf.int64), None
-        self.averages, self.shown = {}, 0
+        self.averages, self.selected = {}, 0
         self.calibrated_ema = keras.Sequential(
             [keras.Input((2,)), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
         )
@@ -346,7 +346,7 @@ class TwoAverages(Drifting):
 
     def calibrate_ema(self, calibrate):
         distances = DISTANCES.get(int(self.iteration), (1, 2))
-        self.calibrated_ema.weights[1].assign(np.full(16 * 16 * 3, distances[self.shown], np.float32))
+        self.calibrated_ema.weights[1].assign(np.full(16 * 16 * 3, distances[self.selected], np.float32))
 
 
 def last(run):
@@ -381,9 +381,9 @@ def test_a_failing_scorer_changes_no_average(tmp_path, quick_extractors):
     gan = TwoAverages()
     validator = gan.validator()
     generate = validator.scorer.generate
-    validator.scorer.generate = lambda count: 1 / 0 if gan.shown else generate(count)
+    validator.scorer.generate = lambda count: 1 / 0 if gan.selected else generate(count)
     code, run = train(tmp_path, gan, 3, score_every=3, validator=validator)
-    assert (code, gan.shown, last(run)) == (0, 0, 9.0) and run.read_scores() == []
+    assert (code, gan.selected, last(run)) == (0, 0, 9.0) and run.read_scores() == []
 
 
 def test_signal_while_scoring(tmp_path, quick_extractors):

@@ -73,7 +73,7 @@ class Averages:
 
     def __init__(self, brightness, clock=None, seconds=(0.0, 0.0)):
         self.brightness, self.clock, self.seconds = brightness, clock, seconds
-        self.shown, self.log = next(iter(brightness)), []
+        self.selected, self.log = next(iter(brightness)), []
 
     @property
     def shows(self):
@@ -82,12 +82,12 @@ class Averages:
 
     def show(self, half_life):
         self.spend(self.seconds[0])
-        self.shown = half_life
+        self.selected = half_life
         self.log.append(half_life)
 
     def generate(self, count):
         self.spend(self.seconds[1] * count)
-        return faces(count, 3) + np.uint8(self.brightness[self.shown])
+        return faces(count, 3) + np.uint8(self.brightness[self.selected])
 
     def spend(self, seconds):
         if self.clock:
@@ -102,7 +102,7 @@ def test_the_best_of_two_averages(quick_extractors):
     for iteration, brightness in ((5, (0, 60)), (10, (60, 20)), (15, (60, 90)), (20, (90, 90))):
         averages.brightness = dict(zip((10.0, 20.0), brightness, strict=True))
         found.append(validator.evaluate(iteration, 0.0, 1, averages.shows))
-        assert averages.shown == found[-1]["half_life"] and validator.should_stop is (iteration > 10)
+        assert averages.selected == found[-1]["half_life"] and validator.should_stop is (iteration > 10)
     assert [row["iteration"] for row in validator.rows] == [5, 5, 10, 10, 15, 15, 20, 20]
     assert [row["half_life"] for row in validator.rows] == [20.0, 10.0, 10.0, 20.0, 20.0, 10.0, 10.0, 20.0]
     assert validator.rows[1::2] == found and found[0]["kid"] < found[1]["kid"] < found[2]["kid"] < found[3]["kid"]
@@ -120,7 +120,7 @@ def test_a_standard_error_is_of_no_account_among_averages(quick_extractors):
     row = validator.evaluate(5, 0.0, 1, averages.shows)
     other = validator.rows[0]
     assert row["kid"] < other["kid"] < row["kid"] + row["kid_stderr"]
-    assert validator.best == 1 and averages.shown == row["half_life"] == 10.0
+    assert validator.best == 1 and averages.selected == row["half_life"] == 10.0
 
 
 def test_an_average_that_cannot_be_scored(quick_extractors):
