@@ -443,7 +443,7 @@ class DCGAN:
     def generate_images(self, inputs):
         """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated.
 
-        With labels, `inputs` is a list of noise and labels (n, k), as from `join`.
+        With labels, `inputs` is a list of noise and labels (n, k), as from `build_inputs`.
         """
         return self.calibrated_ema(inputs, training=False)
 
