@@ -256,13 +256,11 @@ def measure_side(
     return side
 
 
-def find_origins(
-    report: dict, names: Sequence[str], numbers: Sequence[int], skipped: list[tuple[str, str]]
-) -> Sequence[int]:
+def find_origins(report: dict, names: Sequence[str], numbers: Sequence[int], skipped: list) -> Sequence[int]:
     """Returns, for each decoded image, the number of the image of the source that it comes from.
 
-    The report has these numbers where faces were cut out or images are unreadable. One of an earlier version has not:
-    there, the unreadable ones are left out by name.
+    The report of the cache lists them, and is given back without, where faces were cut out or images are unreadable.
+    Else all of `numbers` were decoded; but of an earlier version's cache, the unreadable ones are left out by name.
     """
     if (origins := report.pop("origins", None)) is not None:
         return origins

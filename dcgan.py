@@ -67,7 +67,7 @@ def gradient_norm(gradients, optimizer):
 
 
 def divide_by_replicas(loss):
-    """A replica's share of a loss that is a mean: gradients of these, summed over replicas, are the whole loss's."""
+    """A replica's share of a loss that is a mean: gradients of shares, summed over replicas, are the whole loss's."""
     return loss / count_replicas() if count_replicas() > 1 else loss
 
 
@@ -229,7 +229,7 @@ class DCGAN:
         """Returns fakes G(z), and the tape that records how they depend on G's weights."""
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.g_weights)
-            fake = self.generator(self.build_inputs(noise, labels), training=True)
+            fake = self.generator(self.pair_with_labels(noise, labels), training=True)
         return fake, tape
 
     def update_discriminator(self, real, fake, labels=None, regularize: bool = False, micro_step: int = 0):
@@ -378,7 +378,7 @@ class DCGAN:
         `split_logits`, the former are the pair of logits that it returns.
         """
         takes_labels = len(self.discriminator.inputs) == 2
-        inputs = self.build_inputs(images, labels) if takes_labels else images
+        inputs = self.pair_with_labels(images, labels) if takes_labels else images
         if network:
             return network(inputs)
         outputs = self.discriminator(inputs, training=True)
@@ -396,7 +396,7 @@ class DCGAN:
         """The loss of predicted labels; see `gan.training.losses.classification_loss`."""
         return classification_loss(labels, logits, [attribute.width for attribute in self.labels.attributes])
 
-    def build_inputs(self, x, labels):
+    def pair_with_labels(self, x, labels):
         """What a network takes: x alone, or a list of x and its labels."""
         return x if self.labels is None else [x, labels]
 
@@ -435,7 +435,7 @@ class DCGAN:
 
             def batch(i):
                 stream = NoiseStream.CALIBRATION - i
-                return self.build_inputs(self.fixed_noise(100, stream), self.fixed_labels(100, stream))
+                return self.pair_with_labels(self.fixed_noise(100, stream), self.fixed_labels(100, stream))
 
             calibrate(batch)
 
@@ -443,7 +443,7 @@ class DCGAN:
     def generate_images(self, inputs):
         """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated.
 
-        With labels, `inputs` is a list of noise and labels (n, k), as from `build_inputs`.
+        With labels, `inputs` is a list of noise and labels (n, k), as from `pair_with_labels`.
         """
         return self.calibrated_ema(inputs, training=False)
 

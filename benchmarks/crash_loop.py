@@ -43,6 +43,7 @@ SAVES_PER_ROUND = 0.7  # about what a round adds, so that a run is nearly done w
 EVERY = 2  # iterations between saves
 TINY = [
     *("--limit", "60", "--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--run", "it"),
+    *("--depth", "0"),
     *("--precision", "float32", "--holdout", "0.4", "--penalty-every", "3", "--cache-dir", "cache"),
     *("--sample-every", str(EVERY), "--score-every", str(EVERY), "--score-samples", "64"),
 ]  # fmt: skip

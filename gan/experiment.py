@@ -207,7 +207,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
         noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
         labels = gan.fixed_labels(count, NoiseStream.VALIDATION, shares)
         parts = [slice(i, i + 64) for i in range(0, count, 64)]
-        batches = [gan.build_inputs(noise[part], None if labels is None else labels[part]) for part in parts]
+        batches = [gan.pair_with_labels(noise[part], None if labels is None else labels[part]) for part in parts]
         return np.concatenate([to_uint8(gan.generate_images(batch)) for batch in batches])
 
     scorer = Scorer(

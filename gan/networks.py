@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from gan.config import Config
 from gan.errors import UsageError
+from gan.recipes import find_settings
 
 
 @contextlib.contextmanager
@@ -47,7 +48,8 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
 def choose_options(config: Config, network: str, table: dict[str, Callable]) -> dict:
     """The settings of a "generator" or "discriminator" that are not its own, as arguments of its function in `table`.
 
-    Raises UsageError where it has no such argument.
+    A value that is the recipe's alone is left out where the network has no such argument. Raises UsageError where it
+    was given.
     """
     settings = {"depth": "depth", f"{network}_normalization": "normalization"}
     settings |= {"upsampling": "upsampling"} if network == "generator" else {"minibatch_stddev": "stddev"}
@@ -58,6 +60,8 @@ def choose_options(config: Config, network: str, table: dict[str, Callable]) -> 
         if value in (0, "own"):
             continue
         if argument not in takes[chosen]:
+            if value == find_settings(config.recipe, config.image_size).get(name):
+                continue
             given = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
             possible = ", ".join(each for each in table if argument in takes[each])
             raise UsageError(

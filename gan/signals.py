@@ -27,7 +27,7 @@ def handle_signals(numbers: Iterable[int], handler: Callable) -> Iterator[None]:
 def heeded_stops() -> list[int]:
     """Returns the signals of STOPS that this process was not started to ignore, as nohup does with SIGHUP.
 
-    Ctrl-C always counts: a shell starts its background jobs so that they ignore it, and a person may send it later.
+    Ctrl-C always counts: a script's shell starts background jobs so that they ignore it, and a person may send it.
     """
     return [number for number in STOPS if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN]
 

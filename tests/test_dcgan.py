@@ -324,15 +324,15 @@ def test_ema_by_hand(iteration, decay):
 def test_two_averages_by_hand():
     """With batches of 4 and half-lives of 8 and 4 images, averages of 0 move to 1 - 2^(-1/2) and 1/2 for weights of 1.
 
-    Samples come from the one that is shown.
+    Samples come from the one that is selected.
     """
     gan = build(ema_half_lives=(8.0, 4.0), ema_ramp_up=False)
     first, second = gan.averages.values()
     for network, value in ((gan.generator, 1.0), (first, 0.0), (second, 0.0)):
         network.set_weights([np.full_like(weight, value) for weight in network.get_weights()])
     gan.update_ema(4)
-    for shown, average, value in ((0, first, 1 - 0.5**0.5), (1, second, 0.5)):
-        gan.selected = shown
+    for number, average, value in ((0, first, 1 - 0.5**0.5), (1, second, 0.5)):
+        gan.selected = number
         gan.calibrate_ema(lambda batch: None)
         assert gan.ema_generator is average
         for weight in (*average.weights, *gan.calibrated_ema.weights):
@@ -713,7 +713,7 @@ def test_labels_condition_both_networks(options):
     assert not any(unchanged(before, [*gan.generator.variables, *gan.discriminator.variables]))
     gan.calibrate_ema(lambda batch: None)
     noise = tf.tile(gan.fixed_noise(1), (2, 1))
-    first, second = gan.generate_images(gan.build_inputs(noise, tf.eye(2))).numpy()
+    first, second = gan.generate_images(gan.pair_with_labels(noise, tf.eye(2))).numpy()
     assert np.abs(first - second).max() > 0.01
 
 

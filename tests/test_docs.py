@@ -14,6 +14,7 @@ import pytest
 
 from gan.cli import parse_arguments
 from gan.config import Config, build_config
+from gan.errors import UsageError
 from gan.recipes import RECIPES
 
 ROOT = Path(__file__).parent.parent
@@ -279,6 +280,18 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     path, difference = exporter.export_format(generator, seams["format"], tmp_path, [np.ones((2, 4), "f")])
     assert path.is_dir()
     assert difference < 1e-6
+
+
+def test_contributing_networks_with_the_recipe_of_the_avatars(seams):
+    """Networks without depth train with the avatars, whose recipe has one; a depth that is given is refused."""
+    from gan.networks import build_uninitialized_networks
+
+    pair = {"generator": seams["generator"], "discriminator": seams["discriminator"], "precision": "float32"}
+    assert build_config(pair).depth == 1
+    with build_uninitialized_networks(build_config(pair)) as (generator, _):
+        assert sum(hasattr(layer, "kernel") for layer in generator.layers) == 1
+    with pytest.raises(UsageError, match="depth"), build_uninitialized_networks(build_config({**pair, "depth": 2})):
+        pass
 
 
 def test_generator_of_readme_generates(tmp_path, monkeypatch):

@@ -220,6 +220,17 @@ def test_settings_of_former_avatars(sized, flags):
     assert resolve_settings({**given, "recipe": "default"})[0].name.endswith("-built-in")
 
 
+@pytest.mark.parametrize("missing", [(), ("depth",)])
+def test_wide_avatars(missing):
+    """Runs of `avatars` of an earlier version were 48 channels wide and had no depth; they go on like that."""
+    before = write_config({"width": 48, "depth": 0})
+    path = Path("output", before.name, "config.json")
+    path.write_text(
+        json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name not in missing})
+    )
+    assert resolve_settings({})[0] == before
+
+
 def test_settings_of_avatars_in_a_former_folder(sized):
     """A run with the present settings of avatars goes on in a folder that has the former name."""
     config = build_config({})

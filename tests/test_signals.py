@@ -24,12 +24,14 @@ def test_handlers_of_signals():
         assert thread.submit(handle).result() is before
 
 
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="Windows has no SIGHUP")
 def test_ignored_signals_are_not_heeded():
     """Under nohup a hang-up does not count; Ctrl-C does, however the process was started."""
     before = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGHUP)}
     try:
         assert heeded_stops() == [signal.SIGINT, signal.SIGTERM]
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        assert heeded_stops() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-    assert heeded_stops() == [signal.SIGINT, signal.SIGTERM, signal.SIGHUP]

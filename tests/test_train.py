@@ -681,6 +681,7 @@ def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, flags)
 
 LABELLED = [
     *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
+    *("--depth", "0"),
     *("--limit", "60", "--attributes", "skin,glasses", "--sample-every", "2", "--run", "it", "--score-every", "100"),
 ]
 

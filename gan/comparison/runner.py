@@ -36,7 +36,7 @@ def run_process(command: list[str]) -> int:
     """Runs a command and returns its exit code, negative if a signal killed it. Its output goes to the terminal.
 
     Signals that this process receives are passed on to the command, which is waited for. Signals that this process
-    ignores (SIGHUP, under nohup) the command ignores as well. Raises Stopped if either received one.
+    ignores (SIGHUP, under nohup) the command ignores as well, but for Ctrl-C. Raises Stopped if either received one.
     """
     received, early, process = [], [], None
 

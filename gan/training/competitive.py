@@ -58,7 +58,7 @@ def train(gan, images, labels) -> dict[str, tf.Tensor]:
         outer.watch(g_weights + d_weights)
         with tf.GradientTape(watch_accessed_variables=False) as inner:
             inner.watch(g_weights + d_weights)
-            fake = gan.generator(gan.build_inputs(noise, labels), training=True)
+            fake = gan.generator(gan.pair_with_labels(noise, labels), training=True)
             real_logits = gan.discriminate(images, labels)
             fake_logits = gan.discriminate(fake, labels, fake=True)
             loss = gan.loss.discriminator(real_logits, fake_logits)

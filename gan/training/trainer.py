@@ -354,5 +354,5 @@ def choose_grid(gan) -> tuple:
     codes = shown.repeat(repeats, axis=0)[:size]
     noise = tf.split(gan.fixed_noise(size * repeats), repeats)
     rows = tf.concat([noise[row % repeats] for row in range(size)], axis=0)
-    inputs = gan.build_inputs(rows, tf.constant(gan.labels.encode(codes.repeat(size, axis=0))))
+    inputs = gan.pair_with_labels(rows, tf.constant(gan.labels.encode(codes.repeat(size, axis=0))))
     return inputs, tuple(gan.labels.describe(each) for each in codes)

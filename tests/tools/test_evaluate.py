@@ -30,6 +30,7 @@ from tools import evaluate
 ROOT = Path(__file__).parents[2]
 RUN = [
     *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
+    *("--depth", "0"),
     *("--epochs", "4", "--sample-every", "2", "--generator", "dense", "--discriminator", "dense", "--penalty", "none"),
 ]
 SCORED = ["--score-every", "2", "--score-samples", "64"]
