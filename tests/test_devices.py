@@ -70,7 +70,7 @@ def test_other_backends_are_refused(monkeypatch):
         devices.setup_keras()
 
 
-@pytest.mark.parametrize("module", ["dcgan", "data, keras"])
+@pytest.mark.parametrize("module", ["data, keras", pytest.param("dcgan", marks=pytest.mark.slow)])
 def test_backend_of_a_notebook(tmp_path, module):
     """Whatever of the project is imported first, Keras runs on TensorFlow, whatever the user's setting is."""
     code = f"import {module}, sys; print(sys.modules['keras'].backend.backend())"

@@ -686,6 +686,7 @@ LABELLED = [
 ]
 
 
+@pytest.mark.slow
 def test_resume_with_labels_is_bit_exact(cache, tmp_path, monkeypatch, fast_saves):
     """A run with labels goes on as if it had not stopped; its grids have the names of their rows beside them."""
     line = [*LABELLED, "--cache-dir", str(cache), "--balance", "--auxiliary-weight", "0.5", "--penalty", "none"]

@@ -116,6 +116,7 @@ def test_data(tiny, augmentation, text):
     assert model_card.describe_data(run, run.load_config()) == "`avatars`."
 
 
+@pytest.mark.slow
 def test_card_lists_files_of_earlier_exports(tiny):
     """They are listed for as long as they are there, those of another generator apart."""
     card = tiny / "export" / "README.md"

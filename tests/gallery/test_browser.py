@@ -274,6 +274,7 @@ def test_a_run_is_followed(browser, tmp_path):
         assert page.evaluate("history.length") == length
 
 
+@pytest.mark.slow
 def test_all_runs_are_followed(browser, tmp_path):
     """Cards come, change and go; filter, selection and focus stay. A run that was begun anew shows its own grids."""
     run = make_run(tmp_path, "one", rows=4, epochs=10)
@@ -345,6 +346,7 @@ def hundred(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_a_hundred_runs(browser, hundred):
     """The page has less than 1 MB, and loads the grids of those cards alone that are near the screen."""
     start = time.perf_counter()

@@ -199,6 +199,7 @@ def test_second_call_loads(classifier, cache_dir, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_damaged_file_is_trained_again(classifier, cache_dir, capsys):
     """The same weights, also amid mixed precision, without use of a global random generator; the damage is reported."""
     [path] = cache_dir.iterdir()

@@ -282,7 +282,9 @@ def vgg_scores(avatar_images, tmp_path_factory):
     return score_all("vgg", avatar_images[-600:], 75, 0, tmp_path_factory.mktemp("features"))
 
 
-@pytest.fixture(params=["avatar_scores", "photograph_scores", pytest.param("vgg_scores", marks=pytest.mark.slow)])
+@pytest.fixture(
+    params=["avatar_scores", *(pytest.param(f"{x}_scores", marks=pytest.mark.slow) for x in ("photograph", "vgg"))]
+)
 def scores(request):
     return request.getfixturevalue(request.param)
 

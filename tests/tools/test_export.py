@@ -52,6 +52,7 @@ def test_all_formats(tiny, no_npm, monkeypatch, capsys):
 
 
 @needs_all
+@pytest.mark.slow
 def test_inputs_of_a_run_with_labels(labelled):
     """In every format they have the names noise and labels; given by name, images are those of Keras."""
     assert export.main([str(labelled), "--to", "keras", "savedmodel", "onnx", "litert"]) == 0

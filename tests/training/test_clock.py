@@ -62,6 +62,7 @@ def test_a_signal_that_arrives_late(time, monkeypatch):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no SIGSTOP")
+@pytest.mark.slow
 def test_stopped_among_threads():
     """Eight stops of 0.4 s, each by the system, in a process of many threads: no reading counts one of them."""
     script = """
