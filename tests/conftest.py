@@ -16,6 +16,14 @@ DEFAULT_CELEBA = Path(__file__).parents[2] / "shared" / "data" / "processed-cele
 CELEBA = Path(os.environ.get("CELEBA_ZIP") or DEFAULT_CELEBA)
 
 
+def pytest_collection_modifyitems(items):
+    """Moves the longest tests to the front, so that at the end no worker waits for another's."""
+    minutes = {
+        item: max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0) for item in items
+    }
+    items.sort(key=lambda item: -minutes[item])
+
+
 @pytest.fixture
 def eight():
     """Eight images of noise, uint8 (8, 32, 32, 3)."""

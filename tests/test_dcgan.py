@@ -225,7 +225,7 @@ def test_jit():
         np.testing.assert_allclose(variable.numpy(), compiled.state()[name].numpy(), rtol=1e-3, atol=1e-4, err_msg=name)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize(
     ("pair", "precision"),
     [("self-modulated", "float32"), ("everything", "mixed_bfloat16"), ("conv", "mixed_float16")],

@@ -74,7 +74,7 @@ def write_cache(monkeypatch):
     paths[0].with_suffix(".json").write_text(json.dumps([*parts, cache.compute_key(*parts)]))
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=1)
 @pytest.mark.skipif(sys.platform != "linux", reason="files are sparse, and memory is measured, as on Linux")
 def test_a_million_images(tmp_path, monkeypatch):
     """The first step comes within 20 seconds, memory stays below 1.5 GB, and data are waited for in less than 3%."""

@@ -65,7 +65,7 @@ def wait_for(path, processes):
         time.sleep(0.02)
 
 
-@pytest.mark.slow
+@pytest.mark.slow(minutes=2)
 def test_layouts_go_on_with_each_other(tmp_path, monkeypatch, capfd):
     """From one process to two and back; two that stopped between go on to the bit; files are those of one process.
 
