@@ -221,7 +221,7 @@ def test_settings_of_former_avatars(sized, flags):
 
 
 @pytest.mark.parametrize("missing", [(), ("depth",)])
-def test_wide_avatars(missing):
+def test_wide_avatars(sized, missing):
     """Runs of `avatars` of an earlier version were 48 channels wide and had no depth; they go on like that."""
     before = write_config({"width": 48, "depth": 0})
     path = Path("output", before.name, "config.json")

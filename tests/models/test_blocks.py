@@ -308,7 +308,7 @@ def test_flags_together(generator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [28, 64])
+@pytest.mark.parametrize("size", [28, 32, 64])
 @pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
 def test_every_choice_trains(generator, discriminator, size):
     """With each normalization, upsamplings in turn, a step is finite, and the stock copy generates the same images."""
