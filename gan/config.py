@@ -115,6 +115,9 @@ class Config:
         " blocks", least=0,
     )  # fmt: skip
     upsampling: str = option("own", "how the generator upsamples", choices=("own", *UPSAMPLINGS))
+    palette: int = option(
+        0, "mix each pixel of N colors, the same in the whole image, which suits drawings; 0: any color", least=0
+    )
     generator_normalization: str = option("own", "what normalizes the generator", choices=("own", *NORMALIZATIONS))
     discriminator_normalization: str = option("own", "the same for the discriminator", choices=("own", *NORMALIZATIONS))
     dropout: float = option(

@@ -52,7 +52,8 @@ def choose_options(config: Config, network: str, table: dict[str, Callable]) -> 
     was given.
     """
     settings = {"depth": "depth", f"{network}_normalization": "normalization"}
-    settings |= {"upsampling": "upsampling"} if network == "generator" else {"minibatch_stddev": "stddev"}
+    of_generators = {"upsampling": "upsampling", "palette": "palette"}
+    settings |= of_generators if network == "generator" else {"minibatch_stddev": "stddev"}
     takes = {name: inspect.signature(build).parameters for name, build in table.items()}
     chosen, options = getattr(config, network), {}
     for name, argument in settings.items():

@@ -21,10 +21,11 @@ RECIPES = {
     # our own: narrow generator, discriminator without batch norm, lazy R1, EMA, mirrored images; see DEFAULT_BY_SIZE
     "default": {},
     # the same for the built-in avatars, for which it is taken where no recipe is given: their lines and areas of one
-    # color take deeper networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials. Runs of an
-    # earlier version had a width of 48 and no depth, which they keep, as both are named here (`DECIDED`).
+    # color take a palette, deeper networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials. Runs of
+    # earlier versions had a width of 48, no depth or no palette, and keep that, as all are named here (`DECIDED`).
     "avatars": {
-        "batch_size": 16, "epochs": 5500, "width": 32, "depth": 1, "penalty_weight": 1.0, "augmentation": "none",
+        "batch_size": 16, "epochs": 5000, "width": 32, "depth": 1, "palette": 8, "penalty_weight": 1.0,
+        "augmentation": "none",
         "generator_learning_rate": 1e-3, "discriminator_learning_rate": 1e-3, "learning_rate_schedule": "cooldown",
     },
     # github.com/zeeshaanahmad/face-generation, at the three widths it tried

@@ -11,9 +11,12 @@ Nearest-neighbor upsampling leaves no checkerboard. Without batch norm each logi
 the R1 penalty (arXiv:1801.04406) requires. In comments, w is `width`.
 """
 
+import math
+
 import keras
 from keras import layers
 
+from gan.errors import UsageError
 from models.blocks import constrain, normalize, upsample
 from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
 from models.layers import count_doublings, dropout, flatten_noise, minibatch_stddev, normal
@@ -32,7 +35,7 @@ def self_modulated_norm(x, z, width: int, normalization: str):
 
 
 def to_rgb(x, channels: int, kernel_size: int):
-    """Convolves maps (n, h, w, c) to an image (n, h, w, channels), always in float32."""
+    """Convolves maps (n, h, w, c) to an image, or to logits of colors, (n, h, w, channels), always in float32."""
     return layers.Conv2D(channels, kernel_size, padding="same", kernel_initializer=normal(), dtype="float32")(x)
 
 
@@ -44,10 +47,30 @@ def add_upsampled(smaller, larger):
     return layers.Add(dtype="float32")([upsampled, larger])
 
 
-def generator(noise_shape, image_shape, width=32, labels=0, depth=0, upsampling="nearest", normalization="batch"):
+def mix_colors(shares, z, width: int):
+    """Makes an image (n, h, w, 3) in [-1, 1] of k colors, a function of noise z (n, size), by logits (n, h, w, k).
+
+    The softmax of the logits says how much of each color a pixel has. An area of one color comes out as one, to the
+    bit, where a convolution to RGB leaves clouds. After arXiv:1812.05484, whose layers are a color and a mask each.
+    """
+    *sides, count = shares.shape[1:]
+    if count == 1:
+        raise UsageError("--palette 1: each image would be of one color. Give at least 2, or 0 for any color.")
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(z))
+    spread = keras.initializers.RandomNormal(0.0, 0.2)  # else all colors were one gray, and no share would matter
+    colors = layers.Dense(3 * count, "tanh", kernel_initializer=spread, dtype="float32")(hidden)
+    colors = layers.Reshape((count, 3), dtype="float32")(colors)
+    shares = layers.Reshape((math.prod(sides), count), dtype="float32")(layers.Softmax(dtype="float32")(shares))
+    return layers.Reshape((*sides, 3), dtype="float32")(layers.Dot((2, 1), dtype="float32")([shares, colors]))
+
+
+def generator(
+    noise_shape, image_shape, width=32, labels=0, depth=0, upsampling="nearest", normalization="batch", palette=0
+):
     """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
-    Labels (n, labels) are embedded and joined to the noise, and so modulate every layer as well.
+    Labels (n, labels) are embedded and joined to the noise, and so modulate every layer as well. With a `palette`, each
+    pixel is a mixture of so many colors, which are the same in the whole image.
     """
     start, count = count_doublings(image_shape[0])
     widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
@@ -64,8 +87,8 @@ def generator(noise_shape, image_shape, width=32, labels=0, depth=0, upsampling=
         for _ in range(depth):
             chain = [layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=normal())]
             x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, width, normalization)
-        image = add_upsampled(image, to_rgb(x, image_shape[-1], kernel_size=3 if i == count else 1))
-    image = layers.Activation("tanh", dtype="float32")(image)
+        image = add_upsampled(image, to_rgb(x, palette or image_shape[-1], kernel_size=3 if i == count else 1))
+    image = mix_colors(image, z, width) if palette else layers.Activation("tanh", dtype="float32")(image)
     return keras.Model([noise, given] if labels else noise, image, name="generator")
 
 

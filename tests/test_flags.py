@@ -38,6 +38,7 @@ SMALL = ["--recipe", "default", "--width", "4", "--batch-size", str(BATCH), "--a
 HEALTHY = ["--epochs", "200", "--sample-every", "100", "--score-every", "200", "--score-samples", "256"]
 FLAGS = [
     "--depth 1",
+    "--palette 16",
     *(f"--upsampling {kind}" for kind in config.UPSAMPLINGS),
     *(f"--generator-normalization {kind}" for kind in config.NORMALIZATIONS),
     *(f"--discriminator-normalization {kind}" for kind in config.NORMALIZATIONS),

@@ -220,10 +220,17 @@ def test_settings_of_former_avatars(sized, flags):
     assert resolve_settings({**given, "recipe": "default"})[0].name.endswith("-built-in")
 
 
-@pytest.mark.parametrize("missing", [(), ("depth",)])
-def test_wide_avatars(sized, missing):
-    """Runs of `avatars` of an earlier version were 48 channels wide and had no depth; they go on like that."""
-    before = write_config({"width": 48, "depth": 0})
+@pytest.mark.parametrize(
+    ("settings", "missing"),
+    [
+        ({"width": 48, "depth": 0, "palette": 0}, ()),
+        ({"width": 48, "depth": 0, "palette": 0}, ("depth", "palette")),
+        ({"palette": 0, "epochs": 5500}, ("palette",)),
+    ],
+)
+def test_avatars_of_earlier_versions(sized, settings, missing):
+    """Runs of `avatars` were 48 channels wide without depth, then without a palette; they go on like that."""
+    before = write_config(settings)
     path = Path("output", before.name, "config.json")
     path.write_text(
         json.dumps({name: value for name, value in json.loads(path.read_text()).items() if name not in missing})

@@ -13,6 +13,7 @@ from keras import layers
 import dcgan
 from gan import experiment
 from gan.cli import parse_arguments
+from gan.errors import UsageError
 from models import DISCRIMINATORS, GENERATORS
 from models.layers import BatchNormalization, Dropout, UpsamplingConv2D
 
@@ -176,6 +177,30 @@ def test_output_is_a_sum_over_sizes():
         shape[axis] = 16
         padded = both.reshape(shape)
     np.testing.assert_allclose(images, np.tanh(padded + large), atol=1e-6)
+
+
+def test_colors_of_a_palette():
+    """A pixel is the mean of the image's colors, weighted by the softmax of its logits; one color is exactly one."""
+    keras.utils.set_random_seed(0)
+    model = GENERATORS["self-modulated"]((5,), (16, 16, 3), 4, palette=6)
+    model.set_weights([5 * weight for weight in model.get_weights()])
+    [softmax] = [layer for layer in model.layers if isinstance(layer, layers.Softmax)]
+    [dense] = [layer for layer in model.layers if layer.weights and layer.output.shape[-1] == 3 * 6]
+    inner = keras.Model(model.inputs[0], [softmax.input, dense.output, *model.outputs])
+    noise = np.random.default_rng(0).normal(size=(2, 5))
+    logits, colors, images = (x.numpy() for x in inner(noise))
+    shares = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    assert shares.std() > 0.001 and colors.std() > 0.01
+    colors = colors.reshape(2, 6, 3)
+    np.testing.assert_allclose(images, np.einsum("nyxk,nkc->nyxc", shares, colors), atol=1e-6)
+    for layer in model.layers:
+        if isinstance(layer, layers.Conv2D) and layer.output.shape[-1] == 6:
+            layer.set_weights([0 * layer.kernel, 100 * np.eye(6)[2]])
+    images = model(noise, training=False).numpy()
+    assert (images == images[:, :1, :1]).all()
+    np.testing.assert_allclose(images[:, 0, 0], colors[:, 2], atol=1e-6)
+    with pytest.raises(UsageError, match="--palette 1"):
+        GENERATORS["self-modulated"]((5,), (16, 16, 3), 4, palette=1)
 
 
 def test_discriminator_relates_distant_pixels():
