@@ -1,6 +1,7 @@
 """Functions and values that several tests share."""
 
 import contextlib
+import os
 import shutil
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -14,12 +15,16 @@ from gan.metrics.evaluation import ImageSubset
 # test_train use all threads.
 THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
+# What `make test-slow` leaves out, as much the same is tested in less time.
+ALL = bool(os.environ.get("FACES_ALL"))
+LONG = pytest.mark.skipif(not ALL, reason="takes long: set FACES_ALL=1")
+
 
 def each_generator(*more):
     """Parameters of a test of every generator: its name, and `more`. Those much like another one are slow tests."""
     from models import GENERATORS
 
-    fast = ("self-modulated", "residual", "conv-dense")
+    fast = ("self-modulated", "conv-dense")
     return [pytest.param(name, *more, marks=() if name in fast else pytest.mark.slow) for name in GENERATORS]
 
 

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import train_pairs
+from helpers import LONG
 from keras import layers
 
 from dcgan import DCGAN, DISTRIBUTIONS
@@ -228,7 +229,11 @@ def test_jit():
 @pytest.mark.slow(minutes=1)
 @pytest.mark.parametrize(
     ("pair", "precision"),
-    [("self-modulated", "float32"), ("everything", "mixed_bfloat16"), ("conv", "mixed_float16")],
+    [
+        ("self-modulated", "float32"),
+        ("conv", "mixed_float16"),
+        pytest.param("everything", "mixed_bfloat16", marks=LONG),
+    ],
 )
 def test_jit_of_our_networks(pair, precision):
     """XLA compiles their steps, with a penalty, augmentation and dropout, and in each precision."""

@@ -10,12 +10,12 @@ can be done in parts, by the names of the tests:
 """
 
 import csv
-import os
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import ALL, LONG
 
 import data
 import train
@@ -31,7 +31,6 @@ from gan.training.schedule import RunLength
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("float32_afterwards")]
 
-ALL = bool(os.environ.get("FACES_ALL"))
 BATCH = 8
 SMALL = ["--recipe", "default", "--width", "4", "--batch-size", str(BATCH), "--augment", "none"]
 # Health is looked at twice, and the second time there is a score, of diversity and copies.
@@ -126,7 +125,7 @@ def newest(run):
     return {name: array for name, array in arrays.items() if not name.endswith("seconds") and name != "validation"}
 
 
-@pytest.mark.skipif(not ALL, reason="takes hours: set FACES_ALL=1")
+@LONG
 @pytest.mark.usefixtures("fast_saves")
 @pytest.mark.parametrize(("flags", "size", "precision"), EVERY)
 def test_a_run_with_a_flag(cache, tmp_path, monkeypatch, flags, size, precision):

@@ -20,7 +20,7 @@ import keras
 import numpy as np
 import pytest
 from data_files import encode_png
-from helpers import THREADS
+from helpers import LONG, THREADS
 from PIL import Image
 
 import data
@@ -196,6 +196,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
+@pytest.mark.slow
 def test_resume_after_sigterm_is_bit_exact(faces, cache, whole, tmp_path):
     """SIGTERM saves and exits with 128 + 15; resuming after 5 of 12 iterations gives bit-identical results."""
     line = command(faces, cache, "--epochs", "12", "--sample-every", "3")
@@ -321,6 +322,7 @@ def no_steps(monkeypatch):
     monkeypatch.setattr("gan.training.trainer.Trainer.train", lambda trainer: 0)
 
 
+@pytest.mark.slow
 def test_in_a_thread(faces, cache, tmp_path, monkeypatch, fast_saves):
     """Training works in a thread, as in a web app."""
     monkeypatch.chdir(tmp_path)
@@ -335,8 +337,8 @@ def test_in_a_thread(faces, cache, tmp_path, monkeypatch, fast_saves):
 @pytest.mark.parametrize(
     ("settings", "redirection"),
     [
-        ({"PYTHONIOENCODING": "ascii"}, "2>&-"),
-        ({"PYTHONIOENCODING": "cp1252"}, "2>&1 | head -1"),
+        pytest.param({"PYTHONIOENCODING": "ascii"}, "2>&-", marks=LONG),
+        pytest.param({"PYTHONIOENCODING": "cp1252"}, "2>&1 | head -1", marks=LONG),
         ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, "<&- >&- 2>&-"),
     ],
 )
@@ -643,6 +645,7 @@ def test_invalid_data(arguments, message, tmp_path, monkeypatch, capsys):
     assert message in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_real_faces(tmp_path, monkeypatch, capsys, celeba, fast_saves):
     """train.py trains on photographs in a zip."""
     monkeypatch.chdir(tmp_path)

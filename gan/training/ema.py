@@ -9,7 +9,7 @@ the main difference that a network finds between samples and real images (docs/f
 as sharp and as varied as the real images.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import keras
 import numpy as np
@@ -54,11 +54,17 @@ def dataset_variance(images: np.ndarray, mirrored: bool) -> float:
 
 def pixel_variance(batches) -> float:
     """The sum over all pixels and channels of the variance over images; `batches` yields arrays (n, h, w, c)."""
+    *_, variance = running_variance(batches)
+    return variance
+
+
+def running_variance(batches) -> Iterator[float]:
+    """Yields, after each batch, the pixel variance of all images so far."""
     count = total = squares = 0.0
     for images in batches:  # 4,000 images of 128 x 128 at once would take 1.5 GB
         images = np.asarray(images, np.float64)
         count, total, squares = count + len(images), total + images.sum(axis=0), squares + (images**2).sum(axis=0)
-    return float(np.sum(squares / count - (total / count) ** 2))
+        yield float(np.sum(squares / count - (total / count) ** 2))
 
 
 class Calibrator:
@@ -119,15 +125,13 @@ class Calibrator:
             labels = split_labels(batch(STATISTICS_BATCHES + i))[1:]
             return self.generate([scale * self.whitened(i), *labels] if labels else scale * self.whitened(i))
 
-        def measure(count: int, scale: float = 1.0) -> float:
-            return pixel_variance(generate(i, scale) for i in range(count))
-
-        before = measure(VARIANCE_BATCHES)
+        measured = list(running_variance(generate(i, 1.0) for i in range(VARIANCE_BATCHES)))
+        before = measured[-1]
         if not (self.variance > 0 and 1e-6 * self.variance < before < np.inf):
             return 1.0
         ratio = self.variance / before
         guess = float(np.clip(ratio, 1 / MAX_SCALE, MAX_SCALE))
-        some, louder = measure(PROBE_BATCHES), measure(PROBE_BATCHES, guess)
+        some, louder = measured[PROBE_BATCHES - 1], pixel_variance(generate(i, guess) for i in range(PROBE_BATCHES))
         known = abs(guess - 1) > 0.001 and some > 0 and 0 < louder < np.inf
         power = np.log(louder / some) / np.log(guess) if known else 1.0
         return float(np.clip(ratio ** (1 / np.clip(power, 0.5, 2.0)), 1 / MAX_SCALE, MAX_SCALE))

@@ -27,10 +27,14 @@ MISSING = [name for name in REQUIRED if not importlib.util.find_spec(name)]
     ("name", "noise_shape", "labelled"),
     [
         *each_generator((8,), False),
-        ("self-modulated", (16, 16, 3), False),
+        ("self-modulated", (8,), True),
         *(
-            (name, (16, 16, 3) if name == "conv-dense" else (8,), True)
-            for name in ("self-modulated", "conv", "conv-dense")
+            pytest.param(name, noise_shape, labelled, marks=pytest.mark.slow)
+            for name, noise_shape, labelled in (
+                ("self-modulated", (16, 16, 3), False),
+                ("conv", (8,), True),
+                ("conv-dense", (16, 16, 3), True),
+            )
         ),
     ],
 )

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import each_generator
+from helpers import LONG, each_generator
 from keras import layers
 
 from gan import config, experiment
@@ -310,7 +310,7 @@ def test_flags_together(generator):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("size", [28, 32, 64])
+@pytest.mark.parametrize("size", [pytest.param(28, marks=LONG), pytest.param(32, marks=LONG), 64])
 @pytest.mark.parametrize(("generator", "discriminator"), PAIRS)
 def test_every_choice_trains(generator, discriminator, size):
     """With each normalization, upsamplings in turn, a step is finite, and the stock copy generates the same images."""

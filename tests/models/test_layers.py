@@ -191,6 +191,7 @@ print("opened", len(sys.argv) - 1)
 """
 
 
+@pytest.mark.slow
 def test_stock_keras_generators_open_without_this_project(tmp_path):
     """Each generator, converted and saved, loads where only Keras is installed, and generates the same images."""
     for name, generator in GENERATORS.items():

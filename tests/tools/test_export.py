@@ -30,6 +30,7 @@ def no_packages(monkeypatch):
 
 
 @needs_all
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:npm is not installed")
 def test_all_formats(tiny, no_npm, monkeypatch, capsys):
     """Without flags there are five formats, each within 1e-4 of Keras, a card and samples, and no warnings."""
