@@ -238,6 +238,13 @@ def test_avatars_of_earlier_versions(sized, settings, missing):
     assert resolve_settings({})[0] == before
 
 
+def test_what_a_run_of_default_keeps(sized):
+    """What the recipes decide by the images stays as it was given, when the command is repeated without it."""
+    before = write_config({"recipe": "default", "depth": 1, "palette": 4, "augmentation": "none"})
+    assert resolve_settings({"recipe": "default"})[0] == before
+    assert resolve_settings({"recipe": "default", "depth": 0})[0] == dataclasses.replace(before, depth=0)
+
+
 def test_settings_of_avatars_in_a_former_folder(sized):
     """A run with the present settings of avatars goes on in a folder that has the former name."""
     config = build_config({})
