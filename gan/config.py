@@ -34,6 +34,7 @@ def one_or_several(values: list[float]) -> float | tuple[float, ...]:
 # tests compare them with the tables.
 GENERATORS = ("self-modulated", "conv", "conv-2x2", "upsample", "dense", "conv-dense", "residual", "residual-free")
 DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense", "residual", "residual-free")
+PALETTE_GENERATORS = ("self-modulated",)  # that take --palette; that of a recipe is for these alone
 UPSAMPLINGS = ("transpose", "nearest", "bilinear", "pixel-shuffle")
 NORMALIZATIONS = ("batch", "layer", "instance", "group", "spectral", "none")
 DISTRIBUTIONS = ("normal", "uniform")
@@ -116,8 +117,9 @@ class Config:
     )  # fmt: skip
     upsampling: str = option("own", "how the generator upsamples", choices=("own", *UPSAMPLINGS))
     palette: int = option(
-        0, "mix each pixel of N colors, the same in the whole image, which suits drawings; 0: any color", least=0
-    )
+        0, "let the generator choose N colors for each image, at least 2, and mix every pixel of them, which suits"
+        " drawings; 0: any color", least=0, most=256,
+    )  # fmt: skip
     generator_normalization: str = option("own", "what normalizes the generator", choices=("own", *NORMALIZATIONS))
     discriminator_normalization: str = option("own", "the same for the discriminator", choices=("own", *NORMALIZATIONS))
     dropout: float = option(
@@ -295,7 +297,15 @@ def build_config(given: dict) -> Config:
     """The configuration of the settings that are given: what they lack comes from the recipe, at the image size."""
     given = {"recipe": choose_recipe(given.get("data", Config.data)), **given}
     config = Config(**{**RECIPES[given["recipe"]], **given})
-    return Config(**{**find_settings(config.recipe, config.image_size), **given})
+    return Config(**{**_find_usual(config), **given})
+
+
+def _find_usual(config: Config) -> dict:
+    """What the recipe changes of the defaults, at the image size and for the generator of a configuration."""
+    usual = {**find_settings(config.recipe, config.image_size)}
+    if config.generator not in PALETTE_GENERATORS:
+        usual.pop("palette", None)
+    return usual
 
 
 def follows_images(config: Config) -> bool:
@@ -326,8 +336,7 @@ def _is_allowed(value: object, kind: Callable, least: float | None, most: float 
 
 def overrides(config: Config) -> dict:
     """The settings of a configuration that differ from its recipe's; its image size, where the images may decide it."""
-    settings = find_settings(config.recipe, config.image_size)
-    usual = {**dataclasses.asdict(Config()), **settings, "recipe": config.recipe}
+    usual = {**dataclasses.asdict(Config()), **_find_usual(config), "recipe": config.recipe}
     if follows_images(config) or config.start_from:
         usual.pop("image_size")
     return {name: value for name, value in dataclasses.asdict(config).items() if value != usual.get(name)}

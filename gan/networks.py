@@ -48,8 +48,8 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
 def choose_options(config: Config, network: str, table: dict[str, Callable]) -> dict:
     """The settings of a "generator" or "discriminator" that are not its own, as arguments of its function in `table`.
 
-    A value that is the recipe's alone is left out where the network has no such argument. Raises UsageError where it
-    was given.
+    The depth of a recipe is left out where the network, such as one of your own, has no such argument. Raises
+    UsageError for other settings that it has not.
     """
     settings = {"depth": "depth", f"{network}_normalization": "normalization"}
     of_generators = {"upsampling": "upsampling", "palette": "palette"}
@@ -61,7 +61,7 @@ def choose_options(config: Config, network: str, table: dict[str, Callable]) -> 
         if value in (0, "own"):
             continue
         if argument not in takes[chosen]:
-            if value == find_settings(config.recipe, config.image_size).get(name):
+            if name == "depth" and value == find_settings(config.recipe, config.image_size).get(name):
                 continue
             given = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
             possible = ", ".join(each for each in table if argument in takes[each])

@@ -22,7 +22,7 @@ RECIPES = {
     "default": {},
     # the same for the built-in avatars, for which it is taken where no recipe is given: their lines and areas of one
     # color take a palette, deeper networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials. Runs of
-    # earlier versions had a width of 48, no depth or no palette, and keep that, as all are named here (`DECIDED`).
+    # earlier versions keep their width of 48, and their depth and palette of 0, as these settings are in `DECIDED`.
     "avatars": {
         "batch_size": 16, "epochs": 5000, "width": 32, "depth": 1, "palette": 8, "penalty_weight": 1.0,
         "augmentation": "none",

@@ -39,6 +39,8 @@ def open_run(config: Config, recipe_given: bool = True):
 def resolve_settings(given: dict, distribution=None):
     """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
+    A run that starts from another has the palette of that, as else few layers of the generator would fit.
+
     Arguments:
         given: fields of Config by their names.
         distribution: the processes for all of which the chief decides; None: there is one.
@@ -55,7 +57,9 @@ def resolve_settings(given: dict, distribution=None):
             print(f"{reason}, so --image-size is {size}", flush=True)
         config = build_config({**given, "image_size": size})
         run = open_run(config, "recipe" in given)
-        decided = {**run.read_decided(given), "image_size": size}
+        start = load_start_config(config)
+        decided = {"palette": start.palette} if start and start.generator == config.generator else {}
+        decided |= {**run.read_decided(given), "image_size": size}
         if run.folder.name != config.name:
             decided["run"] = run.folder.name
     if distribution:
@@ -80,8 +84,8 @@ def resolve_image_size(given: dict) -> tuple[int, str, dict]:
         ((size, folder),) = sizes.items()
         decided = size != config.image_size or follows_images(config)
         return size, f"{folder} has images of {size} pixels" if decided else "", {}
-    if size := find_size_of_start(config):
-        return size, f"--start-from {config.start_from} has images of {size} pixels", {}
+    if start := load_start_config(config):
+        return start.image_size, f"--start-from {config.start_from} has images of {start.image_size} pixels", {}
     if not follows_images(config):
         return config.image_size, "", {}
     import data
@@ -116,16 +120,16 @@ def find_earlier_sizes(config: Config) -> dict[int, Path]:
     return {size: run.folder for size, run in runs.items() if (run.folder / "config.json").exists()}
 
 
-def find_size_of_start(config: Config) -> int:
-    """The image size of the run that --start-from names, or a file in it; 0 where there is none."""
+def load_start_config(config: Config) -> Config | None:
+    """The configuration of the run that --start-from names, or a file in it; None where there is none."""
     from gan.runs.run_directory import Run
 
     if not config.start_from:
-        return 0
+        return None
     start = expand_path(config.start_from)
     with contextlib.suppress(UsageError):  # which `load_start` raises
-        return Run(start if start.is_dir() else start.parent).load_config().image_size
-    return 0
+        return Run(start if start.is_dir() else start.parent).load_config()
+    return None
 
 
 def agree(config: Config, run, distribution, device: str, precision: str) -> tuple[Config, str]:

@@ -7,8 +7,9 @@ Both are built for many images a second: 32 channels and 3x3 kernels see far mor
 4x4 do. What narrow networks lose is made up for in three ways (docs/findings.md): noise scales and shifts every
 feature map (self-modulation, arXiv:1810.01365); the image is a sum of one image per size (skip connections,
 arXiv:1912.04958, section 4.1); and a hidden layer lets the discriminator relate distant parts of a face.
-Nearest-neighbor upsampling leaves no checkerboard. Without batch norm each logit depends on its own image alone, which
-the R1 penalty (arXiv:1801.04406) requires. In comments, w is `width`.
+Nearest-neighbor upsampling leaves no checkerboard. With a palette, drawings can have areas of one color. Without
+batch norm each logit depends on its own image alone, which the R1 penalty (arXiv:1801.04406) requires. In comments, w
+is `width`.
 """
 
 import math
@@ -47,21 +48,23 @@ def add_upsampled(smaller, larger):
     return layers.Add(dtype="float32")([upsampled, larger])
 
 
-def mix_colors(shares, z, width: int):
-    """Makes an image (n, h, w, 3) in [-1, 1] of k colors, a function of noise z (n, size), by logits (n, h, w, k).
+def mix_colors(logits, z, channels: int, width: int):
+    """Mixes each pixel of images (n, h, w, channels) in [-1, 1] of k colors, which are the same in a whole image.
 
-    The softmax of the logits says how much of each color a pixel has. An area of one color comes out as one, to the
-    bit, where a convolution to RGB leaves clouds. After arXiv:1812.05484, whose layers are a color and a mask each.
+    The colors are a function of noise z (n, size); the softmax of logits (n, h, w, k) is the share of each. Where one
+    share is 1, an area is of one color to the bit, which the sum of a convolution hardly ever is. After
+    arXiv:1812.05484, whose images are layers of a color and a mask each.
     """
-    *sides, count = shares.shape[1:]
+    *sides, count = logits.shape[1:]
     if count == 1:
         raise UsageError("--palette 1: each image would be of one color. Give at least 2, or 0 for any color.")
     hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(z))
-    spread = keras.initializers.RandomNormal(0.0, 0.2)  # else all colors were one gray, and no share would matter
-    colors = layers.Dense(3 * count, "tanh", kernel_initializer=spread, dtype="float32")(hidden)
-    colors = layers.Reshape((count, 3), dtype="float32")(colors)
-    shares = layers.Reshape((math.prod(sides), count), dtype="float32")(layers.Softmax(dtype="float32")(shares))
-    return layers.Reshape((*sides, 3), dtype="float32")(layers.Dot((2, 1), dtype="float32")([shares, colors]))
+    # With N(0, 0.02) all colors would start as nearly one gray, and the gradient of their shares be nearly 0.
+    spread = keras.initializers.RandomNormal(0.0, 0.2)
+    colors = layers.Dense(channels * count, "tanh", kernel_initializer=spread, dtype="float32")(hidden)
+    colors = layers.Reshape((count, channels), dtype="float32")(colors)
+    shares = layers.Reshape((math.prod(sides), count), dtype="float32")(layers.Softmax(dtype="float32")(logits))
+    return layers.Reshape((*sides, channels), dtype="float32")(layers.Dot((2, 1), dtype="float32")([shares, colors]))
 
 
 def generator(
@@ -88,7 +91,8 @@ def generator(
             chain = [layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=normal())]
             x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, width, normalization)
         image = add_upsampled(image, to_rgb(x, palette or image_shape[-1], kernel_size=3 if i == count else 1))
-    image = mix_colors(image, z, width) if palette else layers.Activation("tanh", dtype="float32")(image)
+    channels = image_shape[-1]
+    image = mix_colors(image, z, channels, width) if palette else layers.Activation("tanh", dtype="float32")(image)
     return keras.Model([noise, given] if labels else noise, image, name="generator")
 
 

@@ -59,7 +59,7 @@ def train_tiny(home, name, *more):
         save_faster(patch)
         tiny = [
             *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
-            *("--depth", "0"),
+            *("--depth", "0", "--palette", "8"),  # with which exports, the web page and all tools are tested, too
             *("--epochs", "4", "--sample-every", "2", "--limit", "60", "--cache-dir", str(home / "cache")),
             *("--generator-learning-rate", "0.05"),  # so that samples differ
             *("--discriminator", "dense", "--penalty", "none"),

@@ -15,13 +15,13 @@ from gan.metrics.evaluation import ImageSubset
 # test_train use all threads.
 THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
 
-# What `make test-slow` leaves out, as much the same is tested in less time.
+# Tests that `make test-slow` leaves out, because a shorter variant of each is among its own.
 ALL = bool(os.environ.get("FACES_ALL"))
 LONG = pytest.mark.skipif(not ALL, reason="takes long: set FACES_ALL=1")
 
 
 def each_generator(*more):
-    """Parameters of a test of every generator: its name, and `more`. Those much like another one are slow tests."""
+    """Parameters of a test of every generator: its name, and `more`. All but the two least alike are slow tests."""
     from models import GENERATORS
 
     fast = ("self-modulated", "conv-dense")

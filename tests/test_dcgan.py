@@ -230,7 +230,7 @@ def test_jit():
 @pytest.mark.parametrize(
     ("pair", "precision"),
     [
-        ("self-modulated", "float32"),
+        ("self-modulated", "mixed_bfloat16"),
         ("conv", "mixed_float16"),
         pytest.param("everything", "mixed_bfloat16", marks=LONG),
     ],

@@ -267,6 +267,20 @@ def test_image_size_of_the_start(sized, start):
     assert resolve("--data", "faces", "--start-from", "nothing").image_size == 64
 
 
+@pytest.mark.parametrize("palette", [0, 4])
+def test_palette_of_the_start(sized, palette):
+    """A run that starts from another has its palette, and keeps it; a flag or another generator decides otherwise."""
+    write_config({"run": "other", "palette": palette})
+    for data in ((), ("--data", sized(100))):
+        line = [*data, "--start-from", "output/other"]
+        before = resolve(*line)
+        assert before.palette == palette
+        write_config(dataclasses.asdict(before))
+        assert resolve(*line) == before
+        assert resolve(*line, "--run", "new", "--palette", "6").palette == 6
+        assert resolve(*line, "--run", "new", "--generator", "conv").palette == 0
+
+
 class Told:
     """A `Distribution` that is not the chief's, and is told what the chief decided."""
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import gc
+import inspect
 import math
 
 import keras
@@ -13,7 +14,9 @@ from keras import layers
 import dcgan
 from gan import experiment
 from gan.cli import parse_arguments
+from gan.config import PALETTE_GENERATORS, overrides
 from gan.errors import UsageError
+from gan.recipes import RECIPES
 from models import DISCRIMINATORS, GENERATORS
 from models.layers import BatchNormalization, Dropout, UpsamplingConv2D
 
@@ -199,8 +202,34 @@ def test_colors_of_a_palette():
     images = model(noise, training=False).numpy()
     assert (images == images[:, :1, :1]).all()
     np.testing.assert_allclose(images[:, 0, 0], colors[:, 2], atol=1e-6)
+    assert np.abs(images).max() <= 1
     with pytest.raises(UsageError, match="--palette 1"):
         GENERATORS["self-modulated"]((5,), (16, 16, 3), 4, palette=1)
+
+
+def test_generators_with_a_palette():
+    """Config names those that take one; with image noise and labels, their images depend on both."""
+    taking = [name for name, build in GENERATORS.items() if "palette" in inspect.signature(build).parameters]
+    assert tuple(taking) == PALETTE_GENERATORS
+    keras.utils.set_random_seed(0)
+    for name in taking:
+        model = GENERATORS[name]((28, 28, 3), (28, 28, 3), 2, labels=3, palette=5)
+        noise, labels = np.random.default_rng(0).normal(size=(4, 28, 28, 3)), np.eye(3)[[0, 1, 0, 1]]
+        images = model([noise, labels], training=True).numpy()
+        assert images.shape == (4, 28, 28, 3) and images.dtype == np.float32
+        for other in ([noise[::-1], labels], [noise, labels[::-1]]):
+            assert np.abs(model(other, training=True).numpy() - images).max() > 1e-4
+
+
+def test_palette_of_the_recipe():
+    """Generators without a palette do without that of a recipe; one that is given is refused, whatever it is."""
+    config, _ = parse_arguments(["--generator", "conv"])
+    assert config.recipe == "avatars" and config.palette == 0 and "palette" not in overrides(config)
+    assert parse_arguments([])[0].palette == RECIPES["avatars"]["palette"] == 8
+    for palette in ("8", "16"):
+        with pytest.raises(UsageError, match=f"--palette {palette}: the generator conv"):
+            line = ["--generator", "conv", "--palette", palette, "--precision", "float32"]
+            experiment.build_gan(parse_arguments(line)[0])
 
 
 def test_discriminator_relates_distant_pixels():

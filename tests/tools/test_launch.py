@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import LONG, THREADS
+from helpers import THREADS
 
 from gan.cluster import cluster_environments, find_free_ports
 from gan.training.distribution import ENDED
@@ -107,7 +107,7 @@ def test_a_signal_to_one_stops_both(tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("victim", [0, pytest.param(1, marks=LONG)])
+@pytest.mark.parametrize("victim", [0, 1])
 def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
     """The other ends within a minute with exit code 1 and a line that says why; the checkpoint is whole."""
     clusters = cluster_environments(2)

@@ -133,6 +133,7 @@ def test_network_without_batch_norm_and_kernels():
     [
         *each_generator("float32", (3,)),
         ("palette", "float32", (3,)),
+        pytest.param("palette", "mixed_bfloat16", (3,), marks=pytest.mark.slow),
         ("self-modulated", "mixed_bfloat16", (3,)),
         pytest.param("self-modulated", "mixed_bfloat16", (16, 16, 3), marks=pytest.mark.slow),
     ],

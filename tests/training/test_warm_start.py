@@ -30,14 +30,15 @@ def test_match_layers_by_hand():
     assert match_layers([a], []) == []
 
 
-def test_layers_are_in_the_same_order_in_every_precision(float32_afterwards):
+@pytest.mark.parametrize("more", [{}, {"palette": 4, "labels": 2}])
+def test_layers_are_in_the_same_order_in_every_precision(float32_afterwards, more):
     """The layers of a generator built for mixed precision, with casts between them, are in the order of float32's."""
     paths = []
     for policy in ("float32", "mixed_bfloat16"):
         keras.utils.clear_session()
         keras.mixed_precision.set_global_policy(policy)
         with keras.StatelessScope(initialize_variables=False):
-            network = GENERATORS["self-modulated"]((8,), (32, 32, 3), 2)
+            network = GENERATORS["self-modulated"]((8,), (32, 32, 3), 2, **more)
         paths.append([[weight.path for weight in layer.weights] for layer in layers_with_weights(network)])
     keras.utils.clear_session()
     assert paths[0] == paths[1] and len(paths[0]) > 10
