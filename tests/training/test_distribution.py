@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import train_pairs
-from helpers import THREADS
+from helpers import ALL, THREADS
 
 from gan.cluster import Cluster, cluster_environments
 from gan.errors import RunError, UsageError
@@ -25,7 +25,8 @@ from gan.training.distribution import Distribution
 
 ROOT = Path(__file__).parents[2]
 # Name, learning rate, tolerance, and pairs: the optimizer does not see of which networks its variables are.
-SGD = ("sgd", "0.01", 1e-5, (*train_pairs.PAIRS,))
+FEWER = [name for name in train_pairs.PAIRS if name not in ("conv-2x2", "upsample", "dense", "residual-free")]
+SGD = ("sgd", "0.01", 1e-5, (*(train_pairs.PAIRS if ALL else FEWER),))
 ADAM = ("adam", "0.0005", 1e-4, ("self-modulated", "everything"))
 
 
@@ -70,7 +71,7 @@ def assert_together(folder, one_folder, processes, optimizer):
 
 @pytest.mark.slow(minutes=2)
 def test_two_replicas_in_a_process(tmp_path):
-    """Ten iterations of every pair: weights, statistics and moments equal those of one device."""
+    """Ten iterations of most pairs: weights, statistics and moments equal those of one device."""
     (tmp_path / "alone").mkdir()
     finish(start(tmp_path / "alone", "auto", SGD), start(tmp_path, "cpu:2", SGD))
     assert_together(tmp_path, tmp_path / "alone", 1, SGD)
