@@ -302,7 +302,7 @@ def build_config(given: dict) -> Config:
 
 def _find_usual(config: Config) -> dict:
     """What the recipe changes of the defaults, at the image size and for the generator of a configuration."""
-    usual = {**find_settings(config.recipe, config.image_size)}
+    usual = dict(find_settings(config.recipe, config.image_size))
     if config.generator not in PALETTE_GENERATORS:
         usual.pop("palette", None)
     return usual
