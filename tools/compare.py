@@ -3,6 +3,7 @@
     python -m tools.compare --recipes all --data celeba --minutes 30
     python -m tools.compare --recipes default:3 udacity-64:3 --data celeba --minutes 30     # seeds 0, 1, 2
     python -m tools.compare --recipes default default,noise_size=16 --data celeba --minutes 5 --name noise
+    python -m tools.compare --recipes @results/what-pays-networks.txt --data celeba --minutes 10    # those in a file
     python -m tools.compare --name noise --table       # the table again, from results/noise.json
     python -m tools.compare --half choose ...          # scores to choose settings by: results/NAME-choose.json
     python -m tools.compare --half report ...          # scores of the same runs to report, by the other half
@@ -58,8 +59,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         prog="python -m tools.compare", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     recipes = (
-        "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting; images of"
-        " default are 32 x 32, whatever the data, unless it has image_size=N"
+        "'all', or names of recipes; NAME:3 for three seeds, NAME,setting=value to override a setting, @FILE for the"
+        " lines of a file; images of default are 32 x 32, whatever the data, unless it has image_size=N"
     )
     parser.add_argument("--recipes", nargs="+", metavar="NAME", help=recipes)
     parser.add_argument("--data", type=in_range(str), action="append", help="images, as for train.py, but only once")

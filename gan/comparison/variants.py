@@ -1,13 +1,15 @@
 """Variants: what a comparison compares, recipes with or without settings that override them.
 
 plan = parse_variants(["default:3", "default,noise_size=16"])  # {Variant("default"): 3, Variant(...): 1}
+plan = parse_variants(["@variants.txt:2"])  # a variant a line, two seeds of each
 """
 
 import dataclasses
 from dataclasses import dataclass
 
 from gan.config import Config
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
+from gan.files import expand_path
 from gan.recipes import RECIPES
 from gan.runs import legacy
 
@@ -53,9 +55,19 @@ def parse_variants(items: list[str]) -> dict[Variant, int]:
         text, count = item.rsplit(":", 1) if ":" in item else (item, "1")
         if not (count.isdecimal() and int(count) > 0):
             raise UsageError(f"--recipes {item}: {count!r} is not a number of seeds from 1")
-        for variant in map(parse_variant, RECIPES if text == "all" else [text]):
+        texts = RECIPES if text == "all" else read_lines(text[1:]) if text.startswith("@") else [text]
+        for variant in map(parse_variant, texts):
             found[variant] = max(found.get(variant, 0), int(count))
     return found
+
+
+def read_lines(name: str) -> list[str]:
+    """Reads the variants in a file, one a line; empty lines are none. Raises UsageError where it cannot be read."""
+    try:
+        lines = expand_path(name).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"--recipes @{name}: {summarize(error)}") from error
+    return [line.strip() for line in lines if line.strip()]
 
 
 def parse_variant(text: str) -> Variant:
