@@ -132,6 +132,12 @@ class Scorer:
         """The share of the training images' color values that are black or white."""
         return diagnostics.saturated_share(self.training.subsample(HELD_OUT).load())
 
+    @functools.cached_property
+    def references(self) -> dict:
+        """The number and the digest of the images that scores are measured against, for protocols."""
+        subsets = {"reference": self.held_out, "training faces": self.training}
+        return {name: {"faces": len(subset), "digest": subset.digest()} for name, subset in subsets.items()}
+
     def protocol(self, network: str) -> dict:
         """What scores are measured with and against."""
         if self.extractor is None:
@@ -139,8 +145,7 @@ class Scorer:
         detector = f"mtcnn 1.0.0, of {DETECTED} samples" if self.photographs else "does not apply to avatars"
         return {
             "network": {self.extractor.name: self.extractor.protocol},
-            "reference": {"faces": len(self.held_out), "digest": self.held_out.digest()},
-            "training faces": {"faces": len(self.training), "digest": self.training.digest()},
+            **self.references,
             "face rate": detector,
             **self.settings,
             "kid": "cubic kernel of features less the mean, within the range, of the reference, unbiased, x 1000",
