@@ -1,4 +1,5 @@
 import os
+import platform
 import subprocess
 import sys
 
@@ -77,6 +78,17 @@ def test_backend_of_a_notebook(tmp_path, module):
     environment = os.environ | {"KERAS_BACKEND": "jax", "KERAS_HOME": str(tmp_path)}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
     assert done.stdout == "tensorflow\n"
+
+
+@pytest.mark.skipif(platform.machine().lower() not in ("x86_64", "amd64"), reason="elsewhere TensorFlow decides")
+@pytest.mark.parametrize(("given", "expected"), [(None, True), ("1", True), ("0", False)])
+def test_onednn(given, expected):
+    """TensorFlow computes with oneDNN's kernels, also on processors where it would not, unless the user says no."""
+    code = "import gan, tensorflow; from tensorflow.python.framework import test_util; print(test_util.IsMklEnabled())"
+    environment = {name: value for name, value in os.environ.items() if name != "TF_ENABLE_ONEDNN_OPTS"}
+    environment |= {} if given is None else {"TF_ENABLE_ONEDNN_OPTS": given}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout == f"{expected}\n"
 
 
 @pytest.mark.parametrize(("capability", "expected"), [((8, 6), "mixed_bfloat16"), ((7, 5), "float32")])
