@@ -4,8 +4,8 @@ import os
 import platform
 import tempfile
 
-# TensorFlow uses the kernels of oneDNN by itself only on x86 processors with AVX-512. Without it, they make 1.3 to 2.5
-# times as many images a second in training (docs/findings.md). It reads this when it is imported.
+# TensorFlow uses the kernels of oneDNN by itself only on x86 processors with AVX-512. On others, training with them is
+# 1.4 to 1.6 times as fast (docs/findings.md, "Without AVX-512"). TensorFlow reads this when it is imported.
 if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Keras reads both when it is imported, so they are set before that.
