@@ -10,7 +10,6 @@ augmentation and optimizers are arguments; nothing is looked up here by name.
 
 import contextlib
 import enum
-import inspect
 import math
 from collections.abc import Sequence
 
@@ -24,7 +23,7 @@ from gan.labels import Labels
 from gan.replicas import count_replicas, draw_part, sum_over_replicas
 from gan.training import competitive, ema
 from gan.training.losses import classification_loss, direction_loss
-from gan.training.regularizers import FiniteDifference
+from gan.training.regularizers import Penalty
 
 
 def uniform(shape, seed):
@@ -92,19 +91,14 @@ class DCGAN:
     Arguments:
         loss: a `gan.training.losses.Loss`.
         noise: a function (shape, seed) -> noise; one of `DISTRIBUTIONS`.
-        regularizer: a function (discriminate, real, fake) -> scalar that is added to the discriminator's loss with
-            `penalty_weight`, one that takes a `seed` as well, a `gan.training.regularizers.FiniteDifference`, or None.
-        penalty_weight: a number, or a scalar variable where it changes in training.
-        penalty_every: iterations from one penalty to the next, which then counts that many times. Lazy
-            regularization, arXiv:1912.04958, section 3.1.
-        penalty_batch: share of the batch that the penalty sees, evenly spaced images.
+        penalty: a `gan.training.regularizers.Penalty` that is added to the discriminator's loss, or None.
         augment: a function (images, seed, probability) -> images of all that the discriminator sees, or None.
         adaptation: a `gan.training.ada.Adaptation` of that probability; None: 1.
         discriminator_noise: a scalar variable, the standard deviation of noise added to all that the discriminator
             sees after augmentation; None: no noise. Instance noise, arXiv:1610.04490, section 2.2; arXiv:1701.04862.
         discriminator_steps: discriminator updates an iteration, each with real images of its own.
         competitive: whether both networks take their step at once, by `gan.training.competitive`, whose optimizers they
-            have then; the generator's loss, the regularizer and reuse_fakes are not used.
+            have then; the generator's loss, the penalty and reuse_fakes are not used.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
         ema_half_lives: half-lives of the generator's moving averages, in images. Of several averages, `selected` is the
@@ -133,10 +127,7 @@ class DCGAN:
         d_optimizer,
         loss,
         noise,
-        regularizer=None,
-        penalty_weight: float = 1.0,
-        penalty_every: int = 1,
-        penalty_batch: float = 1.0,
+        penalty: Penalty | None = None,
         augment=None,
         adaptation=None,
         discriminator_noise=None,
@@ -157,10 +148,7 @@ class DCGAN:
         self.g_optimizer, self.d_optimizer = g_optimizer, d_optimizer
         self.loss, self.noise = loss, noise
         self.augment, self.adaptation, self.discriminator_noise = augment, adaptation, discriminator_noise
-        scheduled = isinstance(penalty_weight, tf.Variable)
-        self.regularizer = regularizer if scheduled or penalty_weight else None
-        self.penalty_weight, self.penalty_every, self.penalty_batch = penalty_weight, penalty_every, penalty_batch
-        self.discriminator_steps, self.reuse_fakes = discriminator_steps, reuse_fakes
+        self.penalty, self.discriminator_steps, self.reuse_fakes = penalty, discriminator_steps, reuse_fakes
         self.competitive = competitive
         self.ema_ramp_up = ema_ramp_up
         self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
@@ -198,16 +186,16 @@ class DCGAN:
         """
         # Decided in Python, so that each case is a graph of its own: a penalty within `tf.cond` meets a fault of
         # TensorFlow's graph optimizer from 64 x 64 on (ArithmeticOptimizer: "tmp_var already exists").
-        regularize = self.regularizer is not None and int(self.iteration) % self.penalty_every == 0
-        return self.compiled_step(*batch, regularize)
+        penalize = self.penalty is not None and self.penalty.is_due(int(self.iteration))
+        return self.compiled_step(*batch, penalize)
 
-    def step(self, images, labels, regularize: bool):
+    def step(self, images, labels, penalize: bool):
         """One of the two graphs of `train_step`, with the penalty and without it."""
-        scalars = self.strategy.run(self.replica_step, args=(images, labels, regularize))
+        scalars = self.strategy.run(self.replica_step, args=(images, labels, penalize))
         self.iteration.assign_add(1)
         return {name: self.strategy.experimental_local_results(value)[0] for name, value in scalars.items()}
 
-    def replica_step(self, images, labels, regularize: bool):
+    def replica_step(self, images, labels, penalize: bool):
         """The step of one replica, which differs from the others' only in its part of the batch."""
         if self.competitive:
             scalars = competitive.train(self, images, labels)
@@ -218,7 +206,7 @@ class DCGAN:
         )
         for micro_step, (real, real_labels) in enumerate(micro_batches):
             fake, tape = self.generate(self.sample_noise(real, micro_step), real_labels)
-            d_scalars = self.update_discriminator(real, fake, real_labels, regularize, micro_step)
+            d_scalars = self.update_discriminator(real, fake, real_labels, penalize, micro_step)
         if not self.reuse_fakes:
             fake, tape = self.generate(self.sample_noise(real, self.discriminator_steps), real_labels)
         g_scalars = self.update_generator(real, fake, real_labels, tape)
@@ -232,7 +220,7 @@ class DCGAN:
             fake = self.generator(self.pair_with_labels(noise, labels), training=True)
         return fake, tape
 
-    def update_discriminator(self, real, fake, labels=None, regularize: bool = False, micro_step: int = 0):
+    def update_discriminator(self, real, fake, labels=None, penalize: bool = False, micro_step: int = 0):
         """Minimizes L_D(D(x), D(G(z))) + penalty in D's weights, and returns scalars.
 
         Real images and fakes are separate batches with batch statistics of their own: in one batch of both, the
@@ -250,16 +238,16 @@ class DCGAN:
             if self.auxiliary_weight:
                 label_loss = self.classification_loss(labels, label_logits)
                 total += self.auxiliary_weight * label_loss
-            extra, estimated = {}, isinstance(self.regularizer, FiniteDifference)
-            if regularize and estimated:
+            extra = {}
+            if penalize and self.penalty.is_estimated:
                 value = self.estimate_penalty((real, fake), (real_logits, fake_logits), labels, micro_step)
-                extra["penalty"] = self.penalty_weight * value
-                total += self.penalty_every * extra["penalty"]
+                extra["penalty"] = self.penalty.weight * value
+                total += self.penalty.every * extra["penalty"]
             scaled = self.d_optimizer.scale_loss(divide_by_replicas(total))
         gradients = tape.gradient(scaled, self.d_weights)
         if self.auxiliary_weight:
             extra["label_loss"] = label_loss
-        if regularize and not estimated:
+        if penalize and not self.penalty.is_estimated:
             gradients, extra["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
         gradients = sum_over_replicas(gradients)
         norm = gradient_norm(gradients, self.d_optimizer)  # before `apply`, which may change the loss scale
@@ -292,51 +280,38 @@ class DCGAN:
         return {"g_loss": loss, "grad_norm_g": norm}
 
     def add_penalty(self, gradients, real, fake, labels=None, micro_step: int = 0):
-        """Adds the penalty's gradient to D's, `penalty_every` times; returns the sum and the weighted penalty."""
-        rows = self.choose_penalty_rows(tf.shape(real)[0])
+        """Adds the penalty's gradient to D's, `penalty.every` times; returns the sum and the weighted penalty."""
+        rows = self.penalty.choose_rows(tf.shape(real)[0])
         real, fake, labels = gather_rows(real, rows), gather_rows(fake, rows), gather_rows(labels, rows)
 
         def discriminate(images):
             return self.find_penalized(self.augment_inputs(images, micro_step, images is fake), labels)
 
-        is_random = "seed" in inspect.signature(self.regularizer).parameters
-        more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if is_random else {}
+        more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if self.penalty.is_random else {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            value = self.regularizer(discriminate, real, fake, **more)
-            penalty = self.penalty_weight * self.penalty_every * value
+            value = self.penalty.regularizer(discriminate, real, fake, **more)
+            penalty = self.penalty.weight * self.penalty.every * value
             scaled = self.d_optimizer.scale_loss(divide_by_replicas(penalty))
         extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
-        return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty_every
+        return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty.every
 
     def estimate_penalty(self, batches, logits, labels, micro_step: int):
         """The penalty of a `FiniteDifference`, of real images and fakes, whose logits are known; not weighted.
 
         What the discriminator sees of a changed image is augmented as the image itself was.
         """
-        rows, total = self.choose_penalty_rows(tf.shape(batches[0])[0]), 0.0
-        for fake in self.regularizer.places:
+        rows, total = self.penalty.choose_rows(tf.shape(batches[0])[0]), 0.0
+        difference = self.penalty.regularizer
+        for fake in difference.places:
             part = gather_rows(batches[fake], rows)
-            change = self.regularizer.step * self.regularizer.direction(
-                part, self.draw_seed(PENALTY_SEEDS, micro_step, fake)
-            )
+            change = difference.step * difference.direction(part, self.draw_seed(PENALTY_SEEDS, micro_step, fake))
             if rows is not None:  # into the whole batch, so that each image is augmented as before
                 change = tf.scatter_nd(rows[:, None], change, tf.shape(batches[fake], rows.dtype))
             near = gather_rows(self.augment_inputs(batches[fake] + change, micro_step, fake), rows)
             near_logits = self.find_penalized(near, gather_rows(labels, rows))
-            total += self.regularizer.half_squared_slope(gather_rows(logits[fake], rows), near_logits)
+            total += difference.half_squared_slope(gather_rows(logits[fake], rows), near_logits)
         return total
-
-    def choose_penalty_rows(self, count):
-        """The rows, of `count` in this replica, that the penalty sees; None: all. Together they are as in one device's.
-
-        At least one is; they are evenly spaced.
-        """
-        if self.penalty_batch == 1:
-            return None
-        wanted = tf.round(self.penalty_batch * tf.cast(count * count_replicas(), tf.float64))
-        chosen = tf.maximum(tf.cast(wanted, tf.int32) // count_replicas(), 1)
-        return tf.range(chosen) * count // chosen
 
     def update_ema(self, batch_size):
         """Moves each averaged generator towards the generator. Without an average nothing happens."""

@@ -104,7 +104,7 @@ def count_operations(gan, config) -> float:
     batch = tf.TensorSpec(shape), tf.TensorSpec((config.images_per_iteration, 0))
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     options = options.with_empty_output().build()
-    steps = [gan.compiled_step.get_concrete_function(*batch, on).graph for on in (False, gan.regularizer is not None)]
+    steps = [gan.compiled_step.get_concrete_function(*batch, on).graph for on in (False, gan.penalty is not None)]
     level = tf.get_logger().level
     tf.get_logger().setLevel("ERROR")  # its profiler warns of a function of its own
     try:

@@ -251,7 +251,7 @@ def benchmark(flags: argparse.Namespace, given: dict) -> None:
     if flags.dry_run:
         return
     # The penalty comes once in `every` steps: rounds of whole multiples of that have equal shares of it.
-    every = config.penalty_every if gan.regularizer else 1
+    every = gan.penalty.every if gan.penalty else 1
     steps = -(-flags.steps // every) * every
     for step, batch in contenders.values():
         time_steps(itertools.repeat(batch), step, steps)

@@ -115,17 +115,12 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     from gan.training.ada import Adaptation
     from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
     from gan.training.losses import LOSSES
-    from gan.training.regularizers import MIXED_STEP, PLACES, REGULARIZERS, STEP, FiniteDifference
 
     strategy = strategy or tf.distribute.get_strategy()
     require_possible_training(config, strategy.num_replicas_in_sync)
     require_possible_loss(config)
     require_possible_head(config)
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
-    regularizer = REGULARIZERS[config.penalty]
-    if config.penalty_method == "finite-difference":
-        step = STEP if config.precision == "float32" else MIXED_STEP
-        regularizer = FiniteDifference(PLACES[config.penalty], step)
     # strategy.scope() is the inner one: it has to end before the outer one, on an error, clears Keras's session.
     networks = build_uninitialized_networks(config, labels.width if labels else 0)
     with networks as (generator, discriminator), strategy.scope():
@@ -140,9 +135,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         adaptation = Adaptation() if augmentation.adaptive else None
         split = split_logits_of(config, discriminator) if config.head == "san" else None
         noise = tf.Variable(config.discriminator_noise, trainable=False) if config.discriminator_noise else None
-        weight = config.penalty_weight
-        if config.penalized and config.penalty_schedule != "constant":
-            weight = tf.Variable(weight, trainable=False)
+        penalty = build_penalty(config)
     return dcgan.DCGAN(
         generator,
         discriminator,
@@ -150,10 +143,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         d_optimizer=d_optimizer,
         loss=LOSSES[config.loss].smoothed(config.label_smoothing),
         noise=dcgan.DISTRIBUTIONS[config.noise_distribution],
-        regularizer=regularizer,
-        penalty_weight=weight,
-        penalty_every=config.penalty_every,
-        penalty_batch=config.penalty_batch,
+        penalty=penalty,
         augment=augmentation.function,
         adaptation=adaptation,
         discriminator_noise=noise,
@@ -170,6 +160,23 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         split_logits=split,
         seed=config.seed,
     )  # fmt: skip
+
+
+def build_penalty(config: Config):
+    """Builds the penalty on the discriminator, a `gan.training.regularizers.Penalty`; None where there is none."""
+    import tensorflow as tf
+
+    from gan.training.regularizers import MIXED_STEP, PLACES, REGULARIZERS, STEP, FiniteDifference, Penalty
+
+    if not config.penalized:
+        return None
+    regularizer = REGULARIZERS[config.penalty]
+    if config.penalty_method == "finite-difference":
+        step = STEP if config.precision == "float32" else MIXED_STEP
+        regularizer = FiniteDifference(PLACES[config.penalty], step)
+    changes = config.penalty_schedule != "constant"
+    weight = tf.Variable(config.penalty_weight, trainable=False) if changes else config.penalty_weight
+    return Penalty(regularizer, weight, config.penalty_every, config.penalty_batch)
 
 
 def build_optimizers(config: Config) -> tuple:

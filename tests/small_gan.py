@@ -14,7 +14,7 @@ from gan.images import to_uint8
 from gan.runs.run_directory import Run
 from gan.training.losses import LOSSES
 from gan.training.optimizers import build_optimizer
-from gan.training.regularizers import REGULARIZERS
+from gan.training.regularizers import Penalty, r1
 from gan.training.schedule import RunLength
 from gan.training.trainer import Trainer
 from gan.training.validation import Scorer, Validator
@@ -54,9 +54,7 @@ def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05, half_lives=()):
         g_optimizer=build_optimizer("adam", rates[0], (0.0, 0.99)),
         d_optimizer=build_optimizer("adam", rates[1], (0.0, 0.99)),
         loss=LOSSES["cross-entropy"],
-        regularizer=REGULARIZERS["r1"],
-        penalty_weight=weight,
-        penalty_every=4,
+        penalty=Penalty(r1, weight, every=4) if weight else None,
         noise=DISTRIBUTIONS["normal"],
         reuse_fakes=True,
         ema_half_lives=half_lives,

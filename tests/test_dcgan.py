@@ -16,7 +16,7 @@ from gan.training.ada import Adaptation
 from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
 from gan.training.losses import LOSSES, Loss
 from gan.training.optimizers import build_optimizer
-from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference
+from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference, Penalty, r1
 from models import DISCRIMINATORS, GENERATORS
 from models.heads import split_logits
 from models.layers import BatchNormalization
@@ -72,7 +72,7 @@ def build(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **op
         "g_optimizer": build_optimizer("adam", 2e-3, (0.5, 0.999), scale_loss=scaled),
         "d_optimizer": build_optimizer("adam", 4e-3, (0.5, 0.999), scale_loss=scaled),
         "loss": LOSSES["cross-entropy"],
-        "regularizer": REGULARIZERS["r1"],
+        "penalty": Penalty(r1),
         "noise": DISTRIBUTIONS["normal"],
         "seed": 5,
     }
@@ -87,8 +87,7 @@ def train(gan, real):
 
 def train_eagerly(gan, real):
     """Does the same as `train` in eager mode: for a few steps of small networks that is faster than tracing."""
-    regularize = gan.regularizer is not None and int(gan.iteration) % gan.penalty_every == 0
-    scalars = gan.step(real, no_labels(real), regularize)
+    scalars = gan.step(real, no_labels(real), gan.penalty is not None and gan.penalty.is_due(int(gan.iteration)))
     return np.array([scalars[name] for name in SCALARS])
 
 
@@ -119,11 +118,11 @@ def non_trainable(model):
 
 def test_update_discriminator_changes_only_the_discriminator():
     """It changes D's weights and its optimizer's state; in G, only the statistics of batch norm change."""
-    gan = build(penalty_weight=0.1)
+    gan = build(penalty=Penalty(r1, 0.1))
     everything = [gan.generator.variables, gan.discriminator.variables, gan.g_optimizer.variables]
     before = [arrays(variables) for variables in everything]
     steps = int(gan.d_optimizer.iterations)
-    gan.update_discriminator(faces(0), gan.generate(gan.sample_noise(faces(0), 0))[0], regularize=True)
+    gan.update_discriminator(faces(0), gan.generate(gan.sample_noise(faces(0), 0))[0], penalize=True)
     g, d, g_optimizer = (unchanged(b, variables) for b, variables in zip(before, everything, strict=True))
     assert not any(d) and all(g_optimizer)
     changed = {v.path for v, same in zip(gan.generator.variables, g, strict=True) if not same}
@@ -133,7 +132,7 @@ def test_update_discriminator_changes_only_the_discriminator():
 
 def test_update_generator_changes_only_the_generator():
     """It changes G's weights and its optimizer's state; D and its optimizer do not change."""
-    gan = build(*networks(), penalty_weight=0.1)
+    gan = build(*networks(), penalty=Penalty(r1, 0.1))
     everything = [gan.generator.variables, gan.discriminator.variables, gan.d_optimizer.variables]
     before = [arrays(variables) for variables in everything]
     fake, tape = gan.generate(gan.sample_noise(faces(0), 1))
@@ -198,7 +197,7 @@ def test_training_equals_a_reference_implementation(name, gamma):
     expected = to_stock_keras(generator), to_stock_keras(discriminator)
     history, average = train_reference(*expected, reals, **options)
     gan = build(
-        generator, discriminator, penalty_weight=gamma, penalty_every=2, loss=LOSSES["cross-entropy"].smoothed(0.1),
+        generator, discriminator, penalty=Penalty(r1, gamma, every=2), loss=LOSSES["cross-entropy"].smoothed(0.1),
         ema_half_lives=(10.0,), seed=7,
     )  # fmt: skip
     np.testing.assert_allclose([train(gan, real) for real in reals], history, rtol=1e-3, atol=1e-4)
@@ -247,7 +246,7 @@ def test_jit_of_our_networks(pair, precision):
 
 def test_number_of_traced_graphs():
     """Training traces two graphs, with and without the penalty; generating samples of one batch size traces one."""
-    gan = build(penalty_weight=0.1, penalty_every=3, ema_half_lives=(10.0,))
+    gan = build(penalty=Penalty(r1, 0.1, every=3), ema_half_lives=(10.0,))
     for number in range(6):
         assert np.isfinite(train(gan, faces(number))).all()
         gan.generate_images(gan.fixed_noise(5))
@@ -348,7 +347,7 @@ def test_an_average_does_not_depend_on_others():
     """With one, alone or beside another, all weights and moments are the same to the bit, and have the same names."""
     states = []
     for half_lives in ((10.0,), (10.0, 0.1)):
-        gan = build(ema_half_lives=half_lives, penalty_weight=0.1)
+        gan = build(ema_half_lives=half_lives, penalty=Penalty(r1, 0.1))
         for number in range(3):
             train(gan, faces(number))
         states.append({name: variable.numpy() for name, variable in gan.state().items()})
@@ -426,10 +425,10 @@ def pixel_generator():
     return keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Reshape((1, 1, 3))])
 
 
-def linear_with_penalty(regularizer, **options):
+def linear_with_penalty(regularizer, every=1, share=1.0, **options):
     """A GAN of D(x) = w . x, w = (1, -2, 4), that learns by SGD from its penalty alone."""
     return build(
-        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty_weight=0.1, regularizer=regularizer,
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty=Penalty(regularizer, 0.1, every, share),
         d_optimizer=keras.optimizers.SGD(0.5), g_optimizer=keras.optimizers.SGD(0.5), **options,
     )  # fmt: skip
 
@@ -437,9 +436,9 @@ def linear_with_penalty(regularizer, **options):
 @pytest.mark.parametrize("batch", [1.0, 0.5])
 def test_penalty_by_finite_differences(batch):
     """Of w . x, it is the mean of (v . w)^2 / 2, with gradient (v . w) v: v are drawn by (seed, iteration)."""
-    gan = linear_with_penalty(FiniteDifference(PLACES["r1"], 0.25), penalty_every=2, penalty_batch=batch)
+    gan = linear_with_penalty(FiniteDifference(PLACES["r1"], 0.25), every=2, share=batch)
     real = tf.constant(np.random.default_rng(1).normal(size=(6, 1, 1, 3)), tf.float32)
-    w, v = np.array([1.0, -2.0, 4.0]), gan.regularizer.direction(real[: int(6 * batch)], (5 + 2**36, 0))
+    w, v = np.array([1.0, -2.0, 4.0]), gan.penalty.regularizer.direction(real[: int(6 * batch)], (5 + 2**36, 0))
     along = v.numpy().reshape(-1, 3) @ w
     scalars = gan.train_step((real, no_labels(real)))
     assert float(scalars["penalty"]) == pytest.approx(0.1 * np.mean(along**2) / 2, rel=1e-4)
@@ -455,7 +454,7 @@ def test_finite_differences_see_the_augmentation_of_the_loss():
 
     values = []
     for augment in (None, shift):
-        gan = linear_with_penalty(FiniteDifference(PLACES["r1+r2"], 0.1), penalty_batch=0.5, augment=augment)
+        gan = linear_with_penalty(FiniteDifference(PLACES["r1+r2"], 0.1), share=0.5, augment=augment)
         values.append(float(gan.train_step((tf.zeros((4, 1, 1, 3)), tf.zeros((4, 0))))["penalty"]))
     assert values[0] > 0 and values[1] == pytest.approx(values[0], rel=1e-4)  # as D is linear, all else cancels
 
@@ -465,7 +464,7 @@ def test_penalty_batch(share, count):
     """A penalty sees that share of the images, at least one, evenly spaced, and fakes of the same rows."""
     seen = []
     gan = linear_with_penalty(lambda discriminate, real, fake: seen.append((real, fake)) or 0.0 * tf.reduce_sum(real),
-                              penalty_batch=share)  # fmt: skip
+                              share=share)  # fmt: skip
     images = tf.reshape(tf.range(18.0), (6, 1, 1, 3))
     gan.add_penalty([tf.zeros((3, 1))], images, -images, no_labels(images))
     rows = [k * 6 // count for k in range(count)]
@@ -504,7 +503,7 @@ def test_discriminator_noise():
 def test_lazy_penalty():
     """R1 of w . x is |w|^2 / 2 with gradient w: every third step subtracts rate * weight * 3 * w, others nothing."""
     gan = build(
-        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty_weight=0.1, penalty_every=3,
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty=Penalty(r1, 0.1, every=3),
         d_optimizer=keras.optimizers.SGD(0.5), g_optimizer=keras.optimizers.SGD(0.5),
     )  # fmt: skip
     seen = []
@@ -517,9 +516,9 @@ def test_lazy_penalty():
 
 def test_logged_loss_excludes_the_penalty():
     """The reported d_loss is the adversarial loss alone, whatever the penalty's weight."""
-    alone, regularize = (train_eagerly(build(*networks(), penalty_weight=weight), faces(0)) for weight in (0.0, 100.0))
-    assert alone[0] == regularize[0]
-    assert alone[1] != regularize[1]  # g_loss is computed after the discriminator's update
+    alone, penalized = (train_eagerly(build(*networks(), penalty=one), faces(0)) for one in (None, Penalty(r1, 100.0)))
+    assert alone[0] == penalized[0]
+    assert alone[1] != penalized[1]  # g_loss is computed after the discriminator's update
 
 
 @pytest.mark.parametrize("reuse_fakes", [False, True])
@@ -565,7 +564,9 @@ def test_mixed_precision(policy):
     keras.mixed_precision.set_global_policy(policy)
     generator = GENERATORS["self-modulated"]((3,), (SIDE, SIDE, 3), 2)
     discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
-    gan = build(generator, discriminator, scaled=policy == "mixed_float16", penalty_weight=0.1, ema_half_lives=(10.0,))
+    gan = build(
+        generator, discriminator, scaled=policy == "mixed_float16", penalty=Penalty(r1, 0.1), ema_half_lives=(10.0,)
+    )
     assert generator.layers[-1].compute_dtype == discriminator.layers[-1].compute_dtype == "float32"
     assert discriminator.layers[1].compute_dtype == policy.removeprefix("mixed_")
     before = arrays([*generator.trainable_variables, *discriminator.trainable_variables])
@@ -582,7 +583,7 @@ def test_float16_trains_like_float32():
     for policy in ("float32", "mixed_float16"):
         keras.mixed_precision.set_global_policy(policy)
         gan = build(
-            *networks(), scaled=policy == "mixed_float16", penalty_weight=0.1,
+            *networks(), scaled=policy == "mixed_float16", penalty=Penalty(r1, 0.1),
             d_optimizer=keras.optimizers.SGD(0.1) if policy == "float32" else keras.optimizers.LossScaleOptimizer(
                 keras.optimizers.SGD(0.1), initial_scale=128.0
             ),
@@ -598,7 +599,7 @@ def test_float16_trains_like_float32():
 
 def test_state_is_sufficient_to_resume():
     """Two steps, and two more in a new DCGAN with the first one's state, give bit-identical results to four steps."""
-    options = {"dropout": 0.5, "penalty_weight": 0.1, "penalty_every": 2, "ema_half_lives": (10.0, 0.1)}
+    options = {"dropout": 0.5, "penalty": Penalty(r1, 0.1, every=2), "ema_half_lives": (10.0, 0.1)}
     whole, stopped = build(**options), build(**options)
     for number in range(4):
         train_eagerly(whole, faces(number))
@@ -637,7 +638,7 @@ def test_penalty_has_gradients_in_every_discriminator(name):
     # A kernel that starts as 0 lets nothing through to those before it.
     weights = [w if w.ndim == 1 or w.any() else w + 0.1 for w in discriminator.get_weights()]
     discriminator.set_weights([w if w.ndim == 1 else 5 * w for w in weights])
-    gan = build(networks()[0], discriminator, penalty_weight=1.0)
+    gan = build(networks()[0], discriminator, penalty=Penalty(r1, 1.0))
     nothing = [tf.zeros_like(weight) for weight in discriminator.trainable_weights]
     for gradient in gan.add_penalty(nothing, faces(0), faces(1))[0]:
         assert np.isfinite(gradient).all()
@@ -657,13 +658,13 @@ def test_san_head_turns_its_direction_alone():
             [keras.Input((SIDE, SIDE, 3)), layers.Flatten(), layers.Dense(3, "tanh"), layers.Dense(1)]
         )
         gan = build(
-            networks()[0], discriminator, loss=LOSSES["hinge"], penalty_weight=1.0, regularizer=regularizer,
+            networks()[0], discriminator, loss=LOSSES["hinge"], penalty=regularizer and Penalty(regularizer),
             d_optimizer=keras.optimizers.SGD(1.0), split_logits=split_logits(discriminator) if san else None,
         )  # fmt: skip
         before, features = arrays(discriminator.trainable_variables), discriminator.layers[-2].output
         difference = keras.Model(discriminator.inputs, features)
         difference = np.mean(difference(faces(0)) - difference(faces(1)), axis=0)
-        gan.update_discriminator(faces(0), faces(1), regularize=regularizer is not None)
+        gan.update_discriminator(faces(0), faces(1), penalize=regularizer is not None)
         changes = [new - old for new, old in zip(arrays(discriminator.trainable_variables), before, strict=True)]
         return changes, before[2][:, 0] / np.linalg.norm(before[2]), difference
 
@@ -679,7 +680,7 @@ def test_san_head_turns_its_direction_alone():
 def test_penalty_is_reported_when_computed():
     """Iterations 0 and 3 of 5 report the weighted penalty, 0.1 |w|^2 / 2 for D(x) = w . x; the others report none."""
     gan = build(
-        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty_weight=0.1, penalty_every=3,
+        pixel_generator(), linear([1.0, -2.0, 4.0]), loss=ZERO_LOSS, penalty=Penalty(r1, 0.1, every=3),
         d_optimizer=keras.optimizers.SGD(0.0), g_optimizer=keras.optimizers.SGD(0.0),
     )  # fmt: skip
     real = tf.ones((4, 1, 1, 3))
@@ -702,7 +703,7 @@ def build_with_labels(**options):
     else:
         discriminator = keras.Model([images, given], layers.Dense(1)(layers.Concatenate()([flat, given])))
     labels = Labels((Attribute("class", ("cat", "dog")),), np.array([[0], [1]], np.int32), np.array([3, 1]))
-    return build(generator, discriminator, labels=labels, penalty_weight=0.1, **options)
+    return build(generator, discriminator, labels=labels, **{"penalty": Penalty(r1, 0.1), **options})
 
 
 @pytest.mark.parametrize("options", [{}, {"ema_half_lives": (8.0,)}, {"auxiliary_weight": 0.5}, {"reuse_fakes": True}])
@@ -742,7 +743,7 @@ def test_labels_of_fakes():
 
 def test_auxiliary_loss_by_hand():
     """With an auxiliary classifier, D's gradient has that of its weight times the loss of real images' labels."""
-    gan = build_with_labels(auxiliary_weight=0.5, regularizer=None)
+    gan = build_with_labels(auxiliary_weight=0.5, penalty=None)
     real, labels = tf.random.stateless_normal((4, 1, 1, 3), (1, 2)), tf.one_hot([0, 1, 0, 1], 2)
     fake = gan.generator([gan.sample_noise(real, 0), labels], training=True)
     with tf.GradientTape() as tape:
@@ -769,7 +770,7 @@ def record_augmentation(**options):
 def test_random_numbers_of_augmentation():
     """Iterations, micro-steps, real images and fakes have seeds of their own; penalties those of the loss."""
     gan, calls = record_augmentation(
-        discriminator_steps=2, loss=LOSSES["relativistic"], regularizer=REGULARIZERS["r1+r2"], penalty_every=2
+        discriminator_steps=2, loss=LOSSES["relativistic"], penalty=Penalty(REGULARIZERS["r1+r2"], 0.1, every=2)
     )
     train_eagerly(gan, faces(0))
     first = [number for _, (seed, number), _ in calls]
@@ -799,7 +800,7 @@ def test_training_with_augmentation(policy):
     discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
     discriminator.set_weights([w if w.ndim == 1 else 10 * w for w in discriminator.get_weights()])
     gan = build(
-        networks()[0], discriminator, regularizer=REGULARIZERS["r1+r2"], penalty_weight=0.1, adaptation=Adaptation(),
+        networks()[0], discriminator, penalty=Penalty(REGULARIZERS["r1+r2"], 0.1), adaptation=Adaptation(),
         augment=DISCRIMINATOR_AUGMENTATIONS["diffaugment"].function,
     )  # fmt: skip
     gan.adaptation.probability.assign(0.8)
@@ -817,7 +818,7 @@ def test_frozen_layers():
     """The first layers with weights keep them and have no gradient; the optimizer has their moments all the same."""
     discriminator = DISCRIMINATORS["self-modulated"]((SIDE, SIDE, 3), 2)
     everything = len(build(networks()[0], discriminator).state())
-    gan = build(networks()[0], discriminator, frozen_layers=2, penalty_weight=0.1)
+    gan = build(networks()[0], discriminator, frozen_layers=2, penalty=Penalty(r1, 0.1))
     assert len(gan.state()) == everything and len(gan.d_variables) == len(discriminator.trainable_variables) - 4
     before = arrays(discriminator.trainable_variables)
     for number in range(2):
@@ -849,7 +850,7 @@ def test_ema_without_ramp_up():
 @pytest.mark.parametrize("name", LOSSES)
 def test_every_loss_trains_both_networks(name):
     """Three steps with each loss change every weight and report finite scalars."""
-    gan = build(loss=LOSSES[name], penalty_weight=0.1)
+    gan = build(loss=LOSSES[name], penalty=Penalty(r1, 0.1))
     weights = [*gan.generator.trainable_variables, *gan.discriminator.trainable_variables]
     before = arrays(weights)
     for number in range(3):
@@ -871,7 +872,7 @@ def test_gradient_norms_by_hand():
         sgd = keras.optimizers.SGD(0.0)
         optimizer = keras.optimizers.LossScaleOptimizer(sgd, initial_scale=1024.0) if scaled else sgd
         gan = build(
-            pixel_generator(), linear([1.0, -2.0, 4.0]), loss=difference, regularizer=None, d_optimizer=optimizer,
+            pixel_generator(), linear([1.0, -2.0, 4.0]), loss=difference, penalty=None, d_optimizer=optimizer,
             g_optimizer=keras.optimizers.SGD(0.0),
         )  # fmt: skip
         fake = gan.generator(gan.sample_noise(real, 0), training=True)

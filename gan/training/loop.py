@@ -113,9 +113,9 @@ class Loop:
         if config.discriminator_noise:
             schedule, start = config.discriminator_noise_schedule, config.discriminator_noise
             self.gan.discriminator_noise.assign(interpolate(schedule, start, 0.0, progress))
-        if config.penalty_schedule != "constant" and self.gan.regularizer:
+        if config.penalty_schedule != "constant" and self.gan.penalty:
             weight = interpolate(config.penalty_schedule, config.penalty_weight, config.final_penalty_weight, progress)
-            self.gan.penalty_weight.assign(weight)
+            self.gan.penalty.weight.assign(weight)
         if config.beta_schedule != "constant":
             for optimizer, start in ((self.gan.g_optimizer, config.generator_betas[1]),
                                      (self.gan.d_optimizer, config.discriminator_betas[1])):  # fmt: skip

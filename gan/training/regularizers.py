@@ -4,14 +4,17 @@
 
 `real` and `fake` are images (n, h, w, c) in [-1, 1]. A regularizer with random numbers has a fourth argument, `seed`,
 int64 (2,), which alone decides them. To add one, write its function, a row of `REGULARIZERS`, and its name in
-gan/config.py.
+gan/config.py. A `Penalty` says how much, how often and where it is computed.
 """
 
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import tensorflow as tf
 
-from gan.replicas import draw_part
+from gan.replicas import count_replicas, draw_part
 
 
 def r1(discriminate, real, fake):
@@ -85,3 +88,46 @@ class FiniteDifference(NamedTuple):
 PLACES = {"r1": (False,), "r2": (True,), "r1+r2": (False, True)}  # those that finite differences can estimate
 # The 0.01 of arXiv:2501.08316. Logits of bfloat16 networks are off by some 0.5%, which a larger step makes up for.
 STEP, MIXED_STEP = 0.01, 0.1
+
+
+@dataclass(frozen=True)
+class Penalty:
+    """What is added to the discriminator's loss: a regularizer, how much it counts, and how often it is computed.
+
+    Arguments:
+        regularizer: one of `REGULARIZERS`, or a `FiniteDifference`.
+        weight: a number, or a scalar variable where it changes in training.
+        every: iterations from one penalty to the next, which then counts that many times. Lazy regularization,
+            arXiv:1912.04958, section 3.1.
+        share: share of the batch that the penalty sees, evenly spaced images.
+    """
+
+    regularizer: Callable | FiniteDifference
+    weight: float | tf.Variable = 1.0
+    every: int = 1
+    share: float = 1.0
+
+    @property
+    def is_estimated(self) -> bool:
+        """Whether finite differences estimate it, from logits that are computed anyway."""
+        return isinstance(self.regularizer, FiniteDifference)
+
+    @property
+    def is_random(self) -> bool:
+        """Whether the regularizer is a function that takes a `seed`."""
+        return not self.is_estimated and "seed" in inspect.signature(self.regularizer).parameters
+
+    def is_due(self, iteration: int) -> bool:
+        """Whether an iteration, from 0, has a penalty."""
+        return iteration % self.every == 0
+
+    def choose_rows(self, count):
+        """The rows, of `count` in this replica, that the penalty sees; None: all. Together they are as in one device's.
+
+        At least one is; they are evenly spaced.
+        """
+        if self.share == 1:
+            return None
+        wanted = tf.round(self.share * tf.cast(count * count_replicas(), tf.float64))
+        chosen = tf.maximum(tf.cast(wanted, tf.int32) // count_replicas(), 1)
+        return tf.range(chosen) * count // chosen

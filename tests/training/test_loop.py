@@ -11,6 +11,7 @@ from gan import experiment
 from gan.config import Config
 from gan.training.distribution import Distribution
 from gan.training.loop import Loop
+from gan.training.regularizers import Penalty, r1
 from gan.training.schedule import RunLength
 
 
@@ -81,7 +82,7 @@ def test_scheduled_settings():
         beta_schedule="linear", generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.5), final_beta2=0.98,
     )  # fmt: skip
     gan = FakeGAN()
-    gan.regularizer, gan.discriminator_noise, gan.penalty_weight = True, tf.Variable(0.0), tf.Variable(0.0)
+    gan.penalty, gan.discriminator_noise = Penalty(r1, tf.Variable(0.0)), tf.Variable(0.0)
     gan.g_optimizer, gan.d_optimizer = (
         SimpleNamespace(learning_rate=tf.constant(0.1), beta_2=tf.Variable(0.0)) for _ in range(2)
     )
@@ -89,7 +90,7 @@ def test_scheduled_settings():
     loop.iteration = 25
     loop.set_scheduled()
     assert float(gan.discriminator_noise) == pytest.approx(0.3)
-    assert float(gan.penalty_weight) == pytest.approx(0.2 + 1.8 * (0.5 + 0.5 * np.sqrt(0.5)))
+    assert float(gan.penalty.weight) == pytest.approx(0.2 + 1.8 * (0.5 + 0.5 * np.sqrt(0.5)))
     assert float(gan.g_optimizer.beta_2) == pytest.approx(0.9 + 0.25 * 0.08)
     assert float(gan.d_optimizer.beta_2) == pytest.approx(0.5 + 0.25 * 0.48)
 
@@ -104,4 +105,4 @@ def test_a_penalty_that_starts_at_nothing():
     loop = Loop(config, gan, None, RunLength(2), Distribution())
     batch = tf.random.stateless_normal((4, 8, 8, 3), (0, 1)), tf.zeros((4, 0))
     penalties = [float(loop.step(itertools.repeat(batch))["penalty"]) for _ in range(2)]
-    assert penalties[0] == 0 and float(gan.penalty_weight) == pytest.approx(0.1) and penalties[1] > 0
+    assert penalties[0] == 0 and float(gan.penalty.weight) == pytest.approx(0.1) and penalties[1] > 0
