@@ -4,7 +4,7 @@
     scalars = gan.train_step((images, labels))  # {"d_loss": ..., "g_loss": ..., "real_score": ..., ...}
     samples = gan.generate_images(gan.fixed_noise(64))
 
-Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.06434. Networks, loss, regularizer,
+Goodfellow et al., arXiv:1406.2661, algorithm 1; Radford et al., arXiv:1511.06434. Networks, loss, penalty,
 augmentation and optimizers are arguments; nothing is looked up here by name.
 """
 

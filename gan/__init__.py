@@ -4,8 +4,9 @@ import os
 import platform
 import tempfile
 
-# TensorFlow uses the kernels of oneDNN by itself only on x86 processors with AVX-512. On others, training with them is
-# 1.4 to 1.6 times as fast (docs/findings.md, "Without AVX-512"). TensorFlow reads this when it is imported.
+# On Linux, TensorFlow uses the kernels of oneDNN by itself only on x86 processors with instructions for neural
+# networks, such as AVX-VNNI. On an older one, `default` trains 1.4 to 1.6 times as fast with them (docs/findings.md,
+# "Older processors"). TensorFlow reads this when it is imported.
 if platform.machine().lower() in ("x86_64", "amd64"):
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 # Keras reads both when it is imported, so they are set before that.

@@ -13,6 +13,7 @@ from keras import layers
 from gan.errors import UsageError
 from models.layers import (
     BatchNormalization,
+    BilinearUpSampling2D,
     GroupNormalization,
     SpectralNormalization,
     SubpixelConv2D,
@@ -74,7 +75,7 @@ UPSAMPLINGS = {
     "transpose": lambda filters, options: [layers.Conv2DTranspose(filters, 4, 2, "same", **options)],
     "nearest": lambda filters, options: [UpsamplingConv2D(filters, **options)],
     "bilinear": lambda filters, options: [
-        layers.UpSampling2D(2, interpolation="bilinear", dtype=options.get("dtype")),
+        BilinearUpSampling2D(dtype=options.get("dtype")),
         layers.Conv2D(filters, 3, padding="same", **options),
     ],
     "pixel-shuffle": lambda filters, options: [SubpixelConv2D(4 * filters, 3, padding="same", **options)],

@@ -250,6 +250,38 @@ class UpsamplingConv2D(layers.Conv2D):
         return (batch, 2 * height, 2 * width, self.filters)
 
 
+@tf.custom_gradient
+def enlarge(images):
+    """Upsamples images (n, h, w, c) to (n, 2h, 2w, c), bilinearly, in float32."""
+    height, width = images.shape[1:3]
+    enlarged = tf.raw_ops.ResizeBilinear(images=images, size=(2 * height, 2 * width), half_pixel_centers=True)
+    return enlarged, shrink
+
+
+@tf.custom_gradient
+def shrink(gradients):
+    """The transpose of `enlarge`: float32 (n, 2h, 2w, c) -> (n, h, w, c). They are each other's gradients."""
+    batch, (height, width, channels) = tf.shape(gradients)[0], gradients.shape[1:]
+    original = tf.zeros((batch, height // 2, width // 2, channels))  # of which only the shape counts
+    shrunk = tf.raw_ops.ResizeBilinearGrad(grads=gradients, original_image=original, half_pixel_centers=True)
+    return shrunk, enlarge
+
+
+@keras.saving.register_keras_serializable("faces")
+class BilinearUpSampling2D(layers.UpSampling2D):
+    """Bilinear upsampling by 2, (n, h, w, c) -> (n, 2h, 2w, c), that can be differentiated twice.
+
+    In TensorFlow, the gradient of a bilinear interpolation has none, and says nothing: `gan.training.competitive` would
+    not see how the networks' gradients depend on each other through it.
+    """
+
+    def __init__(self, size=2, interpolation="bilinear", **options):
+        super().__init__(size, interpolation=interpolation, **options)
+
+    def call(self, inputs):
+        return tf.cast(enlarge(tf.cast(inputs, "float32")), self.compute_dtype)
+
+
 @keras.saving.register_keras_serializable("faces")
 class SubpixelConv2D(layers.Conv2D):
     """A convolution, then a pixel shuffle: (n, h, w, c) -> (n, 2h, 2w, filters / 4). arXiv:1609.05158, equation 4.

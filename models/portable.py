@@ -9,6 +9,7 @@ from keras import layers
 
 from models.layers import (
     BatchNormalization,
+    BilinearUpSampling2D,
     GroupNormalization,
     SpectralNormalization,
     SubpixelConv2D,
@@ -44,6 +45,8 @@ def to_stock_layer(layer: keras.Operation) -> layers.Layer:
         return layers.BatchNormalization.from_config(config)
     if isinstance(layer, GroupNormalization):
         return layers.GroupNormalization.from_config(config)
+    if isinstance(layer, BilinearUpSampling2D):
+        return layers.UpSampling2D.from_config(config)
     if isinstance(layer, UpsamplingConv2D):
         return join_layers([layers.UpSampling2D(2, dtype="float32"), layers.Conv2D.from_config(config)])
     if isinstance(layer, SubpixelConv2D):

@@ -24,7 +24,14 @@ from keras import layers
 
 from models.blocks import constrain, has_offset, normalize, upsample
 from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
-from models.layers import KERNEL_SUMS, count_doublings, dropout, flatten_noise, minibatch_stddev
+from models.layers import (
+    KERNEL_SUMS,
+    BilinearUpSampling2D,
+    count_doublings,
+    dropout,
+    flatten_noise,
+    minibatch_stddev,
+)
 
 
 def scaled(gain: float = 1.0) -> keras.initializers.Initializer:
@@ -156,7 +163,7 @@ def upsample_maps(x, filters: int, kind: str):
     """
     if kind in ("nearest", "bilinear"):
         x = layers.Conv2D(filters, 1, use_bias=False, kernel_initializer=scaled())(x)
-        return layers.UpSampling2D(2, interpolation=kind)(x)
+        return (BilinearUpSampling2D() if kind == "bilinear" else layers.UpSampling2D(2))(x)
     return apply_layers(upsample(filters, kind, use_bias=False, kernel_initializer=scaled_upsampling(kind)), x)
 
 

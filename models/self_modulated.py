@@ -20,7 +20,7 @@ from keras import layers
 from gan.errors import UsageError
 from models.blocks import constrain, normalize, upsample
 from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
-from models.layers import count_doublings, dropout, flatten_noise, minibatch_stddev, normal
+from models.layers import BilinearUpSampling2D, count_doublings, dropout, flatten_noise, minibatch_stddev, normal
 
 
 def self_modulated_norm(x, z, width: int, normalization: str):
@@ -44,7 +44,7 @@ def add_upsampled(smaller, larger):
     """Adds an image (n, h/2, w/2, c), upsampled, to an image (n, h, w, c); `smaller` may be None."""
     if smaller is None:
         return larger
-    upsampled = layers.UpSampling2D(2, interpolation="bilinear", dtype="float32")(smaller)
+    upsampled = BilinearUpSampling2D(dtype="float32")(smaller)
     return layers.Add(dtype="float32")([upsampled, larger])
 
 

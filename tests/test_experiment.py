@@ -4,19 +4,47 @@ import dataclasses
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from data import Faces
 from gan.config import Config
 from gan.errors import UsageError
-from gan.experiment import build_gan, count_labels, reload_data
+from gan.experiment import build_gan, build_penalty, count_labels, reload_data
 from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
+from gan.training.regularizers import MIXED_STEP, STEP, FiniteDifference
 
 
 def test_undecided_augmentation():
     """A GAN that is built before --augment auto is decided augments nothing."""
     config = Config(image_size=16, width=2, generator="dense", discriminator="dense", precision="float32")
     assert build_gan(config).augment is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "weight"),
+    [
+        ({"penalty": "none"}, None),
+        ({"penalty_weight": 0.0}, None),
+        ({"penalty_weight": 0.0, "penalty_schedule": "linear"}, None),
+        ({"penalty_weight": 0.3}, 0.3),
+        ({"penalty_weight": 0.0, "penalty_schedule": "linear", "final_penalty_weight": 0.1}, 0.0),
+    ],
+)
+def test_penalty(settings, weight):
+    """There is a penalty where its weight is above 0 at any time; its weight is a variable where it changes."""
+    penalty = build_penalty(Config(penalty_every=4, penalty_batch=0.5, **settings))
+    assert (penalty is None) == (weight is None)
+    if penalty:
+        assert (float(penalty.weight), penalty.every, penalty.share) == (pytest.approx(weight), 4, 0.5)
+        assert isinstance(penalty.weight, tf.Variable) == ("penalty_schedule" in settings)
+
+
+@pytest.mark.parametrize(("precision", "step"), [("float32", STEP), ("mixed_bfloat16", MIXED_STEP)])
+def test_estimated_penalty(precision, step):
+    """Finite differences are taken at both kinds of images, with a larger step where logits are rounded more."""
+    penalty = build_penalty(Config(penalty="r1+r2", penalty_method="finite-difference", precision=precision))
+    assert penalty.regularizer == FiniteDifference((False, True), step)
 
 
 def test_no_label_to_train_with():

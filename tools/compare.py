@@ -14,6 +14,7 @@ the cores it may use: `taskset -c 0 python -m tools.compare ...` uses one, and a
 """
 
 import argparse
+import dataclasses
 import multiprocessing
 import signal
 import sys
@@ -25,6 +26,7 @@ if not __package__:  # run as a file: python tools/compare.py
 
 from gan import experiment, settings
 from gan.cli import in_range, parse_arguments, path_argument, run_command
+from gan.combinations import require_penalty
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -103,8 +105,12 @@ def compare(arguments: argparse.Namespace) -> None:
     counts = variants.parse_variants(arguments.recipes)
     plan = [(variant, seed) for seed in range(max(counts.values())) for variant in counts if seed < counts[variant]]
     configs = {item: parse_training(arguments, *item) for item in plan}
-    machine, installed = describe_environment()
+    machine, installed, refusal = describe_environment(
+        {variant.label: configs[variant, seed] for variant, seed in plan}
+    )
     require_installed(arguments.network or [], installed)
+    if refusal:
+        raise UsageError(refusal)
     document = results.open_document({
         "name": results.name_document(arguments.name, arguments.half), "data": arguments.data,
         "minutes": arguments.minutes, "samples": arguments.samples, "half": arguments.half,
@@ -169,19 +175,48 @@ def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -
         raise
 
 
-def describe_environment() -> tuple[dict, list[str]]:
-    """Describes the machine and lists installed feature extractors, in another process: this one stays small."""
+def describe_environment(configs: dict[str, Config]) -> tuple[dict, list[str], str]:
+    """Describes the machine, lists installed feature extractors, and finds what is refused of `configs`, by label.
+
+    It does so in another process: this one stays small.
+    """
     with multiprocessing.get_context("spawn").Pool(1) as pool:
-        return pool.apply(_describe_environment)
+        return pool.apply(_describe_environment, (configs,))
 
 
-def _describe_environment() -> tuple[dict, list[str]]:
+def _describe_environment(configs: dict[str, Config]) -> tuple[dict, list[str], str]:
     from gan.devices import setup_devices
 
     machine = hardware.describe_machine(*setup_devices("auto"))
     from gan.metrics.feature_extractors import installed_extractors
 
-    return machine, installed_extractors()
+    return machine, installed_extractors(), find_refusal(configs, machine["precision"])
+
+
+def find_refusal(configs: dict[str, Config], precision: str) -> str:
+    """Why train.py would refuse the first of some configurations that it would, with its label; empty: none of them.
+
+    A comparison may take hours until its turn comes. `precision` is that of --precision auto.
+    """
+    for label, config in configs.items():
+        if config.precision == "auto":
+            config = dataclasses.replace(config, precision=precision)
+        try:
+            require_penalty(config)
+            experiment.build_gan(config, check=_pass)
+        except _Passed:
+            continue
+        except UsageError as error:
+            return f"--recipes {label}: {error}"
+    return ""
+
+
+class _Passed(Exception):
+    """A configuration has passed all checks; its networks get no memory."""
+
+
+def _pass(*_):
+    raise _Passed
 
 
 def require_installed(networks: list[str], installed: list[str]) -> None:

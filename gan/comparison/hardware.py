@@ -28,6 +28,7 @@ def describe_machine(device: str, precision: str) -> dict:
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
         "flags": read_cpu_flags(),
+        "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",  # whose kernels are faster (gan/__init__.py)
         "memory_gb": read_memory_gb(),
     }
 

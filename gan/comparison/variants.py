@@ -52,29 +52,49 @@ def parse_variants(items: list[str]) -> dict[Variant, int]:
     """Parses variants, and the number of seeds of each. Raises UsageError where one is not a variant."""
     found = {}
     for item in items:
-        text, count = item.rsplit(":", 1) if ":" in item else (item, "1")
+        text, colon, count = item.rpartition(":")
+        if not colon or (item.startswith("@") and not count.isdecimal()):  # a colon may be part of a file's name
+            text, count = item, "1"
         if not (count.isdecimal() and int(count) > 0):
             raise UsageError(f"--recipes {item}: {count!r} is not a number of seeds from 1")
-        texts = RECIPES if text == "all" else read_lines(text[1:]) if text.startswith("@") else [text]
-        for variant in map(parse_variant, texts):
+        if text.startswith("@"):
+            variants = read_variants(text[1:])
+        else:
+            variants = map(parse_variant, RECIPES if text == "all" else [text])
+        for variant in variants:
             found[variant] = max(found.get(variant, 0), int(count))
     return found
 
 
-def read_lines(name: str) -> list[str]:
-    """Reads the variants in a file, one a line; empty lines are none. Raises UsageError where it cannot be read."""
+def read_variants(name: str) -> list[Variant]:
+    """Reads the variants in a file, one a line; empty lines and those that begin with # are none.
+
+    Raises UsageError where the file cannot be read, has no variant, or a line that is none.
+    """
     try:
-        lines = expand_path(name).read_text("utf-8").splitlines()
+        lines = expand_path(name).read_text("utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"--recipes @{name}: {summarize(error)}") from error
-    return [line.strip() for line in lines if line.strip()]
+    variants = []
+    for number, line in enumerate(map(str.strip, lines), 1):
+        if line and not line.startswith("#"):
+            try:
+                variants.append(parse_variant(line))
+            except UsageError as error:
+                raise UsageError(f"{name}, line {number}: {error}") from error
+    if not variants:
+        raise UsageError(f"--recipes @{name}: it has no variant. Write one a line, such as default,noise_size=16")
+    return variants
 
 
 def parse_variant(text: str) -> Variant:
     """Parses one variant, such as default,noise_size=16; its values are checked by train.py. Raises UsageError."""
     recipe, *settings = text.split(",")
     if recipe not in RECIPES:
-        raise UsageError(f"--recipes {text}: there is no recipe {recipe!r}. There are: all, {', '.join(RECIPES)}")
+        raise UsageError(
+            f"--recipes {summarize(text)}: there is no recipe {summarize(repr(recipe))}. There are:"
+            f" {', '.join(RECIPES)}, and all"
+        )
     overrides = {}
     for setting in settings:
         name, _, value = setting.partition("=")

@@ -99,6 +99,9 @@ def remove(folder: Path, name: str) -> None:
 
 def _translate_session(session: dict) -> dict:
     session = {SESSION.get(name, name): value for name, value in session.items()}
+    if isinstance(machine := session.get("machine"), dict) and "onednn" not in machine:
+        # TensorFlow decided alone: nearly all processors with AVX-512 have the instructions that it looks for.
+        session["machine"] = machine | {"onednn": "avx512f" in str(machine.get("flags"))}
     others = session.get("other_cores")  # once a pair: before the training, and during it
     return {**session, "other_cores": others[-1]} if isinstance(others, list) and others else session
 

@@ -4,7 +4,7 @@
 
 `real` and `fake` are images (n, h, w, c) in [-1, 1]. A regularizer with random numbers has a fourth argument, `seed`,
 int64 (2,), which alone decides them. To add one, write its function, a row of `REGULARIZERS`, and its name in
-gan/config.py. A `Penalty` says how much, how often and where it is computed.
+gan/config.py. A `Penalty` says how much it counts, how often it is computed, and for what share of the batch.
 """
 
 import inspect
@@ -90,13 +90,13 @@ PLACES = {"r1": (False,), "r2": (True,), "r1+r2": (False, True)}  # those that f
 STEP, MIXED_STEP = 0.01, 0.1
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # a variable has no hash
 class Penalty:
     """What is added to the discriminator's loss: a regularizer, how much it counts, and how often it is computed.
 
     Arguments:
         regularizer: one of `REGULARIZERS`, or a `FiniteDifference`.
-        weight: a number, or a scalar variable where it changes in training.
+        weight: a number, or a scalar variable where it changes in training. With 0 it is computed all the same.
         every: iterations from one penalty to the next, which then counts that many times. Lazy regularization,
             arXiv:1912.04958, section 3.1.
         share: share of the batch that the penalty sees, evenly spaced images.

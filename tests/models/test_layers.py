@@ -13,7 +13,15 @@ import tensorflow as tf
 from keras import layers
 
 from models import GENERATORS
-from models.layers import BatchNormalization, MinibatchStddev, UpsamplingConv2D, count_doublings, flatten_noise, normal
+from models.layers import (
+    BatchNormalization,
+    BilinearUpSampling2D,
+    MinibatchStddev,
+    UpsamplingConv2D,
+    count_doublings,
+    flatten_noise,
+    normal,
+)
 from models.portable import to_stock_keras
 
 pytestmark = pytest.mark.usefixtures("float32_afterwards")
@@ -234,3 +242,25 @@ def test_minibatch_stddev_by_hand():
     np.testing.assert_allclose(MinibatchStddev()(x[:6, 0, 0])[1, 3], x[[1, 3, 5], 0, 0].std(axis=0).mean(), rtol=1e-5)
     same = MinibatchStddev()(np.ones((4, 5), "float32"))[:, 5]
     np.testing.assert_allclose(same, 1e-4, rtol=1e-3)  # where images are equal, with a finite gradient
+
+
+def test_bilinear_upsampling():
+    """Values and gradients are those of Keras's own layer; of a sum of cubes, the second derivatives are exact."""
+    rng = np.random.default_rng(0)
+    x, v = (tf.constant(rng.normal(size=(2, 3, 5, 4)), tf.float32) for _ in range(2))
+    ours, stock = BilinearUpSampling2D(dtype="float32"), layers.UpSampling2D(2, interpolation="bilinear")
+    with tf.GradientTape(persistent=True) as outer:
+        outer.watch(x)
+        with tf.GradientTape(persistent=True) as inner:
+            inner.watch(x)
+            values = [tf.reduce_sum(layer(x) ** 3) for layer in (ours, stock)]
+        gradient, expected = (inner.gradient(value, x) for value in values)
+    np.testing.assert_array_equal(ours(x), stock(x))
+    np.testing.assert_array_equal(gradient, expected)
+    # The matrix B of the upsampling is that of all unit images; the Hessian of sum (B x)^3 is B^T diag(6 B x) B.
+    units = tf.reshape(tf.eye(15), (15, 3, 5, 1))
+    matrix = tf.reshape(stock(units), (15, 60)).numpy().T
+    rows = np.moveaxis(x.numpy().reshape(2, 15, 4), 1, -1), np.moveaxis(v.numpy().reshape(2, 15, 4), 1, -1)
+    products = (6 * (rows[0] @ matrix.T) * (rows[1] @ matrix.T)) @ matrix
+    found = outer.gradient(gradient, x, output_gradients=v)
+    np.testing.assert_allclose(np.moveaxis(found.numpy().reshape(2, 15, 4), 1, -1), products, rtol=1e-4, atol=1e-4)

@@ -116,7 +116,7 @@ def processes(tmp_path, monkeypatch):
     monkeypatch.setattr(runner, "run_process", found)
     monkeypatch.setattr(hardware, "read_busy_seconds", lambda: 0.0)
     monkeypatch.setattr(experiment, "load_data", found.load)
-    monkeypatch.setattr(compare, "describe_environment", lambda: (dict(MACHINE), ["onet"]))
+    monkeypatch.setattr(compare, "describe_environment", lambda configs: (dict(MACHINE), ["onet"], ""))
     return found
 
 
@@ -238,7 +238,7 @@ def test_another_machine_is_refused(processes, monkeypatch, capsys, code):
     """Equal times on two machines are not equal work, nor is a run that was begun on the other one."""
     processes.code["compare-it-default-0"] = code
     assert compare.main(command_line("default")) == code
-    monkeypatch.setattr(compare, "describe_environment", lambda: ({**MACHINE, "cpu": "EPYC"}, ["onet"]))
+    monkeypatch.setattr(compare, "describe_environment", lambda: ({**MACHINE, "cpu": "EPYC"}, ["onet"], ""))
     assert compare.main(command_line("default", "udacity-64")) == 2
     assert "cpu: Xeon and EPYC" in capsys.readouterr().err and len(processes.trained) == 1
 
@@ -439,6 +439,32 @@ def test_the_docs_have_commands_that_work(processes):
             arguments = compare.parse(shlex.split(line)[3:])
             for variant, count in variants.parse_variants(arguments.recipes).items():
                 assert count >= 1 and compare.parse_training(arguments, variant, 0).recipe == variant.recipe
+
+
+def parse(text):
+    """The configuration of a variant, at 32 x 32."""
+    return parse_arguments([*variants.parse_variant(text).flags, "--image-size", "32"])[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["default,generator=residual-free,generator_normalization=group", "default,penalty=none,penalty_every=3"],
+)
+def test_a_variant_that_would_be_refused(text):
+    """What its training would be refused for is found before any training, and the variant is named."""
+    found = compare.find_refusal({"default": parse("default"), text: parse(text)}, "float32")
+    assert found.startswith(f"--recipes {text}: --")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+@pytest.mark.parametrize("name", ["networks", "training"])
+def test_the_lists_can_be_trained(name, precision):
+    """No variant of the lists in results/ is refused, in either precision; the first is the default."""
+    items = variants.parse_variants([f"@{ROOT / 'results' / f'what-pays-{name}.txt'}"])
+    configs = {variant.label: parse(variant.label) for variant in items}
+    assert next(iter(configs)) == "default" and len(configs) > 20
+    assert compare.find_refusal(configs, precision) == ""
 
 
 @pytest.mark.slow

@@ -113,6 +113,30 @@ def test_our_networks():
 
 
 @pytest.mark.parametrize(
+    "settings",
+    [{}, {"upsampling": "bilinear"}, {"generator": "residual-free"}, {"generator": "conv"}, {"palette": 3}],
+    ids=str,
+)
+def test_mixed_derivatives_are_transposes(monkeypatch, settings):
+    """The product u . (D_gd v) is v . (D_dg u) for all of our networks: no path from one to the other is left out."""
+    found = []
+
+    def compete(g_gradient, d_gradient, mixed_gd, mixed_dg, *rates):
+        u, v = (tf.random.stateless_normal(each.shape, (0, i)) for i, each in enumerate((g_gradient, d_gradient)))
+        found.append([float(tf.tensordot(u, mixed_gd(v), 1)), float(tf.tensordot(v, mixed_dg(u), 1))])
+        return tf.zeros_like(g_gradient), tf.zeros_like(d_gradient), tf.constant(0)
+
+    monkeypatch.setattr(competitive, "compete", compete)
+    gan = experiment.build_gan(Config(**{**SMALL, "image_size": 16, "penalty": "none", **settings}))
+    keras.utils.set_random_seed(0)
+    for variable in gan.generator.trainable_variables + gan.discriminator.trainable_variables:
+        variable.assign_add(tf.random.normal(variable.shape, stddev=0.1))
+    real = tf.constant(np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3)), tf.float32)
+    competitive.train(gan, real, tf.zeros((4, 0)))
+    assert abs(found[0][0]) > 1e-3 and found[0][0] == pytest.approx(found[0][1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
     ("settings", "words"),
     [
         ({}, "--penalty none"),

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from gan import config
-from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference, gradient_penalty, r1
+from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference, Penalty, gradient_penalty, r1
 from models.layers import BatchNormalization
 
 
@@ -170,3 +170,13 @@ def test_config_names_the_regularizers():
     """The choices of --penalty are the keys of REGULARIZERS, and "none" is None."""
     assert tuple(REGULARIZERS) == config.REGULARIZERS and REGULARIZERS["none"] is None
     assert set(PLACES) == set(REGULARIZERS) - {"none", "gradient"}
+
+
+def test_penalty():
+    """Every third iteration from the first has one; a random regularizer is known by its argument, others by their type."""
+    assert [i for i in range(8) if Penalty(r1, every=3).is_due(i)] == [0, 3, 6]
+    kinds = [Penalty(each) for each in (r1, gradient_penalty, FiniteDifference(PLACES["r1"], 0.1))]
+    assert [each.is_random for each in kinds] == [False, True, False]
+    assert [each.is_estimated for each in kinds] == [False, False, True]
+    assert Penalty(r1).choose_rows(tf.constant(6)) is None
+    assert Penalty(r1, share=0.5).choose_rows(tf.constant(6)).numpy().tolist() == [0, 2, 4]
