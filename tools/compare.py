@@ -105,9 +105,7 @@ def compare(arguments: argparse.Namespace) -> None:
     counts = variants.parse_variants(arguments.recipes)
     plan = [(variant, seed) for seed in range(max(counts.values())) for variant in counts if seed < counts[variant]]
     configs = {item: parse_training(arguments, *item) for item in plan}
-    machine, installed, refusal = describe_environment(
-        {variant.label: configs[variant, seed] for variant, seed in plan}
-    )
+    machine, installed, refusal = describe_environment({variant.label: configs[variant, 0] for variant in counts})
     require_installed(arguments.network or [], installed)
     if refusal:
         raise UsageError(refusal)

@@ -25,7 +25,7 @@ from gan.runs.run_directory import SCORE_COLUMNS, Run
 from tools import compare, evaluate
 
 ROOT = Path(__file__).parents[2]
-MACHINE = {"cpu": "Xeon", "cores": 2, "precision": "float32", "flags": ["avx2"], "memory_gb": 8}
+MACHINE = {"cpu": "Xeon", "cores": 2, "precision": "float32", "flags": ["avx2"], "memory_gb": 8, "onednn": False}
 
 
 class Processes:

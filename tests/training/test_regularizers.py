@@ -173,7 +173,7 @@ def test_config_names_the_regularizers():
 
 
 def test_penalty():
-    """Every third iteration from the first has one; a random regularizer is known by its argument, others by their type."""
+    """Every third iteration from the first has one; a regularizer is known by its arguments or its type."""
     assert [i for i in range(8) if Penalty(r1, every=3).is_due(i)] == [0, 3, 6]
     kinds = [Penalty(each) for each in (r1, gradient_penalty, FiniteDifference(PLACES["r1"], 0.1))]
     assert [each.is_random for each in kinds] == [False, True, False]
