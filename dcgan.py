@@ -106,8 +106,8 @@ class DCGAN:
         ema_ramp_up: whether half-lives are shorter at the start, when the first weights are to be forgotten.
         frozen_layers: how many of the discriminator's `layers_of_images`, the first ones, are not trained. FreezeD,
             arXiv:2002.10964.
-        strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers and adaptation were made; None: one
-            device. Its replicas share the batch, and do together what one would.
+        strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers, adaptation and variables among the
+            arguments were made; None: one device. Its replicas share the batch, and do together what one would.
         jit: whether XLA compiles the step, which it cannot for several replicas.
         labels: what images are labelled by, and how often, a `gan.labels.Labels`; None: by nothing. With labels, both
             networks take them as a second input.
