@@ -238,7 +238,7 @@ def test_another_machine_is_refused(processes, monkeypatch, capsys, code):
     """Equal times on two machines are not equal work, nor is a run that was begun on the other one."""
     processes.code["compare-it-default-0"] = code
     assert compare.main(command_line("default")) == code
-    monkeypatch.setattr(compare, "describe_environment", lambda: ({**MACHINE, "cpu": "EPYC"}, ["onet"], ""))
+    monkeypatch.setattr(compare, "describe_environment", lambda configs: ({**MACHINE, "cpu": "EPYC"}, ["onet"], ""))
     assert compare.main(command_line("default", "udacity-64")) == 2
     assert "cpu: Xeon and EPYC" in capsys.readouterr().err and len(processes.trained) == 1
 
