@@ -21,9 +21,10 @@ FLAGS = [
     *("--image-size", f"{SIZE}", "--align", "no", "--width", "8", "--batch-size", "64", "--epochs", "20"),
     *("--data", "faces.npy", "--cache-dir", "cache", "--precision", "float32", "--ema-half-life", "0"),
 ]  # fmt: skip
-# train.py, which says when it starts its first step, and how much memory it had at most.
+# train.py, which says when it starts its first step, and how much memory it had at most: its own, without pages of the
+# cache file, which the system takes back when others need memory, and which stay the longer the busier the machine is.
 PROGRAM = """
-import re, sys, time
+import re, sys, threading, time
 import train
 from dcgan import DCGAN
 step, begun = DCGAN.train_step, []
@@ -32,9 +33,16 @@ def first_step(self, batch):
         begun.append(print("first step after", time.time() - float(sys.argv[1])))
     return step(self, batch)
 DCGAN.train_step = first_step
+peak = 0
+def watch():
+    global peak
+    while True:
+        with open("/proc/self/status") as file:
+            peak = max(peak, 1024 * int(re.search(r"RssAnon:\\s+(\\d+)", file.read())[1]))
+        time.sleep(0.02)
+threading.Thread(target=watch, daemon=True).start()
 code = train.main(sys.argv[2:])
-with open("/proc/self/status") as file:  # getrusage would have that of the process that started this one, if larger
-    print("peak", 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", file.read())[1]))
+print("peak", peak)
 sys.exit(code)
 """
 
