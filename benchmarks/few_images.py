@@ -53,8 +53,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=path_argument, required=True, metavar="DATA", help="as for train.py")
     parser.add_argument("--out", type=path_argument, required=True, metavar="FOLDER", help="folder of runs and results")
     parser.add_argument(
-        "--recipes", nargs="+", required=True, metavar="RECIPE[,SETTING=VALUE]...[:SEEDS]", help="what to compare; the"
-        " first is what the others are divided by",
+        "--recipes", nargs="+", required=True, metavar="RECIPE[,SETTING=VALUE]...[:SEEDS]",
+        help="what to compare, or @FILE with one a line; the first is what the others are divided by",
     )  # fmt: skip
     parser.add_argument(
         "--limit", nargs="+", type=in_range(int, 60), default=[500, 2000], metavar="N",

@@ -105,7 +105,13 @@ def compare(arguments: argparse.Namespace) -> None:
     counts = variants.parse_variants(arguments.recipes)
     plan = [(variant, seed) for seed in range(max(counts.values())) for variant in counts if seed < counts[variant]]
     configs = {item: parse_training(arguments, *item) for item in plan}
-    machine, installed, refusal = describe_environment({variant.label: configs[variant, 0] for variant in counts})
+    # A run that exists was not refused, perhaps by an older version.
+    new = {
+        variant.label: configs[variant, 0]
+        for variant in counts
+        if not settings.open_run(configs[variant, 0]).log.exists()
+    }
+    machine, installed, refusal = describe_environment(new)
     require_installed(arguments.network or [], installed)
     if refusal:
         raise UsageError(refusal)

@@ -243,6 +243,17 @@ def test_another_machine_is_refused(processes, monkeypatch, capsys, code):
     assert "cpu: Xeon and EPYC" in capsys.readouterr().err and len(processes.trained) == 1
 
 
+def test_only_new_runs_are_checked(processes, monkeypatch):
+    """Settings that an older version trained with go on, even where this one would refuse them."""
+    checked = []
+    monkeypatch.setattr(
+        compare, "describe_environment", lambda configs: checked.append([*configs]) or (MACHINE, ["onet"], "")
+    )
+    for recipes in (["default"], ["default:2", "udacity-64"]):
+        assert compare.main(command_line(*recipes)) == 0
+    assert checked == [["default"], ["udacity-64"]]
+
+
 @pytest.mark.parametrize("results", [True, False])
 def test_runs_that_are_not_as_asked_for_are_refused(processes, monkeypatch, capsys, results):
     """A recipe that has changed since, with results or without: exit code 2, the setting, nothing trained."""
