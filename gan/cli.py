@@ -209,9 +209,9 @@ class JoinLabels(argparse.Action):
         setattr(namespace, self.dest, f"{earlier},{values}" if earlier else values)
 
 
-def add_label_argument(parser: argparse.ArgumentParser, flag: str) -> None:
-    """Adds a flag for the labels that a generator is asked for."""
-    help = "labels to ask for, such as Smiling=1,Male=0, or a class; others are as the data have them"
+def add_label_argument(parser: argparse.ArgumentParser, flag: str, purpose: str, others: str) -> None:
+    """Adds a flag for labels that a generator is asked for, and says what they are for, and what `others` are."""
+    help = f"{purpose}, such as Smiling=1,Male=0, or a class; other labels are {others}"
     parser.add_argument(flag, type=in_range(str), action=JoinLabels, metavar="NAME", help=help)
 
 

@@ -55,7 +55,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
         help="factor of the noise; less gives more ordinary images, 0 always the same one (default: 1)",
     )  # fmt: skip
-    cli.add_label_argument(parser, "--label")
+    cli.add_label_argument(parser, "--label", "labels to ask for", "as the data have them")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")
     form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,), labels")

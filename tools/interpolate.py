@@ -66,8 +66,9 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="X",
         help="as in tools.generate (default: 1)",
     )
-    for flag in ("--label", "--from-label", "--to-label"):
-        cli.add_label_argument(parser, flag)
+    cli.add_label_argument(parser, "--label", "labels to ask for", "as the data have them")
+    cli.add_label_argument(parser, "--from-label", "labels at the start of the walk", "as the data have them")
+    cli.add_label_argument(parser, "--to-label", "labels at its end", "those of --from-label")
     arguments = parser.parse_args(argv)
     if bool(arguments.from_label) != bool(arguments.to_label) or (arguments.from_label and arguments.label):
         parser.error("argument --from-label: it goes together with --to-label, and without --label")
