@@ -18,9 +18,9 @@ import tensorflow as tf
 from gan.images import to_float
 from models.portable import uncast
 
-STATISTICS_BATCHES = 16  # batches of noise from which batch-norm statistics are re-estimated
-VARIANCE_BATCHES = 20  # batches of samples whose variance is compared with the real images'
-PROBE_BATCHES = 5  # of those, the batches that show how fast the variance grows with the noise
+STATISTICS_BATCHES = 8  # batches of noise from which batch-norm statistics are re-estimated
+VARIANCE_BATCHES = 10  # batches of samples whose variance is compared with the real images'
+PROBE_BATCHES = 3  # of those, the batches that show how fast the variance grows with the noise
 MAX_SCALE = 1.2  # the noise is scaled by at most this factor, up or down: a collapsed generator cannot be helped
 
 
