@@ -24,6 +24,7 @@ from gan.replicas import count_replicas, draw_part, sum_over_replicas
 from gan.training import competitive, ema
 from gan.training.losses import classification_loss, direction_loss
 from gan.training.regularizers import Penalty
+from models.portable import uncast
 
 
 def uniform(shape, seed):
@@ -51,7 +52,9 @@ class NoiseStream(enum.IntEnum):
 def layers_of_images(discriminator: keras.Model) -> list:
     """The discriminator's layers with weights, in order, without those that take nothing but labels."""
     labels = [id(tensor) for tensor in discriminator.inputs[1:]]
-    return [layer for layer in discriminator.layers if layer.weights and not (labels and id(layer.input) in labels)]
+    return [
+        layer for layer in discriminator.layers if layer.weights and not (labels and id(uncast(layer.input)) in labels)
+    ]
 
 
 def gradient_norm(gradients, optimizer):

@@ -105,7 +105,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         digest = {"label_digest": faces.labels.digest} if labels else {}
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title, **digest}, labels):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
-        run.write_data_report(faces.report | {"held_out": len(held_out)}, faces.skipped)
+        run.write_data_report(faces.report | {"trained": len(training), "held_out": len(held_out)}, faces.skipped)
         save_contact_sheet(run, faces, training, config.seed)
         trainer = experiment.build_trainer(*parts)
         validator = trainer.validator

@@ -100,8 +100,7 @@ def write_outputs(run: Run, state: dict[str, Variable], grid: bool, scores: list
         best = min(scores, key=lambda row: row["kid"])
         if best["iteration"] == iteration != run.best_iteration():
             run.save_best(generator, best, {})
-    if grid:
-        Page(run.folder.parent).refresh()
+    Page(run.folder.parent).refresh()
 
 
 def build_cache(folder: Path) -> tuple[np.ndarray, dict]:

@@ -5,9 +5,9 @@
     python -m benchmarks.few_images ... --half report    # the scores to publish, of the same runs
 
 --recipes are those of tools.compare, with their numbers of seeds; images are 32 x 32 unless image_size=N. The images
-beyond the largest N are split in two halves, FOLDER/choose.npy and FOLDER/report.npy: settings are chosen by scores
-against the first, and what is reported is measured against the second. Ctrl-C saves and stops; the same command goes
-on, and repeats nothing. The table is the last thing printed, and in FOLDER/few-images-HALF.md.
+beyond the largest N are split in two halves, FOLDER/choose-*.npy and FOLDER/report-*.npy: settings are chosen by
+scores against the first, and what is reported is measured against the second. Ctrl-C saves and stops; the same command
+goes on, and repeats nothing. The table is the last thing printed, and in FOLDER/few-images-HALF.md.
 """
 
 import argparse
@@ -86,10 +86,10 @@ def benchmark(arguments: argparse.Namespace) -> None:
         if seed < count
     ]
     configs = [parse_arguments(training_flags(arguments, *trial))[0] for trial in trials]
-    reference = write_references(arguments, configs[0])
+    references = {config.image_size: write_references(arguments, config) for config in configs}
     results = {}
     for number, (trial, config) in enumerate(zip(trials, configs, strict=True), 1):
-        run = Run(arguments.out / config.run)
+        run, reference = Run(arguments.out / config.run), references[config.image_size]
         if not find_scores(run, reference, arguments.network):
             print(f"few_images: {number} of {len(trials)}: {run.folder.name}", flush=True)
             train = [sys.executable, str(ROOT / "train.py"), *training_flags(arguments, *trial)]
@@ -132,17 +132,23 @@ def cache_flags(arguments: argparse.Namespace) -> list[str]:
 def write_references(arguments: argparse.Namespace, config: Config) -> Path:
     """Writes both halves of the images that no run trains on, unless they are there, and returns the wanted one's path.
 
-    Every second image is in the same half. Raises UsageError where they are fewer than 1,000 each.
+    They have the size of `config`; every second image is in the same half. Raises UsageError where they are fewer than
+    1,000 each.
     """
     most = max(arguments.limit)
-    paths = {half: arguments.out / f"{half}-beyond-{most}.npy" for half in HALVES}
-    if not all(path.exists() for path in paths.values()):
-        images = experiment.load_data(dataclasses.replace(config, limit=0, sample=0)).images
-        if (left := (len(images) - most) // 2) < 1000:
-            raise UsageError(f"--data {arguments.data} leaves {max(0, left):,} images a half to score against: 1,000.")
-        for i, path in enumerate(paths.values()):
+    whole, trained = (experiment.load_data(dataclasses.replace(config, limit=limit)) for limit in (0, most))
+    first = len(trained.images)  # more than --limit, where photographs have several faces
+    if (left := (len(whole.images) - first) // 2) < 1000:
+        raise UsageError(
+            f"--data {arguments.data} leaves {max(0, left):,} images a half to score against, and 1,000 are needed:"
+            " give a smaller --limit."
+        )
+    size = config.image_size
+    paths = {half: arguments.out / f"{half}-beyond-{most}-{size}-{whole.digest}.npy" for half in HALVES}
+    for i, path in enumerate(paths.values()):
+        if not path.exists():
             with atomic_write(path) as file:
-                np.save(file, images[most + i :: 2])
+                np.save(file, whole.images[first + i :: 2])
     return paths[arguments.half]
 
 

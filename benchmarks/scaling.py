@@ -101,7 +101,7 @@ def count_operations(gan, config) -> float:
     import tensorflow as tf
 
     shape = (config.images_per_iteration, config.image_size, config.image_size, 3)
-    batch = tf.TensorSpec(shape), tf.TensorSpec((config.images_per_iteration, 0))
+    batch = tf.TensorSpec(shape), tf.TensorSpec((config.images_per_iteration, gan.labels.width if gan.labels else 0))
     options = tf.compat.v1.profiler.ProfileOptionBuilder(tf.compat.v1.profiler.ProfileOptionBuilder.float_operation())
     options = options.with_empty_output().build()
     steps = [gan.compiled_step.get_concrete_function(*batch, on).graph for on in (False, gan.penalty is not None)]

@@ -51,6 +51,7 @@ COVERED = {
     "generator": "conv", "discriminator": "conv", "noise": "vector", "loss": "cross-entropy", "label_smoothing": 0.0,
     "penalty": "none", "augmentation": "none", "augment": "none", "dropout": 0.0, "discriminator_steps": 1,
     "reuse_fakes": False, "ema_half_life": 0.0, "generator_optimizer": "adam", "discriminator_optimizer": "adam",
+    "labels": "none",
 }  # fmt: skip
 
 
@@ -239,10 +240,16 @@ def benchmark(flags: argparse.Namespace, given: dict) -> None:
 
     config = dataclasses.replace(config, precision=precision)
     faces = experiment.load_data(config, opened)
-    config = dataclasses.replace(config, augment=config.choose_augment(len(faces.images)))
-    gan = experiment.build_gan(config, check=require_memory)
-    augment = AUGMENTATIONS[config.augmentation].pipeline
-    batches = iter(data.batches(faces.images, config.images_per_iteration, seed=config.seed, augment=augment))
+    training, _ = faces.split(config.holdout)
+    config = dataclasses.replace(config, augment=config.choose_augment(len(training)))
+    labels = experiment.count_labels(config, faces, training)
+    gan = experiment.build_gan(config, check=require_memory, labels=labels)
+    shuffled = data.batches(
+        faces.images, config.images_per_iteration, rows=experiment.choose_rows(config, faces, training),
+        labels=labels and faces.labels, seed=config.seed,
+        augment=AUGMENTATIONS[config.augmentation].pipeline,
+    )  # fmt: skip
+    batches = iter(shuffled)
     contenders = {"step": (gan.train_step, next(batches))}
     machine = hardware.describe_machine(device, precision) | {"load": load}
     if flags.against:

@@ -55,8 +55,13 @@ def setup_devices(precision: str, cpu: bool = False) -> tuple[str, str]:
         precision = "mixed_bfloat16" if native else "float32"
     if not gpus and not cpu and Path("/dev/nvidia0").exists():
         warnings.warn("there is a GPU that TensorFlow cannot use; TF_CPP_MIN_LOG_LEVEL=0 shows why", stacklevel=2)
-    name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
+    name = details[0].get("device_name", "unnamed") if gpus else f"{count_cores()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
+
+
+def count_cores() -> int:
+    """Counts the cores of the CPU that this process may use: `taskset` and `tools.launch` leave it a part of them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def count_gpus() -> int:

@@ -334,6 +334,9 @@ def rebuild_generator(run, config: Config):
 
     Nothing else of the checkpoint is read, so it may be of a version that trained differently.
     """
+    from gan.devices import setup_devices
+
+    setup_devices("float32")
     from gan.generation.generator import Generator
     from gan.runs import checkpoints
     from gan.training.ema import Calibrator

@@ -39,7 +39,7 @@ def open_run(config: Config, recipe_given: bool = True):
 def resolve_settings(given: dict, distribution=None):
     """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
-    A run that starts from another has the palette of that, as else few layers of the generator would fit.
+    A run that starts from another takes its palette; with another one, few layers of the generator would fit.
 
     Arguments:
         given: fields of Config by their names.

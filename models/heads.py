@@ -3,9 +3,9 @@
     split = split_logits(discriminator)
     (function, direction), class_logits = split([images, labels])
 
-A logit is <w, h> + b = |w| <w / |w|, h> + b. Of two logits of one value, `function` has a gradient in the features h,
-in |w| and in b, and `direction` in w / |w| alone, so that each can be trained by a loss of its own. Slicing adversarial
-networks, arXiv:2301.12811. Weights and logits are those of the discriminator itself.
+A logit is <w, h> + b = |w| <w / |w|, h> + b. Both logits have that value. Gradients of `function` reach the features h,
+|w| and b, and those of `direction` reach w / |w| alone, so that each can be trained by a loss of its own. Slicing
+adversarial networks, arXiv:2301.12811. Weights and logits are those of the discriminator itself.
 """
 
 import keras

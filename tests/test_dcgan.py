@@ -826,9 +826,11 @@ def test_frozen_layers():
     assert unchanged(before, discriminator.trainable_variables)[:5] == [True, True, True, True, False]
 
 
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
 @pytest.mark.parametrize("name", ["conv", "self-modulated"])
-def test_frozen_layers_with_labels(name):
+def test_frozen_layers_with_labels(float32_afterwards, name, precision):
     """Embeddings of labels are trained, and not counted as layers."""
+    keras.mixed_precision.set_global_policy(precision)
     discriminator = DISCRIMINATORS[name]((16, 16, 3), 2, labels=3)
     labels = Labels((Attribute("class", ("a", "b", "c")),), np.array([[0], [1], [2]], np.int32))
     gan = build(networks()[0], discriminator, frozen_layers=2, labels=labels)

@@ -20,6 +20,7 @@ if not __package__:  # run as a file: python tools/evaluate.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import cli, experiment, progress
+from gan.devices import setup_devices
 from gan.errors import RunError, UsageError
 from gan.files import cache_folder
 from gan.metrics import report, run_evaluation
@@ -95,6 +96,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
         run.load_config()
         if not checkpoints.list_paths(run.checkpoints):  # a generator can be rebuilt from one
             run.find_generator(best)
+    setup_devices("float32")
     cases = {name: load_case(Run(name), arguments) for name in arguments.runs}
     extractors = load_extractors(arguments, next(iter(cases.values())).cache)
     results = {}
@@ -117,9 +119,10 @@ def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.Evaluat
     dataset = experiment.reload_data(run, cache)
     name = " + ".join(arguments.reference or [])
     if arguments.reference:
-        other = dataclasses.replace(  # `align` is what it was for the images of the run
-            config, data=tuple(arguments.reference), limit=0, sample=0, align="auto", cache_dir=str(cache)
-        )
+        other = dataclasses.replace(  # what the images of the run were chosen by does not apply to others
+            config, data=tuple(arguments.reference), limit=0, sample=0, align="auto", labels="none", attributes="",
+            cache_dir=str(cache),
+        )  # fmt: skip
         try:
             reference = experiment.load_data(other)
         except (UsageError, RunError) as error:
@@ -133,9 +136,6 @@ def load_case(run: Run, arguments: argparse.Namespace) -> run_evaluation.Evaluat
 
 def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:
     """Loads the networks of --network, or all that are installed. Raises UsageError where one is missing."""
-    from gan import devices
-
-    devices.setup_devices("float32")
     from gan.metrics import feature_extractors, inception
 
     if not feature_extractors.is_installed("onet"):  # whose package has the face detector

@@ -9,6 +9,8 @@ import platform
 import re
 from pathlib import Path
 
+from gan.devices import count_cores
+
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # of Intel and AMD processors, that decide how fast they train
 
 
@@ -17,7 +19,7 @@ def describe_machine(device: str, precision: str) -> dict:
     import keras
     import tensorflow as tf
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = count_cores()
     return {
         "cpu": read_cpu_model(),
         "cores": cores,

@@ -9,7 +9,6 @@ import errno
 import functools
 import hashlib
 import json
-import os
 import sys
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +21,7 @@ import numpy as np
 
 from gan import files, images
 from gan.datasets.source import no_progress, summarize_skipped
+from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.value_range import ValueCounts, count_values, describe_range, find_range
 
@@ -257,7 +257,7 @@ def _describe_look(pixels: np.ndarray) -> str:
 
 def map_in_order(work: Callable[[int], tuple], count: int, chunk: int = CHUNK) -> Iterator[tuple]:
     """Yields work(0), work(1), ..., computed on all cores a few chunks ahead, so memory does not grow with `count`."""
-    workers = os.cpu_count() or 1
+    workers = count_cores()
     pool, waiting = ThreadPoolExecutor(workers), deque()  # threads suffice, as Pillow releases the GIL
     try:
         for start in range(0, count, chunk):

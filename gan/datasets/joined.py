@@ -37,7 +37,8 @@ def add_prefix(source: Source, prefix: str) -> Source:
 
     def extend(name: str) -> str:
         rest = name.removeprefix(source.title)
-        return f"{prefix}{rest}" if rest.startswith("[") else f"{prefix}/{name}"
+        numbered = rest.startswith("[") and rest.endswith("]")  # no name of a file, as it has no suffix
+        return f"{prefix}{rest}" if numbered else f"{prefix}/{name}"
 
     return replace(
         source,

@@ -139,13 +139,14 @@ def describe_data(run: Run, config: Config) -> str:
     report = run.read_data_report()
     if report is None:
         return ", ".join(f"`{base_name(each)}`" for each in config.data) + "."
-    count = report.get("held_out", round(config.holdout * report["used"]))  # older runs do not record it
-    held_out = f" {count:,} of them were held out of training, to score against." if count else ""
+    count = report.get("held_out", round(config.holdout * report["used"]))  # older runs do not record these
+    trained = report.get("trained", report["used"] - count)
+    held_out = f" {count:,} more were held out of training, to score against." if count else ""
     augmentation = {"none": "", "flip": ", half of them mirrored"}.get(
         config.augmentation, f", augmented by {config.augmentation}"
     )
     return (
-        f"{report['used']:,} images of `{report['source']}`: {report['crop']},"
+        f"{trained:,} images of `{report['source']}`: {report['crop']},"
         f" {config.image_size} x {config.image_size}{augmentation}.{held_out}"
     )
 

@@ -10,7 +10,6 @@ different places.
 import contextlib
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,6 +20,7 @@ from PIL import Image
 from gan import files, images
 from gan.datasets.joined import join
 from gan.datasets.source import Source, digest, no_progress, summarize_skipped
+from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.faces import geometry, selection
 from gan.faces.search import LazyDetector, Photograph, search
@@ -127,7 +127,7 @@ def align(
     photographs = search(source, numbers, min_face=min_face, folder=folder, progress=progress)
     entries, left_out = choose_faces(photographs, min_face, keep_copies)
     titles, reasons = [source.names[i] for i in numbers], [photograph.reason for photograph in photographs]
-    read_photograph = functools.lru_cache(os.cpu_count())(source.read)  # once for all faces of one, which are in a row
+    read_photograph = functools.lru_cache(count_cores())(source.read)  # once for all faces of one, which are in a row
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         number, points = entries[i]

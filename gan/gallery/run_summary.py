@@ -127,8 +127,8 @@ def summarize_passes(run: Run, settings: Config, path: Path) -> dict:
     if settings.minutes or settings.steps_per_epoch != "all":
         return {}
     data = json.loads(path.read_text("utf-8"))
-    held_out = data.get("held_out", settings.holdout * data["used"])  # older runs do not record it
-    return {"target": {"iterations": settings.iterations(round(data["used"] - held_out))}}
+    held_out = data.get("held_out", settings.holdout * data["used"])  # older runs do not record these
+    return {"target": {"iterations": settings.iterations(data.get("trained", round(data["used"] - held_out)))}}
 
 
 def summarize_checkpoints(run: Run, settings: Config, path: Path) -> dict:

@@ -280,10 +280,9 @@ class Distribution:
         chief = self.broadcast_object(value)
         others = np.flatnonzero(self.gather([value != chief]))
         if len(others):
-            shown = describe_difference(chief, value) or ", which says which"
+            shown = describe_difference(chief, value) or "; its own message shows the difference"
             raise UsageError(
-                f"the processes of this run have to have the same {what}, and process {others[0]} has others than"
-                f" process 0{shown}."
+                f"all processes of a run need the same {what}; process {others[0]} has others than process 0{shown}."
             )
 
     def sum(self, values: np.ndarray) -> np.ndarray:

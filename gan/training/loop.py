@@ -3,8 +3,8 @@
     loop = Loop(config, gan, batches, length, distribution)
     exit_code = loop.train()
 
-`gan.training.trainer.Trainer` is the loop of the process that writes: the chief, which with one process is all there
-is. Where there are more, the others run this one.
+`gan.training.trainer.Trainer` is the loop of the process that writes, the chief. With one process, that is the only
+one; the others, where there are some, run this one.
 """
 
 import contextlib

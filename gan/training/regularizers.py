@@ -122,9 +122,9 @@ class Penalty:
         return iteration % self.every == 0
 
     def choose_rows(self, count):
-        """The rows, of `count` in this replica, that the penalty sees; None: all. Together they are as in one device's.
+        """The rows, of `count` in this replica, that the penalty sees, evenly spaced and at least one; None: all.
 
-        At least one is; they are evenly spaced.
+        All replicas together choose as many as one device would.
         """
         if self.share == 1:
             return None

@@ -336,8 +336,8 @@ class Trainer(Loop):
         schedules = {self.config.learning_rate_schedule, self.config.penalty_schedule, self.config.beta_schedule}
         schedules |= {self.config.discriminator_noise_schedule} if self.config.discriminator_noise else set()
         follow = self.progress() >= 1 and schedules != {"constant"}
-        more = " Schedules, as of learning rates, are then those of the longer run." if follow else ""
-        return f"A larger {' and a larger '.join(flags)} goes on from there.{more}"
+        more = " Schedules, as of learning rates, are then stretched to the new length." if follow else ""
+        return f"To train longer, give a larger {' and a larger '.join(flags)}.{more}"
 
 
 def choose_grid(gan) -> tuple:

@@ -215,8 +215,8 @@ class Validator:
     ) -> dict | None:
         """Scores the generator if a score is due. Whatever fails ends the scoring, with a warning, not the training.
 
-        Of several averaged generators each is scored, and the best is the one that generates samples at the end. Where
-        there is no score, that may be any.
+        Of several averaged generators each is scored, and the best is the one that generates samples at the end. If
+        no score is due, any of them may be.
 
         Arguments:
             iteration: the present iteration.

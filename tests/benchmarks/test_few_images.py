@@ -1,9 +1,13 @@
 """The comparison on few images: its commands, the images to score against, and the table by hand."""
 
+import dataclasses
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from benchmarks import few_images
+from gan.cli import parse_arguments
 from gan.comparison.variants import parse_variant
 from gan.errors import UsageError
 from gan.files import write_json
@@ -62,7 +66,7 @@ def test_benchmark(arguments, monkeypatch, capsys):
         *(f"{limit}-1000-{one}-1" for limit in (100, 300)),
     ]
     assert len(commands) == 12 and commands[0][commands[0].index("--epochs") + 1] == "16"
-    halves = [np.load(arguments.out / f"{half}-beyond-300.npy")[:, 0, 0, 0] for half in few_images.HALVES]
+    halves = [np.load(next(arguments.out.glob(f"{half}-*-16-*.npy")))[:, 0, 0, 0] for half in few_images.HALVES]
     np.testing.assert_array_equal(halves[0], np.arange(300, 2300, 2) % 251)
     np.testing.assert_array_equal(halves[1], np.arange(301, 2300, 2) % 251)
     table = (arguments.out / "few-images-choose.md").read_text()
@@ -72,6 +76,25 @@ def test_benchmark(arguments, monkeypatch, capsys):
     arguments.limit = [1000]
     with pytest.raises(UsageError, match="650"):
         few_images.benchmark(arguments)
+
+
+def test_references_of_photographs(arguments, monkeypatch):
+    """They are of each size, and begin after all faces of the photographs that are trained on, which may have two."""
+
+    def load_data(config):
+        count = 2 * (config.limit or 1400)
+        images = np.broadcast_to(
+            np.arange(count, dtype=np.uint16).reshape(-1, 1, 1, 1), (count, config.image_size, 1, 3)
+        )
+        return SimpleNamespace(images=images, digest="f00d")
+
+    monkeypatch.setattr(few_images.experiment, "load_data", load_data)
+    arguments.out.mkdir()
+    config, _ = parse_arguments(few_images.training_flags(arguments, 100, parse_variant("default"), 0))
+    for size in (16, 32):
+        found = np.load(few_images.write_references(arguments, dataclasses.replace(config, image_size=size)))
+        np.testing.assert_array_equal(found[:, 0, 0, 0], np.arange(600, 2800, 2))
+        assert found.shape[1] == size
 
 
 def test_table_by_hand():

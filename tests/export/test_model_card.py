@@ -108,10 +108,10 @@ def test_data(tiny, augmentation, text):
     """Images, held-out images and augmentation come from data.json and the settings; without it, the name is left."""
     change_config(tiny, augmentation=augmentation)
     report = json.loads((tiny / "data.json").read_text())
-    (tiny / "data.json").write_text(json.dumps({**report, "held_out": 7}))
+    (tiny / "data.json").write_text(json.dumps({**report, "held_out": 7, "trained": 40}))
     run = Run(tiny)
     described = model_card.describe_data(run, run.load_config())
-    assert text in described and "7 of them were held out" in described
+    assert text in described and described.startswith("40 images") and "7 more were held out" in described
     (tiny / "data.json").unlink()
     assert model_card.describe_data(run, run.load_config()) == "`avatars`."
 

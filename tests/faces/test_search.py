@@ -88,7 +88,7 @@ def search_entries(photograph: Photograph) -> list:
 def test_a_stopped_search_goes_on(source, detector, tmp_path, monkeypatch):
     """After Ctrl-C, what was found before is not sought again."""
     # One thread, as among several the one that is interrupted may have the first photograph.
-    monkeypatch.setattr("os.cpu_count", lambda: 1)
+    monkeypatch.setattr("gan.datasets.cache.count_cores", lambda: 1)
     monkeypatch.setattr(search, "CHUNK", 1)
     detector.limit = 4
     with pytest.raises(KeyboardInterrupt):

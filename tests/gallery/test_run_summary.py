@@ -143,6 +143,8 @@ def test_the_planned_length(tmp_path):
     assert summarize(run)["target"] == {"iterations": 27}  # 3 x 90 images, 10 at a time
     write_json(run.folder / "data.json", {"used": 100, "held_out": 0})  # too few to hold any out
     assert summarize(run)["target"] == {"iterations": 30}
+    write_json(run.folder / "data.json", {"used": 100, "held_out": 5, "trained": 45})  # half of them without a label
+    assert summarize(run)["target"] == {"iterations": 14}  # of 135 images
     (run.folder / "data.json").unlink()
     assert "target" not in summarize(run) and summarize(run)["notes"] == []
 

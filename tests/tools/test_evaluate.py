@@ -262,6 +262,13 @@ def test_reference(home, capsys, tmp_path):
     assert joined["faces"] == 130 and joined["data"] == f"others.npy + {more}"
 
 
+def test_reference_of_a_run_with_labels(copy_run):
+    """The reference needs no labels, which the run's own images have."""
+    folder = copy_run("avatars", "labelled", labels="auto", attributes="hair")
+    case = evaluate.load_case(Run(folder), evaluate.parse_arguments([folder, "--reference", "others.npy"]))
+    assert len(case.reference) == 100 and case.labelled is None
+
+
 def test_halves(home, capsys):
     """--half compares with every second held-out image, and searches for copies with all of them."""
     assert run("output/photos") == run("output/photos", "--half", "choose") == 0
