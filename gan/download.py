@@ -1,14 +1,22 @@
 """Downloads of large files over HTTP, which resume after an interruption and are verified before they get their name.
 
+Where two processes want one file at once, the second waits for the first, and then uses its file.
+
 fetch("https://example.org/faces.zip", Path("faces.zip"), check=require_images)
 """
 
+import contextlib
 import http.client
 import os
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 from gan.errors import RunError
 from gan.files import flush_to_disk
@@ -35,14 +43,33 @@ def fetch(
     part = path.with_name(path.name + ".part")
     try:
         part.parent.mkdir(parents=True, exist_ok=True)
-        _complete(url, part, progress)
-        _check(part, check)
-        os.replace(part, path)
+        with _lock(part):
+            if path.exists():  # another process has downloaded it meanwhile
+                return
+            _complete(url, part, progress)
+            _check(part, check)
+            os.replace(part, path)
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise RunError(
             f"Could not download {url}: {error}. Run the same command to go on from there, "
             f"or download it by hand and save it as {path}"
         ) from error
+
+
+@contextlib.contextmanager
+def _lock(part: Path) -> Iterator[None]:
+    """Waits until no other process downloads to `part`, and keeps others waiting, where there are locks."""
+    if fcntl is None:
+        yield
+        return
+    with open(part, "ab") as file:
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            if part.exists() and not part.stat().st_size:  # nothing has arrived
+                part.unlink()
 
 
 def _check(part: Path, check: Callable[[Path], None]) -> None:

@@ -1,3 +1,5 @@
+from threading import Thread
+
 import pytest
 from helpers import BODY, serving
 
@@ -31,6 +33,24 @@ def test_fetch(tmp_path):
     assert requests == [None]
     assert calls[-1] == (len(BODY), len(BODY))
     assert len(calls) > 2
+
+
+def test_two_at_once(tmp_path):
+    """The second waits for the first, and asks the server for nothing."""
+    started, finished = [], []
+
+    def wait(done, total):
+        if not started:
+            started.append(Thread(target=lambda: finished.append(fetch(url, tmp_path / "f", require_body))))
+            started[0].start()
+            started[0].join(0.5)
+            assert started[0].is_alive()
+
+    with serving() as (url, requests):
+        fetch(url, tmp_path / "f", require_body, wait)
+        started[0].join(10)
+    assert finished == [None] and requests == [None]
+    assert [path.name for path in tmp_path.iterdir()] == ["f"] and (tmp_path / "f").read_bytes() == BODY
 
 
 def test_resumes_from_half_a_file(tmp_path):
