@@ -47,7 +47,7 @@ class Faces:
         images: uint8 (n, h, w, 3), on disk.
         report: counts of found, used and skipped files, sizes, modes and crop, for data.json.
         skipped: (name, reason), first of the unreadable images, then of the files that were passed over.
-        attributes: of avatars, the value of each attribute for each image; of other images nothing.
+        avatars: whether all images are avatars, which a face detector does not find.
         digests: uint64 (n,), of the content of each file.
         labels: a row for each image; None: no labels.
         unlabelled: "keep": images without a label are used; "drop": `split` leaves them out.
@@ -56,7 +56,7 @@ class Faces:
     images: np.ndarray
     report: dict
     skipped: list[tuple[str, str]]
-    attributes: dict[str, list[str]] = field(default_factory=dict)
+    avatars: bool = False
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
     labels: Labels | None = None
     unlabelled: str = "drop"
@@ -175,7 +175,7 @@ def load(
             align_one = functools.partial(alignment.align, size=image_size, keep_copies=keep_duplicates, **settings)
             return alignment.join_aligned(sources, parts, decisions, align_one)
 
-        pixels, report, skipped, drawn_with, digests = cache.open_or_build(
+        pixels, report, skipped, digests = cache.open_or_build(
             path, choose_images, image_size, crop=crop, progress=progress.track_task
         )
     describe_choice(report, joined, sources, decisions, len(numbers), bool(sample))
@@ -191,7 +191,7 @@ def load(
         found, where = find_labels(sources, names_of_data, "auto" if labels == "none" else labels, wanted)
         report["labels"], found = {"from": where}, found.take(origins)
         left_out += describe_labels(found, [joined.names[i] for i in origins], unlabelled, report)
-    faces = Faces(pixels, report, left_out + joined.passed_over, drawn_with, digests, found, unlabelled)
+    faces = Faces(pixels, report, left_out + joined.passed_over, joined.avatars, digests, found, unlabelled)
     _require_readable(faces, allow_bad)
     return faces
 

@@ -288,7 +288,7 @@ class DCGAN:
         real, fake, labels = gather_rows(real, rows), gather_rows(fake, rows), gather_rows(labels, rows)
 
         def discriminate(images):
-            return self.find_penalized(self.augment_inputs(images, micro_step, images is fake), labels)
+            return self.compute_penalized_logits(self.augment_inputs(images, micro_step, images is fake), labels)
 
         more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if self.penalty.is_random else {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -312,7 +312,7 @@ class DCGAN:
             if rows is not None:  # into the whole batch, so that each image is augmented as before
                 change = tf.scatter_nd(rows[:, None], change, tf.shape(batches[fake], rows.dtype))
             near = gather_rows(self.augment_inputs(batches[fake] + change, micro_step, fake), rows)
-            near_logits = self.find_penalized(near, gather_rows(labels, rows))
+            near_logits = self.compute_penalized_logits(near, gather_rows(labels, rows))
             total += difference.half_squared_slope(gather_rows(logits[fake], rows), near_logits)
         return total
 
@@ -362,7 +362,7 @@ class DCGAN:
         outputs = self.discriminator(inputs, training=True)
         return outputs if self.auxiliary_weight else (outputs, None)
 
-    def find_penalized(self, images, labels):
+    def compute_penalized_logits(self, images, labels):
         """Returns the logits (n, 1) of images from `augment_inputs` whose slope a penalty is on.
 
         With `split_logits`, these are the logits of the function, so that a penalty turns no direction.

@@ -80,7 +80,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     if not (run.folder / "config.json").exists():
         require_penalty(config)
     check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
-    labels = experiment.count_labels(config, faces, training)
+    labels = experiment.build_label_distribution(config, faces, training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)
     if start:
         print(*warm_start(gan, start), sep="\n")

@@ -29,7 +29,7 @@ from benchmarks.scaling import count_operations
 from gan import experiment
 from gan.cli import in_range, parse_settings, run_command
 from gan.comparison import hardware
-from gan.config import Config
+from gan.config import Config, format_flag
 from gan.errors import UsageError
 from gan.settings import resolve_settings
 
@@ -163,7 +163,7 @@ def read_peak_memory() -> float | None:
 def require_covered(config: Config) -> None:
     """Raises UsageError where a configuration does what the twin in PyTorch does not."""
     if other := [name for name, value in COVERED.items() if getattr(config, name) != value]:
-        flags = ", ".join(f"--{name.replace('_', '-')} {getattr(config, name)}" for name in other)
+        flags = ", ".join(f"{format_flag(name)} {getattr(config, name)}" for name in other)
         raise UsageError(f"--against torch covers the conv pair alone, not {flags}: give --recipe udacity-64.")
 
 
@@ -242,7 +242,7 @@ def benchmark(flags: argparse.Namespace, given: dict) -> None:
     faces = experiment.load_data(config, opened)
     training, _ = faces.split(config.holdout)
     config = dataclasses.replace(config, augment=config.choose_augment(len(training)))
-    labels = experiment.count_labels(config, faces, training)
+    labels = experiment.build_label_distribution(config, faces, training)
     gan = experiment.build_gan(config, check=require_memory, labels=labels)
     shuffled = data.batches(
         faces.images, config.images_per_iteration, rows=experiment.choose_rows(config, faces, training),

@@ -19,7 +19,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from gan.config import Config, build_config, one_or_several, steps
+from gan.config import Config, build_config, format_flag, one_or_several, steps
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
@@ -105,11 +105,6 @@ def require_distinct(parser: argparse.ArgumentParser, flag: str, values: list[fl
     if 1 < len(values) != len(possible):
         lines = [" ".join([flag, *some]) for some in (possible, ["0"] if 0 in values else []) if some]
         parser.error(f"argument {flag}: several values have to differ, and none is 0: give {', or '.join(lines)}")
-
-
-def format_flag(name: str) -> str:
-    """The flag of a field of Config: noise_size -> --noise-size."""
-    return "--" + name.replace("_", "-")
 
 
 def argument_options(field: dataclasses.Field) -> dict:

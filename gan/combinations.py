@@ -6,7 +6,7 @@ require_possible_head(config)
 
 import dataclasses
 
-from gan.config import Config
+from gan.config import Config, format_flag
 from gan.errors import UsageError
 from gan.recipes import find_settings
 
@@ -30,7 +30,7 @@ def require_possible_training(config: Config, replicas: int) -> None:
     for flag in ("generator_optimizer", "discriminator_optimizer"):
         if config.beta_schedule != "constant" and (name := getattr(config, flag)) not in ("adam", "adamw"):
             raise UsageError(
-                f"--beta-schedule {config.beta_schedule}: --{flag.replace('_', '-')} {name} has no second decay rate as"
+                f"--beta-schedule {config.beta_schedule}: {format_flag(flag)} {name} has no second decay rate as"
                 " adam and adamw have it. Leave it out, or use one of these."
             )
     count = max(1, round(config.penalty_batch * config.batch_size))
@@ -57,7 +57,7 @@ def require_used(config: Config) -> None:
     }
     for name, (is_unused, why) in unused.items():
         if is_unused and (value := getattr(config, name)) != getattr(Config, name):
-            raise UsageError(f"--{name.replace('_', '-')} {value} changes nothing: {why}, or leave it out.")
+            raise UsageError(f"{format_flag(name)} {value} changes nothing: {why}, or leave it out.")
 
 
 def require_possible_loss(config: Config) -> None:
@@ -116,9 +116,8 @@ def require_penalty(config: Config) -> None:
     usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
     for name in ("penalty_weight", "penalty_every"):
         if config.penalty == "none" and (value := getattr(config, name)) not in (0, usual[name]):
-            flag = name.replace("_", "-")
             raise UsageError(
-                f"--{flag} {value} changes nothing: there is no penalty. Add --penalty r1, or leave it out."
+                f"{format_flag(name)} {value} changes nothing: there is no penalty. Add --penalty r1, or leave it out."
             )
 
 

@@ -342,6 +342,11 @@ def overrides(config: Config) -> dict:
     return {name: value for name, value in dataclasses.asdict(config).items() if value != usual.get(name)}
 
 
+def format_flag(name: str) -> str:
+    """The flag of a setting: noise_size -> --noise-size."""
+    return "--" + name.replace("_", "-")
+
+
 def format_command(config: Config) -> str:
     """The command line that gives a configuration: its recipe and its overrides, quoted for a shell."""
     if config.recipe not in RECIPES:  # an older version's
@@ -349,7 +354,7 @@ def format_command(config: Config) -> str:
     words = [] if config.recipe == choose_recipe(config.data) else ["--recipe", config.recipe]
     settings = overrides(config)
     for name, value in [*(("data", each) for each in settings.pop("data", ())), *settings.items()]:
-        flag = "--" + name.replace("_", "-")
+        flag = format_flag(name)
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif str(value).startswith("-"):

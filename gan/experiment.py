@@ -208,7 +208,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     from gan.training.validation import Scorer, Validator
 
     # Labels as the data have them, also where --balance trains with others: else a score would have the difference.
-    shares = count_labels(dataclasses.replace(config, balance=False), faces, training_rows)
+    shares = build_label_distribution(dataclasses.replace(config, balance=False), faces, training_rows)
 
     def generate(count: int):
         noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
@@ -221,7 +221,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
         ImageSubset(faces.images, held_out_rows),
         ImageSubset(faces.images, training_rows),
         generate,
-        photographs=not faces.attributes,
+        photographs=not faces.avatars,
         mirrors=AUGMENTATIONS[config.augmentation].mirrors,
         protocol={
             "weights": "averaged" if config.ema_half_lives else "raw",
@@ -260,7 +260,7 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
         prepared = data.batches(
             faces.images, config.images_per_iteration, start=start, augment=augmentation.pipeline, **settings,
         )  # fmt: skip
-        return distribution.spread(prepared)
+        return distribution.distribute_batches(prepared)
 
     if not distribution.is_chief:
         return Loop(config, gan, batches, length, distribution)
@@ -279,7 +279,7 @@ def choose_rows(config: Config, faces, training_rows):
     return balance(faces.labels.codes, training_rows, config.seed) if config.balance else training_rows
 
 
-def count_labels(config: Config, faces, training_rows):
+def build_label_distribution(config: Config, faces, training_rows):
     """The labels that a GAN is asked for, as often as batches have them, a `gan.labels.Labels`; None: no labels.
 
     Raises UsageError where no training image has one, as those few that have are held out.

@@ -147,12 +147,9 @@ class Labels:
         rows = [np.column_stack([labels.codes, labels.weights]) for labels in (self, other)]
         return same and (not same_counts or np.array_equal(*rows))
 
+    @functools.cached_property
     def shares(self) -> list[np.ndarray]:
         """For each attribute the share of each value, among the images that have a label."""
-        return self._shares
-
-    @functools.cached_property
-    def _shares(self) -> list[np.ndarray]:
         result = []
         for attribute, codes in zip(self.attributes, self.codes.T, strict=True):
             counts = np.bincount(codes[codes >= 0], self.weights[codes >= 0], minlength=len(attribute.codes))
@@ -162,7 +159,7 @@ class Labels:
     def describe_shares(self, most: int = 10) -> str:
         """The attributes with the shares of their values, in words, of the first `most`."""
         words = []
-        for attribute, shares in zip(self.attributes[:most], self.shares(), strict=False):
+        for attribute, shares in zip(self.attributes[:most], self.shares, strict=False):
             if not attribute.values:
                 words.append(f"{attribute.name} {shares[1]:.1%}")
             elif len(attribute.values) <= most:
@@ -188,7 +185,7 @@ class Labels:
             kinds = np.arange(len(attribute.values)) if attribute.values else np.ones(1, int)
             part = (column[:, None] == kinds).astype(np.float32)
             if (column < 0).any():
-                share = self.shares()[i]
+                share = self.shares[i]
                 part[column < 0] = share if attribute.values else share[1:]
             parts.append(part)
         return np.concatenate(parts, axis=1)

@@ -8,7 +8,7 @@ import contextlib
 import inspect
 from collections.abc import Callable, Iterator
 
-from gan.config import Config
+from gan.config import Config, format_flag
 from gan.errors import UsageError
 from gan.recipes import find_settings
 
@@ -63,7 +63,7 @@ def choose_options(config: Config, network: str, table: dict[str, Callable]) -> 
         if argument not in takes[chosen]:
             if name == "depth" and value == find_settings(config.recipe, config.image_size).get(name):
                 continue
-            given = f"--{name.replace('_', '-')}" + ("" if value is True else f" {value}")
+            given = format_flag(name) + ("" if value is True else f" {value}")
             possible = ", ".join(each for each in table if argument in takes[each])
             raise UsageError(
                 f"{given}: the {network} {chosen} has no such setting. Leave it out, or use another --{network}:"

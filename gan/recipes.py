@@ -22,7 +22,7 @@ RECIPES = {
     "default": {},
     # the same for the built-in avatars, for which it is taken where no recipe is given: their lines and areas of one
     # color take a palette, deeper networks and a stronger penalty; docs/recipes.md, "Avatars", has the trials. Runs of
-    # earlier versions keep their width of 48, and their depth and palette of 0, as these settings are in `DECIDED`.
+    # earlier versions keep their width of 48, and their depth and palette of 0: see `KEPT_ON_RESUME`.
     "avatars": {
         "batch_size": 16, "epochs": 5000, "width": 32, "depth": 1, "palette": 8, "penalty_weight": 1.0,
         "augmentation": "none",
@@ -67,7 +67,7 @@ DEFAULT_BY_SIZE = {
 
 OWN = ("default", "avatars")  # recipes that are not published ones
 # What these decide by the images, and may decide differently in another version: a run keeps what it began with.
-DECIDED = {name for row in (*DEFAULT_BY_SIZE.values(), RECIPES["avatars"]) for name in row}
+KEPT_ON_RESUME = {name for row in (*DEFAULT_BY_SIZE.values(), RECIPES["avatars"]) for name in row}
 
 
 def choose_recipe(data: tuple[str, ...]) -> str:

@@ -581,7 +581,7 @@ def test_sources_are_joined(tmp_path, load, eight):
     assert any("5 of them in grays, 8 of them in noise.npy" in line for line in both.describe())
     assert both.digest != load((str(tmp_path / "noise.npy"), str(folder)), 16).digest
     few = load(("avatars", str(folder)), 16, limit=3)
-    assert len(few.images) == 3 and few.attributes == {}
+    assert len(few.images) == 3 and not few.avatars
 
 
 def test_sample_is_random_and_repeatable(tmp_path, load):

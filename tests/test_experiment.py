@@ -9,7 +9,7 @@ import tensorflow as tf
 from data import Faces
 from gan.config import Config
 from gan.errors import UsageError
-from gan.experiment import build_gan, build_penalty, count_labels, reload_data
+from gan.experiment import build_gan, build_label_distribution, build_penalty, reload_data
 from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
 from gan.training.regularizers import MIXED_STEP, STEP, FiniteDifference
@@ -51,9 +51,9 @@ def test_no_label_to_train_with():
     """Where the only labelled images are held out, a run is refused."""
     labels = Labels((Attribute("Happy"),), np.array([[0], [1], [-1], [-1]], np.int32))
     faces = Faces(np.zeros((4, 1, 1, 3), np.uint8), {}, [], labels=labels, unlabelled="keep")
-    assert count_labels(Config(), faces, np.array([1, 2])).codes.tolist() == [[1]]
+    assert build_label_distribution(Config(), faces, np.array([1, 2])).codes.tolist() == [[1]]
     with pytest.raises(UsageError, match="--holdout"):
-        count_labels(Config(), faces, np.array([2, 3]))
+        build_label_distribution(Config(), faces, np.array([2, 3]))
 
 
 def test_labels_that_are_gone(tmp_path):

@@ -22,12 +22,12 @@ def test_encode():
 def test_shares_and_combinations():
     """Shares are of the images that have a label; combinations are sorted by their frequency."""
     labels = Labels((SMILE, HAIR), np.concatenate([CODES, [[-1, 1]]]).astype(np.int32))
-    np.testing.assert_allclose(labels.shares()[0], [0.25, 0.75])
-    np.testing.assert_allclose(labels.shares()[1], [0.6, 0.2, 0.2])
+    np.testing.assert_allclose(labels.shares[0], [0.25, 0.75])
+    np.testing.assert_allclose(labels.shares[1], [0.6, 0.2, 0.2])
     found = labels.count_combinations()
     assert found.codes.tolist() == [[1, 0], [0, 0], [1, 2]] and found.counts.tolist() == [2, 1, 1]
     assert labels.known.tolist() == [True] * 4 + [False]
-    np.testing.assert_allclose(found.shares()[0], [0.25, 0.75])
+    np.testing.assert_allclose(found.shares[0], [0.25, 0.75])
 
 
 def test_many_combinations(monkeypatch):

@@ -110,7 +110,9 @@ def train(config: Config, distribution, on_device: bool, labelled: bool) -> dict
             faces, size, rows=rows, augmentation=flip, distribution=distribution, places=places, labels=labels
         )  # fmt: skip
     else:
-        batches = distribution.spread(data.batches(faces, size, augment=flip.pipeline, places=places, labels=labels))
+        batches = distribution.distribute_batches(
+            data.batches(faces, size, augment=flip.pipeline, places=places, labels=labels)
+        )
     for _, batch in zip(range(ITERATIONS), batches, strict=False):
         scalars = gan.train_step(batch)
     results = distribution.strategy.experimental_local_results

@@ -95,7 +95,7 @@ def audit(arguments: argparse.Namespace) -> None:
             "Asked for as drawn": drawn,
             "Asked for equally often": evenly,
             "The classifier, on held-out images": audit.measure_agreement(
-                faces.labels, faces.labels.codes[held_out], real
+                faces.labels.attributes, faces.labels.codes[held_out], real
             ),
         }
         report = audit.format_report(rows, agreements, f"Whom {run.folder.name} draws", notes)
@@ -158,8 +158,7 @@ def measure_as_drawn(generator, pairs: list[tuple[int, int]], asked: np.ndarray,
 
     found = []
     for i, j in pairs:
-        one = dataclasses.replace(generator.labels, attributes=(generator.labels.attributes[i],))
-        found += audit.measure_agreement(one, asked[:, [i]], predicted[:, [j]])
+        found += audit.measure_agreement([generator.labels.attributes[i]], asked[:, [i]], predicted[:, [j]])
     return found
 
 
@@ -174,8 +173,7 @@ def measure_as_asked(generator, classifier, pairs: list[tuple[int, int]], trunca
         seeds = np.arange(ASKED * min(audit.MOST_ASKED, len(attribute.codes)))
         codes = audit.ask_evenly(generator.labels, uniform(seeds, 1, LABEL_STREAM)[:, 0], i)
         predicted = predict(generator, classifier, seeds, codes, truncation)
-        one = dataclasses.replace(generator.labels, attributes=(attribute,))
-        found += audit.measure_agreement(one, codes[:, [i]], predicted[:, [j]])
+        found += audit.measure_agreement([attribute], codes[:, [i]], predicted[:, [j]])
     return found
 
 

@@ -105,7 +105,7 @@ def edit_labels(generator: Generator, noise: np.ndarray, codes: np.ndarray, path
     """Writes a row of images for each attribute: the noise stays, and its label becomes the most frequent other one."""
     rows, names = [], []
     for number, (attribute, shares) in enumerate(
-        zip(generator.labels.attributes, generator.labels.shares(), strict=True)
+        zip(generator.labels.attributes, generator.labels.shares, strict=True)
     ):
         other = codes.copy()
         other[number] = np.argmax(np.where(np.array(attribute.codes) == codes[number], -1, shares))

@@ -7,7 +7,7 @@ plan = parse_variants(["@variants.txt:2"])  # a variant a line, two seeds of eac
 import dataclasses
 from dataclasses import dataclass
 
-from gan.config import Config
+from gan.config import Config, format_flag
 from gan.errors import UsageError, summarize
 from gan.files import expand_path
 from gan.recipes import RECIPES
@@ -40,11 +40,10 @@ class Variant:
         """The variant as flags of train.py."""
         typed = ["--recipe", self.recipe]
         for name, text in self.overrides:
-            flag = name.replace("_", "-")
             if {**KINDS, **FORMER_KINDS}[name] is bool:
-                typed.append(f"--{flag}" if text == "yes" else f"--no-{flag}")
+                typed.append(format_flag(name if text == "yes" else f"no_{name}"))
             else:
-                typed += [f"--{flag}", *text.split()]
+                typed += [format_flag(name), *text.split()]
         return typed
 
 

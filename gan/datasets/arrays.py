@@ -37,10 +37,9 @@ def open_array(request: Request) -> Source:
     name, (count, *_), dtype = find_array(path)
     loaded = []  # the array, its range of values and how it is described, once `prepare` was called
 
-    def prepare() -> dict[str, list[str]]:
+    def prepare() -> None:
         if not loaded:
             loaded[:] = load_array(path, name)
-        return {}
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         array, found, description = loaded

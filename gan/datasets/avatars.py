@@ -216,11 +216,10 @@ def open_avatars(request: Request) -> Source:
     """Opens avatars, `request.limit` or else `COUNT` of them; they are drawn when they are prepared."""
     count, pixels, values = request.limit or COUNT, [], []
 
-    def prepare() -> dict[str, list[str]]:
+    def prepare() -> None:
         with request.progress("Drawing avatars") as tick:
             pixels[:], attributes = draw(count, request.size, request.seed, progress=tick)
         values[:] = zip(*attributes.values(), strict=True)
-        return attributes
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         image = images.from_array(pixels[i])
@@ -234,4 +233,4 @@ def open_avatars(request: Request) -> Source:
         columns = [[each.values.index(row[each.name]) for row in sampled] for each in attributes]
         return Labels(attributes, np.array(columns, np.int32).T)
 
-    return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare, labels)
+    return Source("avatars", identity, [f"avatar {i}" for i in range(count)], read, [], prepare, labels, avatars=True)

@@ -1,7 +1,7 @@
 """Cache of decoded images: <key>.npy, which is mapped into memory, and <key>.json, which says what is in it.
 
 path = folder / f"{compute_key(source.identity, 64, crop)}.npy"
-images, report, skipped, attributes, digests = open_or_build(path, lambda: (source, range(len(source.names))), 64)
+images, report, skipped, digests = open_or_build(path, lambda: (source, range(len(source.names))), 64)
 """
 
 import contextlib
@@ -25,7 +25,7 @@ from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.value_range import ValueCounts, count_values, describe_range, find_range
 
-VERSION = 8  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 9  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
 HEADER = 128  # bytes of the header of a .npy file whose shape has four numbers
 NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
@@ -45,14 +45,12 @@ class CachedImages(NamedTuple):
         pixels: uint8 (n, h, w, 3), mapped from disk.
         report: counts of files, sizes and modes, as in data.json.
         skipped: (name, reason) of skipped files, first of unreadable images.
-        attributes: as from `Source.prepare`.
         digests: of the content of each image, uint64 (n,).
     """
 
     pixels: np.ndarray
     report: dict
     skipped: list[tuple[str, str]]
-    attributes: dict[str, list[str]]
     digests: np.ndarray
 
 
@@ -95,7 +93,7 @@ def build(
         RunError: if no image can be read.
         UsageError: if the cache cannot be written.
     """
-    attributes = source.prepare()
+    source.prepare()
     names = [source.names[i] for i in numbers]
     ranges = {}  # mode -> `ValueCounts` and range of its values
     decode = functools.partial(_decode, source.read, size, crop, ranges)
@@ -121,7 +119,7 @@ def build(
             if source.origins is not None or decoded.skipped:  # else they are all that were asked for
                 used = [numbers[i] for i in decoded.numbers]
                 report["origins"] = used if source.origins is None else [source.origins[i] for i in used]
-            parts = [report, skipped, attributes, decoded.digests.hex()]
+            parts = [report, skipped, decoded.digests.hex()]
             with files.atomic_write(path.with_suffix(".json")) as beside:
                 beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum
     except OSError as error:
@@ -142,7 +140,7 @@ def read(path: Path) -> CachedImages:
             *parts, checksum = json.loads(path.with_suffix(".json").read_bytes())
             if checksum != compute_key(*parts):
                 raise ValueError("its checksum is another")
-            report, skipped, attributes, digests = parts
+            report, skipped, digests = parts
             digests = np.frombuffer(bytes.fromhex(digests), ">u8")
             pixels = files.map_array(path)
             size, length = report["size"], path.stat().st_size
@@ -157,7 +155,7 @@ def read(path: Path) -> CachedImages:
             raise MemoryError(str(error)) from error
         reason = f"{path} cannot be read ({error.strerror or error})"
         raise UsageError(f"The cache file {reason}; choose another folder with --cache-dir.") from error
-    return CachedImages(pixels, report, [(name, reason) for name, reason in skipped], attributes, digests)
+    return CachedImages(pixels, report, [(name, reason) for name, reason in skipped], digests)
 
 
 @dataclass

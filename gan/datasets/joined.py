@@ -49,18 +49,16 @@ def add_prefix(source: Source, prefix: str) -> Source:
 
 
 def concatenate(title: str, sources: list[Source]) -> Source:
-    """Makes one source of several, whose names stay; attributes are kept where all have the same ones."""
+    """Makes one source of several, whose names stay."""
     ends = list(accumulate(len(source.names) for source in sources))
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         number = bisect(ends, i)
         return sources[number].read(i - ends[number] + len(sources[number].names))
 
-    def prepare() -> dict[str, list[str]]:
-        found = [source.prepare() for source in sources]
-        if not found or any(each.keys() != found[0].keys() for each in found):
-            return {}
-        return {name: [value for each in found for value in each[name]] for name in found[0]}
+    def prepare() -> None:
+        for source in sources:
+            source.prepare()
 
     crops = [source.crop or UNCUT for source in sources]
     return Source(
@@ -72,6 +70,7 @@ def concatenate(title: str, sources: list[Source]) -> Source:
         prepare,
         left_out=[entry for source in sources for entry in source.left_out],
         crop=", or ".join(dict.fromkeys(crops)) if any(source.crop for source in sources) else "",
+        avatars=bool(sources) and all(source.avatars for source in sources),
     )
 
 

@@ -110,7 +110,7 @@ def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: d
         raise UsageError(
             f"All images have the same label, so there is nothing to ask for: it is from {report['labels']['from']}."
         )
-    shares = zip(labels.attributes, labels.shares(), strict=True)
+    shares = zip(labels.attributes, labels.shares, strict=True)
     report["labels"] |= {
         "unlabelled": len(missing),
         "such_as": [names[i] for i in missing[:3]],

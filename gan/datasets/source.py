@@ -101,11 +101,11 @@ class Source:
             None: no such. It raises UsageError where these cannot be used.
         origins: of images that are cut out of others, for each the number of the image in the source that was opened;
             None: they are these images themselves.
-        prepare: a function () -> attributes, as attribute -> the value of each image, or {} where there are none. It
-            is called before the first `read`, and may be called again: it has to be quick then.
+        prepare: a function () that is called before the first `read`, and may be called again: it has to be quick then.
         parts: (title, number of images) of the sources that this one joins; empty: it is one.
         left_out: (name, reason) of what is in images and is not used, such as faces that are too small.
         crop: what has been cut out of the images, for people; empty: nothing yet.
+        avatars: whether all images are avatars, which a face detector does not find.
     """
 
     title: str
@@ -113,12 +113,13 @@ class Source:
     names: list[str]
     read: Callable[[int], tuple[Image.Image, images.ImageInfo, bytes]]
     passed_over: list[tuple[str, str]]
-    prepare: Callable[[], dict[str, list[str]]] = dict
+    prepare: Callable[[], None] = lambda: None
     labels: Callable[[], Labels] | None = None
     origins: list[int] | None = None
     parts: tuple[tuple[str, int], ...] = ()
     left_out: list[tuple[str, str]] = field(default_factory=list)
     crop: str = ""
+    avatars: bool = False
 
 
 def digest(*parts: object) -> str:

@@ -102,7 +102,7 @@ def describe_labels(generator: Generator) -> list[str]:
         return []
     labels = generator.labels
     rows, column = ["| column | label | share of the training images |", "| ---: | --- | ---: |"], 0
-    for attribute, shares in zip(labels.attributes, labels.shares(), strict=True):
+    for attribute, shares in zip(labels.attributes, labels.shares, strict=True):
         for code in attribute.codes if attribute.values else [1]:
             value = f"{attribute.name}: {attribute.values[code]}" if attribute.values else attribute.name
             value = in_one_line(value).replace("|", "\\|")  # which would end a cell

@@ -9,7 +9,6 @@ have a network of their own (gan/metrics/avatar_classifier.py), whose prediction
 """
 
 import hashlib
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -19,15 +18,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from PIL import Image
 
-from gan import files, images
+from gan import images
 from gan.labels import Labels
 from gan.metrics import avatar_classifier
-from gan.runs import checkpoints
+from gan.metrics.stored_network import SIDE, load_or_train, reduce_images
 
 VERSION = 1  # raise it when the same images and labels would give another network
-SIDE = 32  # larger images are reduced to this, smaller ones are classified as they are
 WIDTHS = (24, 48, 96)
 SEED, BATCH, STEPS, LEARNING_RATE, WEIGHT_DECAY = 7, 128, 1500, 2e-3, 0.02
 SHIFT = 2  # pixels by which training images are moved at most
@@ -97,7 +94,7 @@ def load_for_faces(faces, training_rows: np.ndarray, held_out_rows: np.ndarray, 
     """
     known = {name: tuple(values) for name, values in avatar_classifier.ATTRIBUTES.items()}
     # Labels from a file may have the names of avatars' attributes, and other values or another order of these.
-    if faces.attributes and all(known.get(each.name) == each.values for each in faces.labels.attributes):
+    if faces.avatars and all(known.get(each.name) == each.values for each in faces.labels.attributes):
         found = avatar_classifier.load_classifier(faces.images.shape[1], cache_dir, progress)
         return AvatarAttributes(faces.labels, found)
     return load_classifier(faces.images, faces.labels, training_rows, held_out_rows, cache_dir, progress)
@@ -130,17 +127,15 @@ def load_classifier(
     key.update(np.ascontiguousarray(pixels[:: -(-len(pixels) // 1000)]).tobytes())
     path = Path(cache_dir) / f"classifier-{size}-{key.hexdigest()}.npz"
     network = build_network(min(size, SIDE), labels.width)
-    weights = {f"weight/{i:02d}": weight for i, weight in enumerate(network.weights)}
-    if path.exists():
-        try:
-            return _read(path, labels, size, network, weights)
-        except (OSError, ValueError) as error:
-            print(f"The cache file {path} is damaged ({error}): training it again.", file=sys.stderr)
-    train(network, labels, pixels, training_rows, progress)
-    accuracy = measure_accuracy(network, labels, pixels, held_out_rows)
-    with files.atomic_write(path) as file:
-        np.savez(file, accuracy=accuracy, **{name: weight.numpy() for name, weight in weights.items()})
-    return _read(path, labels, size, network, weights)
+
+    def train_and_measure() -> dict[str, np.ndarray]:
+        train(network, labels, pixels, training_rows, progress)
+        return {"accuracy": measure_accuracy(network, labels, pixels, held_out_rows)}
+
+    names = [attribute.name for attribute in labels.attributes]
+    measured, digest = load_or_train(path, network, train_and_measure, {"accuracy": (len(names),)})
+    accuracy = dict(zip(names, measured["accuracy"].tolist(), strict=True))
+    return AttributeClassifier(labels, size, network, accuracy, digest)
 
 
 def build_network(side: int, width: int) -> keras.Model:
@@ -223,26 +218,6 @@ def predict_codes(network: keras.Model, labels: Labels, pixels: np.ndarray) -> n
         ],
         axis=1,
     ).astype(np.int32)
-
-
-def reduce_images(pixels: np.ndarray) -> np.ndarray:
-    """Reduces uint8 images (n, h, w, 3) to SIDE x SIDE pixels at most."""
-    if pixels.shape[1] <= SIDE:
-        return np.asarray(pixels)
-    return np.stack([np.asarray(images.resize_image(Image.fromarray(image), SIDE)) for image in pixels])
-
-
-def _read(path: Path, labels: Labels, size: int, network: keras.Model, weights: dict) -> AttributeClassifier:
-    """Assigns `weights`, the network's, from a file. Raises OSError or ValueError before any is assigned."""
-    arrays = checkpoints.load(path, weights)
-    with files.damage_as_value_error():
-        names = [attribute.name for attribute in labels.attributes]
-        accuracy = dict(zip(names, arrays["accuracy"].tolist(), strict=True))
-    digest = hashlib.blake2b(digest_size=6)
-    for name, weight in weights.items():
-        weight.assign(arrays[name])
-        digest.update(arrays[name].tobytes())
-    return AttributeClassifier(labels, size, network, accuracy, digest.hexdigest())
 
 
 def _build_step(network: keras.Model, sizes: list[int]) -> Callable:

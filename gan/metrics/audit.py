@@ -2,7 +2,7 @@
 
     rows = compare_shares(labels, predicted_codes, codes_of_samples, classifier.accuracy)
     rows[0].data, rows[0].samples, rows[0].verdict       # Interval(0.065, ...), Interval(0.021, ...), "reduced"
-    agreements = measure_agreement(labels, asked, predicted)
+    agreements = measure_agreement(labels.attributes, asked, predicted)
 
 Codes are those of `gan.labels.Labels`. One classifier predicts them on both sides of a comparison, so that its mistakes
 are on both.
@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan.files import atomic_write
-from gan.labels import Labels
+from gan.labels import Attribute, Labels
 from gan.metrics.intervals import Interval, measure_share, subtract
 
 ANY = "any"  # in place of what was asked, of all samples
@@ -73,7 +73,7 @@ def compare_shares(
         accuracy: of that classifier, by attribute.
     """
     rows = []
-    for i, (attribute, shares) in enumerate(zip(labels.attributes, labels.shares(), strict=True)):
+    for i, (attribute, shares) in enumerate(zip(labels.attributes, labels.shares, strict=True)):
         for code in attribute.codes if attribute.values else [1]:
             data, samples = (measure_share(codes[:, i] == code) for codes in (predicted, sampled))
             difference = subtract(samples, data)
@@ -85,15 +85,15 @@ def compare_shares(
     return rows
 
 
-def measure_agreement(labels: Labels, asked: np.ndarray, predicted: np.ndarray) -> list[Agreement]:
+def measure_agreement(attributes: Sequence[Attribute], asked: np.ndarray, predicted: np.ndarray) -> list[Agreement]:
     """Measures how often samples have the labels that were asked for, in all and by what was asked.
 
     Arguments:
-        labels: what the attributes are.
+        attributes: those of the codes, in order.
         asked, predicted: codes int32 (n, attributes).
     """
     found = []
-    for i, attribute in enumerate(labels.attributes):
+    for i, attribute in enumerate(attributes):
         right = asked[:, i] == predicted[:, i]
         found.append(Agreement(attribute.name, ANY, len(right), measure_share(right)))
         counts = np.bincount(asked[:, i], minlength=len(attribute.codes))
@@ -112,7 +112,7 @@ def ask_evenly(labels: Labels, fractions: np.ndarray, number: int) -> np.ndarray
     are as images with that value have them. `fractions` are uniform in [0, 1).
     """
     codes = np.empty((len(fractions), len(labels.attributes)), np.int32)
-    values = np.sort(np.argsort(-labels.shares()[number], kind="stable")[:MOST_ASKED]).tolist()
+    values = np.sort(np.argsort(-labels.shares[number], kind="stable")[:MOST_ASKED]).tolist()
     for i, code in enumerate(values):
         part = slice(i, None, len(values))
         codes[part] = labels.draw(fractions[part], {number: code})

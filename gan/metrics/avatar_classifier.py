@@ -11,7 +11,6 @@ its mistakes are on both.
 """
 
 import hashlib
-import sys
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -22,16 +21,14 @@ import keras
 import numpy as np
 import tensorflow as tf
 from keras import layers
-from PIL import Image
 
-from gan import files, images
+from gan import images
 from gan.datasets import avatars
 from gan.datasets.avatars import ATTRIBUTES
-from gan.runs import checkpoints
+from gan.metrics.stored_network import SIDE, load_or_train, reduce_images
 
 VERSION = 2  # raise it when the same avatars would give another network
 SEED = 20_231_117  # of the avatars to train on, so that a run trains on none of them
-SIDE = 32  # larger images are reduced to this, which is enough for every attribute
 TRAINING, HELD_OUT, NEGATIVES = 7000, 2000, 1400  # images: to train on, to measure accuracy, without a face
 EPOCHS, BATCH, LEARNING_RATE = 6, 128, 0.003
 ACCEPTED = 0.95  # the share of avatars that count as faces
@@ -64,7 +61,7 @@ class Classifier:
         """
         if pixels.dtype != np.uint8 or pixels.shape[1:] != (self.size, self.size, 3) or not len(pixels):
             raise ValueError(f"{pixels.dtype} {pixels.shape} are not uint8 images (n, {self.size}, {self.size}, 3)")
-        return _predict(self.network, _reduce(pixels))
+        return _predict(self.network, reduce_images(pixels))
 
     def face_rate(self, predicted: dict[str, np.ndarray]) -> float:
         """Computes the share of images that are predicted with at least the confidence of 95% of avatars."""
@@ -98,17 +95,14 @@ def load_classifier(
     version = hashlib.blake2b(repr((VERSION, avatars.VERSION)).encode(), digest_size=6).hexdigest()
     path = Path(cache_dir) / f"attributes-{size}-{version}.npz"
     network = _build_network(min(size, SIDE))
-    weights = {f"weight/{i:02d}": weight for i, weight in enumerate(network.weights)}
-    if path.exists():
-        try:
-            return _read(path, size, network, weights)
-        except (OSError, ValueError) as error:
-            print(f"The cache file {path} is damaged ({error}): training it again.", file=sys.stderr)
-    accuracy, min_confidence = _train(network, size, progress)
-    with files.atomic_write(path) as file:
-        arrays = {name: weight.numpy() for name, weight in weights.items()}
-        np.savez(file, accuracy=accuracy, least_sure=min_confidence, **arrays)
-    return _read(path, size, network, weights)
+
+    def train() -> dict[str, np.ndarray]:
+        accuracy, min_confidence = _train(network, size, progress)
+        return {"accuracy": accuracy, "least_sure": min_confidence}
+
+    measured, digest = load_or_train(path, network, train, {"accuracy": (len(COUNTS),), "least_sure": ()})
+    accuracy = dict(zip(ATTRIBUTES, measured["accuracy"].tolist(), strict=True))
+    return Classifier(size, network, accuracy, float(measured["least_sure"]), digest)
 
 
 def most_likely_values(predicted: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -173,26 +167,6 @@ def _build_network(side: int) -> keras.Sequential:
     return keras.Sequential([start, *body, layers.Flatten(name="flat", **float32), head], name="attributes")
 
 
-def _read(path: Path, size: int, network: keras.Sequential, weights: dict) -> Classifier:
-    """Assigns `weights`, the network's, from a file. Raises OSError or ValueError before any is assigned."""
-    arrays = checkpoints.load(path, weights)
-    with files.damage_as_value_error():
-        accuracy = dict(zip(ATTRIBUTES, arrays["accuracy"].tolist(), strict=True))
-        min_confidence = float(arrays["least_sure"])
-    digest = hashlib.blake2b(digest_size=6)
-    for name, weight in weights.items():
-        weight.assign(arrays[name])
-        digest.update(arrays[name].tobytes())
-    return Classifier(size, network, accuracy, min_confidence, digest.hexdigest())
-
-
-def _reduce(pixels: np.ndarray) -> np.ndarray:
-    """Reduces uint8 images (n, h, w, 3) to SIDE x SIDE pixels at most."""
-    if pixels.shape[1] <= SIDE:
-        return pixels
-    return np.stack([np.asarray(images.resize_image(Image.fromarray(image), SIDE)) for image in pixels])
-
-
 def _predict(network: keras.Sequential, pixels: np.ndarray) -> dict[str, np.ndarray]:
     """Predicts, of uint8 images (n, side, side, 3): attribute -> probabilities (n, values)."""
     batches = [tf.cast(pixels[i : i + 500], tf.float32) for i in range(0, len(pixels), 500)]
@@ -205,7 +179,7 @@ def _train(network: keras.Sequential, size: int, progress: Callable) -> tuple[np
     """Trains on avatars and on images without a face; returns accuracies and `min_confidence`, of held-out avatars."""
     with progress("Generating avatars to train on") as tick:
         pixels, attributes = avatars.draw(TRAINING + HELD_OUT, size, SEED, tick)
-    pixels, targets = _reduce(pixels), _encode(attributes)
+    pixels, targets = reduce_images(pixels), _encode(attributes)
     rng = np.random.default_rng(SEED)
     uniform = np.repeat(1 / np.array(COUNTS, np.float32), COUNTS)  # the target of images without a face
     x = np.concatenate([pixels[:TRAINING], _remove_faces(pixels[:NEGATIVES], rng)])

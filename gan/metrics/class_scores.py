@@ -49,7 +49,7 @@ def score_classes(real: LabelledImages, fake: np.ndarray, asked: np.ndarray, ext
     predicted = real.classifier.predict(fake)
     agreement = {
         each.name: each.share.value
-        for each in audit.measure_agreement(real.labels, asked, predicted)
+        for each in audit.measure_agreement(real.labels.attributes, asked, predicted)
         if each.asked == audit.ANY
     }
     features = load_features(extractor, real.images, folder)

@@ -101,7 +101,7 @@ def build_case(
         reference=subset,
         held_out=(own if len(own) >= FEWEST_HELD else subset).subsample(MAX_HELD_OUT),
         crop=(reference or dataset).report["crop"],
-        avatars=bool(dataset.attributes),
+        avatars=dataset.avatars,
         mirrors=mirrors,
         labelled=labelled,
     )

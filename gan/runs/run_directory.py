@@ -54,7 +54,7 @@ from gan.files import (
     write_json,
 )
 from gan.labels import Labels
-from gan.recipes import DECIDED, OWN
+from gan.recipes import KEPT_ON_RESUME, OWN
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -151,7 +151,7 @@ class Run:
             saved = self.load_config()  # with the defaults, which older versions had at all sizes
             if saved.recipe in OWN and given.get("recipe", saved.recipe) == saved.recipe:
                 choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(saved)}
-                kept = {name: getattr(saved, name) for name in DECIDED}
+                kept = {name: getattr(saved, name) for name in KEPT_ON_RESUME}
                 kept = {name: value for name, value in kept.items() if not choices[name] or value in choices[name]}
                 return {"recipe": saved.recipe, **kept}
         return {}

@@ -2,7 +2,7 @@
 
     distribution = distribute("2", None)                  # two GPUs, by tf.distribute.MirroredStrategy
     batches = data.batches(..., places=distribution.places(batch_size, steps=1))
-    for batch in distribution.spread(batches): ...        # for `DCGAN.train_step`
+    for batch in distribution.distribute_batches(batches): ...        # for `DCGAN.train_step`
     rows = distribution.gather([stopped_by])              # what every process said: (processes, 1)
 
 Process 0 is the chief: it alone writes files and prints.
@@ -132,7 +132,7 @@ def hide_other_gpus(names: list[str]) -> None:
     tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if name.startswith("GPU")], "GPU")
 
 
-def look_ahead(iterator: Iterator) -> Iterator:
+def prefetch(iterator: Iterator) -> Iterator:
     """Yields what an endless iterator does; a background thread makes the next meanwhile."""
     with ThreadPoolExecutor(1) as thread:
         future = thread.submit(next, iterator)
@@ -193,7 +193,7 @@ class Distribution:
         first = self.index * self.local_replicas
         return rows[first : first + self.local_replicas].reshape(-1)
 
-    def spread(self, batches: Iterable) -> Iterator:
+    def distribute_batches(self, batches: Iterable) -> Iterator:
         """Gives each replica of this process its part of every batch, a tuple of tensors, on its device.
 
         With GPUs, the next batch is copied in a background thread while one is trained on.
@@ -201,7 +201,7 @@ class Distribution:
         if self.devices == ("CPU:0",):
             return iter(batches)  # as they are
         parts = (tuple(map(self.split, batch)) for batch in batches)
-        return look_ahead(parts) if any("GPU" in device for device in self.devices) else parts
+        return prefetch(parts) if any("GPU" in device for device in self.devices) else parts
 
     def split(self, tensor):
         """Splits a tensor, replica by replica, into the values of each on its device."""

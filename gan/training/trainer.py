@@ -225,7 +225,7 @@ class Trainer(Loop):
         if self.calibrator:
             self.gan.calibrate_ema(self.calibrator)
 
-    def show(self, number: int) -> None:
+    def select_average(self, number: int) -> None:
         """Lets the average of the half-life with that number generate all samples."""
         if number != self.gan.selected:
             self.gan.selected = number
@@ -251,9 +251,11 @@ class Trainer(Loop):
     def evaluate(self) -> bool:
         """Scores the averaged generators, if there is time. Returns whether the best is to become best.keras."""
         before, count = self.gan.selected, len(self.validator.rows)
-        averages = {half_life: functools.partial(self.show, i) for i, half_life in enumerate(self.gan.averages)}
+        averages = {
+            half_life: functools.partial(self.select_average, i) for i, half_life in enumerate(self.gan.averages)
+        }
         if self.validator.evaluate(self.iteration, self.planned_seconds(), self.remaining_scores(), averages) is None:
-            self.show(before)
+            self.select_average(before)
             return False
         for score in self.validator.rows[count:]:
             score |= {"images": self.iteration * self.config.images_per_iteration, "seconds": round(self.seconds, 3)}

@@ -159,7 +159,7 @@ def test_source_draws_when_prepared(monkeypatch, eight):
     source = open_data("avatars", limit=5, seed=7)
     assert len(source.names) == 5
     assert calls == []
-    assert source.prepare() == {"hair": ["red"] * 5}
+    source.prepare()
     np.testing.assert_array_equal([np.asarray(source.read(i)[0]) for i in range(5)], eight[:5])
     assert calls == [(5, 32, 7)]
 

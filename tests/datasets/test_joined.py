@@ -50,16 +50,17 @@ def test_ranges_of_values(tmp_path, load):
         assert len(faces.report["modes"]) == 2
 
 
-@pytest.mark.parametrize(
-    ("second", "attributes"), [({"hair": ["red"]}, {"hair": ["black", "red"]}), ({}, {}), ({"eyes": ["open"]}, {})]
-)
-def test_attributes(second, attributes):
-    """Attributes are joined if all sources have the same ones, else there are none."""
+@pytest.mark.parametrize("second", [True, False])
+def test_avatars(second):
+    """All are avatars if those of each source are; each source is prepared."""
+    prepared = []
 
-    def make(attributes):
-        return Source("s", "s", ["i"], lambda i: None, [], lambda: attributes)
+    def make(name, avatars):
+        return Source(name, name, ["i"], lambda i: None, [], lambda: prepared.append(name), avatars=avatars)
 
-    assert join([make({"hair": ["black"]}), make(second)]).prepare() == attributes
+    joined = join([make("a", True), make("b", second)])
+    joined.prepare()
+    assert joined.avatars == second and prepared == ["a", "b"]
 
 
 def test_errors_name_the_image():

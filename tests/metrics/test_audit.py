@@ -52,7 +52,7 @@ def test_agreement_by_hand():
     predicted = np.array([[1, 0], [0, 1], [0, 2], [0, 1]])
     found = {
         (each.name, each.asked): (each.count, each.share.value)
-        for each in audit.measure_agreement(LABELS, asked, predicted)
+        for each in audit.measure_agreement(LABELS.attributes, asked, predicted)
     }
     assert found == {
         ("bright", "any"): (4, 0.75), ("bright", "no"): (2, 1.0), ("bright", "yes"): (2, 0.5),
@@ -73,13 +73,16 @@ def test_ask_for_the_most_frequent_values():
     codes = audit.ask_evenly(many, np.random.default_rng(0).random(400), 0)
     values, counts = np.unique(codes, return_counts=True)
     assert values.tolist() == [*range(70, 70 + audit.MOST_ASKED)] and set(counts) == {400 // audit.MOST_ASKED}
-    assert [each.asked for each in audit.measure_agreement(many, codes, codes)] == [audit.ANY, *map(str, values)]
+    assert [each.asked for each in audit.measure_agreement(many.attributes, codes, codes)] == [
+        audit.ANY,
+        *map(str, values),
+    ]
 
 
 def test_report():
     """The tables, a row for each share and each agreement; what was not measured has a dash."""
     rows = audit.compare_shares(LABELS, LABELS.codes.repeat(50, axis=0), LABELS.codes[:2].repeat(100, axis=0), ACCURACY)
-    agreements = {"As asked": audit.measure_agreement(LABELS, LABELS.codes, LABELS.codes), "Others": []}
+    agreements = {"As asked": audit.measure_agreement(LABELS.attributes, LABELS.codes, LABELS.codes), "Others": []}
     text = audit.format_report(rows, agreements, "A run", ["note"])
     assert text.startswith("# A run\n") and "## As asked" in text and "Others" not in text
     table = [[cell.strip() for cell in line.split("|")[1:-1]] for line in text.splitlines() if line.startswith("|")]
@@ -116,7 +119,7 @@ def test_names_that_mean_something_elsewhere(tmp_path):
     """A bar in a name ends no cell of the report, and dollars make no formula of the chart."""
     labels = Labels((Attribute("class", ("a|b", r"$\wrong$")),), np.array([[0], [1]], np.int32))
     rows = audit.compare_shares(labels, labels.codes, labels.codes, {"class": 0.9})
-    agreements = {"As asked": audit.measure_agreement(labels, labels.codes, labels.codes)}
+    agreements = {"As asked": audit.measure_agreement(labels.attributes, labels.codes, labels.codes)}
     tables = [line for line in audit.format_report(rows, agreements, "A", []).split("\n") if line.startswith("|")]
     assert [line.replace(r"\|", "").count("|") for line in tables] == [9] * 4 + [5] * 5
     audit.draw_chart(rows, tmp_path / "audit.png", r"$\wrong$")

@@ -9,7 +9,7 @@ import pytest
 import tensorflow as tf
 
 from gan.datasets import avatars
-from gan.metrics import avatar_classifier
+from gan.metrics import avatar_classifier, stored_network
 from gan.metrics.avatar_classifier import compare_histograms, compute_histograms
 
 SIDE = 16
@@ -250,7 +250,7 @@ def test_images_of_another_kind(classifier):
 def test_larger_images_are_reduced():
     """The network gets images above 32 x 32 reduced to that, by area averages."""
     images, _ = DRAW(2, 64, 0)
-    reduced = avatar_classifier._reduce(images)
+    reduced = stored_network.reduce_images(images)
     assert reduced.shape == (2, 32, 32, 3)
     assert np.abs(reduced.astype(int) - DRAW(2, 32, 0)[0]).mean() < 6
-    assert avatar_classifier._reduce(reduced) is reduced
+    assert stored_network.reduce_images(reduced) is reduced

@@ -17,14 +17,14 @@ def dataset(count, seed=0, crop="all", avatars=False):
     rng = np.random.default_rng(seed)
     images = rng.integers(0, 256, (count, 16, 16, 3), np.uint8)
     digests = rng.integers(0, 2**64, count, np.uint64)
-    return Faces(images, {"crop": crop}, [], {"hair": ["bald"] * count} if avatars else {}, digests)
+    return Faces(images, {"crop": crop}, [], avatars, digests)
 
 
 def concatenate(one, other):
     """Concatenates two datasets."""
     images = np.concatenate([one.images, other.images])
     digests = np.concatenate([one.digests, other.digests])
-    return Faces(images, {"crop": "other"}, [], {}, digests)
+    return Faces(images, {"crop": "other"}, [], False, digests)
 
 
 @pytest.fixture

@@ -153,7 +153,7 @@ def test_batches_are_copied_ahead():
             yield i
         raise KeyError("a damaged batch")
 
-    batches = distribution.look_ahead(make())
+    batches = distribution.prefetch(make())
     assert [next(batches), next(batches), next(batches)] == [0, 1, 2]
     with pytest.raises(KeyError):
         next(batches)
@@ -163,9 +163,9 @@ def test_batches_are_copied_ahead():
 def test_one_gpu_gets_copies(monkeypatch):
     """Batches for a GPU are copied to it, ahead; those for the CPU are passed on as they are."""
     batches = [(np.float32([1, 2]), np.float32([3, 4])), (np.float32([5, 6]), np.float32([7, 8]))]
-    assert list(Distribution().spread(batches)) == batches
+    assert list(Distribution().distribute_batches(batches)) == batches
     monkeypatch.setattr(tf, "device", lambda name: names.append(name) or contextlib.nullcontext())
-    names, copies = [], Distribution(device="GPU:0").spread(itertools.cycle(batches))
+    names, copies = [], Distribution(device="GPU:0").distribute_batches(itertools.cycle(batches))
     for one, expected in zip(copies, [*batches, *batches], strict=False):
         np.testing.assert_array_equal(one, expected)
     assert set(names) == {"GPU:0"}
