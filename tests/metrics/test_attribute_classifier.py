@@ -11,7 +11,7 @@ from striped_images import ATTRIBUTES, QUICK, draw
 
 from gan.datasets import avatars
 from gan.labels import Attribute, Labels
-from gan.metrics import attribute_classifier, audit, avatar_classifier
+from gan.metrics import attribute_classifier, audit, avatar_classifier, stored_network
 
 TRAINING, HELD_OUT = np.arange(1000), np.arange(1000, 1500)
 
@@ -134,7 +134,8 @@ def test_other_images_are_refused(classifier, data):
 
 def test_large_images(tmp_path, monkeypatch):
     """Images larger than SIDE are reduced."""
-    monkeypatch.setattr(attribute_classifier, "SIDE", 16)
+    for module in (attribute_classifier, stored_network):
+        monkeypatch.setattr(module, "SIDE", 16)
     monkeypatch.setattr(attribute_classifier, "train", lambda *given: None)
     pixels, codes = draw(80, 0.5, (0.4, 0.3, 0.3), seed=3)
     large = pixels.repeat(2, axis=1).repeat(2, axis=2)
