@@ -23,10 +23,19 @@ from models.conditional import apply_layers, build_inputs, classify, join_labels
 from models.layers import BilinearUpSampling2D, count_doublings, dropout, flatten_noise, minibatch_stddev, normal
 
 
-def self_modulated_norm(x, z, width: int, normalization: str):
+def choose_hidden_units(width: int, deepest: int) -> int:
+    """Returns the units of hidden layers: as many as `width`, or a part of the `deepest` maps where that is more.
+
+    Above 64 x 64, a network of half the width has the same maps from 4 x 4 on as one of half the size. With hidden
+    units alike, it can begin with the weights of that.
+    """
+    return max(width, min(32, deepest // 8))
+
+
+def self_modulated_norm(x, z, hidden_units: int, normalization: str):
     """Normalizes maps x (n, h, w, c), then scales and shifts each channel by a function of noise z (n, size)."""
     filters = x.shape[-1]
-    hidden = layers.LeakyReLU(0.2)(layers.Dense(width, kernel_initializer=normal())(z))
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(hidden_units, kernel_initializer=normal())(z))
     scale = layers.Dense(filters, kernel_initializer=normal(), bias_initializer="ones")(hidden)
     shift = layers.Dense(filters, kernel_initializer=normal())(hidden)
     x = apply_layers(normalize(normalization, filters), x)
@@ -77,19 +86,20 @@ def generator(
     """
     start, count = count_doublings(image_shape[0])
     widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
+    hidden_units = choose_hidden_units(width, widths[0])
     noise, given = build_inputs(noise_shape, labels, "noise")
     z = apply_layers(flatten_noise(noise_shape), noise)
     if labels:
         z = join_labels(z, given)
     x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
-    x = self_modulated_norm(layers.Reshape((start, start, widths[0]))(x), z, width, normalization)  # 4 x 4 x 4w
+    x = self_modulated_norm(layers.Reshape((start, start, widths[0]))(x), z, hidden_units, normalization)  # 4 x 4 x 4w
     image = None
     for i, filters in enumerate(widths[1:], start=1):  # 8 x 8 x 2w, 16 x 16 x w, 32 x 32 x w/2
         chain = upsample(filters, upsampling, use_bias=False, kernel_initializer=normal())
-        x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, width, normalization)
+        x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, hidden_units, normalization)
         for _ in range(depth):
             chain = [layers.Conv2D(filters, 3, padding="same", use_bias=False, kernel_initializer=normal())]
-            x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, width, normalization)
+            x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, hidden_units, normalization)
         image = add_upsampled(image, to_rgb(x, palette or image_shape[-1], kernel_size=3 if i == count else 1))
     channels = image_shape[-1]
     image = mix_colors(image, z, channels, width) if palette else layers.Activation("tanh", dtype="float32")(image)
@@ -126,7 +136,8 @@ def discriminator(
     for i in range(count):  # 16 x 16 x w, 8 x 8 x 2w, 4 x 4 x 4w
         x = apply_layers(constrain(down(width * 2**i, rate, depth, normalization, i == 0), normalization), x)
     x = layers.Flatten()(apply_layers(minibatch_stddev(stddev), x))
-    hidden = [layers.Dense(2 * width, kernel_initializer=normal()), layers.LeakyReLU(0.2)]
+    hidden_units = 2 * choose_hidden_units(width, width * 2 ** (count - 1))
+    hidden = [layers.Dense(hidden_units, kernel_initializer=normal()), layers.LeakyReLU(0.2)]
     features = layers.Concatenate()([x, apply_layers(constrain(hidden, normalization), x)])
     head = [layers.Dense(1, kernel_initializer=normal(), dtype="float32")]
     logits = apply_layers(constrain(head, normalization), features)

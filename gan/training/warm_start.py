@@ -75,12 +75,18 @@ def match_layers(ours: list[tuple], theirs: list[tuple]) -> list[tuple[int, int]
     """Pairs the layers of two networks, given the shapes of their weights: (number here, number there), in order.
 
     In networks of equally many layers, each may only be paired with that of its number. In others, as of another image
-    size, the longest sequences that are equal are.
+    size, the longest sequences that are equal are, of each kind of layer: how kinds are mixed differs, as Keras orders
+    layers by their distance from the end.
     """
     if len(ours) == len(theirs):
         return [(i, i) for i, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one == other]
-    blocks = difflib.SequenceMatcher(None, ours, theirs, autojunk=False).get_matching_blocks()
-    return [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
+    pairs = []
+    for kind in {tuple(map(len, each)) for each in ours}:
+        here, there = ([i for i, each in enumerate(side) if tuple(map(len, each)) == kind] for side in (ours, theirs))
+        matcher = difflib.SequenceMatcher(None, [ours[i] for i in here], [theirs[i] for i in there], autojunk=False)
+        for block in matcher.get_matching_blocks():
+            pairs += zip(here[block.a :], there[block.b :][: block.size], strict=False)
+    return sorted(pairs)
 
 
 def assign_layers(layers: list, saved: list[list[np.ndarray]], pairs: list[tuple[int, int]]) -> None:

@@ -21,13 +21,18 @@ def take(gan, *parts):
 
 
 def test_match_layers_by_hand():
-    """Equally many layers are paired by number where shapes are equal; others by the longest equal sequences."""
+    """Equally many layers are paired by number where shapes are equal; others by the longest equal sequences.
+
+    Layers of other kinds, such as norms among convolutions, may be between them.
+    """
     a, b, c, d = [((i, i),) for i in range(1, 5)]
     assert match_layers([a, b, c], [a, b, c]) == [(0, 0), (1, 1), (2, 2)]
     assert match_layers([a, b, c], [a, a, c]) == [(0, 0), (2, 2)]
     assert match_layers([a, b, c], [b, c, d]) == []  # each has another number
     assert match_layers([d, a, b, c], [a, b, c]) == [(1, 0), (2, 1), (3, 2)]
     assert match_layers([a], []) == []
+    norm = ((4,), (4,))
+    assert match_layers([d, a, norm, b, c], [norm, a, b, c]) == [(1, 1), (2, 0), (3, 2), (4, 3)]
 
 
 @pytest.mark.parametrize("more", [{}, {"palette": 4, "labels": 2}])
@@ -55,6 +60,19 @@ def test_layers_of_another_image_size():
     assert pairs[:2] == [(0, 0), (1, 1)]
     large, small = (layer_shapes(pair[0]) for pair in sizes)
     assert match_layers(large, small)[-1] == (len(large) - 1, len(small) - 1)
+
+
+def test_half_the_width_at_twice_the_size():
+    """From 4 x 4 on, networks of 128 x 128 have the layers of those of 64 x 64 with twice the width.
+
+    Of the generator, the last image is made by another kernel; of the discriminator, the first two layers differ.
+    """
+    for part, fewer in ((GENERATORS, 1), (DISCRIMINATORS, 1)):
+        build = part["self-modulated"]
+        given = ((8,),) if part is GENERATORS else ()
+        large, small = (layer_shapes(build(*given, (n, n, 3), width)) for n, width in ((128, 2), (64, 4)))
+        pairs = match_layers(large, small)
+        assert len(pairs) == len(small) - fewer and all(large[i] == small[j] for i, j in pairs)
 
 
 def test_everything_fits():
