@@ -39,7 +39,7 @@ CASES = [
     "--recipe default --width 2 --batch-size 1 --image-size 16",
     "--recipe default --noise-size 100000",
     "--recipe default --noise image --image-size 64 --batch-size 256 --limit 2000",
-    "--recipe default --image-size 128 --batch-size 64 --limit 1000",
+    "--recipe default --width 32 --image-size 128 --batch-size 64 --limit 1000",
     "--recipe default --discriminator-steps 4 --no-reuse-fakes --dropout 0.3 --batch-size 256",
     "--recipe udacity-64 --batch-size 1024",
     "--recipe udacity-64 --image-size 128 --limit 1000",

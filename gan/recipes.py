@@ -63,6 +63,8 @@ RECIPES = {
 DEFAULT_BY_SIZE = {
     0: {},
     64: {"batch_size": 16, "epochs": 20_000},
+    # With half the width, layers are those of 64 x 64 and one stage more: --start-from such a run begins with its faces
+    128: {"batch_size": 16, "epochs": 20_000, "width": 16},
 }
 
 OWN = ("default", "avatars")  # recipes that are not published ones
