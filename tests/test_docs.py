@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from gan.cli import parse_arguments
+from gan.comparison.variants import parse_variant
 from gan.config import Config, build_config
 from gan.errors import UsageError
 from gan.recipes import RECIPES
@@ -199,6 +200,23 @@ def test_peers_are_as_measured(page):
     ]  # fmt: skip
     found = [[row[0], *row[2:6]] for row in table((ROOT / page).read_text("utf-8"), "system")]
     assert found == expected and far == sorted(far)
+
+
+@pytest.mark.parametrize("part", ["networks", "training"])
+def test_what_pays_is_as_measured(part):
+    """docs/what-pays.md has the numbers of its comparisons, the nearest to real faces first."""
+    rows = json.loads((ROOT / "results" / f"what-pays-{part}-report.json").read_text("utf-8"))["rows"]
+    far = {row["label"]: row["scores"]["fd-vgg"] - row["scores"]["floor_fd-vgg"] for row in rows}
+    expected = []
+    for row in sorted(rows, key=lambda row: far[row["label"]]):
+        scores, flags = row["scores"], " ".join(parse_variant(row["label"]).flags[2:])
+        expected.append([
+            f"`{flags}`" if flags else "**default**", f"{scores['fd-vgg']:,.0f}",
+            f"{far[row['label']] / far['default']:.2f}", f"{scores['kid-vgg']:,.0f}", f"{scores['recall-vgg']:.2f}",
+            f"{scores['face_rate']:.0%}", f"{row['images']:,}",
+        ])  # fmt: skip
+    text = (ROOT / "docs" / "what-pays.md").read_text("utf-8").split(f"## {part.capitalize()}\n")[1]
+    assert table(text, "change") == expected
 
 
 def test_choices_are_listed():
