@@ -153,7 +153,7 @@ def test_avatars(name, monkeypatch, tmp_path):
     known = SimpleNamespace(predict=lambda pixels: seen, accuracy=dict.fromkeys(seen, 0.75), digest="abc")
     monkeypatch.setattr(avatar_classifier, "load_classifier", lambda *given: known)
     monkeypatch.setattr(attribute_classifier, "load_classifier", lambda *given: "trained")
-    faces = SimpleNamespace(images=np.zeros((2, 16, 16, 3), np.uint8), attributes={name: []})
+    faces = SimpleNamespace(images=np.zeros((2, 16, 16, 3), np.uint8), avatars=True)
     codes, rows = np.zeros((2, 1), np.int32), np.arange(2)
     faces.labels = Labels((Attribute(name, values),), codes)
     found = attribute_classifier.load_for_faces(faces, rows, rows, tmp_path, None)
@@ -162,5 +162,5 @@ def test_avatars(name, monkeypatch, tmp_path):
     for others in (values[::-1], values[1:], ()):  # whose codes mean something else
         faces.labels = Labels((Attribute(name, others),), codes)
         assert attribute_classifier.load_for_faces(faces, rows, rows, tmp_path, None) == "trained"
-    faces = SimpleNamespace(images=faces.images, attributes={}, labels=Labels((Attribute(name, values),), codes))
+    faces = SimpleNamespace(images=faces.images, avatars=False, labels=Labels((Attribute(name, values),), codes))
     assert attribute_classifier.load_for_faces(faces, rows, rows, tmp_path, None) == "trained"
