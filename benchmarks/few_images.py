@@ -86,7 +86,8 @@ def benchmark(arguments: argparse.Namespace) -> None:
         if seed < count
     ]
     configs = [parse_arguments(training_flags(arguments, *trial))[0] for trial in trials]
-    references = {config.image_size: write_references(arguments, config) for config in configs}
+    sizes = {config.image_size: config for config in configs}
+    references = {size: write_references(arguments, config) for size, config in sizes.items()}
     results = {}
     for number, (trial, config) in enumerate(zip(trials, configs, strict=True), 1):
         run, reference = Run(arguments.out / config.run), references[config.image_size]

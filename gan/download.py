@@ -62,14 +62,18 @@ def _lock(part: Path) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    with open(part, "ab") as file:
-        with contextlib.suppress(OSError):  # a file system without locks
-            fcntl.flock(file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            if part.exists() and not part.stat().st_size:  # nothing has arrived
-                part.unlink()
+    while True:
+        with open(part, "ab") as file:
+            with contextlib.suppress(OSError):  # a file system without locks
+                fcntl.flock(file, fcntl.LOCK_EX)
+            if not (part.exists() and os.path.samestat(part.stat(), os.fstat(file.fileno()))):
+                continue  # another process has finished with it, or removed it
+            try:
+                yield
+            finally:
+                if part.exists() and not part.stat().st_size:  # nothing has arrived
+                    part.unlink()
+            return
 
 
 def _check(part: Path, check: Callable[[Path], None]) -> None:

@@ -19,7 +19,7 @@ from gan.config import (
 )
 from gan.errors import UsageError
 from gan.files import expand_path
-from gan.recipes import RECIPES
+from gan.recipes import OWN, RECIPES
 
 LARGE = 64  # side of the images, in pixels, from which --image-size is that if it is not given
 
@@ -39,7 +39,8 @@ def open_run(config: Config, recipe_given: bool = True):
 def resolve_settings(given: dict, distribution=None):
     """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
-    A run that starts from another takes its palette; with another one, few layers of the generator would fit.
+    A run that starts from another takes its palette and, at the same size and without a published recipe, its width:
+    with others, few layers would fit.
 
     Arguments:
         given: fields of Config by their names.
@@ -58,7 +59,9 @@ def resolve_settings(given: dict, distribution=None):
         config = build_config({**given, "image_size": size})
         run = open_run(config, "recipe" in given)
         start = load_start_config(config)
-        decided = {"palette": start.palette} if start and start.generator == config.generator else {}
+        if start and start.generator == config.generator:
+            same = start.image_size == size and config.recipe in OWN
+            decided = {"palette": start.palette} | ({"width": start.width} if same else {})
         decided |= {**run.read_decided(given), "image_size": size}
         if run.folder.name != config.name:
             decided["run"] = run.folder.name

@@ -26,8 +26,8 @@ from models.layers import BilinearUpSampling2D, count_doublings, dropout, flatte
 def choose_hidden_units(width: int, deepest: int) -> int:
     """Returns the units of hidden layers: as many as `width`, or a part of the `deepest` maps where that is more.
 
-    Above 64 x 64, a network of half the width has the same maps from 4 x 4 on as one of half the size. With hidden
-    units alike, it can begin with the weights of that.
+    At 128 x 128, a network has the same maps from 4 x 4 on as one of 64 x 64 with twice the width. With hidden units
+    alike, it can begin with the weights of that.
     """
     return max(width, min(32, deepest // 8))
 
@@ -57,7 +57,7 @@ def add_upsampled(smaller, larger):
     return layers.Add(dtype="float32")([upsampled, larger])
 
 
-def mix_colors(logits, z, channels: int, width: int):
+def mix_colors(logits, z, channels: int, hidden_units: int):
     """Mixes each pixel of images (n, h, w, channels) in [-1, 1] of k colors, which are the same in a whole image.
 
     The colors are a function of noise z (n, size); the softmax of logits (n, h, w, k) is the share of each. Where one
@@ -67,7 +67,7 @@ def mix_colors(logits, z, channels: int, width: int):
     *sides, count = logits.shape[1:]
     if count == 1:
         raise UsageError("--palette 1: each image would be of one color. Give at least 2, or 0 for any color.")
-    hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * width, kernel_initializer=normal())(z))
+    hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * hidden_units, kernel_initializer=normal())(z))
     # With N(0, 0.02) all colors would start as nearly one gray, and the gradient of their shares be nearly 0.
     spread = keras.initializers.RandomNormal(0.0, 0.2)
     colors = layers.Dense(channels * count, "tanh", kernel_initializer=spread, dtype="float32")(hidden)
@@ -102,7 +102,9 @@ def generator(
             x = self_modulated_norm(apply_layers(constrain(chain, normalization), x), z, hidden_units, normalization)
         image = add_upsampled(image, to_rgb(x, palette or image_shape[-1], kernel_size=3 if i == count else 1))
     channels = image_shape[-1]
-    image = mix_colors(image, z, channels, width) if palette else layers.Activation("tanh", dtype="float32")(image)
+    image = (
+        mix_colors(image, z, channels, hidden_units) if palette else layers.Activation("tanh", dtype="float32")(image)
+    )
     return keras.Model([noise, given] if labels else noise, image, name="generator")
 
 

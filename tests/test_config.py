@@ -112,6 +112,12 @@ def test_recipes_have_the_values_of_their_sources():
         assert config.steps_per_epoch == ("all" if udacity else 1), recipe
 
 
+def test_default_at_128_continues_that_at_64():
+    """It has half the width, as networks of both sizes have the same layers then."""
+    narrow, wide = (parse_arguments(["--recipe", "default", "--image-size", size])[0] for size in ("128", "64"))
+    assert 2 * narrow.width == wide.width and narrow.batch_size == wide.batch_size
+
+
 def test_default_by_image_size(monkeypatch):
     """A size has the row of the largest one that is not larger; flags override it; other recipes have none."""
     for size in (16, 64, 128):

@@ -1,3 +1,4 @@
+import time
 from threading import Thread
 
 import pytest
@@ -51,6 +52,28 @@ def test_two_at_once(tmp_path):
         started[0].join(10)
     assert finished == [None] and requests == [None]
     assert [path.name for path in tmp_path.iterdir()] == ["f"] and (tmp_path / "f").read_bytes() == BODY
+
+
+def test_a_second_one_after_a_failure(tmp_path):
+    """Where the first got a wrong file, which is removed, the second asks the server anew, and locks the new file."""
+    results = []
+
+    def fail(path):
+        Thread(target=lambda: results.append(second())).start()
+        time.sleep(0.3)  # in which it waits for the lock
+        raise ValueError("other bytes")
+
+    def second():
+        fetch(url, tmp_path / "f", require_body)
+        return (tmp_path / "f").read_bytes() == BODY
+
+    with serving() as (url, requests):
+        with pytest.raises(RunError, match="other bytes"):
+            fetch(url, tmp_path / "f", fail)
+        deadline = time.monotonic() + 10
+        while not results and time.monotonic() < deadline:
+            time.sleep(0.05)
+    assert results == [True] and requests == [None, None]
 
 
 def test_resumes_from_half_a_file(tmp_path):

@@ -267,6 +267,19 @@ def test_image_size_of_the_start(sized, start):
     assert resolve("--data", "faces", "--start-from", "nothing").image_size == 64
 
 
+def test_width_of_the_start(sized):
+    """A run that starts from another of its size has its width, unless a flag or a published recipe has one."""
+    write_config({"run": "other", "image_size": 64, "width": 20})
+    line = ["--data", sized(100), "--start-from", "output/other"]
+    for flags, width in (
+        ([], 20),
+        (["--image-size", "128"], 16),
+        (["--width", "24"], 24),
+        (["--recipe", "udacity-128", "--generator", "self-modulated", "--image-size", "64"], 128),
+    ):
+        assert resolve(*line, *flags).width == width
+
+
 @pytest.mark.parametrize("palette", [0, 4])
 def test_palette_of_the_start(sized, palette):
     """A run that starts from another has its palette, and keeps it; a flag or another generator decides otherwise."""

@@ -37,7 +37,7 @@ def add_prefix(source: Source, prefix: str) -> Source:
 
     def extend(name: str) -> str:
         rest = name.removeprefix(source.title)
-        numbered = rest.startswith("[") and rest.endswith("]")  # no name of a file, as it has no suffix
+        numbered = rest != name and rest.startswith("[") and rest.endswith("]")
         return f"{prefix}{rest}" if numbered else f"{prefix}/{name}"
 
     return replace(

@@ -156,9 +156,9 @@ def count_noise(tensor, network: keras.Model) -> int:
 def whiten(noise: Callable, count: int) -> Callable:
     """The first `count` batches of `noise`, moved so that together they have mean 0 and uncorrelated components.
 
-    The variance of samples from it equals that from endless noise to within 0.4%, where it would differ by 1.1% by
-    chance (CelebA, 2,000 samples). Moment matching: Barraquand, Management Science 41 (1995). Noise with more
-    components than a quarter of its rows is returned as it is.
+    The variance of 2,000 samples from it equals that from endless noise to within 0.4%, where it would differ by 1.1%
+    by chance (CelebA; `VARIANCE_BATCHES` are fewer now). Moment matching: Barraquand, Management Science 41 (1995).
+    Noise with more components than a quarter of its rows is returned as it is.
     """
     first = np.asarray(noise(0))
     rows, size = count * len(first), first[0].size

@@ -39,7 +39,7 @@ def warm_start(gan, start: Start) -> list[str]:
     An optimizer's moments are taken with all weights of its network or not at all: Adam's first steps for new weights
     would be 30 times as large with the count of steps of the old ones. Learning rates stay as they are.
 
-    Raises UsageError where no layer of the generator fits.
+    Raises UsageError where no layer of the generator fits, or one does not that is to be frozen.
     """
     lines = [f"Starting from {start.title}:"]
     for part, optimizer in PARTS.items():
@@ -47,6 +47,7 @@ def warm_start(gan, start: Start) -> list[str]:
         pairs = match_layers([shapes(layer.get_weights()) for layer in layers], [shapes(arrays) for arrays in saved])
         if part == "generator" and not pairs:
             raise UsageError(f"--start-from {start.title}: no layer of its generator has the shape of one here.")
+        require_frozen_layers(gan, layers, pairs, start.title)
         assign_layers(layers, saved, pairs)
         text = f"  {part}: {len(pairs)} of {len(layers)} layers"
         if part == "generator" and gan.averages:
@@ -59,6 +60,17 @@ def warm_start(gan, start: Start) -> list[str]:
         text += ", moments of its optimizer" if moments else "; its optimizer starts anew"
         lines.append(text + describe_missing(layers, pairs))
     return lines
+
+
+def require_frozen_layers(gan, layers: list, pairs: list[tuple[int, int]], title: str) -> None:
+    """Raises UsageError where a layer that is to be frozen has no pair, as its random weights would stay."""
+    taken = {here for here, _ in pairs}
+    for i, layer in enumerate(layers):
+        if i not in taken and any(id(variable) in gan.frozen for variable in layer.trainable_variables):
+            raise UsageError(
+                f"--freeze-discriminator: {layer.name}, which it would freeze, has other shapes than in {title}. Leave"
+                " it out, or give the --image-size and --width of that run."
+            )
 
 
 def layers_with_weights(network: keras.Model) -> list:

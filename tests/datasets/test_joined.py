@@ -23,11 +23,11 @@ def test_images_of_all_sources(tmp_path, eight):
 
 def test_names_with_brackets(tmp_path, eight):
     """A file whose name begins with a bracket is in its folder; a number in brackets is of an array."""
-    for folder, name in (("a", "[1].png"), ("b", "b[1].png")):
-        (tmp_path / folder).mkdir()
-        Image.fromarray(eight[0]).save(tmp_path / folder / name)
+    for folder, name in (("a", "[1].png"), ("a", "[2]"), ("b", "b[1].png")):
+        (tmp_path / folder).mkdir(exist_ok=True)
+        Image.fromarray(eight[0]).save(tmp_path / folder / name, "png")
     sources = [open_data(tmp_path / "a"), open_data(tmp_path / "b"), open_data(save_npy(tmp_path / "c.npy", eight[:1]))]
-    assert join(sources).names == ["a/[1].png", "b/b[1].png", "c.npy[0]"]
+    assert join(sources).names == ["a/[1].png", "a/[2]", "b/b[1].png", "c.npy[0]"]
 
 
 def test_sources_of_one_title(tmp_path, eight):

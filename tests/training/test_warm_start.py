@@ -111,6 +111,19 @@ def test_what_does_not_fit_is_named():
     assert (gan.generator.weights[2].numpy() == 1).all()
 
 
+def test_frozen_layers_have_to_fit():
+    """A layer that would be frozen with its first random weights is refused; others may start anew."""
+    gan = small_gan.build()
+    start = take(gan, "generator", "discriminator")
+    start["discriminator"][0] = [np.ones((48, 3), "f"), np.ones(3, "f")]
+    first, second = layers_with_weights(gan.discriminator)
+    gan.frozen = {id(variable) for variable in second.trainable_variables}
+    warm_start(gan, Start("there", start))
+    gan.frozen |= {id(variable) for variable in first.trainable_variables}
+    with pytest.raises(UsageError, match=first.name):
+        warm_start(gan, Start("there", start))
+
+
 def filled(value):
     """The weights of the small generator's one layer, all of that value."""
     return [np.full((8, 48), value, "f"), np.full(48, value, "f")]
