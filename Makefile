@@ -8,7 +8,7 @@ train: .venv/runtime        ## train on the built-in faces; make train ARGS="--d
 	$(BIN)/python train.py $(ARGS)
 
 test: .venv/tools           ## run the tests, but for the slow ones
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-slow: .venv/tools      ## run the slow tests: every size and recipe at its real settings
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow $(ARGS)

@@ -15,7 +15,8 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from pathlib import Path
 from queue import SimpleQueue
 
 import numpy as np
@@ -24,7 +25,7 @@ from gan import files, images, progress
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
-from gan.datasets.report import advise, describe, describe_choice, describe_labels, find_copies
+from gan.datasets.report import advise, count_duplicates, describe, describe_choice, describe_labels
 from gan.datasets.source import Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
@@ -96,37 +97,16 @@ class Faces:
         return np.flatnonzero(used & ~held), np.flatnonzero(held)
 
 
-def load(
-    source: str | Sequence[str],
-    image_size: int,
-    *,
-    limit: int = 0,
-    sample: int = 0,
-    crop: int = 0,
-    seed: int = 0,
-    cache_dir: str | os.PathLike | None = None,
-    allow_bad: bool = False,
-    allow_truncated: bool = False,
-    max_pixels: int = images.MAX_PIXELS,
-    seconds_between_frames: float = 1.0,
-    align: str = "no",
-    min_face: int = 48,
-    keep_duplicates: bool = False,
-    labels: str = "none",
-    attributes: str = "",
-    unlabelled: str = "drop",
-    opened: dict[str, Source] | None = None,
-) -> Faces:
-    """Opens a data source and decodes its images, once: after that they come from the cache.
+@dataclass(frozen=True)
+class DataSettings:
+    """Which images of a data source are used, and how they are read.
 
     Arguments:
-        source: as for --data (see gan/datasets); several are joined.
-        image_size: the side of the decoded images in pixels, a multiple of 4 from 16 to 128.
         limit: how many images to use, the first by name; 0: all, or 10,000 avatars.
         sample: how many of these to use, chosen at random; 0: all.
         crop: as for `gan.images.crop_square`.
         seed: of the avatars, and of the choice.
-        cache_dir: the folder of the cache; None: the user's cache folder.
+        cache_dir: the folder of the cache; None or "": the user's cache folder.
         allow_bad: whether more than 5% of the images may be unreadable.
         allow_truncated: whether files that are cut off are used.
         max_pixels: files of more pixels are left out.
@@ -138,80 +118,137 @@ def load(
         labels: "auto", "folders" or a file (see gan/datasets/labels.py); "none": none, unless attributes are named.
         attributes: the names of those to use, with commas; empty: all.
         unlabelled: as for `Faces`.
+    """
+
+    limit: int = 0
+    sample: int = 0
+    crop: int = 0
+    seed: int = 0
+    cache_dir: str | os.PathLike | None = None
+    allow_bad: bool = False
+    allow_truncated: bool = False
+    max_pixels: int = images.MAX_PIXELS
+    seconds_between_frames: float = 1.0
+    align: str = "no"
+    min_face: int = 48
+    keep_duplicates: bool = False
+    labels: str = "none"
+    attributes: str = ""
+    unlabelled: str = "drop"
+
+    @functools.cached_property
+    def folder(self) -> Path:
+        """The folder of the cache."""
+        return cache_folder(self.cache_dir)
+
+    @property
+    def limits_of_files(self) -> tuple:
+        """What decides which files can be read."""
+        return self.max_pixels, self.allow_truncated, images.has_heif(), images.has_avif()
+
+    @property
+    def search(self) -> dict:
+        """Arguments of a search for faces."""
+        return {"min_face": self.min_face, "folder": self.folder, "progress": progress.track_task}
+
+    def open_source(self, data: str, image_size: int) -> Source:
+        """Opens a data source. Raises UsageError."""
+        request = Request(
+            data, image_size, limit=self.limit, seed=self.seed, cache_dir=self.folder, max_pixels=self.max_pixels,
+            seconds_between_frames=self.seconds_between_frames, progress=progress.track_task,
+        )  # fmt: skip
+        return open_source(request)
+
+    def decide_alignment(self, source: Source, numbers: Sequence[int], built_in: bool) -> alignment.Decision:
+        """Decides whether the images of a source, of which `numbers` are used, are aligned."""
+        if self.align == "auto" and not built_in and not self.crop:
+            return alignment.decide(source, numbers, limits=self.limits_of_files, **self.search)
+        return alignment.Decision(self.align == "yes", "")
+
+    def compute_key(self, identity: str, image_size: int, aligned: list[bool]) -> str:
+        """The key of the decoded images in the cache, of sources that together have an identity."""
+        choice = [self.limit, *([self.sample, self.seed] if self.sample else [])]
+        extra = [alignment.VERSION, aligned, self.min_face, self.keep_duplicates] if any(aligned) else []
+        return cache.compute_key(identity, image_size, self.crop, choice, list(self.limits_of_files), *extra)
+
+
+def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Source] | None = None, **settings) -> Faces:
+    """Opens a data source and decodes its images, once: after that they come from the cache.
+
+    Arguments:
+        source: as for --data (see gan/datasets); several are joined.
+        image_size: the side of the decoded images in pixels, a multiple of 4 from 16 to 128.
         opened: sources that `open_files` has opened, by their names: they are taken out of it, not opened again.
+        settings: those of `DataSettings`.
 
     Raises:
         UsageError: where the source or a setting is not allowed.
         RunError: where more than 5% of the images cannot be read, unless `allow_bad`.
     """
-    if image_size not in SIZES:
-        raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
-    if limit < 0 or sample < 0 or crop < 0:
-        raise UsageError(f"--limit {limit} --sample {sample} --crop {crop}: none can be negative; 0 is the default.")
-    folder = cache_folder(cache_dir)
-    names_of_data = [source] if isinstance(source, str) else source
-    request = Request("", image_size, limit, seed, folder, max_pixels, seconds_between_frames, progress.track_task)
-    sources = [(opened or {}).pop(each, None) or open_source(replace(request, data=each)) for each in names_of_data]
-    joined = sources[0] if len(sources) == 1 else join(sources)
-    numbers = choose(len(joined.names), limit, sample, seed)
-    if sample > len(numbers):
-        warnings.warn(f"--sample {sample:,}: there are only {len(numbers):,} images", stacklevel=2)
-    with images.allow_truncated_files(allow_truncated):
+    asked = DataSettings(**settings)
+    _require_possible(asked, image_size)
+    data = [source] if isinstance(source, str) else source
+    sources = [(opened or {}).pop(each, None) or asked.open_source(each, image_size) for each in data]
+    joined = join(sources)
+    numbers = choose(len(joined.names), asked.limit, asked.sample, asked.seed)
+    if asked.sample > len(numbers):
+        warnings.warn(f"--sample {asked.sample:,}: there are only {len(numbers):,} images", stacklevel=2)
+    with images.allow_truncated_files(asked.allow_truncated):
         parts = split_by_source(numbers, [len(each.names) for each in sources])
-        settings = {"min_face": min_face, "folder": folder, "progress": progress.track_task}
         decisions = [
-            decide_alignment(align, crop, each, some, name in built_in_names(), settings)
-            for name, each, some in zip(names_of_data, sources, parts, strict=True)
+            asked.decide_alignment(each, some, name in built_in_names())
+            for name, each, some in zip(data, sources, parts, strict=True)
         ]
-        aligned = [decision.align for decision in decisions]
-        choice = [limit, *([sample, seed] if sample else [])]
-        limits = [max_pixels, allow_truncated, images.has_heif(), images.has_avif()]
-        extra = [alignment.VERSION, aligned, min_face, keep_duplicates] if any(aligned) else []
-        path = folder / f"{cache.compute_key(joined.identity, image_size, crop, choice, limits, *extra)}.npy"
-
-        def choose_images():
-            if not any(aligned):
-                return joined, numbers
-            align_one = functools.partial(alignment.align, size=image_size, keep_copies=keep_duplicates, **settings)
-            return alignment.join_aligned(sources, parts, decisions, align_one)
-
-        pixels, report, skipped, digests = cache.open_or_build(
-            path, choose_images, image_size, crop=crop, progress=progress.track_task
+        key = asked.compute_key(joined.identity, image_size, [decision.align for decision in decisions])
+        align_one = functools.partial(
+            alignment.align, size=image_size, keep_copies=asked.keep_duplicates, **asked.search
         )
-    describe_choice(report, joined, sources, decisions, len(numbers), bool(sample))
-    origins = find_origins(report, joined.names, numbers, skipped)
-    left_out = skipped[: report["skipped"]["unreadable"] + report["skipped"].get("left_out", 0)]
-    if not any(aligned):  # of faces that were cut out, the copies are left out already
-        report["copies"], report["first_copy"] = find_copies([joined.names[i] for i in origins], digests)
-    found = None
-    if labels != "none" or attributes:
-        if len(origins) != len(pixels):  # of a cache by an earlier version, whose images have equal or other names
-            raise UsageError(f"{path} does not tell which images are unreadable. Delete it and repeat the command.")
-        wanted = [name.strip() for name in attributes.split(",") if name.strip()]
-        found, where = find_labels(sources, names_of_data, "auto" if labels == "none" else labels, wanted)
-        report["labels"], found = {"from": where}, found.take(origins)
-        left_out += describe_labels(found, [joined.names[i] for i in origins], unlabelled, report)
-    faces = Faces(pixels, report, left_out + joined.passed_over, joined.avatars, digests, found, unlabelled)
-    _require_readable(faces, allow_bad)
+        pixels, report, skipped, digests = cache.open_or_build(
+            asked.folder / f"{key}.npy",
+            functools.partial(alignment.join_aligned, sources, parts, decisions, align_one),
+            image_size,
+            crop=asked.crop,
+            progress=progress.track_task,
+        )
+    describe_choice(report, joined, sources, decisions, len(numbers), bool(asked.sample))
+    origins = report.pop("origins", numbers)  # it is not there where all that were asked for are decoded
+    unused = skipped[: report["skipped"]["unreadable"] + report["skipped"].get("left_out", 0)]
+    if not report["aligned"]:  # of faces that were cut out, the copies are left out already
+        report["copies"], report["first_copy"] = count_duplicates([joined.names[i] for i in origins], digests)
+    labels = None
+    if asked.labels != "none" or asked.attributes:
+        wanted = [name.strip() for name in asked.attributes.split(",") if name.strip()]
+        found, where = find_labels(sources, data, "auto" if asked.labels == "none" else asked.labels, wanted)
+        report["labels"], labels = {"from": where}, found.take(origins)
+        unused += describe_labels(labels, [joined.names[i] for i in origins], asked.unlabelled, report)
+    faces = Faces(pixels, report, unused + joined.passed_over, joined.avatars, digests, labels, asked.unlabelled)
+    _require_readable(faces, asked.allow_bad)
     return faces
 
 
-def open_files(
-    source: str | Sequence[str],
-    *,
-    cache_dir: str | os.PathLike | None = None,
-    max_pixels: int = images.MAX_PIXELS,
-    seconds_between_frames: float = 1.0,
-) -> dict[str, Source]:
+def _require_possible(asked: DataSettings, image_size: int) -> None:
+    if image_size not in SIZES:
+        raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
+    if asked.limit < 0 or asked.sample < 0 or asked.crop < 0:
+        raise UsageError(
+            f"--limit {asked.limit} --sample {asked.sample} --crop {asked.crop}: none can be negative; 0 is the"
+            " default."
+        )
+    if asked.align == "yes" and asked.crop:
+        raise UsageError(
+            f"--align yes --crop {asked.crop}: aligned faces are cut out by eyes and mouth. Give one of the two."
+        )
+
+
+def open_files(source: str | Sequence[str], **settings) -> dict[str, Source]:
     """Opens data sources that are not built in, without decoding their images, by their names.
 
     Arguments and what is raised are those of `load`, which takes the result.
     """
-    folder = cache_folder(cache_dir)
-    # Files are opened alike for images of every size.
-    request = Request("", SIZES[0], 0, 0, folder, max_pixels, seconds_between_frames, progress.track_task)
+    asked = DataSettings(**settings)
     names = [source] if isinstance(source, str) else source
-    return {name: open_source(replace(request, data=name)) for name in names if name not in built_in_names()}
+    # Files are opened alike for images of every size.
+    return {name: asked.open_source(name, SIZES[0]) for name in names if name not in built_in_names()}
 
 
 def measure_side(
@@ -256,36 +293,11 @@ def measure_side(
     return side
 
 
-def find_origins(report: dict, names: Sequence[str], numbers: Sequence[int], skipped: list) -> Sequence[int]:
-    """Returns, for each decoded image, the number of the image of the source that it comes from.
-
-    The report of the cache lists them, and is given back without, where faces were cut out or images are unreadable.
-    Else all of `numbers` were decoded; but of an earlier version's cache, the unreadable ones are left out by name.
-    """
-    if (origins := report.pop("origins", None)) is not None:
-        return origins
-    unreadable = {name for name, _ in skipped[: report["skipped"]["unreadable"]]}
-    return [i for i in numbers if names[i] not in unreadable]
-
-
 def split_by_source(numbers: Sequence[int], counts: list[int]) -> list[list[int]]:
     """Splits numbers of joined images into those of each source, which has `counts` images."""
     ends = np.cumsum([0, *counts])
     numbers = np.asarray(numbers)
     return [(numbers[(numbers >= low) & (numbers < high)] - low).tolist() for low, high in itertools.pairwise(ends)]
-
-
-def decide_alignment(
-    align: str, crop: int, source: Source, numbers: Sequence[int], built_in: bool, settings: dict
-) -> alignment.Decision:
-    """Decides whether the images of a source are aligned, as `load` is told. Raises UsageError."""
-    if align == "yes" and crop:
-        raise UsageError(
-            f"--align yes --crop {crop}: aligned faces are cut out by eyes and mouth. Give one of the two."
-        )
-    if align == "auto" and not built_in and not crop:
-        return alignment.decide(source, numbers, **settings)
-    return alignment.Decision(align == "yes", "")
 
 
 def choose(count: int, limit: int, sample: int, seed: int) -> Sequence[int]:

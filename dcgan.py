@@ -12,6 +12,7 @@ import contextlib
 import enum
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import gan  # noqa: F401  (sets Keras's backend, which Keras reads when it is imported)
 
@@ -38,6 +39,14 @@ AUGMENT_SEEDS, LABEL_SEEDS = 2**32, 2**33
 PENALTY_SEEDS, NOISE_SEEDS = 2**36, 2**37
 
 DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
+
+
+class Outputs(NamedTuple):
+    """What a discriminator gives of images: logits (n, 1), of a SAN head's direction (n, 1), and of labels (n, k)."""
+
+    logits: tf.Tensor
+    direction: tf.Tensor | None = None
+    labels: tf.Tensor | None = None
 
 
 class NoiseStream(enum.IntEnum):
@@ -92,6 +101,9 @@ class DCGAN:
     Every random number is a function of (seed, iteration), so a stopped training continues exactly.
 
     Arguments:
+        g_optimizer, d_optimizer: as from `gan.training.optimizers.build_optimizer`. With two
+            `gan.training.competitive.SecondMoments`, both networks take their step at once, by the discriminator's
+            loss alone: the generator's, penalty, reuse_fakes, auxiliary_weight and split_logits are not used then.
         loss: a `gan.training.losses.Loss`.
         noise: a function (shape, seed) -> noise; one of `DISTRIBUTIONS`.
         penalty: a `gan.training.regularizers.Penalty` that is added to the discriminator's loss, or None.
@@ -100,8 +112,6 @@ class DCGAN:
         discriminator_noise: a scalar variable, the standard deviation of noise added to all that the discriminator
             sees after augmentation; None: no noise. Instance noise, arXiv:1610.04490, section 2.2; arXiv:1701.04862.
         discriminator_steps: discriminator updates an iteration, each with real images of its own.
-        competitive: whether both networks take their step at once, by `gan.training.competitive`, whose optimizers they
-            have then; the generator's loss, the penalty and reuse_fakes are not used.
         reuse_fakes: whether the generator learns from the fakes of the last discriminator update, which saves
             generating others (a quarter of a step).
         ema_half_lives: half-lives of the generator's moving averages, in images. Of several averages, `selected` is the
@@ -135,7 +145,6 @@ class DCGAN:
         adaptation=None,
         discriminator_noise=None,
         discriminator_steps: int = 1,
-        competitive: bool = False,
         reuse_fakes: bool = False,
         ema_half_lives: Sequence[float] = (),
         ema_ramp_up: bool = True,
@@ -152,7 +161,6 @@ class DCGAN:
         self.loss, self.noise = loss, noise
         self.augment, self.adaptation, self.discriminator_noise = augment, adaptation, discriminator_noise
         self.penalty, self.discriminator_steps, self.reuse_fakes = penalty, discriminator_steps, reuse_fakes
-        self.competitive = competitive
         self.ema_ramp_up = ema_ramp_up
         self.labels, self.auxiliary_weight, self.seed = labels, auxiliary_weight if labels else 0.0, seed
         self.split_logits = split_logits
@@ -200,7 +208,7 @@ class DCGAN:
 
     def replica_step(self, images, labels, penalize: bool):
         """The step of one replica, which differs from the others' only in its part of the batch."""
-        if self.competitive:
+        if isinstance(self.g_optimizer, competitive.SecondMoments):
             scalars = competitive.train(self, images, labels)
             self.update_ema(tf.shape(images)[0])
             return scalars
@@ -232,14 +240,13 @@ class DCGAN:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
             seen = self.augment_inputs(real, micro_step, fake=False), self.augment_inputs(fake, micro_step, fake=True)
-            (real_logits, label_logits), (fake_logits, _) = (self.classify(x, labels, self.split_logits) for x in seen)
-            if self.split_logits:
-                (real_logits, real_directions), (fake_logits, fake_directions) = real_logits, fake_logits
+            on_real, on_fake = (self.call_discriminator(images, labels, split=True) for images in seen)
+            real_logits, fake_logits = on_real.logits, on_fake.logits
             total = loss = self.loss.discriminator(real_logits, fake_logits)
             if self.split_logits:
-                total += direction_loss(self.loss.slope, real_directions, fake_directions)
+                total += direction_loss(self.loss.slope, on_real.direction, on_fake.direction)
             if self.auxiliary_weight:
-                label_loss = self.classification_loss(labels, label_logits)
+                label_loss = self.classification_loss(labels, on_real.labels)
                 total += self.auxiliary_weight * label_loss
             extra = {}
             if penalize and self.penalty.is_estimated:
@@ -271,10 +278,10 @@ class DCGAN:
         real_logits = self.discriminate(real, labels, last) if self.loss.generator_uses_real else None
         with tf.GradientTape(watch_accessed_variables=False) as fake_tape:
             fake_tape.watch(fake)
-            fake_logits, label_logits = self.classify(self.augment_inputs(fake, last, fake=True), labels)
-            total = loss = self.loss.generator(real_logits, fake_logits)
+            on_fake = self.call_discriminator(self.augment_inputs(fake, last, fake=True), labels)
+            total = loss = self.loss.generator(real_logits, on_fake.logits)
             if self.auxiliary_weight:
-                total += self.auxiliary_weight * self.classification_loss(labels, label_logits)
+                total += self.auxiliary_weight * self.classification_loss(labels, on_fake.labels)
             scaled = self.g_optimizer.scale_loss(divide_by_replicas(total))
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
         gradients = sum_over_replicas(gradients)
@@ -288,7 +295,8 @@ class DCGAN:
         real, fake, labels = gather_rows(real, rows), gather_rows(fake, rows), gather_rows(labels, rows)
 
         def discriminate(images):
-            return self.compute_penalized_logits(self.augment_inputs(images, micro_step, images is fake), labels)
+            seen = self.augment_inputs(images, micro_step, images is fake)
+            return self.call_discriminator(seen, labels, split=True).logits
 
         more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if self.penalty.is_random else {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -306,14 +314,14 @@ class DCGAN:
         """
         rows, total = self.penalty.choose_rows(tf.shape(batches[0])[0]), 0.0
         difference = self.penalty.regularizer
-        for fake in difference.places:
+        for fake in difference.at_fakes:
             part = gather_rows(batches[fake], rows)
             change = difference.step * difference.direction(part, self.draw_seed(PENALTY_SEEDS, micro_step, fake))
             if rows is not None:  # into the whole batch, so that each image is augmented as before
                 change = tf.scatter_nd(rows[:, None], change, tf.shape(batches[fake], rows.dtype))
             near = gather_rows(self.augment_inputs(batches[fake] + change, micro_step, fake), rows)
-            near_logits = self.compute_penalized_logits(near, gather_rows(labels, rows))
-            total += difference.half_squared_slope(gather_rows(logits[fake], rows), near_logits)
+            near_logits = self.call_discriminator(near, gather_rows(labels, rows), split=True).logits
+            total += difference.estimate(gather_rows(logits[fake], rows), near_logits)
         return total
 
     def update_ema(self, batch_size):
@@ -326,7 +334,7 @@ class DCGAN:
 
     def discriminate(self, images, labels=None, micro_step: int = 0, fake: bool = False):
         """Images (n, h, w, c) in [-1, 1] -> logits (n, 1), in training mode: dropout and batch statistics apply."""
-        return self.classify(self.augment_inputs(images, micro_step, fake), labels)[0]
+        return self.call_discriminator(self.augment_inputs(images, micro_step, fake), labels).logits
 
     def augment_inputs(self, images, micro_step: int, fake: bool):
         """Returns what the discriminator sees of images: they are augmented, then noise is added.
@@ -349,26 +357,18 @@ class DCGAN:
         number = 2 * (self.iteration * (self.discriminator_steps + 1) + micro_step) + fake
         return tf.stack([tf.constant(self.seed + seeds, tf.int64), number])
 
-    def classify(self, images, labels, network=None):
-        """Returns the logits (n, 1) of images from `augment_inputs`, and logits of labels (n, k) or None.
+    def call_discriminator(self, images, labels, split: bool = False) -> Outputs:
+        """Calls the discriminator on images (n, h, w, c) from `augment_inputs`, in training mode.
 
-        The latter are those of the auxiliary classifier. `network` is called in place of the discriminator: with
-        `split_logits`, the former are the pair of logits that it returns.
+        `split`: with `split_logits`, the direction has logits of its own, and the others are those of the function, so
+        that their gradients, and a penalty on their slope, turn no direction.
         """
-        takes_labels = len(self.discriminator.inputs) == 2
-        inputs = self.pair_with_labels(images, labels) if takes_labels else images
-        if network:
-            return network(inputs)
+        inputs = self.pair_with_labels(images, labels) if len(self.discriminator.inputs) == 2 else images
+        if split and self.split_logits:
+            (logits, direction), label_logits = self.split_logits(inputs)
+            return Outputs(logits, direction, label_logits)
         outputs = self.discriminator(inputs, training=True)
-        return outputs if self.auxiliary_weight else (outputs, None)
-
-    def compute_penalized_logits(self, images, labels):
-        """Returns the logits (n, 1) of images from `augment_inputs` whose slope a penalty is on.
-
-        With `split_logits`, these are the logits of the function, so that a penalty turns no direction.
-        """
-        logits = self.classify(images, labels, self.split_logits)[0]
-        return logits[0] if self.split_logits else logits
+        return Outputs(outputs[0], labels=outputs[1]) if self.auxiliary_weight else Outputs(outputs)
 
     def classification_loss(self, labels, logits):
         """The loss of predicted labels; see `gan.training.losses.classification_loss`."""

@@ -48,7 +48,7 @@ def train(given: dict, dry_run: bool = False) -> int:
     if cluster or config.devices != "auto":
         distribution, device, precision = experiment.connect(config, cluster)
         config, run, opened = settings.resolve_settings(given, distribution)
-        config, device = settings.agree(config, run, distribution, device, precision)
+        config, device = settings.agree_on_settings(config, run, distribution, device, precision)
         faces = distribution.chief_first(lambda: experiment.load_data(config, opened))
         distribution.require_same("images", faces.digest)
         distribution.require_same("labels", faces.labels.digest if faces.labels else "")
@@ -56,7 +56,7 @@ def train(given: dict, dry_run: bool = False) -> int:
         config, run, opened = settings.resolve_settings(given)
         faces = experiment.load_data(config, opened)
         distribution, device, precision = experiment.connect(config)
-        config, device = settings.agree(config, run, distribution, device, precision)
+        config, device = settings.agree_on_settings(config, run, distribution, device, precision)
     with distribution.explain_losses():
         return train_on(faces, config, run, distribution, device, dry_run)
 

@@ -96,7 +96,7 @@ def write_outputs(run: Run, state: dict[str, Variable], grid: bool, scores: list
         run.save_grid(iteration, images.to_uint8(sample_array(iteration, (SAMPLES, SIZE, SIZE, 3))))
     if iteration:
         generator = Network(state["generator/000"].value)
-        run.save_generator(generator)
+        run.save_generator(generator, iteration)
         best = min(scores, key=lambda row: row["kid"])
         if best["iteration"] == iteration != run.best_iteration():
             run.save_best(generator, best, {})

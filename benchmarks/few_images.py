@@ -112,7 +112,7 @@ def training_flags(arguments: argparse.Namespace, limit: int, variant: Variant, 
     return [
         *(*variant.flags, "--image-size", f"{config.image_size}"),
         *("--data", arguments.data, "--limit", f"{limit}", *length, "--seed", f"{seed}", "--holdout", "0.1"),
-        *("--output", str(arguments.out), "--run", f"{limit}-{extent}-{variant.label.replace(' ', '+')}-{seed}"),
+        *("--output", str(arguments.out), "--run", f"{limit}-{extent}-{variant.file_name}-{seed}"),
         *cache_flags(arguments),
     ]
 

@@ -271,7 +271,7 @@ def benchmark(flags: argparse.Namespace, given: dict) -> None:
 def main(argv: list[str] | None = None) -> int:
     """Runs the command and returns its exit code."""
     flags, given = parse(argv)
-    return run_command("benchmark", lambda: benchmark(flags, given))
+    return run_command("speed", lambda: benchmark(flags, given))
 
 
 if __name__ == "__main__":

@@ -69,7 +69,7 @@ def kill(out: Path, kills: int, seed: int) -> None:
         moment = f"{number + 1}: process {victim} killed after {moment:.1f} s, at checkpoint {iteration}"
         print(f"{moment}: exit code {code} after {took:.1f} s: {said[0][:100]}", flush=True)
         finished = code == 0  # it was too late
-        explained = ENDED in printed or "if they are not there" in printed.splitlines()[-1]
+        explained = ENDED in printed or "if they are not there" in said[0]
         if not finished and (code != 1 or not explained or "Traceback" in printed):
             raise RunError(f"kill {number + 1}: exit code {code}, and it says:\n{printed[-2000:]}")
         processes[victim].wait()

@@ -32,7 +32,8 @@ GROUPS = {"data": "data", "noise": "networks", "augment": "training", "holdout":
 def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
     """Parses train.py's command line: defaults, overridden by the recipe, overridden by flags; and --dry-run.
 
-    Where no image size is given, it is 32, also where train.py would look at the images. Exits as `parse_settings`.
+    Where no image size is given, it is the recipe's, or 32, also where train.py would look at the images. Exits as
+    `parse_settings`.
     """
     given, dry_run = parse_settings(argv)
     return build_config(given), dry_run

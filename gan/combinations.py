@@ -1,7 +1,7 @@
 """Combinations of settings that exclude each other, or of which one would change nothing: they are refused.
 
-require_possible_training(config, replicas=1)
-require_possible_head(config)
+require_possible(config, replicas=1)
+require_smooth(config, discriminator)
 """
 
 import dataclasses
@@ -11,9 +11,11 @@ from gan.errors import UsageError
 from gan.recipes import find_settings
 
 
-def require_possible_training(config: Config, replicas: int) -> None:
-    """Raises UsageError where the penalty does not go with its method, the loss, or so many replicas; and the like."""
+def require_possible(config: Config, replicas: int) -> None:
+    """Raises UsageError where settings exclude each other, change nothing, or do not go with so many replicas."""
     require_used(config)
+    require_possible_loss(config)
+    require_possible_head(config)
     estimated = config.penalty_method == "finite-difference"
     if estimated and config.penalty not in ("r1", "r2", "r1+r2"):
         raise UsageError(
@@ -96,16 +98,6 @@ def require_possible_head(config: Config) -> None:
             f"--minibatch-stddev compares groups of 4 images: --batch-size {config.batch_size} is no multiple of 4."
             f" Use --batch-size {-(-config.batch_size // 4) * 4}."
         )
-
-
-def split_logits_of(config: Config, discriminator):
-    """The parts of a discriminator's logits for --head san. Raises UsageError where it has no last dense layer."""
-    from models.heads import split_logits
-
-    try:
-        return split_logits(discriminator)
-    except ValueError as error:
-        raise UsageError(f"--head san does not go with this --discriminator {config.discriminator}: {error}.") from None
 
 
 def require_penalty(config: Config) -> None:

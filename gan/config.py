@@ -158,7 +158,7 @@ class Config:
     penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty, or none at first", least=0.0)
     penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
     penalty_method: str = option(
-        "exact", "r1 and r2 by second derivatives, or estimated by differences in random directions, which is faster",
+        "exact", "r1 and r2 by second derivatives, or estimated in random directions, which is faster",
         choices=PENALTY_METHODS,
     )  # fmt: skip
     penalty_schedule: str = option(
@@ -169,8 +169,8 @@ class Config:
     discriminator_steps: int = option(1, "discriminator updates per iteration", least=1)
     reuse_fakes: bool = option(True, "train the generator on the fakes of the discriminator update")
     optimizer: str = option(
-        "separate", "one optimizer for each network, or acgd for both at once: by second derivatives, many times"
-        " slower, for small networks", choices=PAIRED_OPTIMIZERS,
+        "separate", "an optimizer for each network, or acgd: one step of both by second derivatives, many times slower,"
+        " for small networks", choices=PAIRED_OPTIMIZERS,
     )  # fmt: skip
     generator_optimizer: str = option("adam", "optimizer of the generator", choices=OPTIMIZERS)
     discriminator_optimizer: str = option("adam", "optimizer of the discriminator", choices=OPTIMIZERS)
@@ -189,8 +189,8 @@ class Config:
     )
     learning_rate_schedule: str = option("constant", "how learning rates change until the end", choices=SCHEDULES)
     ema_half_life: float | tuple = option(
-        20_000.0, "half-life, in images, of the averaged generator (EMA) that generates all samples; of several, that"
-        " which scored best last does; 0: no EMA", least=0.0, kind=one_or_several,
+        20_000.0, "half-life, in images, of the generator's moving average (EMA), which generates all samples; of"
+        " several, the one with the best score does; 0: no EMA", least=0.0, kind=one_or_several,
     )  # fmt: skip
     # scores
     holdout: float = option(0.1, "share of the images held out of training, to score against", least=0.0, most=0.5)

@@ -17,11 +17,8 @@ from pathlib import Path
 from gan.cluster import Cluster
 from gan.combinations import (
     require_layers_to_train,
-    require_possible_head,
-    require_possible_loss,
-    require_possible_training,
+    require_possible,
     require_smooth,
-    split_logits_of,
 )
 from gan.config import DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError, summarize
@@ -38,13 +35,8 @@ def load_data(config: Config, opened: dict | None = None):
     """
     import data
 
-    return data.load(
-        config.data, config.image_size, limit=config.limit, sample=config.sample, crop=config.crop, seed=config.seed,
-        cache_dir=config.cache_dir or None, allow_bad=config.allow_bad, allow_truncated=config.allow_truncated,
-        max_pixels=config.max_pixels, seconds_between_frames=config.seconds_between_frames, align=config.align,
-        min_face=config.min_face, keep_duplicates=config.keep_duplicates, labels=config.labels,
-        attributes=config.attributes, unlabelled=config.unlabelled, opened=opened,
-    )  # fmt: skip
+    settings = {field.name: getattr(config, field.name) for field in dataclasses.fields(data.DataSettings)}
+    return data.load(config.data, config.image_size, opened=opened, **settings)
 
 
 def reload_data(run, cache_dir: Path | str = "", **changes):
@@ -115,11 +107,10 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     from gan.training.ada import Adaptation
     from gan.training.discriminator_augmentation import DISCRIMINATOR_AUGMENTATIONS
     from gan.training.losses import LOSSES
+    from models.heads import split_logits
 
     strategy = strategy or tf.distribute.get_strategy()
-    require_possible_training(config, strategy.num_replicas_in_sync)
-    require_possible_loss(config)
-    require_possible_head(config)
+    require_possible(config, strategy.num_replicas_in_sync)
     augmentation = DISCRIMINATOR_AUGMENTATIONS["none" if config.augment == "auto" else config.augment]
     # strategy.scope() is the inner one: it has to end before the outer one, on an error, clears Keras's session.
     networks = build_uninitialized_networks(config, labels.width if labels else 0)
@@ -133,7 +124,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             pass  # at its end, Keras gives the weights their values
         g_optimizer, d_optimizer = build_optimizers(config)
         adaptation = Adaptation() if augmentation.adaptive else None
-        split = split_logits_of(config, discriminator) if config.head == "san" else None
+        split = split_logits(discriminator) if config.head == "san" else None
         noise = tf.Variable(config.discriminator_noise, trainable=False) if config.discriminator_noise else None
         penalty = build_penalty(config)
     return dcgan.DCGAN(
@@ -148,7 +139,6 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         adaptation=adaptation,
         discriminator_noise=noise,
         discriminator_steps=config.discriminator_steps,
-        competitive=config.optimizer == "acgd",
         reuse_fakes=config.reuse_fakes,
         ema_half_lives=config.ema_half_lives,
         ema_ramp_up=not config.start_from,  # its average starts with that of another run, not with first weights
@@ -166,14 +156,14 @@ def build_penalty(config: Config):
     """Builds the penalty on the discriminator, a `gan.training.regularizers.Penalty`; None where there is none."""
     import tensorflow as tf
 
-    from gan.training.regularizers import MIXED_STEP, PLACES, REGULARIZERS, STEP, FiniteDifference, Penalty
+    from gan.training.regularizers import ESTIMATED_AT, MIXED_STEP, REGULARIZERS, STEP, FiniteDifference, Penalty
 
     if not config.penalized:
         return None
     regularizer = REGULARIZERS[config.penalty]
     if config.penalty_method == "finite-difference":
         step = STEP if config.precision == "float32" else MIXED_STEP
-        regularizer = FiniteDifference(PLACES[config.penalty], step)
+        regularizer = FiniteDifference(ESTIMATED_AT[config.penalty], step)
     changes = config.penalty_schedule != "constant"
     weight = tf.Variable(config.penalty_weight, trainable=False) if changes else config.penalty_weight
     return Penalty(regularizer, weight, config.penalty_every, config.penalty_batch)

@@ -120,7 +120,7 @@ def cache_folder(chosen: str | os.PathLike | None = None) -> Path:
         if not (folder := platformdirs.user_cache_dir("dcgan-faces")).startswith("~"):
             os.makedirs(folder, exist_ok=True)
             return Path(folder)
-    folder = Path(tempfile.gettempdir(), f"dcgan-faces-{os.getuid()}")
+    folder = Path(tempfile.gettempdir(), f"dcgan-faces-{os.getuid() if hasattr(os, 'getuid') else ''}")
     warnings.warn(f"there is no home folder (HOME) to write to, so decoded images go to {folder}", stacklevel=2)
     return folder
 

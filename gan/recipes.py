@@ -69,7 +69,9 @@ DEFAULT_BY_SIZE = {
 
 OWN = ("default", "avatars")  # recipes that are not published ones
 # What these decide by the images, and may decide differently in another version: a run keeps what it began with.
+# The discriminator's width is decided by the run of --start-from, if at all.
 KEPT_ON_RESUME = {name for row in (*DEFAULT_BY_SIZE.values(), RECIPES["avatars"]) for name in row}
+KEPT_ON_RESUME |= {"discriminator_width"}
 
 
 def choose_recipe(data: tuple[str, ...]) -> str:

@@ -1,7 +1,7 @@
 """Settings: decides those that a command line leaves open, by the run that it continues, the images, and the devices.
 
 config, run, opened = resolve_settings({"data": ("faces",)})
-config, device = agree(config, run, distribution, device, precision)
+config, device = agree_on_settings(config, run, distribution, device, precision)
 """
 
 import contextlib
@@ -39,8 +39,8 @@ def open_run(config: Config, recipe_given: bool = True):
 def resolve_settings(given: dict, distribution=None):
     """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
-    A run that starts from another takes its palette and, at the same size and without a published recipe, its width:
-    with others, few layers would fit.
+    A run that starts from another takes its palette, its depth and, at the same size, its widths, unless it has a
+    published recipe or another generator: else few layers would fit.
 
     Arguments:
         given: fields of Config by their names.
@@ -59,9 +59,9 @@ def resolve_settings(given: dict, distribution=None):
         config = build_config({**given, "image_size": size})
         run = open_run(config, "recipe" in given)
         start = load_start_config(config)
-        if start and start.generator == config.generator:
-            same = start.image_size == size and config.recipe in OWN
-            decided = {"palette": start.palette} | ({"width": start.width} if same else {})
+        if start and start.generator == config.generator and config.recipe in OWN:
+            names = ["palette", "depth", *(["width", "discriminator_width"] if start.image_size == size else [])]
+            decided = {name: getattr(start, name) for name in names}
         decided |= {**run.read_decided(given), "image_size": size}
         if run.folder.name != config.name:
             decided["run"] = run.folder.name
@@ -95,13 +95,12 @@ def resolve_image_size(given: dict) -> tuple[int, str, dict]:
     from gan.datasets.joined import join
 
     opened = data.open_files(
-        config.data, cache_dir=config.cache_dir or None, max_pixels=config.max_pixels,
+        config.data, cache_dir=config.cache_dir, max_pixels=config.max_pixels,
         seconds_between_frames=config.seconds_between_frames,
     )  # fmt: skip
-    source = join(list(opened.values())) if len(opened) > 1 else next(iter(opened.values()))
     side = data.measure_side(
-        source, limit=config.limit, crop=config.crop, allow_truncated=config.allow_truncated,
-        cache_dir=config.cache_dir or None,
+        join(list(opened.values())), limit=config.limit, crop=config.crop, allow_truncated=config.allow_truncated,
+        cache_dir=config.cache_dir,
     )  # fmt: skip
     size = LARGE if side >= LARGE else config.image_size
     runs = f"There are runs of several sizes ({', '.join(map(str, sizes.values()))}). " if sizes else ""
@@ -135,7 +134,7 @@ def load_start_config(config: Config) -> Config | None:
     return None
 
 
-def agree(config: Config, run, distribution, device: str, precision: str) -> tuple[Config, str]:
+def agree_on_settings(config: Config, run, distribution, device: str, precision: str) -> tuple[Config, str]:
     """Makes sure that all processes train alike. The chief decides what is left to `auto`.
 
     Arguments are as from `gan.experiment.connect`. Returns the configuration with what was decided, and the devices in

@@ -10,7 +10,7 @@ embedding beside the noise, a discriminator's takes it as more channels of the i
 import keras
 from keras import layers
 
-from models.layers import normal
+from models.layers import flatten_noise, normal
 
 EMBEDDING = 32  # numbers at most to which labels are embedded: of more classes, similar ones share
 
@@ -20,6 +20,25 @@ def build_inputs(shape, labels: int, name: str) -> tuple:
     if not labels:
         return keras.Input(shape), None
     return keras.Input(shape, name=name), keras.Input((labels,), name="labels")
+
+
+def build_noise_inputs(noise_shape, labels: int) -> tuple:
+    """The inputs of a generator, and a vector (n, size) of all that they have: noise, and labels that are embedded."""
+    noise, given = build_inputs(noise_shape, labels, "noise")
+    z = apply_layers(flatten_noise(noise_shape), noise)
+    return ([noise, given], join_labels(z, given)) if labels else (noise, z)
+
+
+def build_projected(images, given, features, logits, auxiliary: bool):
+    """Builds a discriminator of images and labels `given`, which are projected on its features (n, d).
+
+    Without labels, None, its logits (n, 1) stay as they are. `auxiliary`: it gives logits of labels as well.
+    """
+    if given is None:
+        return keras.Model(images, logits, name="discriminator")
+    logits = layers.Add(dtype="float32")([logits, project_labels(features, given)])
+    outputs = [logits, classify(features, given.shape[-1])] if auxiliary else logits
+    return keras.Model([images, given], outputs, name="discriminator")
 
 
 def embed_labels(labels):

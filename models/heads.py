@@ -12,6 +12,7 @@ import keras
 import tensorflow as tf
 from keras import layers
 
+from gan.errors import UsageError
 from models.layers import SpectralNormalization
 
 
@@ -21,13 +22,13 @@ def split_logits(discriminator: keras.Model):
     Where labels are projected on the features, each image has the direction of its label.
 
     Raises:
-        ValueError: where the logits do not come from a `Dense` layer of one unit.
+        UsageError: where the logits do not come from a `Dense` layer of one unit.
     """
     named = {layer.name: layer for layer in discriminator.layers}
     projection, classes = named.get("projection"), named.get("classes")
     heads = [layer for layer in discriminator.layers if is_head(layer)]
     if len(heads) != 1:
-        raise ValueError("its logits do not come from one dense layer")
+        raise UsageError("--head san: the logits of this --discriminator do not come from one dense layer.")
     head = heads[0]
     outputs = {"features": head.input} | ({"classes": classes.output} if classes else {})
     features = keras.Model(discriminator.inputs, outputs)

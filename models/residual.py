@@ -23,13 +23,12 @@ import tensorflow as tf
 from keras import layers
 
 from models.blocks import constrain, has_offset, normalize, upsample
-from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
+from models.conditional import apply_layers, build_inputs, build_noise_inputs, build_projected
 from models.layers import (
     KERNEL_SUMS,
     BilinearUpSampling2D,
     count_doublings,
     dropout,
-    flatten_noise,
     minibatch_stddev,
 )
 
@@ -171,12 +170,9 @@ def build_first_maps(noise_shape, image_shape, width: int, labels: int) -> tuple
     """The inputs of a generator, its first maps (n, start, start, w 2^(count - 1)), and the later widths."""
     start, count = count_doublings(image_shape[0])
     first, *widths = (max(1, width * 2**i // 2) for i in reversed(range(count + 1)))
-    noise, given = build_inputs(noise_shape, labels, "noise")
-    z = apply_layers(flatten_noise(noise_shape), noise)
-    if labels:
-        z = join_labels(z, given)
+    inputs, z = build_noise_inputs(noise_shape, labels)
     x = layers.Reshape((start, start, first))(layers.Dense(start * start * first, kernel_initializer=scaled())(z))
-    return [noise, given] if labels else noise, x, widths
+    return inputs, x, widths
 
 
 def build_head(x, images, given, auxiliary: bool, stddev: bool, normalization: str = "none"):
@@ -187,11 +183,7 @@ def build_head(x, images, given, auxiliary: bool, stddev: bool, normalization: s
     x = layers.Flatten()(apply_layers(minibatch_stddev(stddev), x))
     head = [layers.Dense(1, kernel_initializer=scaled(), dtype="float32")]
     logits = apply_layers(constrain(head, normalization), x)
-    if given is None:
-        return keras.Model(images, logits, name="discriminator")
-    logits = layers.Add(dtype="float32")([logits, project_labels(x, given)])
-    outputs = [logits, classify(x, given.shape[-1])] if auxiliary else logits
-    return keras.Model([images, given], outputs, name="discriminator")
+    return build_projected(images, given, x, logits, auxiliary)
 
 
 def generator(noise_shape, image_shape, width=32, labels=0, depth=0, upsampling="nearest", normalization="batch"):

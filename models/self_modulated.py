@@ -19,8 +19,8 @@ from keras import layers
 
 from gan.errors import UsageError
 from models.blocks import constrain, normalize, upsample
-from models.conditional import apply_layers, build_inputs, classify, join_labels, project_labels
-from models.layers import BilinearUpSampling2D, count_doublings, dropout, flatten_noise, minibatch_stddev, normal
+from models.conditional import apply_layers, build_inputs, build_noise_inputs, build_projected
+from models.layers import BilinearUpSampling2D, count_doublings, dropout, minibatch_stddev, normal
 
 
 def choose_hidden_units(width: int, deepest: int) -> int:
@@ -87,10 +87,7 @@ def generator(
     start, count = count_doublings(image_shape[0])
     widths = [width * 2**i // 2 for i in reversed(range(count + 1))]
     hidden_units = choose_hidden_units(width, widths[0])
-    noise, given = build_inputs(noise_shape, labels, "noise")
-    z = apply_layers(flatten_noise(noise_shape), noise)
-    if labels:
-        z = join_labels(z, given)
+    inputs, z = build_noise_inputs(noise_shape, labels)
     x = layers.Dense(start * start * widths[0], use_bias=False, kernel_initializer=normal())(z)
     x = self_modulated_norm(layers.Reshape((start, start, widths[0]))(x), z, hidden_units, normalization)  # 4 x 4 x 4w
     image = None
@@ -105,7 +102,7 @@ def generator(
     image = (
         mix_colors(image, z, channels, hidden_units) if palette else layers.Activation("tanh", dtype="float32")(image)
     )
-    return keras.Model([noise, given] if labels else noise, image, name="generator")
+    return keras.Model(inputs, image, name="generator")
 
 
 def down(filters: int, rate: float, depth: int, normalization: str, first: bool) -> list:
@@ -143,8 +140,4 @@ def discriminator(
     features = layers.Concatenate()([x, apply_layers(constrain(hidden, normalization), x)])
     head = [layers.Dense(1, kernel_initializer=normal(), dtype="float32")]
     logits = apply_layers(constrain(head, normalization), features)
-    if given is not None:
-        logits = layers.Add(dtype="float32")([logits, project_labels(features, given)])
-        outputs = [logits, classify(features, labels)] if auxiliary else logits
-        return keras.Model([images, given], outputs, name="discriminator")
-    return keras.Model(images, logits, name="discriminator")
+    return build_projected(images, given, features, logits, auxiliary)

@@ -1,27 +1,53 @@
 """Fixtures that several tests share: small datasets, a finished run, fast replacements of slow functions."""
 
 import functools
+import gc
 import os
 import shutil
+import signal
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import THREADS, save_faster
+from helpers import THREADS, eager, save_faster
 from PIL import Image
 
 os.environ.update(THREADS)
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # as of a command in the background: tests send it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 DEFAULT_CELEBA = Path(__file__).parents[2] / "shared" / "data" / "processed-celeba-small.zip"
 CELEBA = Path(os.environ.get("CELEBA_ZIP") or DEFAULT_CELEBA)
 
 
+# The files whose tests take longest, which begin first.
+LONGEST = (
+    "test_train.py", "test_dcgan.py", "test_web_demo.py", "test_models.py", "test_trainer.py", "test_evaluate.py",
+    "test_browser.py", "test_blocks.py", "test_project.py", "test_audit.py", "test_legacy.py",
+)  # fmt: skip
+
+
 def pytest_collection_modifyitems(items):
-    """Moves the longest tests to the front, so that at the end no worker waits for another's."""
-    minutes = {
-        item: max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0) for item in items
-    }
-    items.sort(key=lambda item: -minutes[item])
+    """Moves the longest tests and files to the front, so that at the end no worker waits for another's."""
+
+    def rank(item):
+        minutes = max((mark.kwargs.get("minutes", 0) for mark in item.iter_markers("slow")), default=0)
+        return -minutes, LONGEST.index(item.path.name) if item.path.name in LONGEST else len(LONGEST)
+
+    items.sort(key=rank)
+
+
+def pytest_collection_finish(session):
+    """Keras collects garbage whenever it forgets networks: modules and tests need not be looked at each time."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def eagerly():
+    """Runs the test with `eager`."""
+    with eager():
+        yield
 
 
 @pytest.fixture
@@ -54,7 +80,7 @@ def train_tiny(home, name, *more):
     """
     import train
 
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, eager():
         patch.chdir(home)
         save_faster(patch)
         tiny = [

@@ -13,11 +13,29 @@ from gan.metrics.evaluation import ImageSubset
 
 # Two tests run in parallel, each on one core, as small operations on two threads mostly wait. The subprocesses of
 # test_train use all threads.
-THREADS = {"TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1"}
+THREADS = {
+    "TF_NUM_INTRAOP_THREADS": "1", "TF_NUM_INTEROP_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1",
+}  # fmt: skip
 
 # Tests that `make test-slow` leaves out, because a shorter variant of each is among its own.
 ALL = bool(os.environ.get("FACES_ALL"))
 LONG = pytest.mark.skipif(not ALL, reason="takes long: set FACES_ALL=1")
+
+
+@contextlib.contextmanager
+def eager():
+    """Runs what TensorFlow would compile as it stands, which is faster where it runs a few times.
+
+    What graphs compute is tested where they are the subject, and by the runs of test_train.
+    """
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)  # a fixture of the session may be made inside
 
 
 def each_generator(*more):

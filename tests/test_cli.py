@@ -17,7 +17,7 @@ from PIL import Image
 from gan.cli import run_command
 from gan.runs.run_directory import Run
 from gan.signals import handle_signals, interrupt
-from tools import compare, evaluate, export, gallery, generate, interpolate, project, timelapse
+from tools import audit, compare, evaluate, export, gallery, generate, interpolate, project, timelapse
 
 ROOT = Path(__file__).parent.parent
 TOOLS = {
@@ -116,12 +116,26 @@ def test_empty_paths(tiny, capsys, tool, line, flag):
 
 
 @pytest.mark.parametrize(
+    ("tool", "line", "flag"),
+    [
+        (interpolate, ["--distance", "0.2"], "--distance"),
+        (project, ["--crop", "64"], "--crop"),
+        (audit, ["--raw", "--weights", "last"], "--raw"),
+    ],
+)
+def test_flags_that_would_do_nothing(capsys, tool, line, flag):
+    """A flag without the one that it belongs to is refused with exit code 2."""
+    with pytest.raises(SystemExit) as stop:
+        tool.main(["output/tiny", *line])
+    assert stop.value.code == 2 and f"argument {flag}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
     ("name", "arguments", "code", "printed"),
     [
-        *((f"tools/{name}.py", ["output/tyni"], 2, "There are: output/tiny") for name in [*TOOLS, "evaluate"]),
+        ("tools/evaluate.py", ["output/tyni"], 2, "There are: output/tiny"),
         ("tools/gallery.py", [], 0, "output/index.html: 1 runs"),
         ("tools/compare.py", ["--name", "it", "--table"], 2, "results/it.json"),
-        ("tools/generate.py", ["output/tiny", "--count", "4", "--out", "four.png"], 0, ": four.png"),
         ("benchmarks/speed.py", ["--help"], 0, "--rounds"),
         ("train.py", ["--data", "no/such/place"], 2, "no/such/place"),
     ],

@@ -97,6 +97,7 @@ def test_release_memory():
         def __init__(self):
             self.canvas = self
 
+    gc.unfreeze()
     early, known = Figure(), []
     try:
         for _ in range(2):
@@ -115,3 +116,5 @@ def test_release_memory():
     memory.release_memory()
     gc.unfreeze()
     assert known() is None
+    gc.collect()
+    gc.freeze()  # as it was

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import shlex
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -268,8 +269,8 @@ def test_image_size_of_the_start(sized, start):
 
 
 def test_width_of_the_start(sized):
-    """A run that starts from another of its size has its width, unless a flag or a published recipe has one."""
-    write_config({"run": "other", "image_size": 64, "width": 20})
+    """A run that starts from another of its size has its widths, unless a flag or a published recipe has them."""
+    write_config({"run": "other", "image_size": 64, "width": 20, "discriminator_width": 12})
     line = ["--data", sized(100), "--start-from", "output/other"]
     for flags, width in (
         ([], 20),
@@ -277,7 +278,26 @@ def test_width_of_the_start(sized):
         (["--width", "24"], 24),
         (["--recipe", "udacity-128", "--generator", "self-modulated", "--image-size", "64"], 128),
     ):
-        assert resolve(*line, *flags).width == width
+        config = resolve(*line, *flags)
+        same = config.image_size == 64 and config.recipe == "default"
+        assert (config.width, config.discriminator_width) == (width, 12 if same else 0)
+
+
+def test_depth_of_the_start(sized):
+    """A run that starts from another has its depth, at any size, and keeps it when that is gone."""
+    write_config({"run": "other", "depth": 1})
+    line = ["--data", sized(100), "--start-from", "output/other"]
+    assert resolve(*line, "--image-size", "64").depth == resolve(*line).depth == 1
+    write_config(dataclasses.asdict(resolve(*line)))
+    shutil.rmtree("output/other")
+    assert resolve(*line, "--image-size", "32").depth == 1
+
+
+def test_a_published_recipe_takes_nothing_of_the_start(sized):
+    """So that it is the same when the start is gone."""
+    write_config({"run": "other", "palette": 8, "depth": 1})
+    config = resolve("--recipe", "udacity-64", "--generator", "self-modulated", "--start-from", "output/other")
+    assert (config.palette, config.depth) == (0, 0)
 
 
 @pytest.mark.parametrize("palette", [0, 4])

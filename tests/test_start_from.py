@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from helpers import eager
 
 import train
 from dcgan import DCGAN
@@ -26,7 +27,7 @@ DENSE = [
 def home(tmp_path_factory):
     """A folder with output/first, a run of three iterations of dense networks, and a cache."""
     home = tmp_path_factory.mktemp("home")
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, eager():
         patch.chdir(home)
         patch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
         line = [*DENSE, "--cache-dir", "cache", "--run", "first", "--epochs", "3", "--augment", "none"]
@@ -49,6 +50,7 @@ def newest(run):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_start_from_a_run(there, monkeypatch, capsys):
     """A run that starts from another, with frozen layers and ADA, resumes bit for bit though the other is gone."""
     line = [*DENSE, "--cache-dir", "cache", "--epochs", "6", "--start-from", "output/first", "--augment", "ada"]
@@ -85,6 +87,7 @@ def test_start_from_a_run(there, monkeypatch, capsys):
     assert "--start-from output/first" in whole.resume_command()
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_average_that_is_shown(there, capsys):
     """Of two, it is what a generator is rebuilt from, and what both averages of another run start at."""
     half_lives = ["--ema-half-life", "1", "1000", "--augment", "none", "--cache-dir", "cache"]
@@ -154,6 +157,7 @@ def test_start_from_a_run_without_checkpoints(there, capsys):
     assert "--start-from output/first/generator.keras" in capsys.readouterr().err.replace("\\", "/")
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_an_older_run_goes_on(there, capsys):
     """A run of before there were --align and --augment is resumed by its command."""
     path = Run("output/first").folder / "config.json"

@@ -259,26 +259,6 @@ def test_resume_with_more_epochs_is_bit_exact(faces, cache, whole, six, tmp_path
 # The following tests call main() in this process, which is faster than a new one.
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("backend", "settings"),
-    [
-        ("jax", {}),
-        (None, {"backend": "torch", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}),
-    ],
-)
-def test_settings_of_keras_do_not_matter(six, faces, cache, tmp_path, monkeypatch, backend, settings):
-    """With another backend or format in the user's environment or keras.json, a run has the same weights and scores."""
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    (tmp_path / "keras.json").write_text(json.dumps(settings))
-    if backend:
-        monkeypatch.setenv("KERAS_BACKEND", backend)
-    run(tmp_path, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
-    assert_same(tmp_path, six, 6)
-    columns = [table(where, "metrics.csv", "seconds", "eval_seconds") for where in (tmp_path, six)]
-    assert columns[0] == columns[1]
-
-
 # train.py for a user who is not in the system's list and has no HOME.
 WITHOUT_HOME = """
 import os, pwd, sys
@@ -369,17 +349,29 @@ sys.exit(train.main(sys.argv[1:]))
 
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
-def test_a_file_system_that_does_less(faces, cache, six, tmp_path):
-    """Training goes on there with the same results, after one warning that nothing locks the folder."""
+@pytest.mark.parametrize("backend", ["jax", None])
+def test_surroundings_that_do_not_matter(faces, cache, six, tmp_path, monkeypatch, backend):
+    """On a poor file system, and whatever the user's settings of Keras are, a run has the same weights and scores.
+
+    There is one warning, that nothing locks the folder.
+    """
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    settings = {"backend": "torch", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
+    (tmp_path / "keras.json").write_text(json.dumps({} if backend else settings))
+    if backend:
+        monkeypatch.setenv("KERAS_BACKEND", backend)
     line = command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED)
     printed = run(tmp_path, *line, script=ON_A_POOR_FILE_SYSTEM)
     assert printed.count("train.py: warning") == 1 and "output/it is not locked" in printed
     assert_same(tmp_path, six, 6)
+    columns = [table(where, "metrics.csv", "seconds", "eval_seconds") for where in (tmp_path, six)]
+    assert columns[0] == columns[1]
 
 
-def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
+@pytest.mark.usefixtures("eagerly")
+def test_precision_stays_with_the_run(whole, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """--precision auto goes on in the run's precision, whatever this machine prefers; another one is refused."""
-    shutil.copytree(six, tmp_path, dirs_exist_ok=True)
+    shutil.copytree(whole, tmp_path, dirs_exist_ok=True)
     asked = []
 
     def setup_devices(precision, cpu=False):
@@ -387,9 +379,9 @@ def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, 
         return "GPU (new)", "mixed_bfloat16" if precision == "auto" else precision
 
     monkeypatch.setattr("gan.devices.setup_devices", setup_devices)
-    line = [*command(faces, cache), "--epochs", "7", "--sample-every", "3", "--precision"]
+    line = [*command(faces, cache), "--epochs", "13", "--sample-every", "3", "--precision"]
     printed = run_in_process(tmp_path, [*line, "auto"], monkeypatch, capsys)
-    assert "GPU (new), float32 as before" in printed and "Going on after iteration 6" in printed
+    assert "GPU (new), float32 as before" in printed and "Going on after iteration 12" in printed
     printed = run_in_process(tmp_path, [*line, "mixed_bfloat16"], monkeypatch, capsys, code=2)
     assert "precision: float32 there, mixed_bfloat16 here" in printed
     printed = run_in_process(tmp_path, [*line, "auto", "--run", "new", "--dry-run"], monkeypatch, capsys)
@@ -397,15 +389,16 @@ def test_precision_stays_with_the_run(six, faces, cache, tmp_path, monkeypatch, 
     assert asked == ["auto", "mixed_bfloat16", "auto"]
 
 
-def test_output_folder(six, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
+@pytest.mark.usefixtures("eagerly")
+def test_output_folder(whole, faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """--output holds the runs: one goes on there, its page is there, and printed commands name it."""
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("USERPROFILE", str(tmp_path))
     output, folder = "~/my runs/顔", tmp_path / "my runs/顔"
-    shutil.copytree(six / "output/it", folder / "it")
-    line = command(faces, cache, "--epochs", "7", "--sample-every", "7", "--output", output)
+    shutil.copytree(whole / "output/it", folder / "it")
+    line = command(faces, cache, "--epochs", "13", "--sample-every", "13", "--output", output)
     printed = run_in_process(tmp_path, line, monkeypatch, capsys)
-    assert "Going on after iteration 6" in printed and (folder / "index.html").exists()
+    assert "Going on after iteration 12" in printed and (folder / "index.html").exists()
     assert not (tmp_path / "output").exists() and not (tmp_path / "~").exists()
     words = shlex.split(Run(folder / "it").resume_command())
     assert words[words.index("--output") + 1] == str(folder) and words[words.index("--run") + 1] == "it"
@@ -419,7 +412,7 @@ def test_empty_output_folder(capsys, output):
     assert stop.value.code == 2 and "--output" in capsys.readouterr().err
 
 
-# train.py, stopped for 8 seconds by another process in its third step.
+# train.py, stopped for 3 seconds by another process in its third step.
 WITH_A_PAUSE = """
 import os, signal, subprocess, sys
 import data, train
@@ -427,7 +420,7 @@ batches = data.batches
 def pause(*args, **kwargs):
     for number, batch in enumerate(batches(*args, **kwargs), 1):
         if number == 3:
-            subprocess.Popen(["sh", "-c", f"sleep 8; kill -CONT {os.getpid()}"])
+            subprocess.Popen(["sh", "-c", f"sleep 3; kill -CONT {os.getpid()}"])
             os.kill(os.getpid(), signal.SIGSTOP)
         yield batch
 data.batches = pause
@@ -442,9 +435,10 @@ def test_a_pause(faces, cache, tmp_path):
     start = time.monotonic()
     run(tmp_path, *command(faces, cache, "--epochs", "6"), script=WITH_A_PAUSE)
     seconds = float(Run(tmp_path / "output/it").read_log()["seconds"][-1])
-    assert 0 < seconds < time.monotonic() - start - 8
+    assert 0 < seconds < time.monotonic() - start - 3
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_nan_stops_the_run(faces, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """After a NaN in the fourth batch, the run ends with exit code 1 and keeps checkpoint and grid of iteration 3."""
     batches = data.batches
@@ -630,19 +624,12 @@ def test_a_folder_name_that_is_not_utf8(faces, cache, tmp_path):
     assert (tmp_path / "output/it/export/README.md").read_text("utf-8")
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (["--data", "no/such/place"], "no such file or folder"),
-        (["--data", "README.md"], "README.md"),
-    ],
-)
-def test_invalid_data(arguments, message, tmp_path, monkeypatch, capsys):
-    """Data that do not exist or are not images end with exit code 2 and a message."""
+def test_invalid_data(tmp_path, monkeypatch, capsys):
+    """A file that is no image ends with exit code 2 and its name."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "README.md").write_text("no faces")
-    assert train.main(arguments) == 2
-    assert message in capsys.readouterr().err
+    assert train.main(["--data", "README.md"]) == 2
+    assert "README.md" in capsys.readouterr().err
 
 
 @pytest.mark.slow
@@ -714,6 +701,7 @@ def test_other_labels_are_refused(eight, cache, tmp_path, monkeypatch, no_steps,
     line = [
         *("--data", "faces", "--image-size", "16", "--width", "4", "--batch-size", "4", "--run", "it", "--epochs", "1"),
         *("--labels", "labels.csv", "--cache-dir", str(cache), "--precision", "float32", "--sample-every", "5"),
+        *("--generator", "dense", "--discriminator", "dense", "--penalty", "none"),
     ]
     rows = [f"{i:02}.png,{i % 2}" for i in range(25)]
     file = tmp_path / "labels.csv"

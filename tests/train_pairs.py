@@ -1,4 +1,4 @@
-"""A program: trains some pairs of networks for ten iterations in some replicas, and saves the state of each replica.
+"""A program: trains some pairs of networks for a few iterations in some replicas, and saves the state of each replica.
 
     python tests/train_pairs.py FOLDER DEVICES OPTIMIZER LEARNING_RATE PAIR...
 
@@ -24,7 +24,8 @@ from gan.cluster import find_cluster
 from gan.config import Config
 from gan.labels import Attribute, Labels
 
-SMALL = {"image_size": 16, "noise_size": 8, "width": 4, "batch_size": 32, "precision": "float32"}
+SIDE = 16
+SMALL = {"image_size": SIDE, "noise_size": 8, "width": 4, "batch_size": 32, "precision": "float32"}
 ALL = {"penalty_every": 1, "penalty": "r1"}
 PAIRS = {
     "self-modulated": {"generator": "self-modulated", "discriminator": "self-modulated", **ALL},
@@ -58,7 +59,7 @@ PAIRS = {
     },
 }  # fmt: skip
 LABELLED = ("everything", "labelled", "residual")
-ITERATIONS = 10
+ITERATIONS = 4
 
 
 def main(folder: str, device: str, optimizer: str, rate: str, *names: str) -> None:
@@ -91,7 +92,7 @@ def train(config: Config, distribution, on_device: bool, labelled: bool) -> dict
 
     for layer in (keras.layers.ReLU, keras.layers.LeakyReLU):
         layer.call = lambda self, inputs: keras.activations.silu(inputs)
-    faces = np.random.default_rng(0).integers(0, 256, (100, 16, 16, 3), np.uint8)
+    faces = np.random.default_rng(0).integers(0, 256, (100, SIDE, SIDE, 3), np.uint8)
     labels = Labels((Attribute("class", ("a", "b", "c")),), (np.arange(100) % 3).astype(np.int32)[:, None])
     labels = labels if labelled else None
     gan = experiment.build_gan(config, strategy=distribution.strategy, labels=labels)

@@ -54,7 +54,10 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--raw", action="store_true", help="the generator as it was trained, not averaged, in place of --weights"
     )
-    return parser.parse_args(argv)
+    arguments = parser.parse_args(argv)
+    if arguments.raw and arguments.weights == "last":
+        parser.error("argument --raw: it takes the place of --weights")
+    return arguments
 
 
 def audit(arguments: argparse.Namespace) -> None:
@@ -178,15 +181,12 @@ def measure_as_asked(generator, classifier, pairs: list[tuple[int, int]], trunca
 
 
 def predict(generator, classifier, seeds: np.ndarray, codes: np.ndarray | None, truncation: float) -> np.ndarray:
-    """The codes that the classifier predicts of samples with labels of some codes."""
-    return np.concatenate(
-        [
-            classifier.predict(
-                generator(generator.sample_noise(seeds[part], truncation), None if codes is None else codes[part])
-            )
-            for part in (slice(i, i + NOISE_BATCH) for i in range(0, len(seeds), NOISE_BATCH))
-        ]
+    """The codes that the classifier predicts of samples of seeds 0 to n - 1, with labels of some codes (n, k)."""
+    samples = (
+        generator(generator.sample_noise(part, truncation), None if codes is None else codes[part])
+        for part in split_into_parts(seeds)
     )
+    return np.concatenate([classifier.predict(images) for images in samples])
 
 
 def split_into_parts(rows: np.ndarray) -> list[np.ndarray]:

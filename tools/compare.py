@@ -93,6 +93,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     if len(arguments.data) > 1:
         parser.error(f"argument --data: a comparison has one, and {len(arguments.data)} are given")
     (arguments.data,) = arguments.data
+    if Path(arguments.name).name != arguments.name:
+        parser.error(f"argument --name: {arguments.name!r} is not the name of a file")
     arguments.name = arguments.name or f"{Path(arguments.data).stem}-{arguments.minutes:g}-minutes"
     return arguments
 
@@ -120,6 +122,7 @@ def compare(arguments: argparse.Namespace) -> None:
         "minutes": arguments.minutes, "samples": arguments.samples, "half": arguments.half,
         "networks": sorted(set(arguments.network or installed)),
     })  # fmt: skip
+    document["output"] = arguments.output  # where its runs are now
     require_comparable(document, configs.values(), machine)
     for variant, count in counts.items():
         document["recipes"][variant.label] = max(count, document["recipes"].get(variant.label, 0))
@@ -129,12 +132,14 @@ def compare(arguments: argparse.Namespace) -> None:
         if any(row["run"] == run.folder.name for row in document["rows"]):
             continue
         print(f"compare: {number} of {len(plan)}: {variant.label}, seed {seed}", flush=True)
-        commands = build_training_command(arguments, variant, seed), build_evaluation_command(document, arguments, run)
+        train, evaluate = (
+            build_training_command(arguments, variant, seed),
+            build_evaluation_command(arguments, document, run),
+        )
         row = {"label": variant.label, "recipe": variant.recipe, "overrides": dict(variant.overrides), "seed": seed}
         try:
-            row |= {"run": run.folder.name, "minutes": arguments.minutes} | runner.train_and_score(
-                run, commands, machine, arguments.minutes, arguments.samples, document["networks"], arguments.half
-            )
+            row |= {"run": run.folder.name, "minutes": arguments.minutes}
+            row |= runner.train_and_score(run, train, evaluate, machine, document)
         except RunError as error:
             print(f"compare: {error}", file=sys.stderr)
             failed.append(run.folder.name)
@@ -156,12 +161,12 @@ def build_training_command(arguments: argparse.Namespace, variant: Variant, seed
         *(sys.executable, str(ROOT / "train.py"), "--minutes", f"{arguments.minutes:g}"),
         *(*variant.flags, "--image-size", f"{parse_arguments(variant.flags)[0].image_size}", "--seed", f"{seed}"),
         *("--data", arguments.data, "--holdout", "0.1"),
-        *("--run", f"compare-{arguments.name}-{variant.label.replace(' ', '+')}-{seed}"),
+        *("--run", f"compare-{arguments.name}-{variant.file_name}-{seed}"),
         *("--output", arguments.output, *(["--cache-dir", arguments.cache_dir] if arguments.cache_dir else [])),
     ]
 
 
-def build_evaluation_command(document: dict, arguments: argparse.Namespace, run: Run) -> list[str]:
+def build_evaluation_command(arguments: argparse.Namespace, document: dict, run: Run) -> list[str]:
     """Builds the command that scores a run."""
     return [
         *(sys.executable, str(ROOT / "tools" / "evaluate.py"), str(run.folder), "--samples", f"{arguments.samples}"),
@@ -234,13 +239,17 @@ def require_installed(networks: list[str], installed: list[str]) -> None:
 
 def require_comparable(document: dict, configs: Iterable[Config], machine: dict) -> None:
     """Raises UsageError where there are too few images to score against, or runs that would not compare."""
-    from data import FEWEST_HELD
+    from data import FEWEST_HELD, DataSettings
 
-    conflicts = []
+    conflicts, loaded = [], {}
     for config in configs:
         run = settings.open_run(config)
         config = settings.resolve_align(config, run)
-        faces = experiment.load_data(config)
+        # Photographs do not depend on the seed, unless a sample is drawn.
+        seeded = config.sample or "avatars" in config.data
+        names = [field.name for field in dataclasses.fields(DataSettings) if field.name != "seed" or seeded]
+        key = config.data, config.image_size, *(getattr(config, name) for name in names)
+        faces = loaded.get(key) or loaded.setdefault(key, experiment.load_data(config))
         training, held_out = map(len, faces.split(config.holdout))
         if held_out < FEWEST_HELD:
             raise UsageError(

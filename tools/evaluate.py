@@ -151,8 +151,8 @@ def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:
 def generate_samples(generator, count: int, seed: int, labelled=None) -> tuple[np.ndarray, np.ndarray | None]:
     """Generates samples, uint8 (count, h, w, 3), from noise that training does not use; and draws their labels.
 
-    After --balance these are drawn as the images of `labelled`, a `run_evaluation.LabelledImages`, have them: else
-    scores would have the difference.
+    After --balance these are drawn as the images of `labelled`, a `gan.metrics.class_scores.LabelledImages`, have them:
+    else scores would have the difference.
     """
     from dcgan import DISTRIBUTIONS, NoiseStream
 

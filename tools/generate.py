@@ -99,7 +99,8 @@ def write_grid(path: Path, generator: Generator, seeds: np.ndarray, arguments: a
     """Writes one picture of all images. Raises UsageError where it would have more than `MAX_PIXELS`."""
     scale = arguments.scale or images.display_scale(generator.size)
     if len(seeds) * (scale * generator.size) ** 2 > MAX_PIXELS:
-        raise UsageError(f"{len(seeds):,} faces are too many for one grid at --scale {scale}: --scale 1 or --separate")
+        smaller = "--separate or --npz" if scale == 1 else "--scale 1 or --separate"
+        raise UsageError(f"{len(seeds):,} faces are too many for one grid at --scale {scale}: {smaller}")
     samples = enlarge(generator.generate_seeds(seeds, arguments.truncation, arguments.wish), scale, arguments.smooth)
     images.write_png(path, images.make_grid(samples, arguments.columns and min(arguments.columns, len(samples))))
 

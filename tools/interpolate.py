@@ -24,7 +24,7 @@ from gan.runs.run_directory import Run
 
 FRAME_SIZE = 192  # pixels that a frame has at most, unless --scale is given
 GRID_COLUMNS, GRID_SIZE = 8, 64  # of the grid: images from one seed to the next, and their pixels
-AROUND = 8  # neighbors of the seed of --around
+AROUND, DISTANCE = 8, 0.35  # neighbors of the seed of --around, and how near they are
 SEED = cli.in_range(int, 0, noise.SEEDS - 1)
 
 
@@ -43,8 +43,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     which.add_argument("--around", type=SEED, metavar="N", help="stay near this seed")
     parser.add_argument(
-        "--distance", type=cli.in_range(float, 0, 1), default=0.35, metavar="X",
-        help="with --around: how near, 0 to 1 (default: 0.35)",
+        "--distance", type=cli.in_range(float, 0, 1), metavar="X",
+        help=f"with --around: how near, 0 to 1 (default: {DISTANCE:g})",
     )  # fmt: skip
     parser.add_argument(
         "--frames",
@@ -74,6 +74,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         parser.error("argument --from-label: it goes together with --to-label, and without --label")
     if arguments.from_label and arguments.around is not None:
         parser.error("argument --around: with --from-label, the noise is that of --seeds")
+    if arguments.around is None and arguments.distance is not None:
+        parser.error("argument --distance: it is that from the seed of --around N")
     if arguments.around is None and len(arguments.seeds) < 2 and not arguments.from_label:
         parser.error("argument --seeds: two seeds or more are needed; --around N stays near one")
     return arguments
@@ -150,7 +152,9 @@ def sample_points(arguments: argparse.Namespace, generator: Generator) -> np.nda
         return generator.sample_noise(arguments.seeds, arguments.truncation)
     [center] = generator.sample_noise([arguments.around], arguments.truncation)
     others = generator.sample_noise((arguments.around + np.arange(1, AROUND + 1)) % noise.SEEDS, arguments.truncation)
-    return noise.neighbors(center, others, arguments.distance, generator.noise_distribution)
+    return noise.neighbors(
+        center, others, DISTANCE if arguments.distance is None else arguments.distance, generator.noise_distribution
+    )
 
 
 if __name__ == "__main__":

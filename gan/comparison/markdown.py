@@ -150,11 +150,14 @@ def format_open_runs(document: dict) -> list[str]:
 
 def format_command(document: dict) -> str:
     """Formats the command that makes the comparison again."""
-    recipes = [label + (f":{count}" if count > 1 else "") for label, count in document["recipes"].items()]
+    # The number of seeds stands after the last colon, and a label may have one.
+    recipes = [f"{label}:{n}" if n > 1 or ":" in label else label for label, n in document["recipes"].items()]
     half = document.get("half", "")
+    output = document.get("output", "output")  # which older versions did not record
     name = document["name"].removesuffix(f"-{half}") if half else document["name"]
     return shlex.join([
         *("python", "-m", "tools.compare", "--recipes", *recipes, "--data", document["data"]),
         *("--minutes", f"{document['minutes']:g}", "--samples", f"{document['samples']}"),
         *("--network", *document["networks"], "--name", name, *(["--half", half] if half else [])),
+        *(["--output", output] if output != "output" else []),
     ])  # fmt: skip

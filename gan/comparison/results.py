@@ -7,6 +7,7 @@ page = write(document)
 from pathlib import Path
 
 from gan.comparison import markdown
+from gan.comparison.variants import name_file
 from gan.errors import UsageError
 from gan.files import atomic_write, damaged_file_error, has_values, read_json, write_json
 from gan.metrics.evaluation import protocol_differences
@@ -43,7 +44,7 @@ def read(name: str) -> dict:
         rows = [translate_row(row) for row in document["rows"] if not row.get("failed")]
         document |= {"name": name, "rows": rows}  # its name is that of the file
         markdown.format_page(document)
-        whole = all(has_values(row, ROW) and "/" not in row["label"] for row in rows)  # it names files
+        whole = all(has_values(row, ROW) for row in rows)
     except Exception:  # a value may be any other, of any type
         whole = False
     if not whole:
@@ -99,7 +100,7 @@ def keep_grid(row: dict, name: str, output: Path) -> None:
     """Copies the grid of a run's scored generator, or else its last grid, to results/."""
     run, iteration = Run(output / row["run"]), row["generator"]["iteration"]
     seed = f"-{row['seed']}" if row["seed"] else ""
-    kept, grids = FOLDER / f"{name}-{row['label'].replace(' ', '+')}{seed}.png", run.list_grids()
+    kept, grids = FOLDER / f"{name}-{name_file(row['label'])}{seed}.png", run.list_grids()
     if not grids:
         print(f"compare: {run.folder} has no grids any more, so {kept} is not written")
         return

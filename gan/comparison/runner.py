@@ -1,7 +1,7 @@
 """Runner of a comparison: trains and scores one run, each in a process of its own, and records where and when.
 
 exit_code = train_session(["python", "train.py", ...], run, machine, minutes)  # adds to sessions.json
-row = train_and_score(run, commands, machine, minutes, samples, networks)
+row = train_and_score(run, train, evaluate, machine, document)
 """
 
 import dataclasses
@@ -98,26 +98,23 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
     return lines
 
 
-def train_and_score(
-    run: Run,
-    commands: tuple[list[str], list[str]],
-    machine: dict,
-    minutes: float,
-    samples: int,
-    networks: list[str],
-    half: str = "",
-) -> dict:
+def train_and_score(run: Run, train: list[str], evaluate: list[str], machine: dict, document: dict) -> dict:
     """Trains and scores a run by two commands, as far as that is not done yet. Returns its row of the results.
+
+    Arguments:
+        train, evaluate: the commands.
+        machine: as from `gan.comparison.hardware.describe_machine`.
+        document: of the comparison, which has the minutes of the training, and what a score depends on.
 
     Raises Stopped, and RunError or UsageError where a command fails.
     """
-    train, evaluate = commands
-    if not is_trained(run, minutes):
-        require_success(train_session(train, run, machine, minutes), "training", run)
-    result = find_scores(run, samples, networks, half)
+    if not is_trained(run, document["minutes"]):
+        require_success(train_session(train, run, machine, document["minutes"]), "training", run)
+    scored = document["samples"], document["networks"], document.get("half", "")
+    result = find_scores(run, *scored)
     if not result:
         require_success(run_process(evaluate), "evaluation", run)
-        result = find_scores(run, samples, networks, half)
+        result = find_scores(run, *scored)
     if not result:
         raise RunError(f"{run.folder.name}: the evaluation left no scores")
     return collect_row(run) | result

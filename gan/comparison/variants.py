@@ -5,6 +5,8 @@ plan = parse_variants(["@variants.txt:2"])  # a variant a line, two seeds of eac
 """
 
 import dataclasses
+import hashlib
+import re
 from dataclasses import dataclass
 
 from gan.config import Config, format_flag
@@ -36,6 +38,11 @@ class Variant:
         return ",".join([self.recipe, *(f"{name}={text}" for name, text in self.overrides)])
 
     @property
+    def file_name(self) -> str:
+        """The variant as a part of the names of its runs and grids."""
+        return name_file(self.label)
+
+    @property
     def flags(self) -> list[str]:
         """The variant as flags of train.py."""
         typed = ["--recipe", self.recipe]
@@ -45,6 +52,12 @@ class Variant:
             else:
                 typed += [format_flag(name), *text.split()]
         return typed
+
+
+def name_file(label: str) -> str:
+    """The label of a variant as a part of a file's name: without spaces and slashes, of at most 210 characters."""
+    name = re.sub(r"[/\\:]", "_", label.replace(" ", "+"))
+    return name if len(name) <= 210 else f"{name[:200]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
 
 
 def parse_variants(items: list[str]) -> dict[Variant, int]:

@@ -217,6 +217,8 @@ def open_avatars(request: Request) -> Source:
     count, pixels, values = request.limit or COUNT, [], []
 
     def prepare() -> None:
+        if values:
+            return
         with request.progress("Drawing avatars") as tick:
             pixels[:], attributes = draw(count, request.size, request.seed, progress=tick)
         values[:] = zip(*attributes.values(), strict=True)

@@ -20,6 +20,7 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from gan import files, images
+from gan.datasets.report import advise
 from gan.datasets.source import no_progress, summarize_skipped
 from gan.devices import count_cores
 from gan.errors import RunError, UsageError
@@ -111,7 +112,7 @@ def build(
             if not decoded.infos:
                 skipped = decoded.skipped + source.left_out or source.passed_over
                 reasons = summarize_skipped(skipped) or "it is empty"
-                raise RunError(f"No usable image in {source.title}: {reasons}.")
+                raise RunError(f"No usable image in {source.title}: {reasons}{advise(skipped)}.")
             _write_header(file, (decoded.infos.total(), size, size, 3))
             report = _make_report(source, decoded) | {"size": size, "key": path.stem}
             report["crop"] = source.crop or images.describe_crop(crop, report["sizes"])

@@ -19,8 +19,10 @@ UNCUT = "center square"  # what is cut out of the images of a source that says n
 def join(sources: list[Source]) -> Source:
     """Joins sources, one after the other; the names of files begin with the title of their source.
 
-    Titles are numbered where some are equal.
+    Titles are numbered where some are equal. A single source is returned as it is.
     """
+    if len(sources) == 1:
+        return sources[0]
     titles = [source.title for source in sources]
     if len(set(titles)) < len(titles):
         titles = [f"{title} [{i}]" for i, title in enumerate(titles, 1)]

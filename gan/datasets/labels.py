@@ -127,7 +127,7 @@ def _find_own(source: Source, data: str, wanted: str) -> Found:
         )
     raise UsageError(
         f"--labels auto: {source.title} has none. Looked for arrays `labels` or `y` in an .npz file, for"
-        f" {', '.join(FILES)} in or beside the data, and for class folders; its images are {named}."
+        f" {', '.join(FILES)} in a folder or zip of it, or beside it, and for class folders; its images are {named}."
         f"{f' {no_match}.' if others else ''} --labels FILE names another file."
     )
 
@@ -470,9 +470,7 @@ def _match_ends(wanted: list[str], names: list[str], codes: np.ndarray) -> list[
     deepest = min(max((name.count("/") for name in each), default=0) + more for each, more in ((wanted, 1), (names, 0)))
     for depth in range(deepest, 0, -1):
         if waiting := [i for i, row in enumerate(found) if row == NO_ROW]:
-            index = _index_rows(
-                ((row, end) for row, name in enumerate(names) if (end := _take_end(name, depth))), codes
-            )
+            index = _index_rows(((row, _take_end(name, depth)) for row, name in enumerate(names)), codes)
             for i in waiting:
                 name = wanted[i]
                 found[i] = index.get(name if name.count("/") == depth - 1 else _take_end(name, depth), NO_ROW)
@@ -483,6 +481,8 @@ def _index_rows(keys: Iterable[tuple[int, str]], codes: np.ndarray) -> dict[str,
     """Key -> the number of its row, or `AMBIGUOUS` where several rows differ; takes pairs of both."""
     index = {}
     for row, key in keys:
+        if not key:
+            continue  # a row without a name, as spreadsheets write them at the end, or a name with fewer parts
         first = index.setdefault(key, row)
         if first not in (row, AMBIGUOUS) and not np.array_equal(codes[first], codes[row]):
             index[key] = AMBIGUOUS

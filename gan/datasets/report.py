@@ -127,11 +127,11 @@ def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: d
     return [(names[i], "no label") for i in missing]
 
 
-def find_copies(names: list[str], digests: np.ndarray) -> tuple[int, str]:
+def count_duplicates(names: list[str], digests: np.ndarray) -> tuple[int, str]:
     """Counts the images whose content an earlier one has, and names the first of them, or ""."""
     _, earliest, number = np.unique(digests, return_index=True, return_inverse=True)
     copies = np.flatnonzero(earliest[number] < np.arange(len(digests)))
-    if not len(copies) or len(names) != len(digests):
+    if not len(copies):
         return len(copies), ""
     return len(copies), f"{names[copies[0]]} of {names[earliest[number[copies[0]]]]}"
 

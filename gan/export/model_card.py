@@ -41,6 +41,7 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
     noise_shape = ", ".join(map(str, generator.noise_shape))
     settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "output", "run")}
     settings |= {"data": " + ".join(base_name(each) for each in config.data)}
+    settings |= {name: base_name(settings[name]) for name in ("labels", "start_from") if settings.get(name)}
     labels = ", with labels as the training images have them," if generator.labels else ""
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
@@ -174,5 +175,5 @@ def describe_scores(run: Run, generator: Generator) -> str:
 
 
 def base_name(data: str) -> str:
-    """Returns the last part of a path, because a card should not reveal where its writer keeps files."""
-    return Path(data).name or data
+    """Returns the last part of a path, or of several joined ones: a card should not reveal its writer's folders."""
+    return " + ".join(Path(each).name or each for each in data.split(" + "))

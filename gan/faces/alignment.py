@@ -45,8 +45,9 @@ class Decision(NamedTuple):
 
 
 def decide(
-    source: Source, numbers: Sequence[int], *, min_face: int, folder: Path, progress: Callable = no_progress
-) -> Decision:
+    source: Source, numbers: Sequence[int], *, min_face: int, folder: Path, progress: Callable = no_progress,
+    limits: Sequence = (),
+) -> Decision:  # fmt: skip
     """Decides by a sample of the images whether they should be aligned. It is done once: the cache knows the answer.
 
     Where the sample cannot be searched, as the detector is not installed or the cache cannot be written, they are not.
@@ -54,8 +55,9 @@ def decide(
     Arguments:
         numbers: the images that would be used, as numbers in the source.
         folder: of the cache.
+        limits: what decides which images can be read; with others, it is decided anew.
     """
-    path = folder / f"alignment-{digest(VERSION, source.identity, list(numbers), min_face)[:24]}.json"
+    path = folder / f"alignment-{digest(VERSION, source.identity, list(numbers), min_face, *limits)[:24]}.json"
     if path.exists():
         try:
             known = files.read_json(path, kinds={"align": bool, "reason": str})
@@ -166,6 +168,7 @@ def join_aligned(
 
     Arguments:
         numbers: the images to use of each source.
+        decisions: of each source.
         align_one: a function (source, numbers) -> source of all the faces in them.
 
     Raises RunError where there is no face in any.
@@ -179,7 +182,9 @@ def join_aligned(
         chosen += range(start, start + len(source.names)) if some is None else [start + i for i in some]
         origins += [opened + i for i in (range(len(source.names)) if source.origins is None else source.origins)]
         start, opened = start + len(source.names), opened + len(original.names)
-    joined = found[0][0] if len(found) == 1 else join([source for source, _ in found])
+    joined = join([source for source, _ in found])
+    if not any(decision.align for decision in decisions):
+        return joined, chosen
     joined = dataclasses.replace(joined, origins=origins)
     if not chosen:
         reasons = summarize_skipped(joined.left_out)
@@ -211,7 +216,7 @@ def choose_faces(
                 thumbnails.append(candidate.thumbnail)
     if keep_copies or not faces:
         return entries, left_out
-    copies = {faces[j] for j in np.flatnonzero(selection.find_copies(make_thumbnails(np.stack(thumbnails))))}
+    copies = {faces[j] for j in np.flatnonzero(selection.mark_duplicates(make_thumbnails(np.stack(thumbnails))))}
     left_out += [(*entries[j], "a copy of another face") for j in sorted(copies)]
     return [entry for j, entry in enumerate(entries) if j not in copies], left_out
 

@@ -1,7 +1,7 @@
 """Selection of faces: which are large, sharp, whole and confident enough to be trained on, and which are copies.
 
     reason = find_flaw(candidate, min_face=48)  # "" where the face is used
-    copies = find_copies(thumbnails)            # bool (n,)
+    copies = mark_duplicates(thumbnails)            # bool (n,)
 
 The limits were set by eye, on 814 faces of press photographs.
 """
@@ -71,7 +71,7 @@ def measure_sharpness(pixels: np.ndarray) -> float:
     return float(np.sqrt((laplacian[CORE] ** 2).mean()) / contrast) if contrast else 0.0
 
 
-def find_copies(thumbnails: np.ndarray) -> np.ndarray:
+def mark_duplicates(thumbnails: np.ndarray) -> np.ndarray:
     """Finds the faces that are copies of an earlier one which is not a copy itself: bool (n,).
 
     Arguments:

@@ -52,7 +52,7 @@ def project(generator: Generator, extractor: FeatureExtractor, photo: np.ndarray
     distance = build_distance(generator, extractor, photo, candidates[:REFERENCE_SAMPLES], vectors[:REFERENCE_SAMPLES])
     parts = (slice(i, i + CANDIDATE_BATCH) for i in range(0, CANDIDATES, CANDIDATE_BATCH))
     nearest = np.argsort(np.concatenate([distance(candidates[part], vectors[part]) for part in parts]))[:STARTS]
-    z, labels = tf.Variable(candidates[nearest]), vectors[nearest]
+    z, labels = tf.Variable(candidates[nearest]), tf.constant(vectors[nearest])
     step, found, distances = build_step(z, lambda z: distance(z, labels), generator.noise_distribution), [], []
     for i in range(STEPS[-1] + 1):
         if i in STEPS:

@@ -1,6 +1,6 @@
 """Scores of a generator with labels: how often samples have the label asked for, and the Frechet distance by label.
 
-scores = score_classes(case.labelled, fake, codes, extractor, scale)
+scores = score_classes(case.labelled, fake, features, codes, extractor, folder)
 scores["agreement"]["Smiling"], scores["fd_by_label"]["Smiling: yes"]["fd"]
 """
 
@@ -31,11 +31,14 @@ class LabelledImages:
     classifier: object
 
 
-def score_classes(real: LabelledImages, fake: np.ndarray, asked: np.ndarray, extractor, folder) -> dict:
+def score_classes(
+    real: LabelledImages, fake: np.ndarray, embedded: np.ndarray, asked: np.ndarray, extractor, folder
+) -> dict:
     """Scores samples against real images that have the labels that were asked for.
 
     Arguments:
         fake: samples, uint8 (n, h, w, 3).
+        embedded: their features, float32 (n, d).
         asked: their labels, int32 (n, attributes).
         extractor: a `gan.metrics.feature_extractors.FeatureExtractor`.
         folder: where features of real images are stored.
@@ -54,7 +57,7 @@ def score_classes(real: LabelledImages, fake: np.ndarray, asked: np.ndarray, ext
     }
     features = load_features(extractor, real.images, folder)
     scale = feature_std(features) if extractor.scaled else 1.0
-    features, sampled = features / scale, extractor.embed(fake) / scale
+    features, sampled = features / scale, embedded / scale
     found = []
     for i, attribute in enumerate(real.labels.attributes):
         for code in attribute.codes:

@@ -1,8 +1,8 @@
 """Evaluation: all scores of a set of samples against held-out images, and the protocol that makes them comparable.
 
-scores = compute_metrics(extractor, fake, held_out, training, cache_folder)
-result, nearest = find_copies(fake, held_out, training, flip=True)
-protocol, scores = detect_content(fake, held_out, avatars=False, cache, progress.track_task)
+scores = compute_metrics(extractor, extractor.embed(fake), held_out, training, cache_folder)
+result, nearest = compare_with_training(fake, held_out, training, flip=True)
+protocol, scores = detect_content(fake, held_out, False, cache, progress.track_task)
 """
 
 import contextlib
@@ -106,13 +106,13 @@ def feature_std(real: np.ndarray) -> np.ndarray:
 
 
 def compute_metrics(
-    extractor, fake: np.ndarray, held_out: ImageSubset, training: ImageSubset, folder: Path, seed: int = 0
+    extractor, embedded: np.ndarray, held_out: ImageSubset, training: ImageSubset, folder: Path, seed: int = 0
 ) -> dict[str, float]:
     """Scores samples in the features of one network.
 
     Arguments:
         extractor: a `gan.metrics.feature_extractors.FeatureExtractor`.
-        fake: samples, uint8 (n, h, w, 3).
+        embedded: features of samples, float32 (n, d).
         held_out: the images to score against.
         training: the images whose score is the floor: as many as there are samples, or all where there are fewer.
         folder: where features of real images are stored.
@@ -124,8 +124,8 @@ def compute_metrics(
     """
     real = load_features(extractor, held_out, folder)
     scale = feature_std(real) if extractor.scaled else 1.0
-    real, features = real / scale, extractor.embed(fake) / scale
-    trained = load_features(extractor, training.subsample(len(fake), seed), folder) / scale
+    real, features = real / scale, embedded / scale
+    trained = load_features(extractor, training.subsample(len(embedded), seed), folder) / scale
     kid, kid_std = distances.kid(real, features, KID_SUBSETS, KID_SUBSET_SIZE, seed)
     precision, recall = distances.precision_recall(real, features, MANIFOLD_K)
     density, coverage = distances.density_coverage(real, features, COVERAGE_K)
@@ -144,7 +144,7 @@ def compute_metrics(
     }
 
 
-def find_copies(
+def compare_with_training(
     fake: np.ndarray, held_out: ImageSubset, training: ImageSubset, flip: bool, seed: int = 0
 ) -> tuple[memorization.MemorizationResult, np.ndarray]:
     """Measures how near samples are to training images, and finds the ten samples that are nearest.

@@ -62,14 +62,18 @@ def format_table(results: dict[str, dict]) -> list[str]:
 def describe_scores(run: str, result: dict) -> list[str]:
     """Says what was scored against what, whether samples copy training images and, of avatars, what is missing."""
     generator, protocol, scores = result["generator"], result["protocol"], result["scores"]
-    reference, copies = protocol["reference"], scores["memorization"]
+    reference, copies = protocol["reference"], scores.get("memorization", {})  # which older scores lack, or parts of it
     lines = [
         f"{run}: {generator['file']} of iteration {format_iteration(generator['iteration'])},"
         f" {protocol['samples']:,} samples ({protocol['weights']} weights) against {describe_reference(reference)}",
-        f"  {copies['summary']}",
-        f"  distance to the nearest training image / to the nearest held-out image: {copies['ratio']:.2f}"
-        f" [{copies['low']:.2f}, {copies['high']:.2f}]; held-out images have 1",
     ]
+    if "summary" in copies:
+        lines.append(f"  {copies['summary']}")
+    if "ratio" in copies:
+        lines.append(
+            f"  distance to the nearest training image / to the nearest held-out image: {copies['ratio']:.2f}"
+            f" [{copies['low']:.2f}, {copies['high']:.2f}]; held-out images have 1"
+        )
     if "mode_coverage" in scores:
         missing = (f"{name} {', '.join(values)}" for name, values in scores["modes_missing"].items())
         far = (f"{name} {distance:.2f}" for name, distance in scores["attribute_distances"].items())

@@ -131,10 +131,11 @@ def evaluate_run(
     scores = {}
     for extractor in extractors:
         case.announce(f"computing {extractor.name} features of {len(fake):,} samples")
-        scores |= score_features(case, fake, extractor, seed)
+        embedded = extractor.embed(fake)
+        scores |= score_features(case, embedded, extractor, seed)
     if case.labelled and codes is not None:
         case.announce("comparing samples with images of the labels that were asked for")
-        scores |= score_classes(case.labelled, fake, codes, extractors[-1], case.cache / "features")
+        scores |= score_classes(case.labelled, fake, embedded, codes, extractors[-1], case.cache / "features")
     case.announce(f"comparing samples with {len(case.training):,} training images")
     scores["memorization"] = score_copies(case, fake, seed)
     case.announce("predicting the attributes of avatars" if case.avatars else "detecting faces")
@@ -150,9 +151,11 @@ def evaluate_run(
     return result
 
 
-def score_features(case: EvaluationCase, fake: np.ndarray, extractor, seed: int) -> dict[str, float]:
+def score_features(case: EvaluationCase, embedded: np.ndarray, extractor, seed: int) -> dict[str, float]:
     """Computes the metrics of one extractor; their names end in its name, but Inception's are plain fid, kid, ..."""
-    scores = evaluation.compute_metrics(extractor, fake, case.reference, case.training, case.cache / "features", seed)
+    scores = evaluation.compute_metrics(
+        extractor, embedded, case.reference, case.training, case.cache / "features", seed
+    )
     if extractor.name == "inception":
         return {"fid" if name == "fd" else name: value for name, value in scores.items()}
     return {f"{name}-{extractor.name}": value for name, value in scores.items()}
@@ -160,7 +163,7 @@ def score_features(case: EvaluationCase, fake: np.ndarray, extractor, seed: int)
 
 def score_copies(case: EvaluationCase, fake: np.ndarray, seed: int) -> dict:
     """Measures memorization, with a summary, and writes nearest.png."""
-    result, nearest = evaluation.find_copies(fake, case.held_out, case.training, case.mirrors, seed)
+    result, nearest = evaluation.compare_with_training(fake, case.held_out, case.training, case.mirrors, seed)
     summary = report.describe_memorization(result)
     if case.held_out.name != HELD_OUT:
         summary += f", if the images of {case.held_out.name} are of the same kind as those trained on"

@@ -29,6 +29,7 @@ import json
 import math
 import os
 import warnings
+import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -45,6 +46,7 @@ from gan.errors import UsageError, summarize
 from gan.files import (
     MOST_DIGITS,
     atomic_write,
+    damage_as_value_error,
     damaged_file_error,
     flush_to_disk,
     parse_numbers,
@@ -66,6 +68,16 @@ SCORE_COLUMNS = [
 AVERAGE_COLUMNS = [*SCORE_COLUMNS, "half_life"]  # of a run with several averages, each of which is scored
 CONTACTS = 100  # training images in faces.png
 DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
+
+
+def read_iteration(path: Path) -> int | None:
+    """The iteration at which a .keras file was saved; None of an older version's file, and of a damaged one."""
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError), damage_as_value_error():
+        with zipfile.ZipFile(path) as archive:
+            iteration = json.loads(archive.comment)["iteration"]
+        if isinstance(iteration, int) and iteration >= 0:
+            return iteration
+    return None
 
 
 class Run:
@@ -143,9 +155,10 @@ class Run:
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
     def read_decided(self, given: dict) -> dict:
-        """Reads what the run began with of the settings that `default` and `avatars` decide, and which it has of these.
+        """Reads the settings that recipes of our own choose by the images, as the run has them, and its recipe.
 
-        It is {} where there is no run yet, or where it has another recipe, or another one than is given.
+        With these (`KEPT_ON_RESUME`) it goes on although a newer version would choose others. It is {} where there is
+        no run yet, where its recipe is a published one, and where another one is given.
         """
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = self.load_config()  # with the defaults, which older versions had at all sizes
@@ -368,27 +381,35 @@ class Run:
             return self.folder / "best.keras", iteration
         if not (self.folder / "generator.keras").exists():
             raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.resume_command()}")
-        saved = [int(path.stem) for path in self.checkpoints.glob("*.npz") if path.stem.isdecimal()]
-        saved = saved or [int(row[0]) for row in self._read_table(self.log)[1]]  # which may be ahead of it
-        return self.folder / "generator.keras", max(saved, default=None)
+        path = self.folder / "generator.keras"
+        if (iteration := read_iteration(path)) is None:  # written by an older version
+            saved = [int(each.stem) for each in self.checkpoints.glob("*.npz") if each.stem.isdecimal()]
+            saved = saved or [int(row[0]) for row in self._read_table(self.log)[1]]  # which may be ahead of it
+            iteration = max(saved, default=None)
+        return path, iteration
 
     def best_iteration(self) -> int | None:
-        """The iteration of best.keras, or None where there is none."""
-        path = self.folder / "best.json"  # the later of the two
-        whole = path.exists() and (self.folder / "best.keras").exists()
-        return read_json(path, kinds={"iteration": int})["iteration"] if whole else None
+        """The iteration of best.keras, or None where there is none. Raises UsageError where best.json is damaged."""
+        score, network = self.folder / "best.json", self.folder / "best.keras"
+        if not (score.exists() and network.exists()):
+            return None
+        scored = read_json(score, kinds={"iteration": int})["iteration"]
+        saved = read_iteration(network)  # of a process that was killed before it wrote best.json, a later one
+        return scored if saved is None else saved
 
-    def save_generator(self, generator, name: str = "generator.keras") -> None:
-        """Writes generator.keras, or another file of that kind."""
+    def save_generator(self, generator, iteration: int, name: str = "generator.keras") -> None:
+        """Writes generator.keras, or another file of that kind, in which `read_iteration` finds its iteration."""
         temporary = self.folder / ".generator.part.keras"  # Keras writes to a path that ends so, not to a file
         generator.save(temporary)
+        with zipfile.ZipFile(temporary, "a") as archive:
+            archive.comment = json.dumps({"iteration": iteration}).encode()
         with atomic_write(self.folder / name) as file:
             file.write(temporary.read_bytes())
         temporary.unlink()
 
     def save_best(self, generator, score: dict, protocol: dict) -> None:
         """Writes best.keras, and best.json with its score and how that was measured."""
-        self.save_generator(generator, "best.keras")
+        self.save_generator(generator, score["iteration"], "best.keras")
         columns = {name: score[name] for name in choose_columns(score)}
         write_json(self.folder / "best.json", {**columns, "protocol": protocol})
 

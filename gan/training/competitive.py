@@ -1,4 +1,4 @@
-"""ACGD: a step of generator and discriminator at once, each of which reckons with the step of the other.
+"""ACGD: a step of generator and discriminator at once, each of which takes the step of the other into account.
 
     g_step, d_step, count = compete(g_gradient, d_gradient, mixed_gd, mixed_dg, g_rate, d_rate)
 
@@ -12,14 +12,12 @@ iterations, so that a step takes many times as long as one of Adam.
 import keras
 import tensorflow as tf
 
-from gan.training.optimizers import SummedGradients
-
 # Of conjugate gradients: the most iterations, and the residual, as a share of the right-hand side's norm, to stop at.
 # Where they stop early, the generator's step is not quite that of the equilibrium, and the discriminator replies to it.
 ITERATIONS, TOLERANCE = 20, 1e-3
 
 
-class SecondMoments(SummedGradients, keras.optimizers.Optimizer):
+class SecondMoments(keras.optimizers.Optimizer):
     """The rates of ACGD for one network: learning_rate / (sqrt(v) + epsilon) for each weight. It changes no weights.
 
     v is the moving average of squared gradients, corrected for its start. arXiv:1910.05852, algorithm 1.
@@ -49,11 +47,11 @@ class SecondMoments(SummedGradients, keras.optimizers.Optimizer):
 def train(gan, images, labels) -> dict[str, tf.Tensor]:
     """One step of a `dcgan.DCGAN` by ACGD, whose optimizers are `SecondMoments`; returns scalars.
 
-    They are those of `DCGAN.train_step`, where g_loss is -d_loss, and cg_steps, iterations of conjugate gradients.
+    They are those of `DCGAN.train_step`, where g_loss is -d_loss, and cg_steps, the iterations of conjugate gradients.
     """
     noise = gan.sample_noise(images, 0)
     g_weights, d_weights = gan.g_weights, gan.d_weights
-    # Read once: every product with second derivatives goes back along the same passes, and batch norm counts one.
+    # Both passes are recorded once: each product with second derivatives reuses them, and batch norm sees one batch.
     with tf.GradientTape(persistent=True, watch_accessed_variables=False) as outer:
         outer.watch(g_weights + d_weights)
         with tf.GradientTape(watch_accessed_variables=False) as inner:

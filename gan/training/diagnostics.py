@@ -28,6 +28,7 @@ def diagnose(
     smoothing: float = 0.0,
     regularized: bool = False,
     critic: bool = False,
+    competitive: bool = False,
 ) -> dict[str, str]:
     """Returns the failure modes of a training by name, each with what is seen and what to try.
 
@@ -37,15 +38,17 @@ def diagnose(
         score: the last score, with `diversity` (1: the real images'), `copying` (0 or 1) and `copied` (a share).
         smoothing: of the labels; the best score of real images is then 1 - smoothing.
         regularized: whether the discriminator has a penalty, which is then not advised.
+        competitive: whether the optimizer is ACGD, which has no penalty.
         critic: whether the loss is Wasserstein's, which teaches the generator however far apart the scores are.
     """
-    found, add_penalty = {}, "" if regularized else "--penalty r1, "
+    found, add_penalty = {}, "" if regularized or competitive else "--penalty r1, "
+    strengthen = "a larger --penalty-weight, " if regularized else add_penalty
     if all(len(scalars.get(name, ())) >= WINDOW for name in SCALARS):
         d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name][-WINDOW:]) for name in SCALARS)
         if not critic and real_score.mean() - fake_score.mean() > WINNING * (1 - smoothing):
             found["discriminator winning"] = (
                 f"D(x) {real_score.mean():.2f} and D(G(z)) {fake_score.mean():.2f} over {WINDOW} iterations: the"
-                f" generator can learn little from it. Try {add_penalty or 'a larger --penalty-weight, '}or a smaller"
+                f" generator can learn little from it. Try {strengthen}{'or ' if strengthen else ''}a smaller"
                 " --discriminator-learning-rate"
             )
         if max(d_loss.std(), g_loss.std()) < STUCK:

@@ -2,7 +2,7 @@
 
     update_average(ema_generator, generator, half_life=20_000, batch_size=64, images_seen=6_400)  # after each step
     calibrate = Calibrator(network, dataset_variance(images, mirrored=True))
-    calibrate(noise)  # changes the network's batch-norm statistics and first kernels
+    calibrate(batch)  # batch(i): the i-th batch of noise; changes the network's batch-norm statistics and first kernels
 
 Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. On CelebA that is
 the main difference that a network finds between samples and real images (docs/findings.md). Calibration makes samples
@@ -123,7 +123,8 @@ class Calibrator:
 
         def generate(i: int, scale: float):
             labels = split_labels(batch(STATISTICS_BATCHES + i))[1:]
-            return self.generate([scale * self.whitened(i), *labels] if labels else scale * self.whitened(i))
+            noise = tf.convert_to_tensor(scale * self.whitened(i))
+            return self.generate([noise, *labels] if labels else noise)
 
         measured = list(running_variance(generate(i, 1.0) for i in range(VARIANCE_BATCHES)))
         before = measured[-1]

@@ -20,7 +20,7 @@ from gan.training import ada
 from gan.training.clock import clock
 from gan.training.distribution import CONTINUE, ENDED, LOST, Distribution, describe_loss
 from gan.training.optimizers import unwrap_optimizer
-from gan.training.schedule import SCHEDULES, RunLength, interpolate
+from gan.training.schedule import RunLength, interpolate
 
 AGREE_SECONDS = 0.25  # of steps, after which processes agree again
 
@@ -45,7 +45,7 @@ class Loop:
         self.stopped_by = 0  # the number of a signal, which this process received or another
         self.rates = [(one, float(one.learning_rate.numpy())) for one in (gan.g_optimizer, gan.d_optimizer)]
         # What all processes have agreed on:
-        self.over = False  # whether the run is done, or to be stopped
+        self.ended = False  # whether the run is done, or to be stopped
         self.agreed_iteration = self.next_agreement = 0
         self.agreed_seconds = self.agreed_step_seconds = 0.0  # of training, and of the iterations since the one before
 
@@ -69,7 +69,8 @@ class Loop:
     def stop(self, number, frame) -> None:
         """Handles a signal: the loop ends after this step; a second Ctrl-C ends it at once."""
         self.stopped_by = number
-        print("\nFinishing this step and saving; Ctrl-C again stops without saving.", flush=True)
+        with contextlib.suppress(RuntimeError):  # the signal came while something was printed
+            print("\nFinishing this step and saving; Ctrl-C again stops without saving.", flush=True)
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def run_steps(self) -> None:
@@ -78,7 +79,7 @@ class Loop:
         while True:
             if self.iteration >= self.next_agreement:
                 self.agree()
-            if self.over:
+            if self.ended:
                 break
             self.after_step(self.step(batches))
 
@@ -87,10 +88,13 @@ class Loop:
         start = clock.read()
         try:
             batch = next(batches)
-        except tf.errors.OpError as error:  # a fault of the program's, such as a mistake in an augmentation
+        except tf.errors.OpError as error:
+            lost = LOST if self.distribution.count > 1 else ()
+            if isinstance(error, (tf.errors.ResourceExhaustedError, *lost)):
+                raise  # `explain_failures` says what to do
+            # A fault of the program's, such as a mistake in an augmentation
             raise RuntimeError("the input pipeline failed") from error
         self.data_seconds += clock.read() - start
-        self.set_learning_rates()
         self.set_scheduled()
         self.set_adaptation_speed()
         scalars = self.gan.train_step(batch)
@@ -100,16 +104,12 @@ class Loop:
     def after_step(self, scalars: dict[str, tf.Tensor]) -> None:
         """What a process does after each step. There is nothing to do where the chief writes."""
 
-    def set_learning_rates(self) -> None:
-        """Sets both learning rates according to the schedule and the share of the run that is done."""
-        if self.config.learning_rate_schedule != "constant":
-            progress = min(1.0, self.length.progress(self.iteration, self.agreed_seconds))
-            for optimizer, rate in self.rates:
-                optimizer.learning_rate = rate * SCHEDULES[self.config.learning_rate_schedule](progress)
-
     def set_scheduled(self) -> None:
-        """Sets the penalty's weight, the discriminator's noise and the second decay rates where they change."""
+        """Sets what changes by a schedule: learning rates, the discriminator's noise, the penalty, decay rates."""
         config, progress = self.config, min(1.0, self.length.progress(self.iteration, self.agreed_seconds))
+        if config.learning_rate_schedule != "constant":
+            for optimizer, rate in self.rates:
+                optimizer.learning_rate = interpolate(config.learning_rate_schedule, rate, 0.0, progress)
         if config.discriminator_noise:
             schedule, start = config.discriminator_noise_schedule, config.discriminator_noise
             self.gan.discriminator_noise.assign(interpolate(schedule, start, 0.0, progress))
@@ -140,7 +140,7 @@ class Loop:
         done, seconds, interval = rows[0, 1:].tolist()
         heard = int(rows[:, 0].max())  # a signal that came since then is heard the next time, by all
         self.stopped_by = self.stopped_by or heard
-        self.over = bool(done or heard)
+        self.ended = bool(done or heard)
         iterations = self.iteration - self.agreed_iteration
         self.agreed_step_seconds = (seconds - self.agreed_seconds) / iterations if self.next_agreement else 0.0
         self.agreed_iteration, self.agreed_seconds = self.iteration, seconds
@@ -149,7 +149,7 @@ class Loop:
     def decide(self) -> tuple[bool, float, int]:
         """What the chief says: whether the run is done, seconds of training so far, iterations to the next agreement.
 
-        What other processes say is not heard.
+        Only the chief's answer counts.
         """
         return False, 0.0, 0
 

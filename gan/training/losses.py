@@ -138,7 +138,7 @@ def pair_scores(real_logits, fake_logits):
 
 def margin_scores(real_logits, fake_logits):
     """Logits clipped to the margins of the hinge, -1 and 1, and mapped to 0 to 1."""
-    return (tf.clip_by_value(logits, -1.0, 1.0) / 2 + 0.5 for logits in (real_logits, fake_logits))
+    return tuple(tf.clip_by_value(logits, -1.0, 1.0) / 2 + 0.5 for logits in (real_logits, fake_logits))
 
 
 def sigmoid_scores(real_logits, fake_logits):

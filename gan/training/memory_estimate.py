@@ -104,6 +104,7 @@ def require_memory(
         if available is None or needed <= available:
             continue
         batch = parts * find_largest_batch(part, generator, discriminator, available, gpu)
+        batch -= batch % math.lcm(replicas, 4 if config.minibatch_stddev else 1)  # which others could not share
         advice = (
             f"The largest that fits is --batch-size {batch}."
             if batch

@@ -2,7 +2,7 @@
 
     optimizer = build_optimizer("adam", 2e-4, (0.5, 0.999), scale_loss=False)
 
-`Loop.set_learning_rates` changes their rates by the schedule. To add one, write its function, a row of
+`Loop.set_scheduled` changes their rates by the schedule. To add one, write its function, a row of
 `OPTIMIZERS`, and its name in gan/config.py.
 """
 
@@ -10,18 +10,7 @@ import keras
 import tensorflow as tf
 
 
-class SummedGradients:
-    """A Keras optimizer whose gradients are summed over replicas already, by `gan.replicas.sum_over_replicas`.
-
-    Keras itself sums them when it applies them: too late for their norm, and for `LossScaleOptimizer`, of which each
-    replica would look for an overflow in its own gradients alone.
-    """
-
-    def _all_reduce_sum_gradients(self, grads_and_vars):
-        return grads_and_vars
-
-
-class FusedAdam(SummedGradients, keras.optimizers.Adam):
+class FusedAdam(keras.optimizers.Adam):
     """Keras's Adam whose update is one kernel instead of ten. arXiv:1412.6980, the form before section 2.1.
 
     Keras 3 composes the update from separate operations, each a pass over all weights. Same state, same result
@@ -45,18 +34,6 @@ class FusedAdam(SummedGradients, keras.optimizers.Adam):
         )
 
 
-class AdamW(SummedGradients, keras.optimizers.AdamW):
-    """Keras's AdamW."""
-
-
-class RMSprop(SummedGradients, keras.optimizers.RMSprop):
-    """Keras's RMSprop."""
-
-
-class SGD(SummedGradients, keras.optimizers.SGD):
-    """Keras's gradient descent."""
-
-
 def adam(learning_rate: float, betas: tuple[float, float]):
     """Adam in one pass over memory. Epsilon is the paper's 1e-8, not Keras's 1e-7."""
     return FusedAdam(learning_rate, *betas, epsilon=1e-8)
@@ -64,17 +41,17 @@ def adam(learning_rate: float, betas: tuple[float, float]):
 
 def adamw(learning_rate: float, betas: tuple[float, float]):
     """Adam with decoupled weight decay of 0.004, Keras's default. arXiv:1711.05101."""
-    return AdamW(learning_rate, beta_1=betas[0], beta_2=betas[1], epsilon=1e-8)
+    return keras.optimizers.AdamW(learning_rate, beta_1=betas[0], beta_2=betas[1], epsilon=1e-8)
 
 
 def rmsprop(learning_rate: float, betas: tuple[float, float]):
     """RMSprop with momentum betas[0], and betas[1] as the decay rate of squared gradients."""
-    return RMSprop(learning_rate, rho=betas[1], momentum=betas[0])
+    return keras.optimizers.RMSprop(learning_rate, rho=betas[1], momentum=betas[0])
 
 
 def sgd(learning_rate: float, betas: tuple[float, float]):
     """Gradient descent with momentum betas[0]; betas[1] is not used."""
-    return SGD(learning_rate, momentum=betas[0])
+    return keras.optimizers.SGD(learning_rate, momentum=betas[0])
 
 
 def unwrap_optimizer(optimizer):
@@ -96,4 +73,7 @@ OPTIMIZERS = {"adam": adam, "adamw": adamw, "rmsprop": rmsprop, "sgd": sgd}
 def build_optimizer(name: str, learning_rate: float, betas: tuple[float, float], *, scale_loss: bool = False):
     """One of `OPTIMIZERS`; with `scale_loss` it scales its loss dynamically, for float16's small range."""
     optimizer = OPTIMIZERS[name](learning_rate, betas)
+    # `DCGAN` has summed the gradients over replicas. Keras would do so again, too late for their norm, and for a
+    # `LossScaleOptimizer`, of which each replica would look for an overflow in its own gradients alone.
+    optimizer._all_reduce_sum_gradients = lambda grads_and_vars: grads_and_vars
     return keras.optimizers.LossScaleOptimizer(optimizer) if scale_loss else optimizer

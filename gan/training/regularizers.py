@@ -34,11 +34,15 @@ def r1_and_r2(discriminate, real, fake):
 
 def half_squared_slope(discriminate, images):
     """mean |grad D|^2 / 2 at images (n, h, w, c)."""
+    return tf.reduce_mean(squared_slopes(discriminate, images)) / 2
+
+
+def squared_slopes(discriminate, images):
+    """|grad D|^2 (n,) at images (n, h, w, c)."""
     with tf.GradientTape() as tape:
         tape.watch(images)
         logits = tf.reduce_sum(discriminate(images))  # its gradient holds each row's own, unless batch norm mixes rows
-    slope = tape.gradient(logits, images)
-    return tf.reduce_mean(tf.reduce_sum(slope**2, axis=[1, 2, 3])) / 2
+    return tf.reduce_sum(tape.gradient(logits, images) ** 2, axis=[1, 2, 3])
 
 
 def gradient_penalty(discriminate, real, fake, seed):
@@ -48,11 +52,7 @@ def gradient_penalty(discriminate, real, fake, seed):
     """
     share = draw_part(lambda count: tf.random.stateless_uniform((count, 1, 1, 1), seed), tf.shape(real)[0])
     images = share * real + (1 - share) * fake
-    with tf.GradientTape() as tape:
-        tape.watch(images)
-        logits = tf.reduce_sum(discriminate(images))
-    slope = tape.gradient(logits, images)
-    return tf.reduce_mean((tf.sqrt(tf.reduce_sum(slope**2, axis=[1, 2, 3]) + 1e-12) - 1) ** 2)
+    return tf.reduce_mean((tf.sqrt(squared_slopes(discriminate, images) + 1e-12) - 1) ** 2)
 
 
 REGULARIZERS = {"none": None, "r1": r1, "r2": r2, "r1+r2": r1_and_r2, "gradient": gradient_penalty}
@@ -67,11 +67,11 @@ class FiniteDifference(NamedTuple):
     the image with noise of standard deviation s added to it: 2 s^2 times this.
 
     Arguments:
-        places: where slopes are taken: at real images (False), at fakes (True), or at both.
+        at_fakes: where slopes are taken: at real images (False), at fakes (True), or at both.
         step: standard deviation of each color value's change.
     """
 
-    places: tuple[bool, ...]
+    at_fakes: tuple[bool, ...]
     step: float
 
     def direction(self, images, seed):
@@ -80,12 +80,12 @@ class FiniteDifference(NamedTuple):
             lambda count: tf.random.stateless_normal((count, *images.shape[1:]), seed), tf.shape(images)[0]
         )
 
-    def half_squared_slope(self, logits, near):
+    def estimate(self, logits, near):
         """mean ((D(x + s v) - D(x)) / s)^2 / 2, from both logits (n, 1)."""
         return tf.reduce_mean(((near - logits) / self.step) ** 2) / 2
 
 
-PLACES = {"r1": (False,), "r2": (True,), "r1+r2": (False, True)}  # those that finite differences can estimate
+ESTIMATED_AT = {"r1": (False,), "r2": (True,), "r1+r2": (False, True)}  # those that finite differences can estimate
 # The 0.01 of arXiv:2501.08316. Logits of bfloat16 networks are off by some 0.5%, which a larger step makes up for.
 STEP, MIXED_STEP = 0.01, 0.1
 

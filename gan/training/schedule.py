@@ -1,13 +1,12 @@
-"""When things happen in a run: how long it is, when grids and scores are due, how the learning rate falls.
+"""When things happen in a run: how long it is, when grids and scores are due, how scheduled settings change.
 
 length = RunLength(total=4000)
 due = Milestones(length, every=0, progress=0.0)  # twenty times a run
 if due.reached(iteration, seconds): ...
-rate = learning_rate * SCHEDULES["cosine"](length.progress(iteration, seconds))
-weight = interpolate("cosine", 2.0, 0.2, progress)
+rate = interpolate("cosine", learning_rate, 0.0, length.progress(iteration, seconds))
 
-`Loop.set_learning_rates` applies the factor before each step, and `Loop.set_scheduled` sets other settings. To add a
-schedule, write its function, a row of `SCHEDULES`, and its name in gan/config.py.
+`Loop.set_scheduled` sets such settings before each step. To add a schedule, write its function, a row of `SCHEDULES`,
+and its name in gan/config.py.
 """
 
 import math
@@ -67,7 +66,7 @@ SCHEDULES = {
     "linear": linear,
     "cosine": cosine,
     "cooldown": cooldown,
-}  # the share of the run that is done, 0 to 1 -> factor of the learning rate
+}  # the share of the run that is done, 0 to 1 -> a factor from 1 down to 0
 
 
 def interpolate(schedule: str, start: float, end: float, progress: float) -> float:

@@ -59,7 +59,7 @@ class Trainer(Loop):
     ):
         super().__init__(config, gan, batches, length, distribution or Distribution())
         self.run, self.validator, self.variance = run, validator, variance
-        self.calibrator = Calibrator(gan.calibrated_ema, variance) if config.ema_half_life else None
+        self.calibrator = Calibrator(gan.calibrated_ema, variance) if gan.averages else None
         self.exported = to_stock_keras(gan.calibrated_ema)  # made once: Keras keeps a part of every model it ever made
         self.grid_inputs, self.row_names = choose_grid(gan)
         self.page = Page(run.folder.parent)  # of this run and those beside it
@@ -71,11 +71,7 @@ class Trainer(Loop):
     def train(self) -> int:
         """Trains to the end. Returns the exit code: 0, or 128 + the number of the signal that stopped it."""
         saved = checkpoints.restore(self.run.checkpoints, self.state)
-        self.seconds, self.data_seconds = float(saved.get("seconds", 0)), float(saved.get("data_seconds", 0))
-        self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.resume(saved)
-        self.gan.selected = int(saved.get("shown_average", 0))
-        self.calibrate_ema()
         outputs = self.pending_outputs(saved)
         self.logged_at = self.saved_at = clock.read()
         with self.explain_failures():
@@ -111,7 +107,12 @@ class Trainer(Loop):
         return self.finish()
 
     def resume(self, saved: dict) -> None:
-        """Restores tables, scores and diagnostics to the moment of the checkpoint."""
+        """Restores clocks, tables, scores and diagnostics to the moment of a checkpoint, whose variables are restored.
+
+        `saved` is what else is in it.
+        """
+        self.seconds, self.data_seconds = float(saved.get("seconds", 0)), float(saved.get("data_seconds", 0))
+        self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.run.truncate_tables(self.iteration)
         self.validator.resume(self.run.read_scores(), saved.get("validation"))
         if self.run.best_iteration() not in [row["iteration"] for row in self.validator.rows]:
@@ -122,9 +123,11 @@ class Trainer(Loop):
         self.failures = self.run.active_failures()
         self.grid_milestones = Milestones(self.length, self.config.sample_every, self.progress())
         self.score_milestones = Milestones(self.length, self.config.score_every, self.progress())
+        self.gan.selected = int(saved.get("shown_average", 0))
+        self.calibrate_ema()
 
     def pending_outputs(self, saved: dict) -> tuple[bool, bool]:
-        """Whether a grid is due at once, the first or one that a killed process did not write; and best.keras."""
+        """Which outputs are due before the first step: a grid, the first or one that is missing, and best.keras."""
         every = self.grid_milestones.every
         grid = bool(saved.get("grid_due", False)) or (every > 0 and self.iteration % every == 0)
         best = self.validator.is_best(self.iteration, self.run.best_iteration())
@@ -270,7 +273,7 @@ class Trainer(Loop):
         found = diagnostics.diagnose(
             self.recent_scalars(), saturation, scores[-1] if scores else None,
             smoothing=self.config.label_smoothing, regularized=self.config.penalized,
-            critic=self.config.loss == "wasserstein",
+            critic=self.config.loss == "wasserstein", competitive=self.config.optimizer == "acgd",
         )  # fmt: skip
         rows = [(self.iteration, name, "started", found[name]) for name in found if name not in self.failures]
         rows += [(self.iteration, name, "ended", "") for name in self.failures if name not in found]
@@ -291,7 +294,7 @@ class Trainer(Loop):
                 logger.log_grid(self.iteration, picture)
         if self.iteration:
             self.exported.set_weights(get_stock_weights(self.gan.calibrated_ema))
-            self.run.save_generator(self.exported)
+            self.run.save_generator(self.exported, self.iteration)
             if best:
                 self.run.save_best(self.exported, self.validator.rows[-1], self.validator.protocol())
             loss_chart.draw_chart(self.run.read_log(), self.validator.rows, self.run.folder / "loss.png")

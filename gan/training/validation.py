@@ -59,7 +59,7 @@ class Scorer:
     ):
         self.held_out, self.training = held_out.subsample(HELD_OUT), training.subsample(TRAINING)
         self.generate, self.photographs, self.mirrors = generate, photographs, mirrors
-        self.settings = protocol or {}
+        self.extra_protocol = protocol or {}
         self.extractor = None
         self.detection_seconds = 0.0  # of the last score
 
@@ -147,7 +147,7 @@ class Scorer:
             "network": {self.extractor.name: self.extractor.protocol},
             **self.references,
             "face rate": detector,
-            **self.settings,
+            **self.extra_protocol,
             "kid": "cubic kernel of features less the mean, within the range, of the reference, unbiased, x 1000",
         }
 
@@ -206,7 +206,7 @@ class Validator:
         self.network = ""  # the name of the feature extractor, once there is a score
 
     def can_evaluate(self, planned: float, remaining: int = 2) -> bool:
-        """Whether a run of `planned` seconds of training is scored; one that was scored before is, at its end."""
+        """Whether a run of `planned` seconds is long enough to be scored; one that has scores is, at its end, too."""
         worthwhile = self.forced or BUDGET * planned > SETUP_SECONDS or (self.rows and remaining <= 1)
         return len(self.scorer.held_out) > 0 and not self.failure and bool(worthwhile)
 
@@ -253,21 +253,21 @@ class Validator:
             self.network = self.network or installed_extractors()[-1 if BUDGET * planned > LARGE_BUDGET else 0]
             self.scorer.load(self.network)
         if not self.samples:
-            shown_at, count = clock.read(), len(averages)
-            for show in averages.values():
-                show()
-            show_seconds = clock.read() - shown_at
+            selected_at, count = clock.read(), len(averages)
+            for select in averages.values():
+                select()
+            select_seconds = clock.read() - selected_at
             seconds = (self.budget.remaining(planned) - (clock.read() - start)) / (remaining + 1)
-            self.samples, each_seconds = self.scorer.affordable_samples((seconds - show_seconds) / count)
-            self.budget.last_seconds = show_seconds + count * each_seconds
+            self.samples, each_seconds = self.scorer.affordable_samples((seconds - select_seconds) / count)
+            self.budget.last_seconds = select_seconds + count * each_seconds
         begun = clock.read()
         self.budget.seconds_spent += begun - start
         affordable = self.budget.allows(planned, remaining)
         if not (self.forced or affordable or last):
             return None
         rows, known = [], {"iteration": iteration, "network": self.network, "samples": self.samples}
-        for half_life, show in averages.items():
-            show()
+        for half_life, select in averages.items():
+            select()
             average = {"half_life": half_life} if len(averages) > 1 else {}
             rows.append({**known, **self.scorer.score(self.samples), **average})
         # The lowest last, as `select_best` takes the last within a standard error: that is of other noise, and for

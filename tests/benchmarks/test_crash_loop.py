@@ -146,17 +146,17 @@ def test_counts_are_kept(tmp_path):
 
 @pytest.mark.slow(minutes=1)
 def test_some_rounds(tmp_path):
-    """Every file is whole after 30 kills of the writer, 2 of a training, and some faults; the ends are equal."""
+    """Every file is whole after 15 kills of the writer, one of a training, and some faults; the ends are equal."""
     try:
         build_library(tmp_path)
     except UsageError as error:
         pytest.skip(str(error))
-    counts = ["--kills", "2", "--faults", "2", "--writer-kills", "30", "--writer-faults", "10"]
+    counts = ["--kills", "1", "--faults", "1", "--writer-kills", "15", "--writer-faults", "6"]
     line = [sys.executable, "-m", "benchmarks.crash_loop", "--out", str(tmp_path / "out"), *counts]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("INJECT_")}
     done = subprocess.run(line, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=1800)
     assert done.returncode == 0, done.stderr
-    for part, kills, faults in (("training", 2, 2), ("writer", 30, 10)):
+    for part, kills, faults in (("training", 1, 1), ("writer", 15, 6)):
         saved = json.loads((tmp_path / "out" / part / "part.json").read_text())
         assert sum(saved["kills"].values()) >= kills and sum(saved["faults"].values()) >= faults
         assert not (tmp_path / "out" / part / "run").exists()

@@ -43,6 +43,7 @@ def test_operations_of_dense_networks():
 def test_table(capsys):
     """A line for each number of replicas, of which one loses nothing; more than one do."""
     flags = ["--image-size", "16", "--width", "4", "--discriminator-width", "4", "--batch-size", "8"]
+    flags += ["--generator", "dense", "--discriminator", "dense", "--penalty", "none"]
     assert scaling.main([*flags, "--replicas", "1", "4"]) == 0
     one, four = capsys.readouterr().out.splitlines()[-2:]
     assert "| 100% |" in one and "| 100% |" not in four

@@ -94,10 +94,9 @@ def test_a_short_soak(tmp_path):
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
     found = json.loads(done.stdout)
-    assert done.returncode in (0, 1) and done.returncode == (not found["flat"])  # too short to be flat for certain
+    assert done.returncode == (not found["flat"])  # too short to be flat for certain
     assert found["exit_code"] == 143
     assert found["minutes"] == 0.4 and found["config"]["width"] == 4
-    assert found["iterations"] >= 0  # 0 where a busy machine did not come to the first step
     with open(tmp_path / "soak.csv") as file:
         rows = list(csv.DictReader(file))
     assert list(rows[0]) == soak.COLUMNS and len(rows) > 10

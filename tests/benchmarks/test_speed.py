@@ -107,6 +107,7 @@ def test_what_the_twin_does_not_cover_is_refused(capsys, flags, named):
     assert named in printed and "--recipe udacity-64" in printed
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_the_last_line_is_one_json_document(tmp_path, capsys):
     """A run from start to end: every figure is positive, in order, and printed again in JSON."""
     np.save(tmp_path / "faces.npy", np.random.default_rng(0).integers(0, 256, (20, 16, 16, 3), np.uint8))

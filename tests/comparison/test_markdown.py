@@ -38,6 +38,11 @@ def test_page():
         "    python -m tools.compare --recipes udacity-64 default:3 --data faces --minutes 2 --samples 64"
         " --network onet --name it"
     )
+    elsewhere = {**DOCUMENT, "output": "my runs", "recipes": {"default,devices=cpu:2": 1}}
+    assert format_page(elsewhere).splitlines()[-1] == (
+        "    python -m tools.compare --recipes default,devices=cpu:2:1 --data faces --minutes 2 --samples 64"
+        " --network onet --name it --output 'my runs'"
+    )
 
 
 def test_sizes_and_unknown_values():

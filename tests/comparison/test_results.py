@@ -39,7 +39,7 @@ def test_the_name_is_that_of_the_file(folder):
         (["rows", 0, "scores", "kid-vgg"], {}),
         (["rows", 0, "weights"], "many"),
         (["rows", 0, "run"], None),
-        (["rows", 0, "label"], "../../escaped"),
+        (["rows", 0, "label"], 7),
         (["rows", 0, "protocol"], [1]),
         (["recipes", "default,noise=image"], None),
         (["recipes", "default,noise=image"], 10**12),

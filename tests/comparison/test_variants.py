@@ -25,6 +25,16 @@ def test_several_values():
     assert parse_arguments(variant.flags)[0].ema_half_lives == (20_000, 60_000)
 
 
+def test_file_names():
+    """A label is part of the names of files as it is, but for what these cannot have and for its length."""
+    assert parse_variant("default,noise=image").file_name == "default,noise=image"
+    assert parse_variant("default,start_from=a/b,betas=0 0.9".replace("betas", "generator_betas")).file_name == (
+        "default,generator_betas=0+0.9,start_from=a_b"
+    )
+    long, longer = (parse_variant(f"default,start_from={'x' * count}").file_name for count in (300, 301))
+    assert len(long) == len(longer) < 220 and long != longer
+
+
 def test_a_file(tmp_path, monkeypatch):
     """@FILE stands for its lines, each a variant, with as many seeds each as are given after the name.
 

@@ -196,6 +196,13 @@ def test_names():
     assert labels.codes[:, 0].tolist() == [0, -1] and ambiguous == ["2.png"]
 
 
+def test_a_row_without_a_name():
+    """A row of empty cells, as spreadsheets write them, or one with a label alone, fits no image."""
+    for last in (",", ",cat"):
+        labels, ambiguous = match(read(f"id,class\n1,cat\n2,dog\n{last}\n"), ["1.png", "2.png", "3.png"])
+        assert labels.codes[:, 0].tolist() == [0, 1, -1] and not ambiguous
+
+
 def test_names_in_the_folders_of_a_table():
     """Leading folders of the table are dropped as far as needed, and suffixes last."""
     table = read(

@@ -6,7 +6,6 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import each_generator
 
 from gan.errors import RunError
 from gan.export.exporter import export_format
@@ -26,7 +25,7 @@ MISSING = [name for name in REQUIRED if not importlib.util.find_spec(name)]
 @pytest.mark.parametrize(
     ("name", "noise_shape", "labelled"),
     [
-        *each_generator((8,), False),
+        *(pytest.param(name, (8,), False, marks=pytest.mark.slow) for name in GENERATORS),
         ("self-modulated", (8,), True),
         *(
             pytest.param(name, noise_shape, labelled, marks=pytest.mark.slow)

@@ -78,11 +78,12 @@ def test_a_name_of_a_label_stays_in_its_cell():
 def test_card_reveals_no_folders(tiny):
     """Scores and settings name data without the folders in which they are."""
     (tiny / "scores.json").write_text(json.dumps([RESULT, OTHER]))
-    change_config(tiny, data="/home/alice/CelebA.zip")
+    change_config(tiny, data="/home/alice/CelebA.zip", labels="/home/alice/list.txt", start_from="/home/alice/run")
     card = export_card(tiny)
     assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
     assert "Of 64 samples, against 30 images (B.zip). No sign of B.zip in it." in card
     assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
+    assert model_card.base_name("/home/alice/A.zip + faces/B.zip") == "A.zip + B.zip"
 
 
 @pytest.mark.parametrize(

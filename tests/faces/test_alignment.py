@@ -104,6 +104,14 @@ def test_a_decision_is_made_once(tmp_path):
     assert decide(folder, tmp_path).align is False
 
 
+def test_decided_anew_where_other_files_can_be_read(tmp_path, load):
+    """Photographs that --max-pixels refuses decide nothing for a command that reads them."""
+    folder = save(tmp_path / "photos", [photo((10 + 8 * i, 5 + 5 * i, 60)) for i in range(10)])
+    with pytest.raises(RunError):
+        load(folder, 32, align="auto", max_pixels=100)
+    assert load(folder, 32, align="auto").report["aligned"]
+
+
 def test_where_nothing_can_be_searched(tmp_path, monkeypatch):
     """Without the detector images are left as they are, with the reason, until it is installed."""
     folder = save(tmp_path / "photos", [photo((10 + 8 * i, 5 + 5 * i, 60)) for i in range(10)])

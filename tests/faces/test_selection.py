@@ -50,7 +50,7 @@ def test_sharpness_by_hand():
 
 
 @pytest.mark.parametrize("count", [7, 700])
-def test_find_copies(count, monkeypatch):
+def test_mark_duplicates(count, monkeypatch):
     """Against a loop over all pairs: what is near an earlier one that is kept is a copy, and only that."""
     monkeypatch.setattr(selection, "BLOCK", 3 if count < 10 else 300)
     thumbs = RNG.normal(0, 40, (count, 192)).astype(np.float32)
@@ -64,6 +64,6 @@ def test_find_copies(count, monkeypatch):
         copies.append(near)
         if not near:
             kept.append(len(copies) - 1)
-    found = selection.find_copies(thumbs)
+    found = selection.mark_duplicates(thumbs)
     assert found.tolist() == copies
     assert found[1] and not found[0] and not found[2]

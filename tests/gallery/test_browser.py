@@ -253,12 +253,16 @@ def test_a_run_is_followed(browser, tmp_path):
     with opened_page(browser, tmp_path) as page:
         page.get_by_role("link", name="one", exact=True).click()
         wait_for_grids(page, 4)
+        page.clock.install()
+        page.reload()
+        wait_for_grids(page, 4)
         iterations, slider = page.locator(".facts dd").first, page.get_by_role("slider")
         assert points(page) == 4 and iterations.inner_text() == "4"
         page.get_by_text("All other settings").click()
         page.evaluate("window.details = document.querySelector('.details')")
         length = page.evaluate("history.length")
         train_on(run, 5)
+        page.clock.fast_forward(3_000)
         wait_for_grids(page, 5)  # the slider was at the end, and still is
         until(page, "document.querySelector('.grid-view img').naturalWidth > 10")  # which all earlier ones have
         assert points(page) == 5 and iterations.inner_text() == "5"
@@ -266,6 +270,7 @@ def test_a_run_is_followed(browser, tmp_path):
         slider.fill("1")
         wait_for_grids(page, 2)
         train_on(run, 6)
+        page.clock.fast_forward(3_000)
         page.locator(".facts dd:text-is('6')").wait_for()
         wait_for_grids(page, 2)
         assert points(page) == 6 and slider.get_attribute("max") == "4"

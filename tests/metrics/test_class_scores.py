@@ -46,7 +46,7 @@ def extractor():
 def test_samples_as_asked(real, extractor, tmp_path):
     """Samples of the asked labels agree, and are near the real images that have them; JSON holds the scores."""
     fake, asked = draw(900, 0.4, (0.5, 0.45, 0.05), seed=1)
-    scores = score_classes(real, fake, asked, extractor, tmp_path)
+    scores = score_classes(real, fake, means(fake), asked, extractor, tmp_path)
     assert scores["agreement"] == {"bright": 1.0, "stripe": 1.0}
     assert scores["classifier_accuracy"] == {"bright": 0.9, "stripe": None}
     assert scores["fd_by_label_extractor"] == "means"
@@ -62,8 +62,8 @@ def test_samples_not_as_asked(real, extractor, tmp_path):
     """A generator that ignores what it is asked for agrees by chance alone, and is far from each label's images."""
     fake, codes = draw(900, 0.4, (0.5, 0.45, 0.05), seed=1)
     asked = np.random.default_rng(2).permutation(codes)
-    ignored = score_classes(real, fake, asked, extractor, tmp_path)
-    heeded = score_classes(real, fake, codes, extractor, tmp_path)
+    ignored = score_classes(real, fake, means(fake), asked, extractor, tmp_path)
+    heeded = score_classes(real, fake, means(fake), codes, extractor, tmp_path)
     assert ignored["agreement"]["bright"] == pytest.approx(np.mean(asked[:, 0] == codes[:, 0]))
     assert 0.45 < ignored["agreement"]["bright"] < 0.6  # 0.4^2 + 0.6^2
     for label, score in heeded["fd_by_label"].items():
@@ -73,10 +73,10 @@ def test_samples_not_as_asked(real, extractor, tmp_path):
 def test_labels_of_few_images(real, extractor, tmp_path, monkeypatch):
     """A label of few real images, or asked for of few samples, has no distance; of many, the most frequent have one."""
     fake, asked = draw(900, 0.4, (0.5, 0.45, 0.05), seed=1)
-    found = score_classes(real, fake, asked, extractor, tmp_path)["fd_by_label"]
+    found = score_classes(real, fake, means(fake), asked, extractor, tmp_path)["fd_by_label"]
     assert {*found} == {"bright: no", "bright: yes", "stripe: none", "stripe: middle"}
     assert [each["real"] for each in found.values()] == sorted((each["real"] for each in found.values()), reverse=True)
     asked[:, 0] = 0
-    assert "bright: yes" not in score_classes(real, fake, asked, extractor, tmp_path)["fd_by_label"]
+    assert "bright: yes" not in score_classes(real, fake, means(fake), asked, extractor, tmp_path)["fd_by_label"]
     monkeypatch.setattr(class_scores, "MOST", 1)
-    assert [*score_classes(real, fake, asked, extractor, tmp_path)["fd_by_label"]] == ["bright: no"]
+    assert [*score_classes(real, fake, means(fake), asked, extractor, tmp_path)["fd_by_label"]] == ["bright: no"]

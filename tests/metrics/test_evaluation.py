@@ -123,12 +123,12 @@ def test_select_best():
 
 
 @pytest.mark.parametrize("flip", [True, False])
-def test_find_copies(flip):
+def test_compare_with_training(flip):
     """An exact copy is found, with the training image; a mirrored one only with `flip`."""
     train, held = ImageSubset(IMAGES, np.arange(10, 40)), ImageSubset(IMAGES, np.arange(40, 60))
     fake = RNG.integers(0, 256, (12, 16, 16, 3), np.uint8)
     fake[3], fake[7] = IMAGES[25], IMAGES[31, :, ::-1]
-    result, nearest = evaluation.find_copies(fake, held, train, flip)
+    result, nearest = evaluation.compare_with_training(fake, held, train, flip)
     assert nearest.shape == (10, 3)
     nearest = nearest.tolist()
     assert nearest[0][:2] == [3, 25]
@@ -153,7 +153,7 @@ def test_metrics_by_hand(tmp_path):
     corners = np.array([[10, 10, 0], [10, 20, 0], [20, 10, 0], [20, 20, 0]])
     held, fake = images_of(np.repeat(corners, 6, 0)), images_of(np.repeat(np.add(corners, [3, 4, 0]), 6, 0))
     real, train = ImageSubset(held, np.arange(24)), ImageSubset(held.copy(), np.arange(24))
-    found = evaluation.compute_metrics(Extractor(), fake, real, train, tmp_path)
+    found = evaluation.compute_metrics(Extractor(), Extractor().embed(fake), real, train, tmp_path)
     assert found["fd"] == pytest.approx(25) and found["floor_fd"] == pytest.approx(0, abs=1e-6)
     assert found["diversity"] == pytest.approx(1)
     assert [found[name] for name in ("precision", "recall", "density", "coverage", "kid_spread")] == [0] * 5
@@ -167,16 +167,17 @@ def test_scaled_features(tmp_path):
     corners = np.array([[10, 10, 7], [10, 20, 7], [20, 10, 7], [20, 20, 7]])
     held, fake = images_of(np.repeat(corners, 6, 0)), images_of(np.repeat(np.add(corners, [3, 4, 0]), 6, 0))
     real, train = ImageSubset(held, np.arange(24)), ImageSubset(held, np.arange(24))
-    assert evaluation.compute_metrics(Extractor(scaled=True), fake, real, train, tmp_path)["fd"] == pytest.approx(1)
+    extractor = Extractor(scaled=True)
+    found = evaluation.compute_metrics(extractor, extractor.embed(fake), real, train, tmp_path)
+    assert found["fd"] == pytest.approx(1)
 
 
 @pytest.mark.parametrize("scaled", [False, True])
 def test_reference_of_one_image(tmp_path, scaled):
     """Where all real images are the same, diversity is 1 by definition, and every score is a finite number."""
     held, fake = images_of(np.repeat([[9, 9, 9]], 24, 0)), IMAGES[:24]
-    found = evaluation.compute_metrics(
-        Extractor(scaled), fake, ImageSubset(held, np.arange(24)), ImageSubset(IMAGES, np.arange(24)), tmp_path
-    )
+    real, train = ImageSubset(held, np.arange(24)), ImageSubset(IMAGES, np.arange(24))
+    found = evaluation.compute_metrics(Extractor(scaled), Extractor().embed(fake), real, train, tmp_path)
     assert found["diversity"] == 1 and np.isfinite([*found.values()]).all()
 
 
@@ -189,7 +190,7 @@ def test_protocol(tmp_path, monkeypatch):
     monkeypatch.setattr(distances, "precision_recall", lambda real, fake, k: calls.append(k) or (0, 0))
     monkeypatch.setattr(distances, "density_coverage", lambda real, fake, k: calls.append(k) or (0, 0))
     real = ImageSubset(IMAGES, np.arange(30), "held out")
-    evaluation.compute_metrics(Extractor(), IMAGES[:24], real, real, tmp_path)
+    evaluation.compute_metrics(Extractor(), Extractor().embed(IMAGES[:24]), real, real, tmp_path)
     kid, neighbors = evaluation.PROTOCOL["kid"], evaluation.PROTOCOL["neighbours"]
     subsets = (kid["subsets"], kid["of at most"])
     assert calls == [subsets, neighbors["precision, recall"], neighbors["density, coverage"], subsets]
@@ -249,8 +250,8 @@ def score_all(name, images, count, shift, folder, detect=None):
             patch.setattr(distances, metric, cached(getattr(distances, metric)))
         for kind, fake in sets.items():
             scores[kind] = SimpleNamespace(
-                **evaluation.compute_metrics(extractor, fake, held, train, folder),
-                memorization=evaluation.find_copies(fake, held, train, flip=True)[0],
+                **evaluation.compute_metrics(extractor, extractor.embed(fake), held, train, folder),
+                memorization=evaluation.compare_with_training(fake, held, train, flip=True)[0],
                 face_rate=float(detect(fake[:64]).mean()) if detect and kind in FACES else None,
             )
     return scores
@@ -346,6 +347,7 @@ def test_memorization(scores):
     assert scores["real"].memorization.ratio == pytest.approx(1, abs=0.15)
 
 
+@pytest.mark.slow
 def test_face_rate_falls_with_blur(photograph_scores):
     """The detector finds a face in nearly all photographs, in fewer with each blur, and in none in the end."""
     falling = values(photograph_scores, "face_rate", FACES)

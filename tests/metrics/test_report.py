@@ -41,6 +41,12 @@ def test_sentences_on_copies():
     assert summary == "  no sign of copying" and "1.01 [0.98, 1.04]" in ratio
 
 
+@pytest.mark.parametrize("copies", [{}, {"in_words": "no"}])
+def test_scores_of_older_versions(copies):
+    """Without a search for copies, or with its former names, the first line is there."""
+    assert len(report.describe_scores("a", result(memorization=copies))) == 1
+
+
 def test_sentences_on_avatars():
     """Mode coverage with the missing values, and the distance of each attribute."""
     missing = {"hair": ["bald", "bun"], "eyes": ["wink"]}

@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from gan.errors import UsageError
 from gan.training.losses import LOSSES, direction_loss
 from models import DISCRIMINATORS
 from models.heads import split_logits
@@ -65,7 +66,7 @@ def test_gradients_by_hand():
 
 def test_heads_that_cannot_be_split():
     """A network whose logits are no product of features and weights is refused."""
-    with pytest.raises(ValueError, match="dense"):
+    with pytest.raises(UsageError, match="dense"):
         split_logits(keras.Sequential([keras.Input((4, 4, 3)), layers.Conv2D(1, 4), layers.Flatten()]))
 
 

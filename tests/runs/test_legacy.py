@@ -12,7 +12,7 @@ import train
 from gan.config import Config
 from gan.runs import legacy
 from gan.runs.run_directory import Run
-from tools import compare, evaluate, export, gallery, generate, interpolate
+from tools import compare, evaluate, gallery, generate
 
 ARCHIVE = Path(__file__).parents[1] / "old_run.tar.gz"
 
@@ -40,8 +40,6 @@ def test_reading_with_the_present_names(old_run):
     ("tool", "arguments", "result"),
     [
         (generate, ["--count", "4"], "generated.png"),
-        (interpolate, ["--frames", "4"], "walk.gif"),
-        (export, ["--to", "keras"], "export/generator.keras"),
         (evaluate, ["--network", "onet", "--samples", "64", "--cache-dir", "cache"], "nearest.png"),
     ],
 )
@@ -52,6 +50,7 @@ def test_tools(old_run, capsys, tool, arguments, result):
     assert (old_run / result).stat().st_size > 100
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_generator_is_rebuilt_from_a_checkpoint(old_run, capsys):
     """Without .keras files, samples come from the generator in the last checkpoint."""
     for name in ("best.keras", "generator.keras"):
@@ -93,6 +92,7 @@ def test_former_default_names_are_found(tmp_path):
         assert legacy.find_run(tmp_path, dataclasses.replace(avatars, recipe=recipe), True).name == name
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_resume(old_run, capsys, fast_saves):
     """A command with its settings resumes the run and renames its tables and columns."""
     saved = json.loads((old_run / "config.json").read_text())

@@ -3,6 +3,7 @@ import dataclasses
 import errno
 import json
 import os
+import zipfile
 
 import keras
 import numpy as np
@@ -14,7 +15,7 @@ from gan.errors import UsageError
 from gan.labels import Attribute, Labels
 from gan.recipes import RECIPES
 from gan.runs import run_directory
-from gan.runs.run_directory import SCORE_COLUMNS, Run
+from gan.runs.run_directory import SCORE_COLUMNS, Run, read_iteration
 
 
 @pytest.fixture
@@ -393,11 +394,30 @@ def test_damaged_files(run, name, text, read):
         read(run)
 
 
-def test_generator_of_an_unknown_iteration(run):
-    """Without checkpoints and log, the iteration of generator.keras is None."""
+def test_generator_of_an_older_version(run):
+    """The iteration of a generator that does not tell it is that of the newest checkpoint, or the log's last."""
     run.claim(settings())
-    run.save_generator(small_model(2.0))
-    assert run.find_generator() == (run.folder / "generator.keras", None)
+    path = run.folder / "generator.keras"
+    small_model(2.0).save(path)
+    assert run.find_generator() == (path, None)
+    run.append_log([row(i) for i in range(1, 8)])
+    assert run.find_generator() == (path, 7) and run.best_iteration() is None
+    run.checkpoints.mkdir()
+    for iteration in (3, 6):
+        (run.checkpoints / f"{iteration:09d}.npz").touch()
+    assert run.find_generator() == (path, 6)
+
+
+@pytest.mark.parametrize("comment", [b"", b"{}", b"[1]", b"7", b'{"iteration": -1}', b'{"iteration": "4"}', b"\xff"])
+def test_no_iteration(tmp_path, comment):
+    """A file that has no iteration, is damaged or is not there has none."""
+    path = tmp_path / "generator.keras"
+    assert read_iteration(path) is None
+    path.write_bytes(b"PK")
+    assert read_iteration(path) is None
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.comment = comment
+    assert read_iteration(path) is None
 
 
 def small_model(value):
@@ -412,13 +432,9 @@ def test_find_generator(run):
     run.claim(settings())
     with pytest.raises(UsageError, match=r"has no generator yet\. Its training goes on with: python train\.py"):
         run.find_generator()
+    run.save_generator(small_model(2.0), 6)
     run.append_log([row(i) for i in range(1, 8)])
-    run.save_generator(small_model(2.0))
-    assert run.find_generator() == (run.folder / "generator.keras", 7) and run.best_iteration() is None
-    run.checkpoints.mkdir()
-    for iteration in (3, 6):
-        (run.checkpoints / f"{iteration:09d}.npz").touch()
-    assert run.find_generator() == (run.folder / "generator.keras", 6)  # of the last checkpoint, not of the log
+    assert run.find_generator() == (run.folder / "generator.keras", 6) and run.best_iteration() is None
     run.save_best(small_model(3.0), score(3, kid=5.0), {"network": "n"})
     assert run.find_generator() == (run.folder / "best.keras", 3) and run.best_iteration() == 3
     assert run.find_generator(best=False) == (run.folder / "generator.keras", 6)
@@ -428,14 +444,22 @@ def test_find_generator(run):
 
 
 def test_killed_between_best_keras_and_best_json(run, monkeypatch):
-    """best.json is written after best.keras; without it, find_generator returns the last generator."""
+    """best.json is written after best.keras; without it, find_generator returns the last generator.
+
+    With an earlier one, it returns the best generator that is there, and its own iteration.
+    """
     run.claim(settings())
-    run.append_log([row(1)])
-    run.save_generator(small_model(2.0))
+    run.save_generator(small_model(2.0), 1)
+    with monkeypatch.context() as patch:
+        patch.setattr("gan.runs.run_directory.write_json", lambda path, content: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            run.save_best(small_model(3.0), score(1), {})
+    assert (run.folder / "best.keras").exists() and run.find_generator() == (run.folder / "generator.keras", 1)
+    run.save_best(small_model(3.0), score(1), {})
     monkeypatch.setattr("gan.runs.run_directory.write_json", lambda path, content: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run.save_best(small_model(3.0), score(1), {})
-    assert (run.folder / "best.keras").exists() and run.find_generator() == (run.folder / "generator.keras", 1)
+        run.save_best(small_model(4.0), score(2), {})
+    assert run.find_generator() == (run.folder / "best.keras", 2)
 
 
 def test_config_of_a_run(run, tmp_path):
@@ -506,7 +530,7 @@ def test_save_generator(run):
     for value in (1.0, 2.0):
         model = keras.Sequential([keras.Input((3,)), keras.layers.Dense(2)])
         model.set_weights([np.full((3, 2), value), np.zeros(2)])
-        run.save_generator(model)
+        run.save_generator(model, 5)
     loaded = keras.saving.load_model(run.folder / "generator.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded(np.ones((1, 3))), [[6, 6]])
     assert os.listdir(run.folder) == ["generator.keras"]

@@ -14,7 +14,7 @@ from tools import audit
 
 
 @pytest.fixture(autouse=True)
-def quick(monkeypatch):
+def quick(monkeypatch, eagerly):
     """Trains classifiers on little, and takes few images for enough."""
     for name, value in {"TRAINING": 100, "HELD_OUT": 50, "NEGATIVES": 16, "BATCH": 16, "EPOCHS": 1}.items():
         monkeypatch.setattr(avatar_classifier, name, value)

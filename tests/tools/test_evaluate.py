@@ -14,7 +14,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from helpers import save_faster, serving
+from helpers import eager, save_faster, serving
 from inception_graphs import pack
 from PIL import Image
 
@@ -38,17 +38,17 @@ SCORED = ["--score-every", "2", "--score-samples", "64"]
 
 @pytest.fixture(scope="module", autouse=True)
 def quick():
-    """Loads networks once for all tests, trains the avatar classifier on few images, and draws no charts."""
+    """Loads networks once for all tests, and trains the avatar classifier on few images; no charts.
+
+    A face is detected in any image that is not black.
+    """
     with pytest.MonkeyPatch.context() as patch:
         save_faster(patch)
         for name, value in {"TRAINING": 400, "HELD_OUT": 200, "NEGATIVES": 100, "BATCH": 32, "EPOCHS": 1}.items():
             patch.setattr(avatar_classifier, name, value)
-        for module, name in [
-            (feature_extractors, "load_extractor"),
-            (feature_extractors, "load_face_detector"),
-            (avatar_classifier, "load_classifier"),
-        ]:
+        for module, name in [(feature_extractors, "load_extractor"), (avatar_classifier, "load_classifier")]:
             patch.setattr(module, name, functools.cache(getattr(module, name)))
+        patch.setattr(feature_extractors, "load_face_detector", lambda: lambda pixels: pixels.max(axis=(1, 2, 3)) > 0)
         yield
 
 
@@ -65,7 +65,7 @@ def trained(tmp_path_factory):
         Image.fromarray(picture).save(home / "photos" / f"{i:03}.jpg", quality=95)
     np.save(home / "others.npy", pictures[260:])
     common = [*RUN, "--cache-dir", str(home / "cache")]
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, eager():
         patch.chdir(home)
         assert train.main([*common, *SCORED, "--run", "avatars", "--limit", "200", "--holdout", "0.3"]) == 0
         photos = [*common, "--data", "photos", "--ema-half-life", "0"]
@@ -140,21 +140,6 @@ def test_scores_and_protocol(home, capsys):
     assert scores["memorization"]["summary"] in printed and "mode coverage" in printed
 
 
-def test_announcements(home, capsys):
-    """What is done is printed before each part that takes long."""
-    assert run("output/photos", "output/photos") == 0
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.endswith("...")]
-    trained = results("photos")[0]["protocol"]["training faces"]["faces"]
-    assert [line.removeprefix("output/photos: ") for line in lines] == [
-        "generating 64 samples with generator.keras ...",
-        "computing onet features of 64 samples ...",
-        f"comparing samples with {trained} training images ...",
-        "detecting faces ...",
-    ]
-    assert run("output/avatars") == 0
-    assert "output/avatars: predicting the attributes of avatars ..." in capsys.readouterr().out
-
-
 def test_photographs(home):
     """Photographs are scored by the face detector, without modes; a run without EMA has raw weights."""
     assert run("output/photos") == 0
@@ -194,19 +179,8 @@ def test_results_are_replaced_or_added(home):
     assert [(r["protocol"]["seed"], r["generator"]["file"]) for r in results("avatars")] == [
         (0, "best.keras"), (0, "generator.keras"), (1, "best.keras"),
     ]  # fmt: skip
+    assert results("avatars")[1]["generator"]["iteration"] == 4
     assert results("avatars")[0] == first[0]
-
-
-def test_weights(home, capsys):
-    """The best generator is scored, or the last one if asked, or if there is no other."""
-    best = json.loads(Path("output/avatars/best.json").read_text())["iteration"]
-    assert run("output/avatars") == 0
-    assert f"best.keras of iteration {best}, 64 samples (averaged weights)" in capsys.readouterr().out
-    assert run("output/avatars", "--weights", "last") == 0
-    assert "generator.keras of iteration 4" in capsys.readouterr().out
-    assert results("avatars")[1]["generator"] == {"file": "generator.keras", "iteration": 4}
-    assert run("output/photos") == 0
-    assert "generator.keras of iteration 4, 64 samples (raw weights)" in capsys.readouterr().out
 
 
 def test_one_table(copy_run, capsys):
@@ -481,15 +455,11 @@ def test_ctrl_c(home, capsys, monkeypatch):
     assert error.startswith("evaluate: stopped") and error.count("\n") == 1
 
 
+@pytest.mark.slow
 def test_command(home):
-    """python -m tools.evaluate prints the table, with exit code 0; for a folder that is not a run's, 2."""
+    """python -m tools.evaluate prints the table, and nothing of TensorFlow's."""
     line = [sys.executable, "-m", "tools.evaluate", "--network", "onet", "--samples", "64"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # TensorFlow's messages would be printed
-    done, refused = (
-        subprocess.run([*line, folder], env=environment, capture_output=True, text=True)
-        for folder in ("output/photos", "output/none")
-    )
-    assert (done.returncode, refused.returncode) == (0, 2), (done, refused)
-    assert "fd-onet" in done.stdout and done.stderr == ""
-    assert "Traceback" not in refused.stderr
+    done = subprocess.run([*line, "output/photos"], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0 and "fd-onet" in done.stdout and done.stderr == ""

@@ -29,6 +29,18 @@ def no_packages(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name in REQUIRED else find_spec(name))
 
 
+@pytest.fixture
+def quick_savedmodel(monkeypatch):
+    """What is exported as a SavedModel, which takes seconds, is a folder with a file of Keras."""
+
+    def save(generator, path):
+        path.mkdir()
+        generator.network.save(path / "it.keras")
+
+    quick = FORMATS["savedmodel"]._replace(save=save, load=lambda path: load_keras(path / "it.keras"))
+    monkeypatch.setitem(FORMATS, "savedmodel", quick)
+
+
 @needs_all
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:npm is not installed")
@@ -83,7 +95,7 @@ def test_inputs_of_a_run_with_labels(labelled):
         np.testing.assert_allclose(images, expected, atol=1e-4)
 
 
-def test_missing_packages(tiny, no_packages, capsys):
+def test_missing_packages(tiny, no_packages, quick_savedmodel, capsys):
     """A format given by --to needs its packages before anything is written; others are skipped with a message."""
     assert export.main([str(tiny), "--to", "keras", "litert"]) == 2
     assert "pip install ai-edge-litert" in capsys.readouterr().err
@@ -94,7 +106,7 @@ def test_missing_packages(tiny, no_packages, capsys):
     assert (tiny / "export" / "generator.keras").exists()
 
 
-def test_failure_of_one_format(tiny, no_packages, monkeypatch, capsys):
+def test_failure_of_one_format(tiny, no_packages, quick_savedmodel, monkeypatch, capsys):
     """The other formats are exported, with a card that lists them alone; exit code and message tell of the failure."""
 
     def fail(generator, path):
@@ -121,7 +133,7 @@ def test_foreign_files_are_not_replaced(tiny, name, capsys):
     assert f"site has {name.split('/')[0]}," in printed and "--out" in printed
 
 
-def test_export_to_the_run_itself(tiny):
+def test_export_to_the_run_itself(tiny, quick_savedmodel):
     """An export may go to the run's folder, but not replace the generator that the run continues with."""
     before = (tiny / "generator.keras").read_bytes()
     assert export.main([str(tiny), "--to", "savedmodel", "--out", str(tiny)]) == 0

@@ -17,20 +17,21 @@ from gan.training.distribution import ENDED
 from tools import launch
 
 ROOT = Path(__file__).parents[2]
-# All kinds of state: batch norm, dropout, both optimizers, averages, a lazy penalty, adaptive augmentation.
+# All kinds of state: batch norm, dropout, both optimizers, averages, a penalty, adaptive augmentation.
 FLAGS = [
     *("--recipe", "keras-gan-upsample", "--limit", "60", "--image-size", "16", "--width", "4", "--batch-size", "8"),
-    *("--discriminator-width", "4", "--penalty", "r1", "--penalty-every", "3", "--ema-half-life", "40"),
+    *("--discriminator-width", "4", "--penalty", "r1", "--penalty-every", "1", "--ema-half-life", "40"),
     *("--augment", "ada", "--holdout", "0.4", "--precision", "float32", "--sample-every", "2", "--run", "it"),
-    *("--score-every", "2", "--score-samples", "64", "--cache-dir", "cache"),
+    *("--score-every", "6", "--score-samples", "64", "--cache-dir", "cache"),
 ]
+QUICK = [*FLAGS, "--generator", "dense", "--discriminator", "dense", "--augment", "none", "--score-every", "100000"]
 TIMED = {"seconds", "data_seconds", "validation", "grid_due"}
 
 
-def start(folder, *more, cluster=None):
+def start(folder, *more, cluster=None, flags=FLAGS):
     """Starts train.py in a folder, perhaps as a process of a cluster."""
     folder.mkdir(exist_ok=True)
-    line, environment = [sys.executable, str(ROOT / "train.py"), *FLAGS, *more], {**os.environ, **THREADS}
+    line, environment = [sys.executable, str(ROOT / "train.py"), *flags, *more], {**os.environ, **THREADS}
     return subprocess.Popen(
         line, cwd=folder, env={**environment, **(cluster or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
@@ -98,7 +99,7 @@ def test_layouts_go_on_with_each_other(tmp_path, monkeypatch, capfd):
 def test_a_signal_to_one_stops_both(tmp_path):
     """After SIGTERM to the process that is not the chief, both end with 143, saved."""
     clusters = cluster_environments(2)
-    processes = [start(tmp_path, "--epochs", "100000", cluster=cluster) for cluster in clusters]
+    processes = [start(tmp_path, "--epochs", "100000", cluster=cluster, flags=QUICK) for cluster in clusters]
     wait_for(tmp_path / "output/it/000002.png", processes)
     processes[1].send_signal(signal.SIGTERM)
     printed = finish(processes, 128 + signal.SIGTERM)
@@ -111,7 +112,7 @@ def test_a_signal_to_one_stops_both(tmp_path):
 def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
     """The other ends within a minute with exit code 1 and a line that says why; the checkpoint is whole."""
     clusters = cluster_environments(2)
-    processes = [start(tmp_path, "--epochs", "100000", cluster=cluster) for cluster in clusters]
+    processes = [start(tmp_path, "--epochs", "100000", cluster=cluster, flags=QUICK) for cluster in clusters]
     wait_for(tmp_path / "output/it/000004.png", processes)
     processes[victim].kill()
     began = time.monotonic()
@@ -125,7 +126,7 @@ def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
 def test_processes_with_other_settings(tmp_path):
     """Both end with exit code 2, and name the setting."""
     clusters = cluster_environments(2)
-    processes = [start(tmp_path, "--seed", f"{i}", cluster=cluster) for i, cluster in enumerate(clusters)]
+    processes = [start(tmp_path, "--seed", f"{i}", cluster=cluster, flags=QUICK) for i, cluster in enumerate(clusters)]
     for text in finish(processes, 2):
         assert "settings" in text.splitlines()[-1]
     assert "seed is 1 here, 0 there" in text
@@ -134,7 +135,7 @@ def test_processes_with_other_settings(tmp_path):
 @pytest.mark.slow
 def test_a_process_that_is_alone(tmp_path):
     """It ends after --connect-seconds, although the others are not there."""
-    one = start(tmp_path, "--connect-seconds", "3", cluster=cluster_environments(2)[0])
+    one = start(tmp_path, "--connect-seconds", "3", cluster=cluster_environments(2)[0], flags=QUICK)
     (printed,) = finish([one], 1)
     assert "ends after 3 seconds" in printed.splitlines()[-1]
 

@@ -16,7 +16,7 @@ from tools import project
 
 
 @pytest.fixture(autouse=True)
-def few_samples(short_search, monkeypatch):
+def few_samples(eagerly, short_search, monkeypatch):
     """Few candidates and steps, and few samples to find directions in."""
     monkeypatch.setattr(latent_directions, "SAMPLES", 200)
     monkeypatch.setattr(latent_directions, "AVATAR_SAMPLES", 200)

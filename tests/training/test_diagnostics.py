@@ -40,6 +40,7 @@ def test_dead_discriminator(tmp_path):
     assert modes(train(tmp_path, build(d=dead), 510)) == {"losses stuck": 510}
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_collapsed_generator(tmp_path, capsys):
     """A generator that ignores its noise is detected as mode collapse, which each later line of progress shows."""
     rows = train(tmp_path, build(generator(layers.Rescaling(0.0))), 6, every=3)
@@ -48,6 +49,7 @@ def test_collapsed_generator(tmp_path, capsys):
     assert lines[-1].startswith("6/6 ") and "; mode collapse" in lines[-1]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_saturated_generator(tmp_path):
     """A generator whose tanh is at -1 or 1 is detected as saturation."""
     ends = keras.initializers.RandomUniform(-40, 40, seed=1)
@@ -65,6 +67,7 @@ class StoredImages(layers.Layer):
         return tf.gather(self.faces, tf.reduce_sum(tf.cast(noise[:, :6] > 0, tf.int32) * 2 ** tf.range(6), axis=1))
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_copying_generator(tmp_path):
     """A generator of 64 stored training images is detected as copying."""
     copier = keras.Sequential([keras.Input((8,)), StoredImages()])
@@ -73,6 +76,7 @@ def test_copying_generator(tmp_path):
     assert modes(rows) == {"copying": 3} and "100% of the samples" in rows[0]["advice"]
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_start_and_end_are_reported_once(tmp_path, capsys):
     """Start and end of a failure mode have one line and one row each, also if the run is resumed between them."""
     train(tmp_path, saturated_for_a_while(4, 11), 6, every=3)
@@ -140,6 +144,8 @@ def test_advice_depends_on_the_configuration():
         for name in ("discriminator winning", "mode collapse"):
             assert ("--penalty r1" in found[name]) is not regularized
         assert ("--penalty-weight" in found["discriminator winning"]) is regularized
+    for advice in diagnostics.diagnose(by_name(constant), 0.0, score, competitive=True).values():
+        assert "--penalty" not in advice  # which --optimizer acgd refuses
     assert "--precision" not in diagnostics.suggest_after_nan(
         "float32"
     ) and "--precision float32 or" in diagnostics.suggest_after_nan("mixed_float16")

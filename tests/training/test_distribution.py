@@ -25,9 +25,9 @@ from gan.training.distribution import Distribution
 
 ROOT = Path(__file__).parents[2]
 # Name, learning rate, tolerance, and pairs: the optimizer does not see of which networks its variables are.
-FEWER = [name for name in train_pairs.PAIRS if name not in ("conv-2x2", "upsample", "dense", "residual-free")]
+FEWER = ("residual", "everything", "spectral", "labelled")  # whose layers and losses are those of all pairs but two
 SGD = ("sgd", "0.01", 1e-5, (*(train_pairs.PAIRS if ALL else FEWER),))
-ADAM = ("adam", "0.0005", 1e-4, ("self-modulated", "everything"))
+ADAM = ("adam", "0.0005", 1e-4, ("everything",))
 
 
 def start(folder, devices, optimizer, cluster=None):
@@ -69,9 +69,9 @@ def assert_together(folder, one_folder, processes, optimizer):
             np.testing.assert_allclose(two[name], one[name], rtol=1e-3, err_msg=f"{pair} {name}")
 
 
-@pytest.mark.slow(minutes=2)
+@pytest.mark.slow(minutes=1)
 def test_two_replicas_in_a_process(tmp_path):
-    """Ten iterations of most pairs: weights, statistics and moments equal those of one device."""
+    """Iterations of most pairs: weights, statistics and moments equal those of one device."""
     (tmp_path / "alone").mkdir()
     finish(start(tmp_path / "alone", "auto", SGD), start(tmp_path, "cpu:2", SGD))
     assert_together(tmp_path, tmp_path / "alone", 1, SGD)
@@ -79,7 +79,7 @@ def test_two_replicas_in_a_process(tmp_path):
 
 @pytest.mark.slow
 def test_two_processes(tmp_path):
-    """Ten iterations of two pairs in two processes of one replica each, which are connected on loopback."""
+    """Iterations of a pair in two processes of one replica each, which are connected on loopback."""
     (tmp_path / "alone").mkdir()
     together = [start(tmp_path, "auto", ADAM, cluster) for cluster in cluster_environments(2)]
     finish(start(tmp_path / "alone", "auto", ADAM), *together)
@@ -98,7 +98,7 @@ devices.split_cpu(2)
 config = Config(**train_pairs.SMALL, **train_pairs.PAIRS["dense"], jit=True)
 with tf.device("CPU:1"):
     gan = experiment.build_gan(config)
-    images = tf.zeros((config.images_per_iteration, 16, 16, 3))
+    images = tf.zeros((config.images_per_iteration, config.image_size, config.image_size, 3))
     gan.train_step((images, tf.zeros((config.images_per_iteration, 0))))
 assert {v.device[-5:] for v in gan.state().values() if isinstance(v, tf.Variable)} == {"CPU:1"}
 """

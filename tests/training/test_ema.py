@@ -138,8 +138,11 @@ def test_network_without_batch_norm_and_kernels():
         pytest.param("self-modulated", "mixed_bfloat16", (16, 16, 3), marks=pytest.mark.slow),
     ],
 )
-def test_calibration_equals_scaled_noise(float32_afterwards, name, precision, shape):
+@pytest.mark.usefixtures("eagerly")
+def test_calibration_equals_scaled_noise(monkeypatch, float32_afterwards, name, precision, shape):
     """A calibrated generator equals the original one with scaled noise, in all architectures and precisions."""
+    monkeypatch.setattr(ema, "STATISTICS_BATCHES", 2)
+    monkeypatch.setattr(ema, "VARIANCE_BATCHES", 4)
     keras.utils.set_random_seed(3)
     keras.mixed_precision.set_global_policy(precision)
     more = {"palette": 4} if name == "palette" else {}

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from gan import experiment
 from gan.config import Config
+from gan.errors import RunError
 from gan.training.distribution import Distribution
 from gan.training.loop import Loop
 from gan.training.regularizers import Penalty, r1
@@ -75,9 +76,33 @@ def test_a_signal_while_processes_agree():
     assert [values[0] for _, values in cluster.heard] == [0, 0, 15]
 
 
+@pytest.mark.parametrize(
+    ("error", "count", "raised", "words"),
+    [
+        (tf.errors.ResourceExhaustedError, 1, RunError, "--batch-size"),
+        (tf.errors.UnavailableError, 2, RunError, "another process"),
+        (tf.errors.UnavailableError, 1, RuntimeError, "input pipeline"),
+        (tf.errors.InvalidArgumentError, 1, RuntimeError, "input pipeline"),
+    ],
+)
+def test_failures_of_the_input(error, count, raised, words):
+    """Too little memory, or a lost process, is told to the user as if it came from the step; else it is a bug."""
+
+    def batches(start):
+        raise error(None, None, "it failed")
+        yield
+
+    distribution = Distribution()
+    distribution.count = count
+    loop = Loop(Config(), FakeGAN(), batches, RunLength(100, 0.0), distribution)
+    with pytest.raises(raised, match=words), loop.explain_failures():
+        loop.step(iter(batches(0)))
+
+
 def test_scheduled_settings():
     """A quarter of the way, the noise is 3/4 of its start, and the others are between start and end on a cosine."""
     config = Config(
+        learning_rate_schedule="linear",
         discriminator_noise=0.4, penalty_schedule="cosine", penalty_weight=2.0, final_penalty_weight=0.2,
         beta_schedule="linear", generator_betas=(0.0, 0.9), discriminator_betas=(0.0, 0.5), final_beta2=0.98,
     )  # fmt: skip
@@ -90,6 +115,7 @@ def test_scheduled_settings():
     loop.iteration = 25
     loop.set_scheduled()
     assert float(gan.discriminator_noise) == pytest.approx(0.3)
+    assert [optimizer.learning_rate for optimizer in (gan.g_optimizer, gan.d_optimizer)] == pytest.approx([0.075] * 2)
     assert float(gan.penalty.weight) == pytest.approx(0.2 + 1.8 * (0.5 + 0.5 * np.sqrt(0.5)))
     assert float(gan.g_optimizer.beta_2) == pytest.approx(0.9 + 0.25 * 0.08)
     assert float(gan.d_optimizer.beta_2) == pytest.approx(0.5 + 0.25 * 0.48)

@@ -5,7 +5,7 @@ import tensorflow as tf
 from keras import layers
 
 from gan import config
-from gan.training.regularizers import PLACES, REGULARIZERS, FiniteDifference, Penalty, gradient_penalty, r1
+from gan.training.regularizers import ESTIMATED_AT, REGULARIZERS, FiniteDifference, Penalty, gradient_penalty, r1
 from models.layers import BatchNormalization
 
 
@@ -156,10 +156,10 @@ def test_finite_differences_estimate_r1():
     """Over many directions at a few images, the mean is R1; each is the squared derivative in its direction."""
     model, images = smooth_discriminator(), faces(2, 4, 4, 2, dtype="float64")
     many = tf.repeat(images, 4000, axis=0)
-    difference = FiniteDifference(PLACES["r1"], 1e-4)
+    difference = FiniteDifference(ESTIMATED_AT["r1"], 1e-4)
     direction = tf.cast(difference.direction(many, (1, 2)), tf.float64)
     near = model(many + 1e-4 * direction)
-    estimate = float(difference.half_squared_slope(model(many), near))
+    estimate = float(difference.estimate(model(many), near))
     slopes = finite_difference(lambda x: float(tf.reduce_sum(model(x))), images.numpy()).repeat(4000, axis=0)
     along = (slopes * direction).numpy().sum(axis=(1, 2, 3))
     assert estimate == pytest.approx(np.mean(along**2) / 2, rel=1e-3)
@@ -169,13 +169,13 @@ def test_finite_differences_estimate_r1():
 def test_config_names_the_regularizers():
     """The choices of --penalty are the keys of REGULARIZERS, and "none" is None."""
     assert tuple(REGULARIZERS) == config.REGULARIZERS and REGULARIZERS["none"] is None
-    assert set(PLACES) == set(REGULARIZERS) - {"none", "gradient"}
+    assert set(ESTIMATED_AT) == set(REGULARIZERS) - {"none", "gradient"}
 
 
 def test_penalty():
     """Every third iteration from the first has one; a regularizer is known by its arguments or its type."""
     assert [i for i in range(8) if Penalty(r1, every=3).is_due(i)] == [0, 3, 6]
-    kinds = [Penalty(each) for each in (r1, gradient_penalty, FiniteDifference(PLACES["r1"], 0.1))]
+    kinds = [Penalty(each) for each in (r1, gradient_penalty, FiniteDifference(ESTIMATED_AT["r1"], 0.1))]
     assert [each.is_random for each in kinds] == [False, True, False]
     assert [each.is_estimated for each in kinds] == [False, False, True]
     assert Penalty(r1).choose_rows(tf.constant(6)) is None

@@ -121,7 +121,7 @@ def logged_iterations(run):
     return [int(row["iteration"]) for row in table(run.log)]
 
 
-@pytest.mark.parametrize("tick", [0.001, 0.3, 0.7])
+@pytest.mark.parametrize("tick", [0.001, 0.7])
 def test_last_step_is_saved(tmp_path, monkeypatch, tick):
     """The last step is logged and saved, with its grid and generator, also if it is not a multiple of sample_every."""
     code, run = train(tmp_path, FakeGAN(), 5, monkeypatch=monkeypatch, tick=tick)
@@ -132,7 +132,7 @@ def test_last_step_is_saved(tmp_path, monkeypatch, tick):
 
 @pytest.mark.parametrize(
     ("tick", "number"),
-    [(0.001, signal.SIGINT), (0.3, signal.SIGINT), (0.7, signal.SIGINT), (0.3, signal.SIGTERM)],
+    [(0.001, signal.SIGINT), (0.7, signal.SIGTERM)],
 )
 def test_signals_save_and_stop(tmp_path, monkeypatch, capsys, tick, number):
     """After Ctrl-C or SIGTERM in a step, that step is finished and saved, and the exit code is 128 + the signal."""
@@ -197,7 +197,7 @@ def test_a_weight_that_is_not_finite(tmp_path):
     assert checkpoints.list_paths(Run(tmp_path / "run").checkpoints)[-1].name == "000000003.npz"
 
 
-@pytest.mark.parametrize("tick", [0.1, 0.5, 2.0])
+@pytest.mark.parametrize("tick", [0.1, 2.0])
 def test_minutes(tmp_path, monkeypatch, capsys, tick):
     """With --minutes 1 a run ends after 60 seconds of training, with about 20 grids, or one per step if slow."""
     _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
