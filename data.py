@@ -18,6 +18,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from queue import SimpleQueue
+from typing import NamedTuple
 
 import numpy as np
 
@@ -38,6 +39,13 @@ FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
 MEASURED = 16  # images, evenly spread over a data set, whose sizes stand for all
 PIECE = 32  # rows copied before the pages that they came from are released
+
+
+class Split(NamedTuple):
+    """The numbers of the images to train on, and of those that are held out, int64, each in order."""
+
+    training: np.ndarray
+    held_out: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -76,16 +84,17 @@ class Faces:
         """Lines that describe the data, and warn of what will not train well, for a person."""
         return describe(self.report, self.skipped)
 
-    def split(self, holdout: float) -> tuple[np.ndarray, np.ndarray]:
+    def split(self, holdout: float) -> Split:
         """Splits the images into those to train on and those held out.
 
         The content of an image decides, so an image is on the same side on every machine and in every folder, and so
         are its copies. None is held out where fewer than `FEWEST_HELD` are to be expected, or where nearly all images
         are copies of one.
 
-        Returns:
-            The numbers of the images to train on, and of the share `holdout` that is held out, each in order; without
-            images that have no label, unless these are kept.
+        Images that have no label are on neither side, unless these are kept.
+
+        Arguments:
+            holdout: the share that is held out.
         """
         used = np.ones(len(self.images), bool)
         if self.labels and self.unlabelled == "drop":
@@ -94,7 +103,7 @@ class Faces:
         held = used & (self.digests < np.uint64(int(share * 2**64))) if share else np.zeros(len(used), bool)
         if (held == used).all() or len(np.unique(self.digests[held])) < 2:  # distances need two
             held[:] = False
-        return np.flatnonzero(used & ~held), np.flatnonzero(held)
+        return Split(np.flatnonzero(used & ~held), np.flatnonzero(held))
 
 
 @dataclass(frozen=True)

@@ -65,49 +65,48 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     """Builds the networks and trains them on `faces`. Returns the exit code.
 
     Arguments:
-        distribution, device: as from `gan.experiment.connect` and `gan.settings.agree`.
+        distribution, device: as from `gan.experiment.connect` and `gan.settings.agree_on_settings`.
     """
     from gan.training.memory_estimate import require_memory
     from gan.training.schedule import RunLength
     from gan.training.warm_start import warm_start
 
-    training, held_out = faces.split(config.holdout)
+    split = faces.split(config.holdout)
     print(*faces.describe(), sep="\n")
     config = settings.record_align(config, run, faces.report)
-    augment = settings.resolve_augment(config, run, len(training)).augment
+    augment = settings.resolve_augment(config, run, len(split.training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = load_start(config, run) if distribution.is_chief else None
     if not (run.folder / "config.json").exists():
         require_penalty(config)
     check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
-    labels = experiment.build_label_distribution(config, faces, training)
+    labels = experiment.build_label_distribution(config, faces, split.training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)
     if start:
         print(*warm_start(gan, start), sep="\n")
-    length = RunLength(config.iterations(len(training)), config.minutes)
-    lines = experiment.header(
-        config, gan, len(training), len(held_out), length, device, run.folder, distribution.count
-    )  # fmt: skip
+    length = RunLength(config.iterations(len(split.training)), config.minutes)
+    lines = experiment.header(config, gan, split, length, device, run.folder, distribution.count)
     if config.balance:
-        before = faces.labels.take(training).describe_shares()
+        before = faces.labels.take(split.training).describe_shares()
         lines.append(f"balanced: {before}; drawn as {labels.describe_shares()}")
     print(*lines, sep="\n", flush=True)
     if dry_run:
         if distribution.is_chief and not (run.folder / "config.json").exists():
             run.write_skipped(faces.skipped)
-            save_contact_sheet(run, faces, training, config.seed)
+            save_contact_sheet(run, faces, split.training, config.seed)
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
-    parts = (config, gan, run, faces, training, held_out, length, distribution)
+    build_trainer = functools.partial(experiment.build_trainer, config, gan, run, faces, split, length, distribution)
     if not distribution.is_chief:
-        return experiment.build_trainer(*parts).train()
+        return build_trainer().train()
     with run.lock():
         digest = {"label_digest": faces.labels.digest} if labels else {}
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title, **digest}, labels):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
-        run.write_data_report(faces.report | {"trained": len(training), "held_out": len(held_out)}, faces.skipped)
-        save_contact_sheet(run, faces, training, config.seed)
-        trainer = experiment.build_trainer(*parts)
+        counts = {"trained": len(split.training), "held_out": len(split.held_out)}
+        run.write_data_report(faces.report | counts, faces.skipped)
+        save_contact_sheet(run, faces, split.training, config.seed)
+        trainer = build_trainer()
         validator = trainer.validator
         if config.patience and not validator.can_evaluate(length.seconds or math.inf):
             reason = validator.describe(0, length.seconds)

@@ -187,7 +187,7 @@ def build_optimizers(config: Config) -> tuple:
     return optimizers
 
 
-def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
+def build_validator(config: Config, gan, faces, split):
     """The validator that scores the averaged generator against the held-out images."""
     import numpy as np
 
@@ -198,7 +198,7 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     from gan.training.validation import Scorer, Validator
 
     # Labels as the data have them, also where --balance trains with others: else a score would have the difference.
-    shares = build_label_distribution(dataclasses.replace(config, balance=False), faces, training_rows)
+    shares = build_label_distribution(dataclasses.replace(config, balance=False), faces, split.training)
 
     def generate(count: int):
         noise = gan.fixed_noise(count, NoiseStream.VALIDATION)
@@ -208,8 +208,8 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
         return np.concatenate([to_uint8(gan.generate_images(batch)) for batch in batches])
 
     scorer = Scorer(
-        ImageSubset(faces.images, held_out_rows),
-        ImageSubset(faces.images, training_rows),
+        ImageSubset(faces.images, split.held_out),
+        ImageSubset(faces.images, split.training),
         generate,
         photographs=not faces.avatars,
         mirrors=AUGMENTATIONS[config.augmentation].mirrors,
@@ -223,8 +223,11 @@ def build_validator(config: Config, gan, faces, training_rows, held_out_rows):
     return Validator(scorer, samples=config.score_samples, forced=config.score_every > 0, patience=config.patience)
 
 
-def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows, length, distribution=None):
-    """The trainer of a run, ready to train; in a process that is not the chief, the loop alone."""
+def build_trainer(config: Config, gan, run, faces, split, length, distribution=None):
+    """The trainer of a run on the training images of a `data.Split`, ready to train.
+
+    In a process that is not the chief, it is the loop alone.
+    """
     import data
     from gan.metrics.evaluation import ImageSubset
     from gan.training.augmentation import AUGMENTATIONS
@@ -236,13 +239,13 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
 
     augmentation, distribution = AUGMENTATIONS[config.augmentation], distribution or Distribution()
     places = distribution.places(config.batch_size, config.discriminator_steps)
-    labels, rows = faces.labels if gan.labels else None, choose_rows(config, faces, training_rows)
+    labels, rows = faces.labels if gan.labels else None, choose_rows(config, faces, split.training)
     settings = {"rows": rows, "labels": labels, "seed": config.seed, "places": places}
 
     def batches(start: int):
         known = augmentation.on_device or not augmentation.pipeline
         each = faces.images[:1].nbytes + (4 * labels.width if labels else 0)
-        if known and fits_on_devices(config, each * len(training_rows)):
+        if known and fits_on_devices(config, each * len(split.training)):
             return device_batches(
                 faces.images, config.images_per_iteration, augmentation=augmentation, distribution=distribution,
                 start=start, **settings,
@@ -254,7 +257,7 @@ def build_trainer(config: Config, gan, run, faces, training_rows, held_out_rows,
 
     if not distribution.is_chief:
         return Loop(config, gan, batches, length, distribution)
-    validator = build_validator(config, gan, faces, training_rows, held_out_rows)
+    validator = build_validator(config, gan, faces, split)
     variance = 0.0
     if config.ema_half_lives:
         some = ImageSubset(faces.images, rows).subsample(VARIANCE_IMAGES).load()
@@ -353,16 +356,14 @@ def rebuild_generator(run, config: Config):
     return Generator(to_stock_keras(gan.calibrated_ema), config, path, int(path.stem), labels)
 
 
-def header(
-    config: Config, gan, images: int, held_out: int, length, device: str, folder: Path, processes: int = 1
-) -> list[str]:
+def header(config: Config, gan, split, length, device: str, folder: Path, processes: int = 1) -> list[str]:
     """Lines that say what is about to be trained, on what, for how long, and on which device.
 
     The memory is that of one of `processes`.
     """
     from gan.training.memory_estimate import describe_memory
 
-    seen = length.total * config.images_per_iteration
+    images, seen = len(split.training), length.total * config.images_per_iteration
     extent = (
         f"{config.minutes:g} minutes of iterations of {config.images_per_iteration} over {images:,} images"
         if config.minutes
@@ -382,7 +383,7 @@ def header(
     return [
         f"{config.recipe}: {config.noise} noise, {config.generator} generator of {gan.generator.count_params():,}"
         f" weights, {config.discriminator} discriminator of {gan.discriminator.count_params():,}",
-        f"{extent}, {held_out:,} more held out for scores",
+        f"{extent}, {len(split.held_out):,} more held out for scores",
         *lines,
         f"{device}, {describe_memory(config, gan.generator, gan.discriminator, processes)}, into {folder}",
     ]

@@ -299,10 +299,9 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     assert (faces.images == faces.images[:, :1, :1, :1]).all()  # grays
     gan, folder = experiment.build_gan(config, check=require_memory), Run(tmp_path / "run")
     folder.folder.mkdir()
-    training, held_out = faces.split(config.holdout)
     length = RunLength(2)
     monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *given: None)  # which takes longer than all else
-    assert experiment.build_trainer(config, gan, folder, faces, training, held_out, length).train() == 0
+    assert experiment.build_trainer(config, gan, folder, faces, faces.split(config.holdout), length).train() == 0
     log = folder.read_log()
     assert np.isfinite([log["d_loss"], log["g_loss"], log["penalty"]]).all()
     assert (log["g_loss"] < 0).all()  # minimax
