@@ -103,7 +103,8 @@ class DCGAN:
     Arguments:
         g_optimizer, d_optimizer: as from `gan.training.optimizers.build_optimizer`. With two
             `gan.training.competitive.SecondMoments`, both networks take their step at once, by the discriminator's
-            loss alone: the generator's, penalty, reuse_fakes, auxiliary_weight and split_logits are not used then.
+            loss. Then the generator's loss, penalty, discriminator_steps, reuse_fakes, auxiliary_weight and
+            split_logits are not used.
         loss: a `gan.training.losses.Loss`.
         noise: a function (shape, seed) -> noise; one of `DISTRIBUTIONS`.
         penalty: a `gan.training.regularizers.Penalty` that is added to the discriminator's loss, or None.

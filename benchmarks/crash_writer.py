@@ -61,8 +61,7 @@ def write_run(folder: Path) -> None:
         iteration = int(state["iteration"].value)
         run.truncate_tables(iteration)
         scores = run.read_scores()
-        if run.best_iteration() not in [row["iteration"] for row in scores]:
-            run.remove_best()
+        run.keep_best_of([row["iteration"] for row in scores])
         write_outputs(run, state, bool(saved.get("grid_due", True)), scores)
         while iteration < ITERATIONS:
             iteration += 1

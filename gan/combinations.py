@@ -1,6 +1,6 @@
 """Combinations of settings that exclude each other, or of which one would change nothing: they are refused.
 
-require_possible(config, replicas=1)
+require_possible(config, 1)
 require_smooth(config, discriminator)
 """
 

@@ -190,7 +190,7 @@ class Config:
     learning_rate_schedule: str = option("constant", "how learning rates change until the end", choices=SCHEDULES)
     ema_half_life: float | tuple = option(
         20_000.0, "half-life, in images, of the generator's moving average (EMA), which generates all samples; of"
-        " several, the one with the best score does; 0: no EMA", least=0.0, kind=one_or_several,
+        " several, the one that was best at the last score; 0: no EMA", least=0.0, kind=one_or_several,
     )  # fmt: skip
     # scores
     holdout: float = option(0.1, "share of the images held out of training, to score against", least=0.0, most=0.5)

@@ -39,9 +39,6 @@ def open_run(config: Config, recipe_given: bool = True):
 def resolve_settings(given: dict, distribution=None):
     """Completes the settings that are given by those of the recipe at the image size, or of a run that is continued.
 
-    A run that starts from another takes its palette, its depth and, at the same size, its widths, unless it has a
-    published recipe or another generator: else few layers would fit.
-
     Arguments:
         given: fields of Config by their names.
         distribution: the processes for all of which the chief decides; None: there is one.
@@ -58,11 +55,7 @@ def resolve_settings(given: dict, distribution=None):
             print(f"{reason}, so --image-size is {size}", flush=True)
         config = build_config({**given, "image_size": size})
         run = open_run(config, "recipe" in given)
-        start = load_start_config(config)
-        if start and start.generator == config.generator and config.recipe in OWN:
-            names = ["palette", "depth", *(["width", "discriminator_width"] if start.image_size == size else [])]
-            decided = {name: getattr(start, name) for name in names}
-        decided |= {**run.read_decided(given), "image_size": size}
+        decided = {**take_from_start(config), **run.read_decided(given), "image_size": size}
         if run.folder.name != config.name:
             decided["run"] = run.folder.name
     if distribution:
@@ -120,6 +113,19 @@ def find_earlier_sizes(config: Config) -> dict[int, Path]:
         return {}  # built-in data have one size unless another is given
     runs = {size: open_run(dataclasses.replace(config, image_size=size)) for size in range(16, 129, 4)}
     return {size: run.folder for size, run in runs.items() if (run.folder / "config.json").exists()}
+
+
+def take_from_start(config: Config) -> dict:
+    """The settings that a new run takes from the one that --start-from names, where none are given.
+
+    A run of `default` or `avatars` with the generator of that run takes its palette and depth and, at the same size,
+    both widths; else few layers would fit.
+    """
+    start = load_start_config(config)
+    if not start or start.generator != config.generator or config.recipe not in OWN:
+        return {}
+    names = ["palette", "depth", *(["width", "discriminator_width"] if start.image_size == config.image_size else [])]
+    return {name: getattr(start, name) for name in names}
 
 
 def load_start_config(config: Config) -> Config | None:

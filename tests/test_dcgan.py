@@ -469,7 +469,6 @@ def test_penalty_batch(share, count):
     np.testing.assert_array_equal(seen[0][1], -images.numpy()[rows])
 
 
-@pytest.mark.usefixtures("eagerly")
 def test_random_regularizer_gets_a_seed():
     """The gradient penalty of w . x is (|w| - 1)^2, with gradient 2 (|w| - 1) w / |w|."""
     gan = linear_with_penalty(REGULARIZERS["gradient"])

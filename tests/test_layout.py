@@ -1,6 +1,7 @@
 """The layers of the code: lower ones never import upper ones, and --help imports nothing large."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -47,6 +48,17 @@ def test_imports_go_down(path):
         for module in modules:
             assert depth(module) is None or depth(module) <= depth(name), f"{name} imports {module}"
             assert module.split(".")[0] not in ("train", "tools"), f"{name} imports {module}"
+
+
+def test_tools_run_as_files():
+    """Before a tool imports anything of the project, it puts the project's folder in place of its own in the path."""
+    lines = """
+if not __package__:  # run as a file: python tools/{}
+    sys.path[0] = str(Path(__file__).resolve().parents[1])
+"""
+    for path in (ROOT / "tools").glob("[a-z]*.py"):
+        before, _, after = path.read_text("utf-8").partition(lines.format(path.name))
+        assert after and not re.search("^(from|import) (gan|tools|train|dcgan|data)", before, re.MULTILINE), path.name
 
 
 def test_imports_are_light():

@@ -35,7 +35,9 @@ def train_two_steps(config):
     assert samples.shape == (4, size, size, 3) and np.abs(samples).max() <= 1
 
 
-@pytest.mark.parametrize(("size", "noise"), [*((size, "vector") for size in (16, 28, 32, 64, 96, 128)), (64, "image")])
+@pytest.mark.parametrize(
+    ("size", "noise"), [*((size, "vector") for size in (16, 28, 32, 64, 96, 128)), (64, "image"), (128, "image")]
+)
 def test_default_at_every_size(size, noise):
     """The recipe `default` at its own width and batch size."""
     train_two_steps(parse_arguments(["--recipe", "default", "--image-size", str(size), "--noise", noise])[0])

@@ -56,7 +56,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     arguments = parser.parse_args(argv)
     if arguments.raw and arguments.weights == "last":
-        parser.error("argument --raw: it takes the place of --weights")
+        parser.error("argument --raw: leave out --weights last, whose place it takes")
     return arguments
 
 
@@ -181,7 +181,7 @@ def measure_as_asked(generator, classifier, pairs: list[tuple[int, int]], trunca
 
 
 def predict(generator, classifier, seeds: np.ndarray, codes: np.ndarray | None, truncation: float) -> np.ndarray:
-    """The codes that the classifier predicts of samples of seeds 0 to n - 1, with labels of some codes (n, k)."""
+    """The codes that the classifier predicts of samples of `seeds`, 0 to n - 1, with labels of `codes` (n, k)."""
     samples = (
         generator(generator.sample_noise(part, truncation), None if codes is None else codes[part])
         for part in split_into_parts(seeds)

@@ -25,12 +25,12 @@ if not __package__:  # run as a file: python tools/compare.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import experiment, settings
-from gan.cli import in_range, parse_arguments, path_argument, run_command
+from gan.cli import in_range, parse_arguments, parse_settings, path_argument, run_command
 from gan.combinations import require_penalty
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
-from gan.config import Config
+from gan.config import Config, build_config
 from gan.errors import RunError, UsageError
 from gan.metrics.evaluation import HALVES
 from gan.runs.run_directory import Run
@@ -94,7 +94,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         parser.error(f"argument --data: a comparison has one, and {len(arguments.data)} are given")
     (arguments.data,) = arguments.data
     if Path(arguments.name).name != arguments.name:
-        parser.error(f"argument --name: {arguments.name!r} is not the name of a file")
+        parser.error(f"argument --name: {arguments.name!r} has a folder in it; give a name alone")
     arguments.name = arguments.name or f"{Path(arguments.data).stem}-{arguments.minutes:g}-minutes"
     return arguments
 
@@ -176,9 +176,13 @@ def build_evaluation_command(arguments: argparse.Namespace, document: dict, run:
 
 
 def parse_training(arguments: argparse.Namespace, variant: Variant, seed: int) -> Config:
-    """Parses the configuration of a run. Exits with code 2, as train.py does, where a flag is wrong."""
+    """Parses the configuration of a run, with what it takes from the run of --start-from.
+
+    Exits with code 2, as train.py does, where a flag is wrong.
+    """
     try:
-        return parse_arguments(build_training_command(arguments, variant, seed)[2:])[0]
+        given, _ = parse_settings(build_training_command(arguments, variant, seed)[2:])
+        return build_config({**settings.take_from_start(build_config(given)), **given})
     except SystemExit:
         print(f"compare: the mistake is in --recipes {variant.label}", file=sys.stderr)
         raise

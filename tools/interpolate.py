@@ -75,7 +75,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     if arguments.from_label and arguments.around is not None:
         parser.error("argument --around: with --from-label, the noise is that of --seeds")
     if arguments.around is None and arguments.distance is not None:
-        parser.error("argument --distance: it is that from the seed of --around N")
+        parser.error("argument --distance: it needs --around N, from whose seed it is measured")
     if arguments.around is None and len(arguments.seeds) < 2 and not arguments.from_label:
         parser.error("argument --seeds: two seeds or more are needed; --around N stays near one")
     return arguments

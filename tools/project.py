@@ -56,7 +56,7 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--edit", action="store_true", help="edit the image found, in edits.png")
     arguments = parser.parse_args(argv)
     if arguments.crop and not arguments.photo:
-        parser.error("argument --crop: it is that of a photograph, --photo FILE")
+        parser.error("argument --crop: it needs --photo FILE")
     return cli.run_command("project", lambda: project(arguments))
 
 

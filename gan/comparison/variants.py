@@ -24,6 +24,8 @@ KINDS = {f.name: f.metadata["kind"] for f in dataclasses.fields(Config) if f.nam
 # Settings of older versions keep their names, which are part of the names of runs.
 FORMER_KINDS = {"flip": bool, **{old: KINDS[new] for old, new in legacy.SETTINGS.items()}}
 
+LONGEST = 210  # bytes of a label in the name of a file, which has 255 at most
+
 
 @dataclass(frozen=True)
 class Variant:
@@ -55,9 +57,14 @@ class Variant:
 
 
 def name_file(label: str) -> str:
-    """The label of a variant as a part of a file's name: without spaces and slashes, of at most 210 characters."""
-    name = re.sub(r"[/\\:]", "_", label.replace(" ", "+"))
-    return name if len(name) <= 210 else f"{name[:200]}-{hashlib.blake2b(name.encode(), digest_size=4).hexdigest()}"
+    """The label of a variant as a part of a file's name.
+
+    Spaces are +. Where a label has what names of files cannot have, or is too long for one, its digest is added.
+    """
+    name = label.replace(" ", "+")
+    known = re.sub(r'[/\\:*?"<>|]', "_", name).encode("utf-8", "replace")[:LONGEST].decode("utf-8", "ignore")
+    digest = hashlib.blake2b(label.encode("utf-8", "surrogateescape"), digest_size=4).hexdigest()
+    return name if known == name else f"{known}-{digest}"
 
 
 def parse_variants(items: list[str]) -> dict[Variant, int]:

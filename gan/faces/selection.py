@@ -1,7 +1,7 @@
 """Selection of faces: which are large, sharp, whole and confident enough to be trained on, and which are copies.
 
     reason = find_flaw(candidate, min_face=48)  # "" where the face is used
-    copies = mark_duplicates(thumbnails)            # bool (n,)
+    copies = mark_duplicates(thumbnails)        # bool (n,)
 
 The limits were set by eye, on 814 faces of press photographs.
 """

@@ -374,11 +374,12 @@ class Run:
     def find_generator(self, best: bool = True) -> tuple[Path, int | None]:
         """The file of the generator with the best score, or of the last one, and its iteration.
 
-        Without scores the last one is returned; the iteration is None where nothing else is left of the run. Raises
-        UsageError where there is no generator yet.
+        Without scores the last one is returned; the iteration is None of an older version's file where neither
+        checkpoints nor a log are left. Raises UsageError where there is no generator yet.
         """
-        if best and (iteration := self.best_iteration()) is not None:
-            return self.folder / "best.keras", iteration
+        if best and (scored := self.best_iteration()) is not None:
+            path = self.folder / "best.keras"  # later than best.json after a kill between the two
+            return path, scored if (saved := read_iteration(path)) is None else saved
         if not (self.folder / "generator.keras").exists():
             raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.resume_command()}")
         path = self.folder / "generator.keras"
@@ -389,13 +390,10 @@ class Run:
         return path, iteration
 
     def best_iteration(self) -> int | None:
-        """The iteration of best.keras, or None where there is none. Raises UsageError where best.json is damaged."""
-        score, network = self.folder / "best.json", self.folder / "best.keras"
-        if not (score.exists() and network.exists()):
-            return None
-        scored = read_json(score, kinds={"iteration": int})["iteration"]
-        saved = read_iteration(network)  # of a process that was killed before it wrote best.json, a later one
-        return scored if saved is None else saved
+        """The iteration that best.json names; None without both files. Raises UsageError where it is damaged."""
+        path = self.folder / "best.json"  # the later of the two
+        whole = path.exists() and (self.folder / "best.keras").exists()
+        return read_json(path, kinds={"iteration": int})["iteration"] if whole else None
 
     def save_generator(self, generator, iteration: int, name: str = "generator.keras") -> None:
         """Writes generator.keras, or another file of that kind, in which `read_iteration` finds its iteration."""
@@ -413,8 +411,11 @@ class Run:
         columns = {name: score[name] for name in choose_columns(score)}
         write_json(self.folder / "best.json", {**columns, "protocol": protocol})
 
-    def remove_best(self) -> None:
-        """Removes best.json and best.keras, of an iteration that the run has not come to (again)."""
+    def keep_best_of(self, iterations: Sequence[int]) -> None:
+        """Removes best.json and best.keras unless both are of given iterations: the run may have gone back."""
+        saved = read_iteration(self.folder / "best.keras")  # None of an older version's
+        if self.best_iteration() in iterations and saved in (None, *iterations):
+            return
         for name in ("best.json", "best.keras"):  # the first refers to the second
             (self.folder / name).unlink(missing_ok=True)
 

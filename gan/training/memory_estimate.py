@@ -104,11 +104,12 @@ def require_memory(
         if available is None or needed <= available:
             continue
         batch = parts * find_largest_batch(part, generator, discriminator, available, gpu)
-        batch -= batch % math.lcm(replicas, 4 if config.minibatch_stddev else 1)  # which others could not share
+        least = math.lcm(parts, replicas, 4 if config.minibatch_stddev else 1)  # of which batches are multiples
+        batch -= batch % least
         advice = (
             f"The largest that fits is --batch-size {batch}."
             if batch
-            else f"Not even --batch-size {parts} fits: try a smaller --width, --discriminator-width, --noise-size or"
+            else f"Not even --batch-size {least} fits: try a smaller --width, --discriminator-width, --noise-size or"
             " --image-size."
         )
         message = (

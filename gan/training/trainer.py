@@ -115,8 +115,7 @@ class Trainer(Loop):
         self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.run.truncate_tables(self.iteration)
         self.validator.resume(self.run.read_scores(), saved.get("validation"))
-        if self.run.best_iteration() not in [row["iteration"] for row in self.validator.rows]:
-            self.run.remove_best()
+        self.run.keep_best_of([row["iteration"] for row in self.validator.rows])
         log = self.run.read_log(diagnostics.WINDOW)
         for name, values in self.recent.items():
             values.extend(log.get(name, ()))

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from gan.generation import projection
 from gan.generation.generator import Generator
+from gan.labels import Attribute, Labels
 
 EXTRACTOR = SimpleNamespace(size=4, forward=lambda images: tf.reshape(images, (tf.shape(images)[0], 48)) / 127.5 - 1)
 
@@ -47,6 +48,24 @@ def test_finds_a_generated_image(distribution):
     if distribution == "uniform":
         assert np.abs(found.noise).max() <= 1
     np.testing.assert_array_equal(projection.project(generator, EXTRACTOR, photo).noise, found.noise)
+
+
+def test_labels_stay():
+    """Of a generator with labels, the noise is searched for, and each candidate keeps its labels."""
+
+    class Labelled(Layer):
+        input_shape = ((None, 6), (None, 2))
+
+        def __call__(self, inputs, training):
+            noise, labels = inputs
+            return super().__call__(tf.concat([noise[:, :4], labels], axis=1), training)
+
+    labels = Labels((Attribute("class", ("a", "b")),), np.array([[0], [1]], np.int32))
+    generator = Generator(Labelled(), SimpleNamespace(noise_distribution="normal"), None, 1, labels)
+    [photo] = generator.generate_seeds([5000])
+    found = projection.project(generator, EXTRACTOR, photo)
+    assert found.distances[0] > found.distances[1] > found.distances[2] and found.codes.shape == (1, 1)
+    np.testing.assert_array_equal(generator(found.noise, found.codes)[0], found.images[-1])
 
 
 def test_mean_distance_of_random_samples_is_1():

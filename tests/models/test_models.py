@@ -109,7 +109,8 @@ def test_unit_tests_of_the_udacity_course():
 def test_generators(name, kind):
     """At several sizes, noise vectors and noise images give float32 images in [-1, 1] that differ from each other."""
     keras.utils.set_random_seed(0)
-    for size in (16, 28, 64) if kind == "vector" else (20, 32):
+    sizes = (16, 28, 64) if kind == "vector" else (20, 32)
+    for size in (*sizes, 128) if name == "conv" else sizes:
         noise_shape = (5,) if kind == "vector" else (size, size, 3)
         model = GENERATORS[name](noise_shape, (size, size, 3), 2)
         assert isinstance(model, keras.Sequential) == (name not in FUNCTIONAL) and model.name == "generator"
@@ -125,7 +126,7 @@ def test_generators(name, kind):
 def test_discriminators(name):
     """At several sizes there is one float32 logit per image, without a sigmoid."""
     keras.utils.set_random_seed(0)
-    for size in (20, 28, 64):
+    for size in (20, 28, 64, 128) if name == "conv" else (20, 28, 64):
         model = DISCRIMINATORS[name]((size, size, 3), 2)
         assert isinstance(model, keras.Sequential) == (name not in FUNCTIONAL) and model.name == "discriminator"
         model.set_weights([5 * weight for weight in model.get_weights()])

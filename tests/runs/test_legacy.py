@@ -12,7 +12,7 @@ import train
 from gan.config import Config
 from gan.runs import legacy
 from gan.runs.run_directory import Run
-from tools import compare, evaluate, gallery, generate
+from tools import compare, evaluate, export, gallery, generate
 
 ARCHIVE = Path(__file__).parents[1] / "old_run.tar.gz"
 
@@ -40,6 +40,7 @@ def test_reading_with_the_present_names(old_run):
     ("tool", "arguments", "result"),
     [
         (generate, ["--count", "4"], "generated.png"),
+        (export, ["--to", "keras"], "export/generator.keras"),
         (evaluate, ["--network", "onet", "--samples", "64", "--cache-dir", "cache"], "nearest.png"),
     ],
 )

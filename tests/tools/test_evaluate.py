@@ -138,6 +138,7 @@ def test_scores_and_protocol(home, capsys):
     assert 0 <= scores["face_rate"] <= 1 and scores["face_rate_real"] > 0.8
     printed = capsys.readouterr().out
     assert scores["memorization"]["summary"] in printed and "mode coverage" in printed
+    assert "output/avatars: computing onet features of 64 samples ..." in printed
 
 
 def test_photographs(home):

@@ -17,10 +17,10 @@ from gan.training.distribution import ENDED
 from tools import launch
 
 ROOT = Path(__file__).parents[2]
-# All kinds of state: batch norm, dropout, both optimizers, averages, a penalty, adaptive augmentation.
+# All kinds of state: batch norm, dropout, both optimizers, averages, a lazy penalty, adaptive augmentation.
 FLAGS = [
     *("--recipe", "keras-gan-upsample", "--limit", "60", "--image-size", "16", "--width", "4", "--batch-size", "8"),
-    *("--discriminator-width", "4", "--penalty", "r1", "--penalty-every", "1", "--ema-half-life", "40"),
+    *("--discriminator-width", "4", "--penalty", "r1", "--penalty-every", "2", "--ema-half-life", "40"),
     *("--augment", "ada", "--holdout", "0.4", "--precision", "float32", "--sample-every", "2", "--run", "it"),
     *("--score-every", "6", "--score-samples", "64", "--cache-dir", "cache"),
 ]

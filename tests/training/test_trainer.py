@@ -318,14 +318,23 @@ def test_patience(tmp_path, capsys, quick_extractors):
     assert "To train longer, give a larger --epochs." in capsys.readouterr().out
 
 
-def test_killed_before_the_best_was_saved(tmp_path, monkeypatch, quick_extractors):
-    """If a run is killed between the checkpoint of its best score and best.keras, a resume writes best.keras."""
+@pytest.mark.parametrize("written", ["nothing", "best.keras"])
+def test_killed_before_the_best_was_saved(tmp_path, monkeypatch, quick_extractors, written):
+    """If a run is killed between the checkpoint of its best score and best.json, a resume writes what is missing."""
     keep = Run.save_best
+
+    def save_best(run, generator, score, protocol):
+        if score["iteration"] != 9:
+            return keep(run, generator, score, protocol)
+        if written == "best.keras":
+            run.save_generator(generator, 9, "best.keras")
+        raise ZeroDivisionError
+
     with monkeypatch.context() as patched:
-        patched.setattr(Run, "save_best", lambda *given: 1 / 0 if given[2]["iteration"] == 9 else keep(*given))
+        patched.setattr(Run, "save_best", save_best)
         with pytest.raises(ZeroDivisionError):
             train_drifting(tmp_path, 2)
-    assert best(Run(tmp_path / "run"))[0] == 6
+    assert Run(tmp_path / "run").best_iteration() == 6
     _, run = train_drifting(tmp_path, 2)
     assert best(run) == (9, [0.0] * 768) and logged_iterations(run)[-1] == 15
     uninterrupted = Run(tmp_path / "uninterrupted" / "run")
