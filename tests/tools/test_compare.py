@@ -15,6 +15,7 @@ import pytest
 import data
 from gan import experiment
 from gan.cli import parse_arguments
+from gan.config import Config
 from gan.comparison import hardware, runner, variants
 from gan.datasets import avatars
 from gan.files import write_csv, write_json
@@ -455,6 +456,15 @@ def test_the_docs_have_commands_that_work(processes):
 def parse(text):
     """The configuration of a variant, at 32 x 32."""
     return parse_arguments([*variants.parse_variant(text).flags, "--image-size", "32"])[0]
+
+
+def test_settings_of_the_start(processes):
+    """A run with start_from has the depth of the run that it starts from, as its training will record."""
+    with (run := Run("output/base")).lock():
+        run.claim(dataclasses.asdict(Config(depth=1, run="base")))
+    arguments = compare.parse(command_line("default"))
+    for text, depth in (("default,start_from=output/base", 1), ("default,start_from=output/base,depth=0", 0)):
+        assert compare.parse_training(arguments, variants.parse_variant(text), 0).depth == depth
 
 
 @pytest.mark.parametrize(
