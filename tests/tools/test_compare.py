@@ -15,8 +15,8 @@ import pytest
 import data
 from gan import experiment
 from gan.cli import parse_arguments
-from gan.config import Config
 from gan.comparison import hardware, runner, variants
+from gan.config import Config
 from gan.datasets import avatars
 from gan.files import write_csv, write_json
 from gan.metrics.evaluation import name_half
