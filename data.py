@@ -13,6 +13,7 @@ import mmap
 import os
 import threading
 import warnings
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -229,6 +230,7 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
         wanted = [name.strip() for name in asked.attributes.split(",") if name.strip()]
         found, where = find_labels(sources, data, "auto" if asked.labels == "none" else asked.labels, wanted)
         report["labels"], labels = {"from": where}, found.take(origins)
+        report["labels"]["shared"] = len(origins) - sum(count == 1 for count in Counter(origins).values())
         unused += describe_labels(labels, [joined.names[i] for i in origins], asked.unlabelled, report)
     faces = Faces(pixels, report, unused + joined.passed_over, joined.avatars, digests, labels, asked.unlabelled)
     _require_readable(faces, asked.allow_bad)

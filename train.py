@@ -14,6 +14,7 @@ import functools
 import math
 import signal
 import sys
+import warnings
 
 from gan import experiment, settings
 from gan.cli import parse_settings, run_command
@@ -100,9 +101,11 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     if not distribution.is_chief:
         return build_trainer().train()
     with run.lock():
+        settings.require_steps_left(config, run, faces.title, length)
         digest = {"label_digest": faces.labels.digest} if labels else {}
         if before := run.claim({**dataclasses.asdict(config), "faces": faces.title, **digest}, labels):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
+            warn_of_new_data(config, run, faces, split)
         counts = {"trained": len(split.training), "held_out": len(split.held_out)}
         run.write_data_report(faces.report | counts, faces.skipped)
         save_contact_sheet(run, faces, split.training, config.seed)
@@ -112,6 +115,18 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
             reason = validator.describe(0, length.seconds)
             print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
         return trainer.train()
+
+
+def warn_of_new_data(config: Config, run, faces, split) -> None:
+    """Warns of what a run with new images keeps from the earlier ones, whose data.json is still there."""
+    if len(split.held_out) and (run.read_data_report() or {}).get("held_out") == 0:
+        warnings.warn(
+            "none of its images were held out so far, so that it was trained on some that are now, and will score too"
+            " well; --run NAME trains anew",
+            stacklevel=2,
+        )
+    if config.align == "no" and not faces.avatars:
+        print("As before, its images are used as they are, without a search for faces: --align no", flush=True)
 
 
 def save_contact_sheet(run, faces, training, seed: int) -> None:

@@ -4,9 +4,11 @@ import dataclasses
 import hashlib
 import json
 import math
+import os
 import shlex
+import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -361,7 +363,12 @@ def format_command(config: Config) -> str:
             words.append(f"{flag}={value}")  # else it looks like a flag itself
         else:
             words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
-    return shlex.join(["python", "train.py", *words])
+    return join_words(["python", "train.py", *words])
+
+
+def join_words(words: Sequence[str], windows: bool = os.name == "nt") -> str:
+    """Joins the words of a command, quoted as the shell of this system reads them."""
+    return subprocess.list2cmdline(words) if windows else shlex.join(words)
 
 
 def remove_suffix(name: str) -> str:

@@ -127,10 +127,12 @@ class Labels:
 
     def find(self, name: str) -> int:
         """The number of the attribute of a name, in any case. Raises UsageError where there is none."""
-        names = [attribute.name.lower() for attribute in self.attributes]
-        if name.strip().lower() not in names:
+        names, wanted = [attribute.name.lower() for attribute in self.attributes], name.strip().lower()
+        if wanted == "label" and wanted not in names:
+            wanted = "class"  # as a column of a CSV called label is
+        if wanted not in names:
             raise UsageError(self._no_attribute(name))
-        return names.index(name.strip().lower())
+        return names.index(wanted)
 
     def select(self, names: Sequence[str]) -> "Labels":
         """The attributes of some names, in that order. Raises UsageError for others."""

@@ -15,6 +15,7 @@ from gan.config import (
     PRECISIONS,
     Config,
     build_config,
+    differences,
     follows_images,
 )
 from gan.errors import UsageError
@@ -156,6 +157,19 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
     distribution.require_same("settings", same)
     config = dataclasses.replace(config, **distribution.broadcast_object(decided))
     return config, f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
+
+
+def require_steps_left(config: Config, run, title: str, length) -> None:
+    """Raises UsageError where a run that has its length would be said to be trained on other images, `title`."""
+    log = run.read_log(1)
+    if not (config.accept_new_data and len(log.get("iteration", ()))):
+        return
+    other = differences({"faces": run.read_config().get("faces", "")}, {"faces": title})
+    if other and length.progress(int(log["iteration"][-1]), float(log["seconds"][-1])) >= 1:
+        raise UsageError(
+            f"{run.folder} has its length, and would not be trained on the new images: with --accept-new-data, give a"
+            f" larger {'--minutes' if length.seconds else '--epochs'}, too."
+        )
 
 
 def resolve_align(config: Config, run) -> Config:

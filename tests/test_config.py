@@ -20,6 +20,7 @@ from gan.config import (
     build_config,
     differences,
     format_command,
+    join_words,
     one_or_several,
 )
 from gan.datasets import SOURCES
@@ -537,3 +538,10 @@ def test_choose_augment(augment, images, expected):
 def test_limit_of_pixels_is_that_of_images():
     """The default of --max-pixels is the limit of gan/images.py, which --help must not import."""
     assert Config().max_pixels == images.MAX_PIXELS
+
+
+def test_words_of_a_command():
+    """They are quoted for the shell of the system."""
+    words = ["train.py", "--data", r"C:\my faces", "it's"]
+    assert shlex.split(join_words(words, windows=False)) == words
+    assert join_words(words, windows=True) == r"""train.py --data "C:\my faces" it's"""

@@ -148,3 +148,11 @@ def test_words():
     assert LABELS.select(["HAIR"]).attributes == (HAIR,)
     with pytest.raises(UsageError):
         LABELS.select(["hair", "hair"])
+
+
+def test_the_class_by_the_name_of_its_column():
+    """A column `label` of a CSV is the class, which that name finds, unless an attribute has it."""
+    classes = Labels((SMILE, Attribute("class", ("anna", "bert"))), CODES % 2)
+    assert classes.find("label") == classes.find("Class") == 1
+    named = Labels((Attribute("label", ("a", "b")), Attribute("class", ("anna", "bert"))), CODES % 2)
+    assert named.find("label") == 0

@@ -1,5 +1,6 @@
 """Settings that a command line leaves open: by the images, the run that it continues, and the chief process."""
 
+import contextlib
 import dataclasses
 import json
 import shlex
@@ -16,7 +17,8 @@ from gan.config import AUGMENT_FEW, DATASETS, Config, build_config, format_comma
 from gan.errors import UsageError
 from gan.experiment import load_data
 from gan.runs.run_directory import Run
-from gan.settings import record_align, resolve_align, resolve_augment, resolve_settings
+from gan.settings import record_align, require_steps_left, resolve_align, resolve_augment, resolve_settings
+from gan.training.schedule import RunLength
 
 
 @pytest.fixture
@@ -371,3 +373,27 @@ def test_alignment_is_recorded(tmp_path):
         assert record_align(Config(), run, {"align": align}).align == align
     run.claim({"align": "auto"})
     assert record_align(Config(), run, {"align": "yes"}).align == "auto"
+
+
+def test_the_start_stays_with_the_run(sized):
+    """A run goes on from where it began, whatever its recipe, without the flag."""
+    write_config({"run": "other"})
+    for recipe in ([], ["--recipe", "udacity-64"]):
+        line = [*recipe, "--data", sized(100), "--run", f"new{len(recipe)}", "--image-size", "32"]
+        write_config(dataclasses.asdict(resolve(*line, "--start-from", "output/other")))
+        assert resolve(*line).start_from == "output/other"
+
+
+@pytest.mark.parametrize(("iteration", "other", "accepted", "refused"), [
+    (10, True, True, True), (9, True, True, False), (10, False, True, False), (10, True, False, False),
+])  # fmt: skip
+def test_steps_left_for_new_data(tmp_path, iteration, other, accepted, refused):
+    """A run that has its length is not said to be trained on images that it never saw."""
+    run = Run(tmp_path / "run")
+    config = Config(accept_new_data=accepted)
+    with run.lock():
+        run.claim({**dataclasses.asdict(config), "faces": "8 of faces (abc)"})
+    run.append_log([{"iteration": iteration, "images": 8, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}])
+    title = "9 of faces (def)" if other else "8 of faces (abc)"
+    with pytest.raises(UsageError, match="--epochs") if refused else contextlib.nullcontext():
+        require_steps_left(config, run, title, RunLength(10))

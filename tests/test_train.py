@@ -584,7 +584,7 @@ def test_a_finished_run_is_not_trained_further(faces, cache, whole, monkeypatch,
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        (["--holdout", "0"], "--patience 3 never stops this run. No score: no image was held out (--holdout)."),
+        (["--holdout", "0"], "--patience 3 never stops this run. No score: fewer than 20 images"),
         (["--minutes", "1"], "--patience 3 never stops this run. No score: it would take more than 5% of so short"),
         (["--minutes", "1", "--score-every", "9"], ""),
         (["--epochs", "12"], ""),

@@ -71,7 +71,10 @@ def audit(arguments: argparse.Namespace) -> None:
     faces = experiment.reload_data(run, labels=labels, attributes=attributes, unlabelled="drop")
     training, held_out = faces.split(config.holdout)
     if len(held_out) < FEWEST:
-        raise UsageError(f"{run.folder} held out {len(held_out)} labelled images; an audit needs {FEWEST} or more.")
+        raise UsageError(
+            f"{run.folder} held out {len(held_out)} labelled images; an audit needs {FEWEST} or more:"
+            f" some {round(FEWEST / (config.holdout or 0.1)):,} labelled images, or a new run with a larger --holdout."
+        )
     if arguments.raw:
         generator = experiment.rebuild_generator(run, dataclasses.replace(config, ema_half_life=0.0))
     else:

@@ -56,7 +56,7 @@ def launch(workers: int, flags: list[str]) -> int:
     def pass_on(number, frame):
         received.append(number)
         for process in processes:
-            if process.poll() is None:
+            if os.name == "posix" and process.poll() is None:  # Windows passes it on by itself
                 process.send_signal(number)
 
     with handle_signals(heeded_stops(), pass_on):

@@ -3,11 +3,11 @@
 text = format_page(document)  # the document that tools.compare keeps in results/NAME.json
 """
 
-import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
 
+from gan.config import join_words
 from gan.metrics.report import format_number
 from gan.runs.run_directory import format_iteration
 
@@ -155,7 +155,7 @@ def format_command(document: dict) -> str:
     half = document.get("half", "")
     output = document.get("output", "output")  # which older versions did not record
     name = document["name"].removesuffix(f"-{half}") if half else document["name"]
-    return shlex.join([
+    return join_words([
         *("python", "-m", "tools.compare", "--recipes", *recipes, "--data", document["data"]),
         *("--minutes", f"{document['minutes']:g}", "--samples", f"{document['samples']}"),
         *("--network", *document["networks"], "--name", name, *(["--half", half] if half else [])),

@@ -346,7 +346,8 @@ def read_csv(text: str, title: str) -> Table:
     for number, row in lines[1:]:
         if len(row) != len(header):
             raise UsageError(f"--labels {title}: line {number} has {len(row)} columns, and the header {len(header)}.")
-    if not any(header[1:]) or not rows or any(_remove_suffix(name) != name for name in header):
+    is_row = any(name and name in {row[i].strip() for row in rows[:1000]} for i, name in enumerate(header))
+    if not any(header[1:]) or not rows or is_row or any(_remove_suffix(name) != name for name in header):
         raise UsageError(
             f"--labels {title}: it needs a header, as file,label, with a column of file names and others of labels, and"
             " a row for each image."

@@ -39,6 +39,8 @@ def describe(report: dict, skipped: list[tuple[str, str]]) -> list[str]:
         lines.append(f"{used:,} faces{'; left out, by name in skipped.csv: ' if some else ''}{some}")
     if labels := report.get("labels"):
         lines.append(f"labels from {labels['from']}: {labels['summary']}")
+        if labels["shared"]:
+            lines.append(f"{labels['shared']:,} faces share a photograph with others, and have its labels")
         if labels["unlabelled"]:
             some = ", ".join(labels["such_as"])
             what = "trained with the mean label" if labels["kept"] else "left out, by name in skipped.csv"

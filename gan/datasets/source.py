@@ -21,8 +21,8 @@ from gan.errors import UsageError
 from gan.labels import Labels
 
 SUFFIXES = {
-    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"),
-    *(".pbm", ".pgm", ".ppm", ".pnm"),
+    *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"),
+    *(".avif", ".heic", ".heif", ".pbm", ".pgm", ".ppm", ".pnm"),
 }
 # Of files that lie beside images in thousands; these are not opened to see what they are.
 TEXT_SUFFIXES = {

@@ -157,16 +157,20 @@ class Run:
     def read_decided(self, given: dict) -> dict:
         """Reads the settings that recipes of our own choose by the images, as the run has them, and its recipe.
 
-        With these (`KEPT_ON_RESUME`) it goes on although a newer version would choose others. It is {} where there is
-        no run yet, where its recipe is a published one, and where another one is given.
+        With these (`KEPT_ON_RESUME`) it goes on although a newer version would choose others. Also what it started
+        from. It is {} where there is no run yet, and where another recipe is given.
         """
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = self.load_config()  # with the defaults, which older versions had at all sizes
-            if saved.recipe in OWN and given.get("recipe", saved.recipe) == saved.recipe:
+            if given.get("recipe", saved.recipe) != saved.recipe:
+                return {}
+            if saved.recipe not in OWN:
+                return {"start_from": saved.start_from}
+            else:
                 choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(saved)}
                 kept = {name: getattr(saved, name) for name in KEPT_ON_RESUME}
                 kept = {name: value for name, value in kept.items() if not choices[name] or value in choices[name]}
-                return {"recipe": saved.recipe, **kept}
+                return {"recipe": saved.recipe, "start_from": saved.start_from, **kept}
         return {}
 
     def has_sources(self, count: int) -> bool:

@@ -345,7 +345,7 @@ class Validator:
         `kept` is the iteration of best.keras, or None.
         """
         if not len(self.scorer.held_out):
-            return "No score: no image was held out (--holdout)."
+            return "No score: fewer than 20 images would be held out (--holdout)."
         if not self.rows and self.failure:
             return f"No score: {self.failure}."
         if not self.rows:

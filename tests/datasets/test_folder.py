@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import encode_png, open_data, read_pixels, save_folder
+from data_files import encode_png, open_data, save_folder
 from PIL import Image
 
 import data
@@ -141,11 +141,14 @@ def test_images_by_their_first_bytes(tmp_path, eight, monkeypatch):
         (tmp_path / name).write_bytes(content)
     monkeypatch.setattr(images, "has_heif", lambda: False)
     source = open_data(tmp_path)
-    assert source.names == ["0123", "a.jpg_large"]
-    np.testing.assert_array_equal(read_pixels(source), eight[[0, 0]])
+    assert source.names == ["0123", "a.jpg_large", "e.heic"]  # of which the last cannot be read
+    with pytest.raises(images.UnreadableImage, match="pip install pillow-heif"):
+        source.read(2)
+    np.testing.assert_array_equal([np.asarray(source.read(i)[0]) for i in range(2)], eight[[0, 0]])
+    others.pop("e.heic")
     reasons = dict(source.passed_over)
     assert reasons.keys() == {*others, "notes.txt"}  # text is not opened, as there may be as much of it as of images
-    words = {"b.zip": "zip", "c": "PDF", "d.npy": "--data", "e.heic": "pip install pillow-heif", "f.xyz": ".xyz"}
+    words = {"b.zip": "zip", "c": "PDF", "d.npy": "--data", "f.xyz": ".xyz"}
     assert all(word in reasons[name] for name, word in words.items())
 
 

@@ -196,6 +196,12 @@ def test_names():
     assert labels.codes[:, 0].tolist() == [0, -1] and ambiguous == ["2.png"]
 
 
+def test_a_table_without_a_header():
+    """Its first row is no header where one of its cells repeats below."""
+    with pytest.raises(UsageError, match="header"):
+        read("IMG_1;anna\nIMG_2;bert\nIMG_3;anna\n")
+
+
 def test_a_row_without_a_name():
     """A row of empty cells, as spreadsheets write them, or one with a label alone, fits no image."""
     for last in (",", ",cat"):
