@@ -31,6 +31,7 @@ OTHER_FLAGS = {
     "--group",
     "--no-deps",
     "--dist",
+    "--no-loadscope-reorder",
     "--check",
     "--signal",
     "--ntasks-per-node",

@@ -58,7 +58,9 @@ if not __package__:  # run as a file: python tools/{}
 """
     for path in (ROOT / "tools").glob("[a-z]*.py"):
         before, _, after = path.read_text("utf-8").partition(lines.format(path.name))
-        assert after and not re.search("^(from|import) (gan|tools|train|dcgan|data)", before, re.MULTILINE), path.name
+        assert after and not re.search(r"^(from|import) (gan|tools|train|dcgan|data)\b", before, re.MULTILINE), (
+            path.name
+        )
 
 
 def test_imports_are_light():

@@ -110,7 +110,7 @@ def build(
                 with progress(f"Decoding {source.title} again") as tick:
                     decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if not decoded.infos:
-                skipped = decoded.skipped + source.left_out or source.passed_over
+                skipped = decoded.skipped + source.left_out + source.passed_over
                 reasons = summarize_skipped(skipped) or "it is empty"
                 raise RunError(f"No usable image in {source.title}: {reasons}{advise(skipped)}.")
             _write_header(file, (decoded.infos.total(), size, size, 3))

@@ -165,7 +165,7 @@ def test_align(tmp_path):
         assert image.size == (64, 64) and info.size == (200, 160)
         assert abs(np.asarray(image)[2:-2, 2:-2].astype(int) - [255, 0, 0]).max() <= 2
         contents.add(content)
-    assert len(contents) == 2  # they are other images
+    assert len(contents) == 1  # that of their photograph, so that they are held out together
     with pytest.raises(images.UnreadableImage):
         faces.read(2)
 
