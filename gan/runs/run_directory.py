@@ -155,17 +155,18 @@ class Run:
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
     def read_decided(self, given: dict) -> dict:
-        """Reads the settings with which the run goes on where none are given: its recipe, and what it started from.
+        """Reads the settings with which the run goes on where none are given: what it started from.
 
-        Of a recipe of our own, also those that it chooses by the images (`KEPT_ON_RESUME`), although a newer version
-        would choose others. It is {} where there is no run yet, and where another recipe is given.
+        Of a recipe of our own, also its name and the settings that it chooses by the images (`KEPT_ON_RESUME`), although
+        a newer version would choose others. It is {} where there is no run yet, and where another recipe is given.
         """
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = self.load_config()  # with the defaults, which older versions had at all sizes
             if given.get("recipe", saved.recipe) != saved.recipe:
                 return {}
-            decided = {"recipe": saved.recipe, "start_from": saved.start_from}
+            decided = {"start_from": saved.start_from}
             if saved.recipe in OWN:
+                decided["recipe"] = saved.recipe
                 choices = {field.name: field.metadata["choices"] for field in dataclasses.fields(saved)}
                 kept = {name: getattr(saved, name) for name in KEPT_ON_RESUME}
                 decided |= {name: value for name, value in kept.items() if not choices[name] or value in choices[name]}
