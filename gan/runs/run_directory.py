@@ -157,8 +157,8 @@ class Run:
     def read_decided(self, given: dict) -> dict:
         """Reads the settings with which the run goes on where none are given: what it started from.
 
-        Of a recipe of our own, also its name and the settings that it chooses by the images (`KEPT_ON_RESUME`), although
-        a newer version would choose others. It is {} where there is no run yet, and where another recipe is given.
+        Of a recipe of our own, also its name and what it chooses by the images (`KEPT_ON_RESUME`), although a newer
+        version would choose otherwise. It is {} where there is no run yet, and where another recipe is given.
         """
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = self.load_config()  # with the defaults, which older versions had at all sizes
