@@ -9,6 +9,7 @@
 Everything is written to output/<run>/ (see gan/runs/run_directory.py). To resume, run the same command again.
 """
 
+import contextlib
 import dataclasses
 import functools
 import math
@@ -21,6 +22,7 @@ from gan.cli import parse_settings, run_command
 from gan.cluster import find_cluster
 from gan.combinations import require_penalty
 from gan.config import Config, build_config
+from gan.errors import UsageError
 from gan.signals import handle_signals, interrupt
 from gan.start_from import load_start
 
@@ -119,7 +121,10 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
 
 def warn_of_new_data(config: Config, run, faces, split) -> None:
     """Warns of what a run with new images keeps from the earlier ones, whose data.json is still there."""
-    if len(split.held_out) and (run.read_data_report() or {}).get("held_out") == 0:
+    earlier = {}
+    with contextlib.suppress(UsageError):  # a damaged data.json, which is written anew
+        earlier = run.read_data_report() or {}
+    if len(split.held_out) and earlier.get("held_out") == 0:
         warnings.warn(
             "none of its images were held out so far, so that it was trained on some that are now, and will score too"
             " well; --run NAME trains anew",

@@ -14,6 +14,7 @@ import sys
 import zipfile
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -536,6 +537,16 @@ def test_new_data(eight, cache, tmp_path, monkeypatch, capsys):
     assert "the run was trained on" not in run_in_process(tmp_path, [*more, "--epochs", "3"], monkeypatch, capsys)
     # Other settings than the images are refused as before.
     assert "seed" in run_in_process(tmp_path, [*more, "--seed", "5", "--epochs", "4"], monkeypatch, capsys, code=2)
+
+
+@pytest.mark.parametrize(("before", "held_out", "warned"), [(0, 3, True), (0, 0, False), (5, 3, False)])
+def test_new_images_of_a_run_without_held_out_ones(recwarn, capsys, before, held_out, warned):
+    """Where earlier images may be among those that are held out now, there is a warning; and no search for faces."""
+    folder = SimpleNamespace(read_data_report=lambda: {"held_out": before})
+    split, faces = data.Split(np.arange(9), np.arange(held_out)), SimpleNamespace(avatars=False)
+    train.warn_of_new_data(Config(align="no"), folder, faces, split)
+    assert any("held out so far" in str(each.message) for each in recwarn) is warned
+    assert "--align no" in capsys.readouterr().out
 
 
 def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, capsys):
