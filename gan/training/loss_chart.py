@@ -9,6 +9,7 @@ from pathlib import Path
 
 import matplotlib
 import numpy as np
+from matplotlib.ticker import LogFormatter, StrMethodFormatter
 
 from gan.files import atomic_write
 from gan.metrics.evaluation import select_best
@@ -88,7 +89,11 @@ def draw_quality(axes, scores: list[dict]) -> None:
     axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
     axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
     axes.set(ylabel=f"{name}, centered; lower is better", title="Quality")
-    axes.set_yscale("symlog", linthresh=10)  # scores fall from hundreds of thousands to about 0, on either side of it
+    # Scores fall from hundreds of thousands to about 0, on either side of it.
+    axes.set_yscale("symlog", linthresh=10, subs=range(2, 10))
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
+    # Where less than two decades are shown, ticks between powers of ten have labels, too.
+    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5), linthresh=10))
 
 
 def draw_variety(axes, scores: list[dict]) -> None:

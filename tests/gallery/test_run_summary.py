@@ -40,7 +40,8 @@ def test_a_finished_run(tmp_path):
         "loss": ["d_loss", "g_loss"], "score": ["real_score", "fake_score"], "penalty": ["penalty"]
     }  # fmt: skip
     assert found["scores"]["kid"] == [90.0, 30.0] and found["scores"]["iteration"] == [2, 4]
-    assert (found["best"]["name"], found["best"]["value"], found["best"]["iteration"]) == ("kid-onet", 30.0, 4)
+    best = found["best"]
+    assert (best["name"], best["value"], best["iteration"]) == ("kid-onet, centered", 30.0, 4)
     assert found["settings"] == {
         "recipe": "udacity-64", "width": 7, "discriminator": "conv", "epochs": 4, "batch_size": 8, "run": "one"
     }  # fmt: skip

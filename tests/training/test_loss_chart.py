@@ -86,6 +86,19 @@ def test_scores_without_a_face_rate_or_below_zero(tmp_path, scores):
     assert read_png(tmp_path / "loss.png").shape == (1000, 800, 3)
 
 
+def test_the_axis_of_scores_has_numbers():
+    """Scores between two powers of ten have numbers beside them; scores of all sizes have powers of ten."""
+    for kids, expected in (((60.0, 15.0), {20, 30, 60}), ((3e5, 40.0, -2.0), {0, 10, 100, 1000, 10_000, 100_000})):
+        figure = Figure()
+        axes = figure.subplots()
+        loss_chart.draw_quality(axes, [make_score(100 * i, kid) for i, kid in enumerate(kids)])
+        figure.draw_without_rendering()
+        low, high = axes.get_ylim()
+        ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
+        texts = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high]
+        assert expected <= {int(text.replace(",", "")) for text in texts if text}
+
+
 def test_variety():
     """Face rate, diversity and memorization have a line each, of the scores that have a value."""
     axes = Figure().subplots()
