@@ -10,6 +10,7 @@ The flags of train.py, with their choices, limits and help, are the fields of `C
 import argparse
 import dataclasses
 import errno
+import itertools
 import math
 import os
 import re
@@ -27,6 +28,20 @@ from gan.runs import legacy
 
 # The titles of --help, each before its first field.
 GROUPS = {"data": "data", "noise": "networks", "augment": "training", "holdout": "scores", "batch_size": "run"}
+# Flags of other programs, or their values, and what they are here.
+ELSEWHERE = {
+    **dict.fromkeys(("--lr", "--learning-rate"), "--generator-learning-rate and --discriminator-learning-rate"),
+    **dict.fromkeys(("--size", "--img-size", "--resolution"), "--image-size"),
+    **dict.fromkeys(("--kimg", "--steps", "--iterations"), "--epochs or --minutes"),
+    **dict.fromkeys(("--dataset", "--dataroot"), "--data"),
+    **dict.fromkeys(("--latent-dim", "--nz"), "--noise-size"),
+    "--optimizer adam": "--generator-optimizer adam and --discriminator-optimizer adam",
+    "--augment flip": "--augmentation flip", "--augmentation ada": "--augment ada",
+    "--augmentation diffaugment": "--augment diffaugment", "--mirror": "--augmentation flip", "--aug": "--augment",
+    "--gpus": "--devices", "--batch": "--batch-size", "--outdir": "--output", "--gamma": "--penalty-weight",
+    "--cond": "--labels", "--freezed": "--freeze-discriminator", "--snap": "--sample-every",
+    "--resume": "the same command again, or --start-from for a new run",
+}  # fmt: skip
 
 
 def parse_arguments(argv: list[str] | None = None) -> tuple[Config, bool]:
@@ -69,16 +84,33 @@ def parse_settings(argv: list[str] | None = None) -> tuple[dict, bool]:
     return given, dry_run
 
 
+class TrainParser(argparse.ArgumentParser):
+    """A parser whose errors also say what the flags of other programs are here."""
+
+    def parse_known_args(self, args=None, namespace=None):
+        """As argparse's; remembers the words, for `error`."""
+        self.words = [word for each in (sys.argv[1:] if args is None else args) for word in each.split("=", 1)]
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str):
+        """Prints what is wrong and what to type instead, and exits with code 2."""
+        given = [*self.words, *map(" ".join, itertools.pairwise(self.words))]
+        advice = [f"{each} is {ELSEWHERE[each]} here" for each in dict.fromkeys(given) if each in ELSEWHERE]
+        if message.startswith("unrecognized arguments: ") and not message.split()[2].startswith("-"):
+            advice.append("each value needs its flag, as in --data A --data B")
+        super().error("; ".join([message, *advice]))
+
+
 def build_parser() -> argparse.ArgumentParser:
     """The parser of train.py: a flag a field. A flag that is not given leaves no value, so the recipe's applies."""
-    parser = argparse.ArgumentParser(
+    parser = TrainParser(
         prog="train.py",
         description="Train a GAN on images of faces. Sample grids, scores and the generator are written to --output;"
-        " the same command continues a run that was stopped.",
-        epilog="Defaults are those of --recipe default for photographs of 32 x 32; --dry-run shows those of other"
-        " images and recipes.",
+        " the same command continues a run that was stopped. The defaults below are for photographs of 32 x 32. The"
+        " built-in avatars, larger images and other recipes have others: --dry-run shows those of a command.",
         usage="python train.py [--flag value ...]",
         argument_default=argparse.SUPPRESS,
+        allow_abbrev=False,  # --learning-rate would otherwise be --learning-rate-schedule
     )
     group = parser
     for field in dataclasses.fields(Config):

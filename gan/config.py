@@ -98,7 +98,11 @@ class Config:
         32, "side of the images in pixels: 16 to 128, a multiple of 4 (default: that of the recipe or the run; else"
         " 64, or 32 for smaller images and built-in data)", least=16, most=128,
     )  # fmt: skip
-    augmentation: str = option("flip", "random change of the training images; flip mirrors half", choices=AUGMENTATIONS)
+    augmentation: str = option(
+        "flip",
+        "random change of the training images; flip mirrors half. DiffAugment and ADA are --augment",
+        choices=AUGMENTATIONS,
+    )
     allow_bad: bool = option(False, "train even if more than 5%% of the images cannot be read")
     allow_truncated: bool = option(False, "use images of files that are cut off; what is missing is gray or black")
     max_pixels: int = option(90_000_000, "leave out image files of more pixels than this", least=64)
@@ -205,7 +209,9 @@ class Config:
     steps_per_epoch: int | str = option(
         1, "iterations per epoch: a number, or 'all' for a pass over the data", kind=steps
     )
-    minutes: float = option(0.0, "train for X minutes instead of --epochs; 0: for --epochs", least=0.0)
+    minutes: float = option(
+        0.0, "train for X minutes instead of --epochs, not counting scores and saving; 0: for --epochs", least=0.0
+    )
     sample_every: int = option(0, "iterations between sample grids and checkpoints; 0: a twentieth of the run", least=0)
     log: str = option("none", "log to this as well as to the console and CSV files", choices=LOGGERS)
     seed: int = option(0, "seed of data order, initial weights, noise and avatars", least=0, most=2**32 - 1)

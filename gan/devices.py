@@ -54,7 +54,11 @@ def setup_devices(precision: str, cpu: bool = False) -> tuple[str, str]:
         native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
         precision = "mixed_bfloat16" if native else "float32"
     if not gpus and not cpu and Path("/dev/nvidia0").exists():
-        warnings.warn("there is a GPU that TensorFlow cannot use; TF_CPP_MIN_LOG_LEVEL=0 shows why", stacklevel=2)
+        warnings.warn(
+            'there is a GPU that TensorFlow cannot use. CUDA comes with pip install "tensorflow[and-cuda]"; if that is'
+            " installed, TF_CPP_MIN_LOG_LEVEL=0 in front of the command shows why",
+            stacklevel=2,
+        )
     name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
 

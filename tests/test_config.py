@@ -8,7 +8,7 @@ import pytest
 
 from dcgan import DISTRIBUTIONS
 from gan import images
-from gan.cli import GROUPS, parse_arguments
+from gan.cli import ELSEWHERE, GROUPS, parse_arguments
 from gan.config import (
     AUGMENT_FEW,
     DATASETS,
@@ -20,6 +20,7 @@ from gan.config import (
     build_config,
     differences,
     format_command,
+    format_flag,
     join_words,
     one_or_several,
 )
@@ -545,3 +546,19 @@ def test_words_of_a_command():
     words = ["train.py", "--data", r"C:\my faces", "it's"]
     assert shlex.split(join_words(words, windows=False)) == words
     assert join_words(words, windows=True) == r"""train.py --data "C:\my faces" it's"""
+
+
+def test_flags_of_other_programs(capsys):
+    """Each is refused with exit code 2 and what it is here, whose flags exist."""
+    flags = {format_flag(name) for name in FIELDS}
+    for given, here in ELSEWHERE.items():
+        line = given.split() if " " in given else [given, "1"]
+        assert f"{given} is {here} here" in parse_error(capsys, *line)
+        assert set(re.findall(r"--[a-z-]+", here)) <= flags
+    assert "--batch is --batch-size here" in parse_error(capsys, "--batch=8")
+    assert "--data A --data B" in parse_error(capsys, "--data", "a", "b")
+
+
+def test_no_flag_is_shortened(capsys):
+    """The beginning of a flag is none: what it stands for could change with the next flag."""
+    assert "unrecognized arguments: --epoch" in parse_error(capsys, "--epoch", "3")

@@ -29,6 +29,7 @@ COMMANDS = {"train.py": "train"} | {
 }
 OTHER_FLAGS = {
     "--group",
+    "--logdir",
     "--no-deps",
     "--dist",
     "--no-loadscope-reorder",

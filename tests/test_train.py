@@ -588,7 +588,7 @@ def test_a_finished_run_is_not_trained_further(faces, cache, whole, monkeypatch,
     """The command of a finished run trains no further and names the flag that would continue it."""
     monkeypatch.chdir(whole)
     assert train.main(command(faces, cache, "--epochs", "12", "--sample-every", "3")[2:]) == 0
-    assert "give a larger --epochs" in capsys.readouterr().out
+    assert "give --epochs above 12" in capsys.readouterr().out
     assert len(log(whole)) == 13
 
 

@@ -2,9 +2,9 @@
 
     python -m tools.compare --recipes all --data celeba --minutes 30
     python -m tools.compare --recipes default:3 udacity-64:3 --data celeba --minutes 30     # seeds 0, 1, 2
-    python -m tools.compare --recipes default default,noise_size=16 --data celeba --minutes 5 --name noise
+    python -m tools.compare --recipes default default,noise_size=16 --data celeba --minutes 5 --name length
     python -m tools.compare --recipes @results/what-pays-networks.txt --data celeba --minutes 10    # those in a file
-    python -m tools.compare --name noise --table       # the table again, from results/noise.json
+    python -m tools.compare --name length --table      # the table again, from results/length.json
     python -m tools.compare --half choose ...          # scores to choose settings by: results/NAME-choose.json
     python -m tools.compare --half report ...          # scores of the same runs to report, by the other half
 

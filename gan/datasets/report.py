@@ -107,10 +107,14 @@ def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: d
     """
     missing = np.flatnonzero(~labels.known)
     if len(missing) == len(labels.codes):
-        raise UsageError(f"No image has a label from {report['labels']['from']}, such as {names[0]}.")
+        raise UsageError(
+            f"{report['labels']['from']} has labels for none of the images, such as {names[0]}. Give other --labels, or"
+            " none."
+        )
     if len(labels.count_combinations().codes) < 2:
         raise UsageError(
-            f"All images have the same label, so there is nothing to ask for: it is from {report['labels']['from']}."
+            f"All images have the same label in {report['labels']['from']}, so there is nothing to ask for. Give other"
+            " --labels, other --attributes, or none."
         )
     shares = zip(labels.attributes, labels.shares, strict=True)
     report["labels"] |= {

@@ -17,6 +17,7 @@ STUCK = 1e-4  # standard deviation of both losses over the window
 COLLAPSED = 0.5  # diversity, 1 being the real images'
 SATURATED = 0.25  # share of black or white color values beyond that of the real images
 
+NEW_RUN = "in a new run (--run NAME)"  # as a run keeps nearly all of its settings
 SCALARS = ("d_loss", "g_loss", "real_score", "fake_score")
 
 
@@ -49,27 +50,27 @@ def diagnose(
             found["discriminator winning"] = (
                 f"D(x) {real_score.mean():.2f} and D(G(z)) {fake_score.mean():.2f} over {WINDOW} iterations: the"
                 f" generator can learn little from it. Try {strengthen}{'or ' if strengthen else ''}a smaller"
-                " --discriminator-learning-rate"
+                f" --discriminator-learning-rate, {NEW_RUN}"
             )
         if max(d_loss.std(), g_loss.std()) < STUCK:
             found["losses stuck"] = (
                 f"both losses have not changed for {WINDOW} iterations: a network has died. Try smaller learning"
-                " rates, or another --seed"
+                f" rates, or another --seed, {NEW_RUN}"
             )
     if saturation > SATURATED:
         found["saturation"] = (
-            f"{100 * saturation:.0f}% more of the samples' color values than of the real images' are black or white."
-            " Try a smaller --generator-learning-rate"
+            f"the share of color values that are black or white is {100 * saturation:.0f} percentage points above that"
+            f" of real images. Try a smaller --generator-learning-rate, {NEW_RUN}"
         )
     if score and score["diversity"] < COLLAPSED:
         found["mode collapse"] = (
             f"samples differ from one another {100 * score['diversity']:.0f}% as much as real images do. Try"
-            f" {add_penalty}a larger --batch-size, or another --seed"
+            f" {add_penalty}a larger --batch-size, or another --seed, {NEW_RUN}"
         )
     if score and score["copying"]:
         found["copying"] = (
             f"{100 * score['copied']:.0f}% of the samples are closer to a training image than nearly all held-out"
-            " images are. Stop earlier (--patience), use more images, or a smaller --width"
+            f" images are. Stop earlier (--patience), or try more images or a smaller --width, {NEW_RUN}"
         )
     return found
 
@@ -77,7 +78,7 @@ def diagnose(
 def suggest_after_nan(precision: str) -> str:
     """What to try when a loss or a weight is no longer finite."""
     other = "" if precision == "float32" else ", --precision float32"
-    return f"Try a smaller learning rate{other} or another --seed, under another --run"
+    return f"Try a smaller learning rate{other} or another --seed, {NEW_RUN}"
 
 
 def saturated_share(images: np.ndarray) -> float:

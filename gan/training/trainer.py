@@ -335,13 +335,15 @@ class Trainer(Loop):
 
     def describe_how_to_continue(self) -> str:
         """What to type to train longer."""
-        flags = ["--minutes" if self.length.seconds else "--epochs"] if self.progress() >= 1 else []
-        flags += ["--patience"] if self.validator.should_stop else []
+        config = self.config
+        length = f"--minutes above {config.minutes:g}" if self.length.seconds else f"--epochs above {config.epochs}"
+        flags = [length] if self.progress() >= 1 else []
+        flags += [f"--patience above {config.patience}"] if self.validator.should_stop else []
         schedules = {self.config.learning_rate_schedule, self.config.penalty_schedule, self.config.beta_schedule}
         schedules |= {self.config.discriminator_noise_schedule} if self.config.discriminator_noise else set()
         follow = self.progress() >= 1 and schedules != {"constant"}
         more = " Schedules, as of learning rates, are then stretched to the new length." if follow else ""
-        return f"To train longer, give a larger {' and a larger '.join(flags)}.{more}"
+        return f"To train longer, give {' and '.join(flags)}.{more}"
 
 
 def choose_grid(gan) -> tuple:
