@@ -1,6 +1,6 @@
 """The DCGAN train step: discriminator update, generator update, moving average of the generator (EMA).
 
-    gan = DCGAN(generator, discriminator, noise=DISTRIBUTIONS["normal"], loss=LOSSES["cross-entropy"], ...)
+    gan = DCGAN(generator, discriminator, noise=NOISE_DISTRIBUTIONS["normal"], loss=LOSSES["cross-entropy"], ...)
     scalars = gan.train_step((images, labels))  # {"d_loss": ..., "g_loss": ..., "real_score": ..., ...}
     samples = gan.generate_images(gan.fixed_noise(64))
 
@@ -38,11 +38,17 @@ def uniform(shape, seed):
 AUGMENT_SEEDS, LABEL_SEEDS = 2**32, 2**33
 PENALTY_SEEDS, NOISE_SEEDS = 2**36, 2**37
 
-DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
+NOISE_DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
 
 
 class Outputs(NamedTuple):
-    """What a discriminator gives of images: logits (n, 1), of a SAN head's direction (n, 1), and of labels (n, k)."""
+    """The outputs of a discriminator.
+
+    Arguments:
+        logits: (n, 1).
+        direction: the logits (n, 1) by which a SAN head trains its direction.
+        labels: the logits (n, k) of an auxiliary classifier of labels.
+    """
 
     logits: tf.Tensor
     direction: tf.Tensor | None = None
@@ -58,8 +64,8 @@ class NoiseStream(enum.IntEnum):
     CALIBRATION = -4  # and below, one for each batch
 
 
-def layers_of_images(discriminator: keras.Model) -> list:
-    """The discriminator's layers with weights, in order, without those that take nothing but labels."""
+def list_freezable_layers(discriminator: keras.Model) -> list:
+    """The discriminator's layers with weights, in order, except those that only process labels."""
     labels = [id(tensor) for tensor in discriminator.inputs[1:]]
     return [
         layer for layer in discriminator.layers if layer.weights and not (labels and id(uncast(layer.input)) in labels)
@@ -106,7 +112,7 @@ class DCGAN:
             loss. Then the generator's loss, penalty, discriminator_steps, reuse_fakes, auxiliary_weight and
             split_logits are not used.
         loss: a `gan.training.losses.Loss`.
-        noise: a function (shape, seed) -> noise; one of `DISTRIBUTIONS`.
+        noise: a function (shape, seed) -> noise; one of `NOISE_DISTRIBUTIONS`.
         penalty: a `gan.training.regularizers.Penalty` that is added to the discriminator's loss, or None.
         augment: a function (images, seed, probability) -> images of all that the discriminator sees, or None.
         adaptation: a `gan.training.ada.Adaptation` of that probability; None: 1.
@@ -118,8 +124,8 @@ class DCGAN:
         ema_half_lives: half-lives of the generator's moving averages, in images. Of several averages, `selected` is the
             number of the one that generates all samples, `ema_generator`. Without an average, that is the generator.
         ema_ramp_up: whether half-lives are shorter at the start, when the first weights are to be forgotten.
-        frozen_layers: how many of the discriminator's `layers_of_images`, the first ones, are not trained. FreezeD,
-            arXiv:2002.10964.
+        frozen_layers: how many of the discriminator's `list_freezable_layers`, the first ones, are not trained.
+            FreezeD, arXiv:2002.10964.
         strategy: the `tf.distribute.Strategy` in whose scope networks, optimizers, adaptation and variables among the
             arguments were made; None: one device. Its replicas share the batch, and do together what one would.
         jit: whether XLA compiles the step, which it cannot for several replicas.
@@ -175,7 +181,7 @@ class DCGAN:
             self.calibrated_ema = keras.models.clone_model(generator)  # which one device generates all samples with
             for clone in (*self.averages.values(), self.calibrated_ema):
                 clone.set_weights(generator.get_weights())  # a clone's own weights are fresh ones
-        frozen = layers_of_images(discriminator)[:frozen_layers]
+        frozen = list_freezable_layers(discriminator)[:frozen_layers]
         self.frozen = {id(variable) for layer in frozen for variable in layer.trainable_variables}
         with self.strategy.scope():
             g_optimizer.build(generator.trainable_variables)
@@ -192,9 +198,10 @@ class DCGAN:
                 with several replicas, the part of each (see `gan.training.distribution`).
 
         Returns:
-            float32 scalars: d_loss (without the penalty), g_loss, real_score and fake_score (see
-            `gan.training.losses.Loss.scores`), both of the discriminator's update, grad_norm_d and grad_norm_g, in
-            iterations that have one, penalty (weighted), and where it is adapted, augment_probability and real_sign.
+            float32 scalars: d_loss and g_loss, the adversarial losses alone; real_score and fake_score (see
+            `gan.training.losses.Loss.scores`), both of the discriminator's update; grad_norm_d and grad_norm_g; in
+            iterations that have one, penalty (weighted); with an auxiliary classifier, label_loss, the discriminator's,
+            not weighted; and where the augmentation is adapted, augment_probability and real_sign.
         """
         # Decided in Python, so that each case is a graph of its own: a penalty within `tf.cond` meets a fault of
         # TensorFlow's graph optimizer from 64 x 64 on (ArithmeticOptimizer: "tmp_var already exists").
@@ -238,6 +245,7 @@ class DCGAN:
         Real images and fakes are separate batches with batch statistics of their own: in one batch of both, the
         statistics alone would tell them apart.
         """
+        extra = {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
             seen = self.augment_inputs(real, micro_step, fake=False), self.augment_inputs(fake, micro_step, fake=True)
@@ -247,17 +255,14 @@ class DCGAN:
             if self.split_logits:
                 total += direction_loss(self.loss.slope, on_real.direction, on_fake.direction)
             if self.auxiliary_weight:
-                label_loss = self.classification_loss(labels, on_real.labels)
-                total += self.auxiliary_weight * label_loss
-            extra = {}
+                extra["label_loss"] = self.classification_loss(labels, on_real.labels)
+                total += self.auxiliary_weight * extra["label_loss"]
             if penalize and self.penalty.is_estimated:
                 value = self.estimate_penalty((real, fake), (real_logits, fake_logits), labels, micro_step)
                 extra["penalty"] = self.penalty.weight * value
                 total += self.penalty.every * extra["penalty"]
             scaled = self.d_optimizer.scale_loss(divide_by_replicas(total))
         gradients = tape.gradient(scaled, self.d_weights)
-        if self.auxiliary_weight:
-            extra["label_loss"] = label_loss
         if penalize and not self.penalty.is_estimated:
             gradients, extra["penalty"] = self.add_penalty(gradients, real, fake, labels, micro_step)
         gradients = sum_over_replicas(gradients)

@@ -113,9 +113,13 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         save_contact_sheet(run, faces, split.training, config.seed)
         trainer = build_trainer()
         validator = trainer.validator
-        if config.patience and not validator.can_evaluate(length.seconds or math.inf):
+        if not validator.can_evaluate(length.seconds or math.inf):
             reason = validator.describe(0, length.seconds)
-            print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
+            if config.patience:
+                print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
+            if len(config.ema_half_lives) > 1:
+                first = config.ema_half_lives[0]
+                print(f"No score chooses between the averages: all samples are of {first:g}. {reason}", flush=True)
         return trainer.train()
 
 

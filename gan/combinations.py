@@ -2,13 +2,23 @@
 
 require_possible(config, 1)
 require_smooth(config, discriminator)
+warn_of_doubts(config, discriminator)
 """
 
 import dataclasses
+import warnings
 
 from gan.config import Config, format_flag
 from gan.errors import UsageError
 from gan.recipes import find_settings
+
+# Layers of a discriminator by which logits differ for other reasons than its slope.
+VARYING = {
+    "Dropout": ("dropout", "differ from pass to pass"),
+    "SpectralNormalization": ("spectral norm", "differ from pass to pass"),
+    "BatchNormalization": ("batch norm", "depend on the other images"),
+    "MinibatchStddev": ("--minibatch-stddev", "depend on the other images"),
+}
 
 
 def require_possible(config: Config, replicas: int) -> None:
@@ -40,6 +50,11 @@ def require_possible(config: Config, replicas: int) -> None:
         raise UsageError(
             f"--penalty-batch {config.penalty_batch:g} of --batch-size {config.batch_size} are {count} images, which"
             f" {replicas} replicas cannot share equally: give a share that is a multiple of {replicas} images."
+        )
+    if config.minibatch_stddev and count % 4:
+        raise UsageError(
+            f"--minibatch-stddev compares groups of 4 images: --penalty-batch {config.penalty_batch:g} of --batch-size"
+            f" {config.batch_size} are {count} images. Give a share that is a multiple of 4 images."
         )
 
 
@@ -101,15 +116,16 @@ def require_possible_head(config: Config) -> None:
 
 
 def require_penalty(config: Config) -> None:
-    """Raises UsageError where a penalty's weight or interval is given, and there is no penalty.
+    """Raises UsageError where a penalty, its weight or its interval is given, and there is no penalty.
 
     It is for new runs: there are older ones with such settings.
     """
     usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
-    for name in ("penalty_weight", "penalty_every"):
-        if config.penalty == "none" and (value := getattr(config, name)) not in (0, usual[name]):
+    missing = "--penalty r1" if config.penalty == "none" else "a --penalty-weight"
+    for name in ("penalty", "penalty_weight", "penalty_every"):
+        if not config.penalized and (value := getattr(config, name)) not in (0, "none", usual[name]):
             raise UsageError(
-                f"{format_flag(name)} {value} changes nothing: there is no penalty. Add --penalty r1, or leave it out."
+                f"{format_flag(name)} {value} changes nothing: there is no penalty. Add {missing}, or leave it out."
             )
 
 
@@ -135,20 +151,26 @@ def require_competitive(config: Config, replicas: int) -> None:
 def require_smooth(config: Config, discriminator) -> None:
     """Raises UsageError where logits differ at an image and near it for other reasons than the discriminator's slope.
 
-    A dropout layer drops others in each pass, a spectral norm is estimated better in each, and what depends on other
-    images differs where those are a part of the batch.
+    A dropout layer drops others in each pass, a spectral norm is estimated better in each, and a logit that depends on
+    other images changes with those.
     """
     kinds = {type(layer).__name__ for layer in discriminator.layers}
-    for kind, name in (("Dropout", "dropout"), ("SpectralNormalization", "spectral norm")):
+    for kind, (name, why) in VARYING.items():
         if kind in kinds:
             raise UsageError(
-                f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, which differs"
-                f" from pass to pass. Use --penalty-method exact, or a discriminator without {name}."
+                f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, by which"
+                f" logits {why}. Use --penalty-method exact, or a discriminator without {name}."
             )
-    grouped = {"BatchNormalization": "batch norm", "MinibatchStddev": "--minibatch-stddev"}
-    if config.penalty_batch < 1 and (found := [name for kind, name in grouped.items() if kind in kinds]):
-        raise UsageError(
-            f"--penalty-method finite-difference --penalty-batch {config.penalty_batch:g}: --discriminator"
-            f" {config.discriminator} has {' and '.join(found)}, and its logits for a part of the batch differ. Leave"
-            " out --penalty-batch, or use --penalty-method exact."
+
+
+def warn_of_doubts(config: Config, discriminator) -> None:
+    """Warns of penalties by which, as their papers say, training does not work or converge."""
+    kinds = {type(layer).__name__ for layer in discriminator.layers}
+    if config.penalized and config.penalty == "gradient" and "BatchNormalization" in kinds:  # arXiv:1704.00028, sec. 4
+        warnings.warn(
+            "--penalty gradient is for discriminators that judge each image alone, which one with batch norm does not:"
+            " add --discriminator-normalization layer",
+            stacklevel=2,
         )
+    if config.loss == "relativistic" and not (config.penalized and config.penalty == "r1+r2"):
+        warnings.warn("--loss relativistic is known to converge with --penalty r1+r2 alone", stacklevel=2)

@@ -39,7 +39,7 @@ DISCRIMINATORS = ("self-modulated", "conv", "upsample", "dense", "conv-dense", "
 PALETTE_GENERATORS = ("self-modulated",)  # that take --palette; that of a recipe is for these alone
 UPSAMPLINGS = ("transpose", "nearest", "bilinear", "pixel-shuffle")
 NORMALIZATIONS = ("batch", "layer", "instance", "group", "spectral", "none")
-DISTRIBUTIONS = ("normal", "uniform")
+NOISE_DISTRIBUTIONS = ("normal", "uniform")
 ALIGNMENTS = ("auto", "yes", "no")
 AUGMENTATIONS = ("none", "flip")
 DISCRIMINATOR_AUGMENTATIONS = ("none", "diffaugment", "ada")
@@ -112,7 +112,7 @@ class Config:
     # networks
     noise: str = option("vector", "shape of the generator's input: a vector, or an image", choices=("vector", "image"))
     noise_size: int = option(128, "length of the noise vector; not used with --noise image", least=1)
-    noise_distribution: str = option("normal", "distribution of the noise", choices=DISTRIBUTIONS)
+    noise_distribution: str = option("normal", "distribution of the noise", choices=NOISE_DISTRIBUTIONS)
     generator: str = option("self-modulated", "network that generates images", choices=GENERATORS)
     discriminator: str = option("self-modulated", "network that tells real from fake", choices=DISCRIMINATORS)
     width: int = option(32, "base number of channels; all layers scale with it", least=2)
@@ -182,7 +182,10 @@ class Config:
     discriminator_optimizer: str = option("adam", "optimizer of the discriminator", choices=OPTIMIZERS)
     generator_learning_rate: float = option(5e-4, "learning rate of the generator", least=0.0)
     discriminator_learning_rate: float = option(5e-4, "learning rate of the discriminator", least=0.0)
-    generator_betas: tuple = option((0.0, 0.999), "decay rates of the generator's optimizer", least=0.0, most=0.9999)
+    generator_betas: tuple = option(
+        (0.0, 0.999), "decay rates of the generator's optimizer; sgd has the first alone, acgd the second", least=0.0,
+        most=0.9999,
+    )  # fmt: skip
     discriminator_betas: tuple = option(
         (0.0, 0.999), "decay rates of the discriminator's optimizer", least=0.0, most=0.9999
     )

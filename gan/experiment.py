@@ -19,8 +19,9 @@ from gan.combinations import (
     require_layers_to_train,
     require_possible,
     require_smooth,
+    warn_of_doubts,
 )
-from gan.config import DISTRIBUTIONS, Config
+from gan.config import NOISE_DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
 from gan.networks import build_uninitialized_networks
@@ -115,9 +116,10 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     # strategy.scope() is the inner one: it has to end before the outer one, on an error, clears Keras's session.
     networks = build_uninitialized_networks(config, labels.width if labels else 0)
     with networks as (generator, discriminator), strategy.scope():
-        require_layers_to_train(config, len(dcgan.layers_of_images(discriminator)))
+        require_layers_to_train(config, len(dcgan.list_freezable_layers(discriminator)))
         if config.penalty_method == "finite-difference":
             require_smooth(config, discriminator)
+        warn_of_doubts(config, discriminator)
         if check:
             check(config, generator, discriminator)
         with keras.StatelessScope():
@@ -133,7 +135,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         g_optimizer=g_optimizer,
         d_optimizer=d_optimizer,
         loss=LOSSES[config.loss].smoothed(config.label_smoothing),
-        noise=dcgan.DISTRIBUTIONS[config.noise_distribution],
+        noise=dcgan.NOISE_DISTRIBUTIONS[config.noise_distribution],
         penalty=penalty,
         augment=augmentation.function,
         adaptation=adaptation,
@@ -305,8 +307,8 @@ def load_generator(run, best: bool = True):
     from gan.runs import checkpoints
 
     config = run.load_config()
-    if config.noise_distribution not in DISTRIBUTIONS:
-        known = " and ".join(DISTRIBUTIONS)
+    if config.noise_distribution not in NOISE_DISTRIBUTIONS:
+        known = " and ".join(NOISE_DISTRIBUTIONS)
         raise UsageError(f"{run.folder}'s noise is {config.noise_distribution!r}: this version has {known}")
     setup_devices("float32")
     if not best or run.best_iteration() is None:

@@ -69,7 +69,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
 
 
 def remove_leftovers(path: str | os.PathLike) -> None:
-    """Removes the temporary files of `atomic_write(path)` in processes that were killed, and leaves those of others.
+    """Removes temporary files that `atomic_write(path)` left in processes that were killed; others stay.
 
     The name in `path` may be a pattern, as for `Path.glob`. Where there are no file locks to tell, on Windows and some
     network file systems, only files are removed that nobody has written to for an hour.

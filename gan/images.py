@@ -31,7 +31,7 @@ LARGEST_FILE = 1 << 30  # bytes; each thread has one in memory
 GRID_GAP = 2  # white pixels between the images of a grid
 NAME_WIDTH, NAME_GAP = 24, 6  # of the names of its rows: characters in a line, and white pixels around them
 CELEBA_SIZE, CELEBA_CROP = (178, 218), 108  # the face in CelebA's aligned photographs
-# A list, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
+# They are listed, because Pillow also opens formats that run other programs (EPS runs Ghostscript).
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "AVIF")
 WIDE_MODES = ("I", "F")  # Pillow's modes of integers and floats, whose range is not known from one image
 BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
@@ -75,10 +75,10 @@ def to_uint8(images: np.ndarray) -> np.ndarray:
     return np.clip(np.round((np.asarray(images) + 1) * 127.5), 0, 255).astype(np.uint8)
 
 
-def read_image(file: bytes | str | os.PathLike) -> tuple[Image.Image, ImageInfo, bytes]:
+def read_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, ImageInfo, bytes]:
     """Reads an image file as `open_image` does, with values of more than 8 bits scaled to RGB by their own range."""
-    image, info, content = open_image(file)
-    return scale_alone(image, info), info, content
+    image, info, content = open_image(file, max_pixels)
+    return scale_by_own_range(image, info), info, content
 
 
 def open_image(file: bytes | str | os.PathLike, max_pixels: int = MAX_PIXELS) -> tuple[Image.Image, ImageInfo, bytes]:
@@ -134,15 +134,15 @@ def allow_truncated_files(allowed: bool) -> Iterator[None]:
         ImageFile.LOAD_TRUNCATED_IMAGES = before
 
 
-def scale_to_rgb(image: Image.Image | np.ndarray, found: value_range.ValueRange | None) -> Image.Image:
+def scale_to_rgb(image: Image.Image | np.ndarray, limits: value_range.ValueRange | None) -> Image.Image:
     """Converts an image of one of `WIDE_MODES`, or values (h, w, 3), to RGB. Raises UnreadableImage without a range."""
     values = np.asarray(image)
-    if found is None:
+    if limits is None:
         raise UnreadableImage(f"values of {values.min():g} to {values.max():g}, which are in no range known here")
-    return Image.fromarray(value_range.scale_to_uint8(values, found)).convert("RGB")
+    return Image.fromarray(value_range.scale_to_uint8(values, limits)).convert("RGB")
 
 
-def scale_alone(image: Image.Image, info: ImageInfo) -> Image.Image:
+def scale_by_own_range(image: Image.Image, info: ImageInfo) -> Image.Image:
     """Converts an image to RGB, one of `WIDE_MODES` by its own range. Raises UnreadableImage where it has none."""
     if image.mode not in WIDE_MODES:
         return image

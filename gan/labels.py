@@ -2,8 +2,8 @@
 
     labels = Labels((Attribute("Smiling"), Attribute("hair", ("bob", "long"))), codes)  # codes int32 (n, 2)
     labels.encode(labels.codes[:8])                       # float32 (8, 3): Smiling, and one column for each hair
-    wish = labels.parse("Smiling=1,hair=bob")             # {0: 1, 1: 0}
-    labels.draw(fractions, wish)                          # codes; what the wish does not name comes from the data
+    requested = labels.parse("Smiling=1,hair=bob")        # {0: 1, 1: 0}
+    labels.draw(fractions, requested)                     # codes; the other attributes are as in the data
 
 Rows are the images of a data set. `count_combinations` makes rows of their different combinations, which is what a run
 keeps in labels.json.
@@ -63,7 +63,7 @@ class Attribute:
         value = value.strip()
         if value in self.values:
             return self.values.index(value)
-        names = {name.lower(): code for code, name in enumerate(self.values)} if self.values else {}
+        names = {name.lower(): code for code, name in enumerate(self.values)}
         names = names or {**dict.fromkeys(YES, 1), **dict.fromkeys(NO, 0)}
         if value.lower() in names:
             return names[value.lower()]
@@ -212,7 +212,7 @@ class Labels:
 
         Raises UsageError for what there is not, with what there is.
         """
-        wish = {}
+        requested = {}
         for part in self._split(text):
             name, equals, value = part.partition("=")
             if equals:
@@ -220,9 +220,9 @@ class Labels:
                 code = self.attributes[number].parse(value)
             else:
                 number, code = self._find_value(part)
-            if wish.setdefault(number, code) != code:
+            if requested.setdefault(number, code) != code:
                 raise UsageError(f"{text}: {self.attributes[number].name} is given twice.")
-        return wish
+        return requested
 
     def _split(self, text: str) -> list[str]:
         """Splits a text at commas, except at those within a value."""
@@ -254,19 +254,19 @@ class Labels:
         hint = f" Did you mean {close[0]}?" if close else ""
         return f"{name}: there is no such attribute.{hint} There are {_list(names)}."
 
-    def draw(self, fractions: np.ndarray, wish: dict[int, int] | None = None) -> np.ndarray:
+    def draw(self, fractions: np.ndarray, requested: dict[int, int] | None = None) -> np.ndarray:
         """Draws labels as the images have them, codes int32 (n, len(attributes)), for uniform fractions in [0, 1).
 
-        What `wish` names is as it says; the other attributes are as in images of which that is true, or, where there
-        are none, as in all.
+        Attributes in `requested` have the codes that it gives; the others are drawn from the images that have these
+        codes, or from all where there are none.
         """
-        wish, known = wish or {}, self.take(np.flatnonzero(self.known))
-        fits = np.all([known.codes[:, i] == code for i, code in wish.items()], axis=0) if wish else None
+        requested, known = requested or {}, self.take(np.flatnonzero(self.known))
+        fits = np.all([known.codes[:, i] == code for i, code in requested.items()], axis=0) if requested else None
         if fits is not None and fits.any():
             known = known.take(np.flatnonzero(fits))
         ends = np.cumsum(known.weights)
         codes = known.codes[np.searchsorted(ends, np.asarray(fractions) * ends[-1], side="right")].copy()
-        for i, code in wish.items():
+        for i, code in requested.items():
             codes[:, i] = code
         return codes
 

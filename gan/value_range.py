@@ -66,10 +66,10 @@ INVERTED_INTEGERS = [make_candidate(1 - 2**bits, 0, f"{bits}-bit, white is zero"
 INVERTED_FLOATS = [Candidate(ValueRange(-1, 0, "[0, 1], white is zero"), -1.25, 0.25)]
 
 
-def extend(found: ValueRange) -> tuple[float, float]:
+def extend(limits: ValueRange) -> tuple[float, float]:
     """The limits beyond which values are cut off visibly."""
-    slack = SLACK * (found.white - found.black)
-    return found.black - slack, found.white + slack
+    slack = SLACK * (limits.white - limits.black)
+    return limits.black - slack, limits.white + slack
 
 
 # Whether values are integers -> the limits below which, and those above which, they are counted.
@@ -127,24 +127,24 @@ def find_range(counts: ValueCounts, inverted: bool = False) -> ValueRange | None
     return None
 
 
-def share_cut_off(counts: ValueCounts, found: ValueRange) -> float:
+def share_cut_off(counts: ValueCounts, limits: ValueRange) -> float:
     """The share of the values that lie visibly outside a range."""
-    low, high = extend(found)
+    low, high = extend(limits)
     return (counts.below[low] + counts.above[high]) / counts.total
 
 
-def scale_to_uint8(values: np.ndarray, found: ValueRange) -> np.ndarray:
+def scale_to_uint8(values: np.ndarray, limits: ValueRange) -> np.ndarray:
     """Converts values to uint8: black is 0, white 255; what lies outside is clipped."""
-    pixels = np.empty(values.shape, np.uint8)
+    pixels, scale = np.empty(values.shape, np.uint8), 255 / (limits.white - limits.black)
     for start in range(0, len(values), ROWS):
-        scaled = (values[start : start + ROWS].astype(np.float64) - found.black) * (255 / (found.white - found.black))
+        scaled = (values[start : start + ROWS].astype(np.float64) - limits.black) * scale
         pixels[start : start + ROWS] = np.clip(np.round(scaled), 0, 255)
     return pixels
 
 
-def describe_range(counts: ValueCounts, found: ValueRange) -> str:
+def describe_range(counts: ValueCounts, limits: ValueRange) -> str:
     """Describes how values are read, such as "0 to 4,095, read as 12-bit"; and how many are cut off, from 1% on."""
     digits = ",.0f" if counts.integers else ".4g"
-    share = share_cut_off(counts, found)
+    share = share_cut_off(counts, limits)
     clipped = f", {100 * share:.0f}% of them outside and cut off" if share >= 0.01 else ""
-    return f"{counts.low:{digits}} to {counts.high:{digits}}, read as {found.name}{clipped}"
+    return f"{counts.low:{digits}} to {counts.high:{digits}}, read as {limits.name}{clipped}"

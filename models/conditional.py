@@ -16,7 +16,7 @@ EMBEDDING = 32  # numbers at most to which labels are embedded: of more classes,
 
 
 def build_inputs(shape, labels: int, name: str) -> tuple:
-    """The inputs of a network: of a shape and, named as well, of labels (n, labels); None in place of these for 0."""
+    """The inputs of a network: of a shape, and of labels (n, labels). Without labels, 0, the second is None."""
     if not labels:
         return keras.Input(shape), None
     return keras.Input(shape, name=name), keras.Input((labels,), name="labels")

@@ -66,10 +66,10 @@ class BatchNormalization(layers.BatchNormalization):
     """
 
     def call(self, inputs, training=None, mask=None):
-        if training and count_replicas() > 1:
-            return self.normalize_together(inputs)
-        if not training or len(inputs.shape) != 4:
+        if not training:
             return super().call(inputs, training=training, mask=mask)
+        if count_replicas() > 1 or len(inputs.shape) != 4:
+            return self.normalize_together(inputs)
         outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
             x=tf.cast(inputs, self.compute_dtype),
             scale=tf.convert_to_tensor(self.gamma),

@@ -3,10 +3,10 @@
     generator = self_modulated.generator((128,), (32, 32, 3), width=32)
     discriminator = self_modulated.discriminator((32, 32, 3), width=32)
 
-Both are built for many images a second: 32 channels and 3x3 kernels see far more of them in the same time than 48 and
-4x4 do. What narrow networks lose is made up for in three ways (docs/findings.md): noise scales and shifts every
-feature map (self-modulation, arXiv:1810.01365); the image is a sum of one image per size (skip connections,
-arXiv:1912.04958, section 4.1); and a hidden layer lets the discriminator relate distant parts of a face.
+Both are built for many images a second, by few channels and 3x3 kernels. What narrow networks lose is made up for in
+three ways (docs/findings.md): noise scales and shifts every feature map (self-modulation, arXiv:1810.01365); the image
+is a sum of one image per size (skip connections, arXiv:1912.04958, section 4.1); and a hidden layer lets the
+discriminator relate distant parts of a face.
 Nearest-neighbor upsampling leaves no checkerboard. With a palette, drawings can have areas of one color. Without
 batch norm each logit depends on its own image alone, which the R1 penalty (arXiv:1801.04406) requires. In comments, w
 is `width`.

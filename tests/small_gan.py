@@ -8,7 +8,7 @@ import tensorflow as tf
 from helpers import faces, real
 from keras import layers
 
-from dcgan import DCGAN, DISTRIBUTIONS
+from dcgan import DCGAN, NOISE_DISTRIBUTIONS
 from gan.config import Config
 from gan.images import to_uint8
 from gan.runs.run_directory import Run
@@ -55,7 +55,7 @@ def build(g=None, d=None, rates=(2e-3, 1e-3), weight=0.05, half_lives=()):
         d_optimizer=build_optimizer("adam", rates[1], (0.0, 0.99)),
         loss=LOSSES["cross-entropy"],
         penalty=Penalty(r1, weight, every=4) if weight else None,
-        noise=DISTRIBUTIONS["normal"],
+        noise=NOISE_DISTRIBUTIONS["normal"],
         reuse_fakes=True,
         ema_half_lives=half_lives,
     )

@@ -1,6 +1,8 @@
 """Settings that exclude each other, or would change nothing."""
 
 import contextlib
+import re
+import warnings
 
 import pytest
 import train_pairs
@@ -39,8 +41,9 @@ def test_heads_and_groups_that_are_impossible(settings, message):
         ({"penalty_weight": 0.0, "penalty_method": "finite-difference"}, "--penalty-method finite-difference changes"),
         ({"discriminator_noise_schedule": "cosine"}, "Add --discriminator-noise 0.1"),
         ({"penalty_method": "finite-difference", "discriminator": "upsample"}, "dropout"),
-        ({"penalty_method": "finite-difference", "discriminator": "conv", "penalty_batch": 0.5}, "batch norm"),
-        ({"penalty_method": "finite-difference", "minibatch_stddev": True, "penalty_batch": 0.5}, "--minibatch-stddev"),
+        ({"penalty_method": "finite-difference", "discriminator": "conv"}, "without batch norm"),
+        ({"penalty_method": "finite-difference", "minibatch_stddev": True}, "without --minibatch-stddev"),
+        ({"minibatch_stddev": True, "batch_size": 8, "penalty_batch": 0.25}, "of --batch-size 8 are 2 images"),
         ({"penalty_method": "finite-difference", "discriminator_normalization": "spectral"}, "without spectral norm"),
     ],
 )
@@ -58,10 +61,33 @@ def test_impossible_or_unused_penalties(settings, words):
         ("--penalty none --recipe avatars", ""),
         ("--penalty none --penalty-weight 0", ""),
         ("--penalty-weight 10 --penalty-every 1", ""),
+        ("--penalty-weight 0", ""),
+        ("--penalty r1+r2 --penalty-weight 0", "--penalty r1.r2"),
+        ("--penalty-weight 0 --penalty-every 4", "--penalty-every 4"),
     ],
 )
 def test_settings_of_a_penalty_that_there_is_not(line, flag):
-    """Its weight and interval are refused, unless they are those of the recipe, or 0."""
+    """Its kind, weight and interval are refused, unless they are those of the recipe, or 0."""
     config = parse_arguments(line.split())[0]
     with pytest.raises(UsageError, match=f"{flag} changes nothing") if flag else contextlib.nullcontext():
         require_penalty(config)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"penalty": "gradient", "discriminator": "conv"}, ["-normalization layer"]),
+        ({"penalty": "gradient"}, []),
+        ({"discriminator": "conv"}, []),
+        ({"loss": "relativistic"}, ["--penalty r1.r2"]),
+        ({"loss": "relativistic", "penalty": "r1+r2"}, []),
+        ({"loss": "relativistic", "penalty": "gradient", "discriminator": "conv"}, ["layer", "--penalty r1.r2"]),
+    ],
+)
+def test_doubtful_penalties(settings, words):
+    """A penalty of logits that depend on the whole batch, and a loss without the penalties that it needs, warn."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        build_gan(Config(**{**train_pairs.SMALL, **settings}))
+    assert len(caught) == len(words)
+    assert all(re.search(word, str(warning.message)) for word, warning in zip(words, caught, strict=True))

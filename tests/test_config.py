@@ -6,7 +6,7 @@ import shlex
 
 import pytest
 
-from dcgan import DISTRIBUTIONS
+from dcgan import NOISE_DISTRIBUTIONS
 from gan import images
 from gan.cli import ELSEWHERE, GROUPS, parse_arguments
 from gan.config import (
@@ -273,7 +273,7 @@ def test_choices_are_the_keys_of_the_tables():
     """The choices in config.py, which cannot import the tables, are the keys of the tables."""
     tables = {
         "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": REGULARIZERS,
-        "noise_distribution": DISTRIBUTIONS, "augmentation": AUGMENTATIONS,
+        "noise_distribution": NOISE_DISTRIBUTIONS, "augmentation": AUGMENTATIONS,
         "augment": {"auto", *DISCRIMINATOR_AUGMENTATIONS}, "generator_optimizer": OPTIMIZERS,
         "discriminator_optimizer": OPTIMIZERS, "learning_rate_schedule": SCHEDULES,
         "penalty_schedule": SCHEDULES, "beta_schedule": SCHEDULES, "discriminator_noise_schedule": SCHEDULES,
@@ -546,6 +546,13 @@ def test_words_of_a_command():
     words = ["train.py", "--data", r"C:\my faces", "it's"]
     assert shlex.split(join_words(words, windows=False)) == words
     assert join_words(words, windows=True) == r"""train.py --data "C:\my faces" it's"""
+
+
+def test_a_search_that_there_is_not(capsys):
+    """Flags of the search for faces are refused with --align no, and go with what --align auto comes to."""
+    assert "leave out --align no" in parse_error(capsys, "--align", "no", "--min-face", "64")
+    assert "--keep-duplicates" in parse_error(capsys, "--align", "no", "--keep-duplicates")
+    assert parse_arguments(["--min-face", "64"])[0].align == "auto"
 
 
 def test_flags_of_other_programs(capsys):

@@ -8,7 +8,7 @@ import train_pairs
 from helpers import LONG
 from keras import layers
 
-from dcgan import DCGAN, DISTRIBUTIONS
+from dcgan import DCGAN, NOISE_DISTRIBUTIONS
 from gan import experiment
 from gan.config import Config
 from gan.labels import Attribute, Labels
@@ -73,7 +73,7 @@ def build(generator=None, discriminator=None, *, dropout=0.0, scaled=False, **op
         "d_optimizer": build_optimizer("adam", 4e-3, (0.5, 0.999), scale_loss=scaled),
         "loss": LOSSES["cross-entropy"],
         "penalty": Penalty(r1),
-        "noise": DISTRIBUTIONS["normal"],
+        "noise": NOISE_DISTRIBUTIONS["normal"],
         "seed": 5,
     }
     return DCGAN(generator, discriminator, **{**settings, **options})
@@ -379,7 +379,7 @@ def test_large_seeds():
 
 def test_noise_distributions():
     """Normal noise has mean 0, standard deviation 1 and kurtosis 3; uniform noise fills [-1, 1) evenly."""
-    normal, uniform = (np.asarray(DISTRIBUTIONS[name]((200, 500), (1, 2))) for name in ("normal", "uniform"))
+    normal, uniform = (np.asarray(NOISE_DISTRIBUTIONS[name]((200, 500), (1, 2))) for name in ("normal", "uniform"))
     assert abs(normal.mean()) < 0.02 and abs(normal.std() - 1) < 0.02 and abs((normal**4).mean() - 3) < 0.2
     assert -1 <= uniform.min() < -0.999 and 0.999 < uniform.max() < 1
     np.testing.assert_allclose(np.histogram(uniform, 4, (-1, 1))[0], 25_000, rtol=0.03)

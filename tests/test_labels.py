@@ -41,15 +41,15 @@ def test_many_combinations(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("text", "wish"),
+    ("text", "requested"),
     [
         ("Smiling=1", {0: 1}), ("smiling=No, hair=LONG", {0: 0, 1: 1}), ("bald", {1: 2}), ("Smiling,bob", {0: 1, 1: 0}),
         ("", {}), ("hair=bob,hair=bob", {1: 0}),
     ],
 )  # fmt: skip
-def test_parse(text, wish):
+def test_parse(text, requested):
     """Attributes and values, or values alone, whatever their case."""
-    assert LABELS.parse(text) == wish
+    assert LABELS.parse(text) == requested
 
 
 @pytest.mark.parametrize(
@@ -72,8 +72,8 @@ def test_values_with_commas_and_capitals():
     """A comma within a value does not end it; values that differ only in their case are told apart."""
     hair = Attribute("hair", ("brown", "dark, brown", "Dark", "dark"))
     labels = Labels((hair, SMILE), np.zeros((1, 2), np.int32))
-    wishes = ("Dark, brown", "hair=dark, brown,Smiling=1", "brown,Smiling", "Dark", "dark", "hair=Dark", "hair=DARK")
-    assert [labels.parse(wish) for wish in wishes] == [
+    requests = ("Dark, brown", "hair=dark, brown,Smiling=1", "brown,Smiling", "Dark", "dark", "hair=Dark", "hair=DARK")
+    assert [labels.parse(requested) for requested in requests] == [
         *({0: 1}, {0: 1, 1: 1}, {0: 0, 1: 1}, {0: 2}, {0: 3}, {0: 2}, {0: 3})
     ]
 
@@ -93,7 +93,7 @@ def test_values_that_differ_by_case():
 
 
 def test_draw():
-    """Labels are drawn as often as the images have them; what a wish does not name, as where it is true."""
+    """Labels are drawn as often as the images have them; what is not requested, as where the rest is true."""
     fractions = (np.arange(4000) + 0.5) / 4000
     drawn = LABELS.draw(fractions)
     assert drawn.shape == (4000, 2) and drawn.dtype == np.int32

@@ -602,11 +602,12 @@ def test_a_finished_run_is_not_trained_further(faces, cache, whole, monkeypatch,
     ],
 )
 def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, no_steps, more, message):
-    """A message at the start says that --patience has no effect in a run without scores, and why it has none."""
+    """Messages at the start say that --patience and several averages have no effect without scores, and why not."""
     monkeypatch.chdir(tmp_path)
-    assert train.main(command(faces, cache, "--patience", "3", *more)[2:]) == 0
+    assert train.main(command(faces, cache, "--patience", "3", "--ema-half-life", "5", "9", *more)[2:]) == 0
     printed = capsys.readouterr().out
     assert message in printed and ("--patience" in printed) is bool(message)
+    assert ("No score chooses between the averages: all samples are of 5. No score: " in printed) is bool(message)
 
 
 def test_dry_run_writes_only_what_shows_the_data(faces, cache, tmp_path, monkeypatch, capsys):

@@ -154,9 +154,9 @@ def generate_samples(generator, count: int, seed: int, labelled=None) -> tuple[n
     After --balance these are drawn as the images of `labelled`, a `gan.metrics.class_scores.LabelledImages`, have them:
     else scores would have the difference.
     """
-    from dcgan import DISTRIBUTIONS, NoiseStream
+    from dcgan import NOISE_DISTRIBUTIONS, NoiseStream
 
-    sample_noise = DISTRIBUTIONS[generator.noise_distribution]
+    sample_noise = NOISE_DISTRIBUTIONS[generator.noise_distribution]
     shares = labelled.labels if generator.config.balance and labelled and labelled.labels.known.any() else None
     codes = generator.draw_codes(np.arange(count), labels=shares)
     noise = sample_noise((count, *generator.noise_shape), (seed, NoiseStream.EVALUATION)).numpy()

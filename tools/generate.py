@@ -75,7 +75,7 @@ def generate(arguments: argparse.Namespace) -> None:
     run, path = Run(arguments.run), cli.output_path(arguments, f"generated{suffix}")
     generator = experiment.load_generator(run, arguments.weights == "best")
     seeds = np.arange(arguments.seed, arguments.seed + arguments.count)
-    arguments.wish = generator.parse_wish(arguments.label)
+    arguments.requested = generator.parse_labels(arguments.label)
     note = ""
     if arguments.separate:
         earlier = len({*path.glob("face-*.png")} - {path / file_name(seed, arguments.label) for seed in seeds})
@@ -83,10 +83,10 @@ def generate(arguments: argparse.Namespace) -> None:
         for i in range(0, len(seeds), NOISE_BATCH):
             write_separately(path, generator, seeds[i : i + NOISE_BATCH], arguments)
     elif arguments.npz:
-        samples = generator.generate_seeds(seeds, arguments.truncation, arguments.wish)
+        samples = generator.generate_seeds(seeds, arguments.truncation, arguments.requested)
         labels = {}
         if generator.labels:
-            encoded = generator.labels.encode(generator.draw_codes(seeds, arguments.wish))
+            encoded = generator.labels.encode(generator.draw_codes(seeds, arguments.requested))
             labels = {"labels": encoded, "columns": np.array(generator.labels.columns)}
         with atomic_write(path) as file:
             np.savez_compressed(file, images=samples, seeds=seeds, **labels)
@@ -101,14 +101,15 @@ def write_grid(path: Path, generator: Generator, seeds: np.ndarray, arguments: a
     if len(seeds) * (scale * generator.size) ** 2 > MAX_PIXELS:
         smaller = "--separate or --npz" if scale == 1 else "--scale 1 or --separate"
         raise UsageError(f"{len(seeds):,} faces are too many for one grid at --scale {scale}: {smaller}")
-    samples = enlarge(generator.generate_seeds(seeds, arguments.truncation, arguments.wish), scale, arguments.smooth)
+    samples = generator.generate_seeds(seeds, arguments.truncation, arguments.requested)
+    samples = enlarge(samples, scale, arguments.smooth)
     images.write_png(path, images.make_grid(samples, arguments.columns and min(arguments.columns, len(samples))))
 
 
 def write_separately(folder: Path, generator: Generator, seeds: np.ndarray, arguments: argparse.Namespace) -> None:
     """Writes a PNG file for each seed; not atomically, as forcing each file to the disk takes most of the time."""
     folder.mkdir(parents=True, exist_ok=True)
-    samples = generator.generate_seeds(seeds, arguments.truncation, arguments.wish)
+    samples = generator.generate_seeds(seeds, arguments.truncation, arguments.requested)
     for seed, sample in zip(seeds, enlarge(samples, arguments.scale or 1, arguments.smooth), strict=True):
         Image.fromarray(sample).save(folder / file_name(seed, arguments.label))
 

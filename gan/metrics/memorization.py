@@ -21,7 +21,7 @@ from gan.metrics.distances import nearest_neighbors
 from gan.metrics.intervals import measure_share, share_interval
 from gan.thumbnails import SIDE
 
-RARE = 0.01  # the share of held-out images, twins apart, that are nearer to a training image than the threshold
+RARE = 0.01  # the share of held-out images, twins apart, whose ratio is below the threshold
 TOLERATED = 0.03  # a share of samples below the threshold that is no sign of copying
 LARGEST = 1e9  # stands for x / 0
 RESAMPLES = 1000
@@ -51,7 +51,7 @@ class MemorizationResult(NamedTuple):
     ratio: float  # 1: samples are as near to training images as held-out images are; 0: copies
     low: float
     high: float
-    share: float  # of samples that are nearer to a training image than 1 - expected of the held-out images are
+    share: float  # of samples whose ratio is lower than that of 1 - expected of the held-out images
     share_low: float
     share_high: float
     expected: float  # that share where nothing is copied

@@ -111,6 +111,6 @@ def describe_memorization(result: MemorizationResult) -> str:
     """Says whether samples copy training images, and what share of them is near one."""
     finding = "copying" if result.copying else "no sign of copying"
     return (
-        f"{finding}: {result.share:.1%} of samples are closer to a training image than "
+        f"{finding}: {result.share:.1%} of samples are closer to the training images, relative to held-out ones, than "
         f"{1 - result.expected:.0%} of held-out images are ({result.expected:.0%} expected)"
     )

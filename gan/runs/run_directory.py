@@ -57,7 +57,7 @@ from gan.files import (
 )
 from gan.labels import Labels
 from gan.recipes import KEPT_ON_RESUME, OWN
-from gan.runs import legacy
+from gan.runs import checkpoints, legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
 LOG_START, LOG_END = ["iteration", "images", "seconds"], ["images_per_second"]
@@ -89,6 +89,7 @@ class Run:
         self.log = self.folder / "log.csv"
         self.metrics = self.folder / "metrics.csv"
         self.diagnostics = self.folder / "diagnostics.csv"
+        self.contact_sheet = self.folder / "faces.png"
 
     # Configuration
 
@@ -155,10 +156,10 @@ class Run:
             raise UsageError(f"{path} does not describe a run: {reason}") from None
 
     def read_decided(self, given: dict) -> dict:
-        """Reads the settings with which the run goes on where none are given: what it started from.
+        """Reads the settings that the run keeps unless flags override them: `start_from`.
 
-        Of a recipe of our own, also its name and what it chooses by the images (`KEPT_ON_RESUME`), although a newer
-        version would choose otherwise. It is {} where there is no run yet, and where another recipe is given.
+        With the recipe `default` or `avatars`, also the recipe and what it chooses by the images (`KEPT_ON_RESUME`),
+        although a newer version would choose otherwise. Returns {} if there is no run yet, or another recipe is given.
         """
         with contextlib.suppress(OSError, UsageError):  # `claim` tells what is wrong with the file
             saved = self.load_config()  # with the defaults, which older versions had at all sizes
@@ -388,7 +389,7 @@ class Run:
             raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.resume_command()}")
         path = self.folder / "generator.keras"
         if (iteration := read_iteration(path)) is None:  # written by an older version
-            saved = [int(each.stem) for each in self.checkpoints.glob("*.npz") if each.stem.isdecimal()]
+            saved = [int(each.stem) for each in checkpoints.list_paths(self.checkpoints)]
             saved = saved or [int(row[0]) for row in self._read_table(self.log)[1]]  # which may be ahead of it
             iteration = max(saved, default=None)
         return path, iteration
@@ -449,11 +450,6 @@ class Run:
         """The path of the grid of an iteration."""
         return self.folder / f"{iteration:06d}.png"
 
-    @property
-    def contact_sheet(self) -> Path:
-        """The path of the picture of some training images."""
-        return self.folder / "faces.png"
-
     def save_contact_sheet(self, faces: np.ndarray, rows: np.ndarray, seed: int) -> None:
         """Writes up to `CONTACTS` of the images uint8 (n, h, h, 3) with the numbers `rows`, chosen at random."""
         chosen = np.random.default_rng(seed).permutation(rows)[:CONTACTS]
@@ -464,7 +460,7 @@ class Run:
     def list_grids(self) -> list[Path]:
         """The paths of all grids, by iteration."""
         found = (p for p in self.folder.glob("*.png") if p.stem.isdecimal() and len(p.stem) <= MOST_DIGITS)
-        return sorted(found, key=lambda p: int(p.stem))
+        return sorted((p for p in found if p == self.grid_path(int(p.stem))), key=lambda p: int(p.stem))
 
     def save_grid(self, iteration: int, samples: np.ndarray, names: Sequence[str] = ()) -> np.ndarray:
         """Writes samples, uint8 (n, h, w, 3), as <iteration>.png, small ones enlarged; returns the picture.

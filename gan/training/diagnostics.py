@@ -45,7 +45,7 @@ def diagnose(
     found, add_penalty = {}, "" if regularized or competitive else "--penalty r1, "
     strengthen = "a larger --penalty-weight, " if regularized else add_penalty
     if all(len(scalars.get(name, ())) >= WINDOW for name in SCALARS):
-        d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name][-WINDOW:]) for name in SCALARS)
+        d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name])[-WINDOW:] for name in SCALARS)
         if not critic and real_score.mean() - fake_score.mean() > WINNING * (1 - smoothing):
             found["discriminator winning"] = (
                 f"D(x) {real_score.mean():.2f} and D(G(z)) {fake_score.mean():.2f} over {WINDOW} iterations: the"
@@ -69,8 +69,9 @@ def diagnose(
         )
     if score and score["copying"]:
         found["copying"] = (
-            f"{100 * score['copied']:.0f}% of the samples are closer to a training image than nearly all held-out"
-            f" images are. Stop earlier (--patience), or try more images or a smaller --width, {NEW_RUN}"
+            f"{100 * score['copied']:.0f}% of the samples are closer to the training images, relative to held-out ones,"
+            " than nearly all held-out images are. Stop earlier (--patience), or try more images or a smaller --width,"
+            f" {NEW_RUN}"
         )
     return found
 

@@ -157,8 +157,8 @@ def count_noise(tensor, network: keras.Model) -> int:
 def whiten(noise: Callable, count: int) -> Callable:
     """The first `count` batches of `noise`, moved so that together they have mean 0 and uncorrelated components.
 
-    The variance of 2,000 samples from it equals that from endless noise to within 0.4%, where it would differ by 1.1%
-    by chance (CelebA; `VARIANCE_BATCHES` are fewer now). Moment matching: Barraquand, Management Science 41 (1995).
+    The variance of samples from it is nearer to that from endless noise than by chance: of 2,000 samples, within 0.4%
+    in place of 1.1% (CelebA). Moment matching: Barraquand, Management Science 41 (1995).
     Noise with more components than a quarter of its rows is returned as it is.
     """
     first = np.asarray(noise(0))

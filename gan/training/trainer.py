@@ -270,7 +270,7 @@ class Trainer(Loop):
         saturation = diagnostics.saturated_share(self.generate_samples()) - self.validator.scorer.real_saturation
         scores = [] if self.validator.failure else self.validator.rows
         found = diagnostics.diagnose(
-            self.recent_scalars(), saturation, scores[-1] if scores else None,
+            self.recent, saturation, scores[-1] if scores else None,
             smoothing=self.config.label_smoothing, regularized=self.config.penalized,
             critic=self.config.loss == "wasserstein", competitive=self.config.optimizer == "acgd",
         )  # fmt: skip
@@ -280,10 +280,6 @@ class Trainer(Loop):
         for iteration, name, status, advice in rows:
             print(f"iteration {iteration:,}: {name} {status}{'. ' + advice if advice else ''}.", flush=True)
         self.failures = found
-
-    def recent_scalars(self) -> dict[str, np.ndarray]:
-        """The values of the scalars that diagnostics rest on, in the last iterations."""
-        return {name: np.array(values) for name, values in self.recent.items()}
 
     def write_outputs(self, grid: bool, best: bool) -> None:
         """Writes the chart, the generator and the gallery, and where they are due the grid and the best generator."""
@@ -335,8 +331,8 @@ class Trainer(Loop):
 
     def describe_how_to_continue(self) -> str:
         """What to type to train longer."""
-        config = self.config
-        length = f"--minutes above {config.minutes:g}" if self.length.seconds else f"--epochs above {config.epochs}"
+        config, minutes = self.config, self.length.seconds / 60
+        length = f"--minutes above {minutes:g}" if minutes else f"--epochs above {config.epochs}"
         flags = [length] if self.progress() >= 1 else []
         flags += [f"--patience above {config.patience}"] if self.validator.should_stop else []
         schedules = {self.config.learning_rate_schedule, self.config.penalty_schedule, self.config.beta_schedule}
@@ -350,15 +346,16 @@ def choose_grid(gan) -> tuple:
     """What the generator takes for the samples of a grid, and the names of its rows.
 
     With labels, a row has one of the most frequent combinations, and the noise is the same down each column. Where
-    there are few combinations, each has several rows, with noise of their own.
+    there are fewer combinations than rows, some or all have several, with noise of their own.
     """
     if gan.labels is None:
         return gan.fixed_noise(SAMPLES), ()
     size = math.isqrt(SAMPLES)
     shown = gan.labels.codes[:size]
-    repeats = -(-size // len(shown))
-    codes = shown.repeat(repeats, axis=0)[:size]
-    noise = tf.split(gan.fixed_noise(size * repeats), repeats)
-    rows = tf.concat([noise[row % repeats] for row in range(size)], axis=0)
+    numbers = np.arange(size) * len(shown) // size  # the combination of each row
+    codes = shown[numbers]
+    repeats = np.arange(size) - np.searchsorted(numbers, numbers)  # how many rows of it come before
+    noise = tf.split(gan.fixed_noise(size * (repeats.max() + 1)), repeats.max() + 1)
+    rows = tf.concat([noise[repeat] for repeat in repeats], axis=0)
     inputs = gan.pair_with_labels(rows, tf.constant(gan.labels.encode(codes.repeat(size, axis=0))))
     return inputs, tuple(gan.labels.describe(each) for each in codes)

@@ -319,7 +319,8 @@ class Validator:
     def is_best(self, iteration: int, kept: int | None) -> bool:
         """Whether the generator of an iteration is to become best.keras, in place of that of iteration `kept`.
 
-        It is where its score is the best, or, where the best one's generator was lost, lower than that of `kept`.
+        True if its score is the best; or, if the generator of the best score was lost, if it is lower than that of
+        `kept`.
         """
         kids = self.lowest
         if self.failure or iteration not in kids or iteration == kept:

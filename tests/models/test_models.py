@@ -65,7 +65,7 @@ def test_trainable_weights_of_the_udacity_networks(networks, recipe, generator, 
     assert (count_trainable(g), count_trainable(d)) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 32, 32, 3)
     assert g.input_shape == (None, 128 if recipe == "udacity-32-128" else 100)
-    assert options["noise"] is dcgan.DISTRIBUTIONS["uniform"]
+    assert options["noise"] is dcgan.NOISE_DISTRIBUTIONS["uniform"]
 
 
 @pytest.mark.parametrize(
@@ -81,7 +81,7 @@ def test_weights_of_the_keras_gan_networks(networks, recipe, generator, discrimi
     g, d, options = networks(recipe)
     assert (g.count_params(), d.count_params()) == (generator, discriminator)
     assert g.output_shape == d.input_shape == (None, 28, 28, 3) and g.input_shape == (None, *noise)
-    assert options["noise"] is dcgan.DISTRIBUTIONS["normal"]
+    assert options["noise"] is dcgan.NOISE_DISTRIBUTIONS["normal"]
     if recipe == "conv-dense":
         assert g.count_params() - count_trainable(g) == 3_968
 

@@ -87,15 +87,15 @@ def test_labels(labelled):
     for label in ([], ["--label", "skin=dark"]):
         assert interpolate.main([str(labelled), "--seeds", "1", "2", "--frames", "3", *label]) == 0
         rows = images.split_grid(images.read_png(labelled / "walk.png"), 16, 16, 8, scale=4).reshape(2, 8, 16, 16, 3)
-        wish = generator.parse_wish("".join(label[1:]))
-        np.testing.assert_array_equal(rows[:, 0], generator.generate_seeds([1, 2], wish=wish))
-        vectors = generator.labels.encode(generator.draw_codes([1, 2], wish))
+        requested = generator.parse_labels("".join(label[1:]))
+        np.testing.assert_array_equal(rows[:, 0], generator.generate_seeds([1, 2], requested=requested))
+        vectors = generator.labels.encode(generator.draw_codes([1, 2], requested))
         points = noise.interpolation_rows(generator.sample_noise([1, 2]), 8, "normal")[4:5]
         np.testing.assert_array_equal(rows[0, 4:5], generator(points, vectors.mean(axis=0, keepdims=True)))
     flags = ["--from-label", "skin=pale,glasses=none", "--to-label", "glasses=round", "--frames", "4"]
     assert interpolate.main([str(labelled), "--seeds", "1", "2", "3", *flags, "--out", "labels.gif"]) == 0
     rows = images.split_grid(images.read_png("labels-faces.png"), 16, 24, 8, scale=4).reshape(3, 8, 16, 16, 3)
-    z, first = generator.sample_noise([1, 2, 3]), generator.draw_codes([1, 2, 3], generator.parse_wish(flags[1]))
+    z, first = generator.sample_noise([1, 2, 3]), generator.draw_codes([1, 2, 3], generator.parse_labels(flags[1]))
     last = first.copy()
     last[:, 1] = generator.labels.attributes[1].values.index("round")
     np.testing.assert_array_equal(rows[:, 0], generator(z, first))

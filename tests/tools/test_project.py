@@ -65,6 +65,16 @@ def test_odd_photographs(tiny, photo, odd):
     assert np.abs(images.read_png(tiny / "project.png")[::8, :128:8] - center).max() <= 8
 
 
+def test_large_photographs(tiny, photo, monkeypatch, capsys):
+    """The limit of pixels is that of the run, where it is above the default."""
+    monkeypatch.setattr(images, "MAX_PIXELS", photo.shape[0] * photo.shape[1] - 1)
+    path = tiny / "config.json"
+    for limit, code in ((images.MAX_PIXELS, 2), (images.MAX_PIXELS + 1, 0)):
+        path.write_text(json.dumps({**json.loads(path.read_text()), "max_pixels": limit}))
+        assert project.main([str(tiny), "--photo", "me.png"]) == code
+    assert "--photo me.png" in capsys.readouterr().err
+
+
 def test_photograph_for_aligned_faces(tiny, photo, monkeypatch, capsys):
     """Where the training images were aligned, so is the photograph, unless --crop says otherwise."""
     path = tiny / "data.json"

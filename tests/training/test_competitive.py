@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
-from dcgan import DCGAN, DISTRIBUTIONS
+from dcgan import DCGAN, NOISE_DISTRIBUTIONS
 from gan import experiment
 from gan.config import Config
 from gan.errors import UsageError
@@ -78,7 +78,7 @@ def test_train_step_by_hand(monkeypatch):
     critic = keras.Sequential([keras.Input((1, 1, 3)), layers.Flatten(), layers.Dense(1, use_bias=False)])
     gan = DCGAN(
         generator, critic, g_optimizer=SecondMoments(0.3, 0.9), d_optimizer=SecondMoments(0.2, 0.9),
-        loss=LOSSES["wasserstein"], noise=DISTRIBUTIONS["normal"], seed=3,
+        loss=LOSSES["wasserstein"], noise=NOISE_DISTRIBUTIONS["normal"], seed=3,
     )  # fmt: skip
     real = tf.constant(np.random.default_rng(1).normal(size=(4, 1, 1, 3)), tf.float32)
     z, x = gan.sample_noise(real, 0).numpy().mean(axis=0), real.numpy().mean(axis=(0, 1, 2))

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from dcgan import DCGAN, DISTRIBUTIONS
+from dcgan import DCGAN, NOISE_DISTRIBUTIONS
 from gan.training.discriminator_augmentation import diffaugment, is_cut, move, scale_to_integer
 from gan.training.losses import LOSSES
 from gan.training.optimizers import build_optimizer
@@ -155,7 +155,7 @@ def train_on_gray(augment, steps=100):
     gan = DCGAN(
         generator, discriminator, g_optimizer=build_optimizer("adam", 0.01, (0.5, 0.99)),
         d_optimizer=build_optimizer("adam", 0.01, (0.5, 0.99)), loss=LOSSES["cross-entropy"],
-        noise=DISTRIBUTIONS["normal"], penalty=Penalty(r1, 0.05), augment=augment,
+        noise=NOISE_DISTRIBUTIONS["normal"], penalty=Penalty(r1, 0.05), augment=augment,
     )  # fmt: skip
     batch = tf.fill((64, 8, 8, 1), 0.3), tf.zeros((64, 0))
     for _ in range(steps):

@@ -88,26 +88,32 @@ def test_gradient_of_r1_against_finite_differences():
     np.testing.assert_allclose(gradient, expected, rtol=1e-5, atol=1e-8)
 
 
-def test_r1_through_fused_batch_norm():
-    """The second derivatives of fused batch norm equal those of its formula in basic operations.
+@pytest.mark.parametrize("of_vectors", [False, True])
+def test_r1_through_batch_norm(of_vectors):
+    """The second derivatives of batch norm, fused or of vectors, equal those of its formula in basic operations.
 
     keras.layers.BatchNormalization has others, as its variance has no gradient in the mean.
     """
     rng = np.random.default_rng(2)
     kernel, out = (tf.Variable(rng.normal(size=shape), dtype=tf.float32) for shape in [(3, 3, 3, 4), (4, 1)])
     norm = BatchNormalization(epsilon=1e-3)
-    norm.build((None, 6, 6, 4))
+    norm.build((None, 4) if of_vectors else (None, 6, 6, 4))
     norm.gamma.assign(rng.uniform(0.5, 1.5, 4))
 
     def composed(x):
-        offset = x - tf.reduce_mean(x, [0, 1, 2])
-        return norm.gamma * offset / tf.sqrt(tf.reduce_mean(offset**2, [0, 1, 2]) + 1e-3)
+        axes = list(range(len(x.shape) - 1))
+        offset = x - tf.reduce_mean(x, axes)
+        return norm.gamma * offset / tf.sqrt(tf.reduce_mean(offset**2, axes) + 1e-3)
+
+    def convolve(x):
+        maps = tf.nn.conv2d(x, kernel, 1, "SAME")
+        return tf.reduce_sum(maps, [1, 2]) if of_vectors else maps
 
     results = []
     for normalize in (composed, lambda x: norm(x, training=True)):
         with tf.GradientTape() as tape:
             penalty = r1(
-                lambda x, normalize=normalize: tf.tanh(normalize(tf.nn.conv2d(x, kernel, 1, "SAME"))) @ out,
+                lambda x, normalize=normalize: tf.tanh(normalize(convolve(x))) @ out,
                 faces(5, 6, 6, 3), None,
             )  # fmt: skip
         results.append([penalty, *tape.gradient(penalty, [kernel, out, norm.gamma.value])])

@@ -5,6 +5,7 @@ import itertools
 import json
 import os
 import signal
+import types
 import warnings
 
 import keras
@@ -79,6 +80,25 @@ def set_clock(monkeypatch, clock):
     """Lets a training read another clock."""
     for module in (loop, trainer):
         monkeypatch.setattr(module, "clock", clock)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 5, 6, 7, 8, 9])
+def test_choose_grid(count):
+    """A grid of 8 x 8 shows up to eight combinations of labels, in order; rows of one differ in their noise."""
+    labels = types.SimpleNamespace(
+        codes=np.arange(count)[:, None],
+        encode=lambda codes: codes.astype(np.float32),
+        describe=lambda code: int(code[0]),
+    )
+    gan = types.SimpleNamespace(
+        labels=labels, fixed_noise=lambda rows: tf.range(rows)[:, None], pair_with_labels=lambda *pair: pair
+    )
+    (noise, vectors), names = trainer.choose_grid(gan)
+    rows = [*zip(names, noise.numpy().reshape(8, 8).tolist(), strict=True)]
+    assert list(dict.fromkeys(names)) == [*range(min(count, 8))] and list(names) == sorted(names)
+    assert len({(name, *row) for name, row in rows}) == 8
+    assert all((name, [*range(8)]) in rows for name in names)  # down a column, the noise of first rows is the same
+    np.testing.assert_array_equal(vectors.numpy().reshape(8, 8), np.repeat(names, 8).reshape(8, 8))
 
 
 def no_validation():
