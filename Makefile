@@ -11,7 +11,7 @@ test: .venv/tools           ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 test-slow: .venv/tools      ## run the slow tests: every size and recipe at its real settings
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m slow $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow $(ARGS)
 
 lint: .venv/tools           ## check style
 	$(BIN)/ruff check .

@@ -22,8 +22,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import ExifTags, Image, ImageDraw, ImageFile, ImageFont, UnidentifiedImageError, features
 
-from gan import color_profiles, color_tiff, file_kinds, files, value_range
-from gan.image_metadata import strip_metadata
+from gan import files
+from gan.image_files import color_profiles, color_tiff, file_kinds, value_range
+from gan.image_files.metadata import strip_metadata
 
 MIN_SIDE = 8
 MAX_PIXELS = 90_000_000  # default limit of an image file; decoding takes at least three bytes a pixel

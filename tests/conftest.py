@@ -22,8 +22,9 @@ CELEBA = Path(os.environ.get("CELEBA_ZIP") or DEFAULT_CELEBA)
 
 # The files whose tests take longest, which begin first.
 LONGEST = (
-    "test_train.py", "test_dcgan.py", "test_web_demo.py", "test_models.py", "test_trainer.py", "test_evaluate.py",
-    "test_browser.py", "test_blocks.py", "test_project.py", "test_audit.py", "test_legacy.py",
+    "test_launch.py", "test_distribution.py", "test_train.py", "test_sizes.py", "test_dcgan.py", "test_web_demo.py",
+    "test_models.py", "test_trainer.py", "test_evaluate.py", "test_browser.py", "test_blocks.py", "test_project.py",
+    "test_audit.py", "test_legacy.py",
 )  # fmt: skip
 
 

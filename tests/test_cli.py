@@ -29,7 +29,7 @@ TOOLS = {
 }
 
 
-pytestmark = pytest.mark.usefixtures("short_search")
+pytestmark = pytest.mark.usefixtures("short_search", "eagerly")
 
 
 def in_training(run):

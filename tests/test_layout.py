@@ -14,8 +14,8 @@ FILES += [ROOT / name for name in ("data.py", "dcgan.py", "train.py")]
 # From bottom to top. A module belongs to the longest name that it starts with; it imports its layer and lower ones.
 LAYERS = [
     {
-        *("gan.errors", "gan.files", "gan.images", "gan.value_range", "gan.file_kinds", "gan.progress", "gan.download"),
-        *("gan.devices", "gan.labels", "gan.console", "gan.signals", "gan.color_profiles", "gan.thumbnails", "gan"),
+        *("gan.errors", "gan.files", "gan.images", "gan.image_files", "gan.progress", "gan.download"),
+        *("gan.devices", "gan.labels", "gan.console", "gan.signals", "gan.thumbnails", "gan"),
     },
     {"gan.recipes", "gan.config", "gan.networks", "models"},
     {"gan.cli", "gan.runs", "gan.datasets", "gan.faces", "data"},

@@ -20,7 +20,7 @@ COUNT, SIZE = 1_000_000, 128
 FLAGS = [
     *("--image-size", f"{SIZE}", "--align", "no", "--width", "8", "--batch-size", "64", "--epochs", "8"),
     *("--data", "faces.npy", "--cache-dir", "cache", "--precision", "float32"),
-    *("--ema-half-life", "0", "--penalty", "none"),
+    *("--ema-half-life", "0", "--penalty", "none", "--sample-every", "8"),
 ]  # fmt: skip
 # train.py, which says when it starts its first step, and how much memory it had at most: its own, without pages of the
 # cache file, which the system takes back when others need memory, and which stay the longer the busier the machine is.

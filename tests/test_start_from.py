@@ -20,6 +20,7 @@ DENSE = [
     *("--image-size", "16", "--width", "4", "--noise-size", "8", "--batch-size", "8", "--precision", "float32"),
     *("--depth", "0"),
     *("--generator", "dense", "--discriminator", "dense", "--penalty", "none", "--limit", "60", "--holdout", "0"),
+    *("--sample-every", "3"),
 ]
 
 

@@ -39,6 +39,8 @@ SMALL_RUN = [
     *("--precision", "float32", "--holdout", "0.4", "--run", "it"),
 ]
 SCORED = ("--score-every", "3", "--score-samples", "64")
+# Networks that are soon built, for tests of what is around the training.
+FAST = ["--generator", "dense", "--discriminator", "dense", "--penalty", "none", "--penalty-every", "16"]
 
 
 @pytest.fixture(scope="session")
@@ -121,14 +123,6 @@ def whole(faces, cache, tmp_path_factory):
     return where
 
 
-@pytest.fixture(scope="session")
-def six(faces, cache, tmp_path_factory):
-    """The folder of a run of the first 6 iterations."""
-    where = tmp_path_factory.mktemp("six")
-    run(where, *command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED))
-    return where
-
-
 def test_files_of_a_run(whole):
     """A run writes sample grids, chart, log, config, data report, checkpoints, and tables of scores and diagnostics."""
     folder = whole / "output/it"
@@ -196,19 +190,7 @@ sys.exit(train.main(sys.argv[1:]))
 """
 
 
-@pytest.mark.slow
-def test_resume_after_sigterm_is_bit_exact(faces, cache, whole, tmp_path):
-    """SIGTERM saves and exits with 128 + 15; resuming after 5 of 12 iterations gives bit-identical results."""
-    line = command(faces, cache, "--epochs", "12", "--sample-every", "3")
-    printed = run(tmp_path, *line, script=WITH_SIGTERM, code=128 + signal.SIGTERM)
-    assert "Stopped and saved. The same command goes on from here." in printed
-    assert len(log(tmp_path)) - 1 == 5 and state(tmp_path, 5)["iteration"] == 5
-    assert (tmp_path / "output/it/samples.npz").exists()
-    assert "Going on after iteration 5" in run(tmp_path, *line)
-    assert_same(whole, tmp_path, 12)
-
-
-# train.py, killed by SIGKILL while it writes its third checkpoint.
+# train.py, killed by SIGKILL while it writes its second checkpoint.
 KILLED_WHILE_SAVING = """
 import io, os, signal, sys
 import numpy as np
@@ -217,7 +199,7 @@ from gan.runs import checkpoints
 savez, saves = np.savez, []
 def save_half(file, **arrays):
     saves.append(1)
-    if len(saves) < 3:
+    if len(saves) < 2:
         return savez(file, **arrays)
     memory = io.BytesIO()
     savez(memory, **arrays)
@@ -230,33 +212,27 @@ sys.exit(train.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_resume_after_a_kill_while_saving(faces, cache, whole, tmp_path):
-    """A run killed while it writes a checkpoint resumes from the one before, with bit-identical results."""
+def test_resume_after_sigterm_and_a_kill_is_bit_exact(faces, cache, whole, tmp_path):
+    """SIGTERM saves and exits with 128 + 15, and a run killed while it saves resumes from the checkpoint before.
+
+    The end, from 5 and then from 6 of 12 iterations, is bit-identical.
+    """
     line = command(faces, cache, "--epochs", "12", "--sample-every", "3")
-    run(tmp_path, *line, script=KILLED_WHILE_SAVING, code=-signal.SIGKILL)
-    assert list((tmp_path / "output/it/checkpoints").glob(".*.part"))
+    printed = run(tmp_path, *line, script=WITH_SIGTERM, code=128 + signal.SIGTERM)
+    assert "Stopped and saved. The same command goes on from here." in printed
+    assert len(log(tmp_path)) - 1 == 5 and state(tmp_path, 5)["iteration"] == 5
+    assert (tmp_path / "output/it/samples.npz").exists()
+    saved = 5
+    if os.name != "nt":  # Windows has no SIGKILL
+        run(tmp_path, *line, script=KILLED_WHILE_SAVING, code=-signal.SIGKILL)
+        assert list((tmp_path / "output/it/checkpoints").glob(".*.part"))
+        saved = 6
     printed = run(tmp_path, *line)
-    assert "Going on after iteration 6" in printed
+    assert f"Going on after iteration {saved}" in printed
     assert "No score: it would take more than 5% of so short a run" in printed
     assert not (tmp_path / "output/it/best.keras").exists() and len(table(tmp_path, "metrics.csv")) == 1
     assert_same(whole, tmp_path, 12)
     assert not list((tmp_path / "output/it/checkpoints").glob(".*"))
-
-
-@pytest.mark.slow
-def test_resume_with_more_epochs_is_bit_exact(faces, cache, whole, six, tmp_path):
-    """Resuming after 6 of 12 iterations with a larger --epochs gives bit-identical weights, logs and scores."""
-    shutil.copytree(six, tmp_path, dirs_exist_ok=True)
-    line = command(faces, cache, "--epochs", "12", "--sample-every", "3", *SCORED)
-    assert "Going on after iteration 6" in run(tmp_path, *line)
-    assert_same(whole, tmp_path, 12)
-    for name, clock in [("metrics.csv", ("seconds", "eval_seconds")), ("diagnostics.csv", ())]:
-        assert table(whole, name, *clock) == table(tmp_path, name, *clock)
-    assert Run(whole / "output/it").best_iteration() == Run(tmp_path / "output/it").best_iteration()
-
-
-# The following tests call main() in this process, which is faster than a new one.
 
 
 # train.py for a user who is not in the system's list and has no HOME.
@@ -282,7 +258,7 @@ def test_without_a_home(faces, tmp_path, monkeypatch, data_flag, code):
     monkeypatch.setenv("TMPDIR", str(tmp_path / "temporary"))
     (tmp_path / "temporary").mkdir()
     (tmp_path / "faces").symlink_to(faces)
-    line = [sys.executable, "train.py", "--data", data_flag, *SMALL_RUN, "--epochs", "2"]
+    line = [sys.executable, "train.py", "--data", data_flag, *SMALL_RUN, *FAST, "--epochs", "2", "--sample-every", "2"]
     printed = run(tmp_path, *line, script=WITHOUT_HOME, code=code)
     assert not (tmp_path / "~").exists()
     assert ("2 iterations" in printed and "no home folder" in printed) if code == 0 else "train.py: " in printed
@@ -303,10 +279,11 @@ def no_steps(monkeypatch):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_in_a_thread(faces, cache, tmp_path, monkeypatch, fast_saves):
     """Training works in a thread, as in a web app."""
     monkeypatch.chdir(tmp_path)
-    line = command(faces, cache, "--epochs", "2", "--sample-every", "2", "--score-every", "0")
+    line = command(faces, cache, *FAST, "--epochs", "2", "--sample-every", "2", "--score-every", "0")
     with ThreadPoolExecutor(1) as thread:
         assert thread.submit(train.main, line[2:]).result() == 0
     assert log(tmp_path)[-1][0] == "2" and (tmp_path / "output/it/generator.keras").exists()
@@ -327,7 +304,7 @@ def test_consoles(faces, cache, tmp_path, monkeypatch, settings, redirection):
     (tmp_path / "顔 é").symlink_to(faces)
     for name, value in settings.items():
         monkeypatch.setenv(name, value)
-    line = shlex.join(command("顔 é", cache, "--epochs", "2", "--run", "名"))
+    line = shlex.join(command("顔 é", cache, *FAST, "--epochs", "2", "--sample-every", "2", "--run", "名"))
     subprocess.run(f"({line}; echo $? > code) {redirection}", shell=True, cwd=tmp_path, check=True, timeout=300)
     assert (tmp_path / "code").read_text() == "0\n"
     assert (tmp_path / "output/名/000002.png").exists() and (tmp_path / "output/名/generator.keras").exists()
@@ -348,24 +325,31 @@ sys.exit(train.main(sys.argv[1:]))
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no flock")
-@pytest.mark.parametrize("backend", ["jax", None])
-def test_surroundings_that_do_not_matter(faces, cache, six, tmp_path, monkeypatch, backend):
-    """On a poor file system, and whatever the user's settings of Keras are, a run has the same weights and scores.
+def test_resume_with_more_epochs_and_in_other_surroundings_is_bit_exact(faces, cache, whole, tmp_path, monkeypatch):
+    """Resuming after 6 of 12 iterations with a larger --epochs gives bit-identical weights, logs and scores.
 
-    There is one warning, that nothing locks the folder.
+    So it does on a poor file system, and whatever the user's settings of Keras are. There is one warning, that nothing
+    locks the folder.
     """
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     settings = {"backend": "torch", "floatx": "float16", "epsilon": 0.1, "image_data_format": "channels_first"}
-    (tmp_path / "keras.json").write_text(json.dumps({} if backend else settings))
-    if backend:
-        monkeypatch.setenv("KERAS_BACKEND", backend)
-    line = command(faces, cache, "--epochs", "6", "--sample-every", "3", *SCORED)
-    printed = run(tmp_path, *line, script=ON_A_POOR_FILE_SYSTEM)
-    assert printed.count("train.py: warning") == 1 and "output/it is not locked" in printed
-    assert_same(tmp_path, six, 6)
-    columns = [table(where, "metrics.csv", "seconds", "eval_seconds") for where in (tmp_path, six)]
-    assert columns[0] == columns[1]
+    for epochs, backend, given in (("6", "jax", {}), ("12", None, settings)):
+        (tmp_path / "keras.json").write_text(json.dumps(given))
+        if backend:
+            monkeypatch.setenv("KERAS_BACKEND", backend)
+        else:
+            monkeypatch.delenv("KERAS_BACKEND")
+        line = command(faces, cache, "--epochs", epochs, "--sample-every", "3", *SCORED)
+        if os.name == "nt":  # Windows has no flock
+            printed = run(tmp_path, *line)
+        else:
+            printed = run(tmp_path, *line, script=ON_A_POOR_FILE_SYSTEM)
+            assert printed.count("train.py: warning") == 1 and "output/it is not locked" in printed
+    assert "Going on after iteration 6" in printed
+    assert_same(whole, tmp_path, 12)
+    for name, clock in [("metrics.csv", ("seconds", "eval_seconds")), ("diagnostics.csv", ())]:
+        assert table(whole, name, *clock) == table(tmp_path, name, *clock)
+    assert Run(whole / "output/it").best_iteration() == Run(tmp_path / "output/it").best_iteration()
 
 
 @pytest.mark.usefixtures("eagerly")
@@ -435,7 +419,8 @@ sys.exit(train.main(sys.argv[1:]))
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGSTOP")
 def test_a_pause(faces, cache, tmp_path):
     """A run that was stopped and continued has no second of the pause in its log."""
-    printed = run(tmp_path, *command(faces, cache, "--epochs", "6"), script=WITH_A_PAUSE)
+    line = command(faces, cache, *FAST, "--epochs", "6", "--sample-every", "6")
+    printed = run(tmp_path, *line, script=WITH_A_PAUSE)
     took = float(re.search(r"steps took ([\d.]+)", printed)[1])  # the first five, with the pause
     seconds = float(Run(tmp_path / "output/it").read_log()["seconds"][-1])
     assert 0 < seconds < took - 2
@@ -522,7 +507,8 @@ def test_odd_data(eight, cache, tmp_path, monkeypatch, capsys, closed_folder, no
 
 
 @pytest.mark.slow
-def test_new_data(eight, cache, tmp_path, monkeypatch, capsys):
+@pytest.mark.usefixtures("eagerly")
+def test_new_data(eight, cache, tmp_path, monkeypatch, capsys, fast_saves):
     """A run refuses other images than it was trained on, unless --accept-new-data is given; then it says so."""
     np.save(tmp_path / "faces.npy", eight[:6])
     line = command(tmp_path / "faces.npy", cache, "--holdout", "0")
@@ -633,7 +619,8 @@ def test_a_folder_name_that_is_not_utf8(faces, cache, tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert b"found in \xff," in printed(*command(os.fsdecode(odd), cache, "--epochs", "1", "--score-every", "0"))
+    line = command(os.fsdecode(odd), cache, *FAST, "--epochs", "1", "--score-every", "0")
+    assert b"found in \xff," in printed(*line)
     assert b"Model card" in printed(sys.executable, "-m", "tools.export", "output/it", "--to", "keras")
     assert (tmp_path / "output/it/export/README.md").read_text("utf-8")
 
@@ -647,11 +634,12 @@ def test_invalid_data(tmp_path, monkeypatch, capsys):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_real_faces(tmp_path, monkeypatch, capsys, celeba, fast_saves):
     """train.py trains on photographs in a zip."""
     monkeypatch.chdir(tmp_path)
     line = ["--data", str(celeba), "--limit", "64", "--epochs", "2", "--width", "4", "--cache-dir", str(tmp_path)]
-    assert train.main([*line, "--run", "real", "--penalty", "none"]) == 0
+    assert train.main([*line, "--run", "real", "--penalty", "none", "--sample-every", "2"]) == 0
     assert "64 images" in capsys.readouterr().out
     assert images.read_png(tmp_path / "output/real/000002.png").std() > 1
 
@@ -665,19 +653,20 @@ def test_real_faces(tmp_path, monkeypatch, capsys, celeba, fast_saves):
         ("--noise-size", "2000000000"),
     ],
 )
-def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, flags):
+def test_what_does_not_fit_into_memory_is_refused(tmp_path, faces, cache, monkeypatch, capsys, flags):
     """Exit code 2 before networks are built, with what is needed, what there is, and the largest batch or other flags.
 
     --dry-run says how much is needed of what there is.
     """
     line = [sys.executable, str(ROOT / "train.py"), "--data", str(faces), "--cache-dir", str(cache)]
     line += ["--image-size", "16"]
-    printed = run(tmp_path, *line, *flags, code=2)
+    printed = run_in_process(tmp_path, [*line, *flags], monkeypatch, capsys, code=2)
     assert len(re.findall(r"[\d,.]+ GB", printed)) == 2
     assert not (tmp_path / "output").exists()
     if flags[0] == "--batch-size":
         largest = re.search(r"--batch-size (\d+)", printed)[1]
-        assert re.search(r"about [\d,.]+ GB of memory, [\d,.]+ GB available", run(tmp_path, *line, "--dry-run"))
+        planned = run_in_process(tmp_path, [*line, "--dry-run"], monkeypatch, capsys)
+        assert re.search(r"about [\d,.]+ GB of memory, [\d,.]+ GB available", planned)
         assert 64 < int(largest) < 10_000_000
     else:
         assert "--width" in printed and "--noise-size" in printed
@@ -691,6 +680,7 @@ LABELLED = [
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_resume_with_labels_is_bit_exact(cache, tmp_path, monkeypatch, fast_saves):
     """A run with labels goes on as if it had not stopped; its grids have the names of their rows beside them."""
     line = [*LABELLED, "--cache-dir", str(cache), "--balance", "--auxiliary-weight", "0.5", "--penalty", "none"]

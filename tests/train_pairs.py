@@ -5,8 +5,8 @@
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The pair "everything" has every other setting
 whose random numbers or sums depend on the batch and that goes with the others: dropout, two micro-batches, adaptive
 augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, an auxiliary
-classifier of labels, and two averages. What schedules change is variables: there its penalty's weight, and with Adam
-decay rates.
+classifier of labels, and two averages. "processes" has the same without penalties. What schedules change is variables:
+there its penalty's weight, and with Adam decay rates.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.
@@ -36,7 +36,7 @@ PAIRS = {
     "conv-dense": {"generator": "conv-dense", "discriminator": "conv-dense", **ALL},
     "residual": {
         "generator": "residual", "discriminator": "residual", "minibatch_stddev": True, "head": "san", **ALL,
-        "depth": 1, "upsampling": "pixel-shuffle", "discriminator_normalization": "group",
+        "generator_normalization": "spectral", "discriminator_normalization": "spectral",
     },
     "residual-free": {
         "generator": "residual-free", "discriminator": "residual-free", "depth": 1, "upsampling": "transpose",
@@ -45,9 +45,13 @@ PAIRS = {
     "everything": {
         "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
         "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
-        "auxiliary_weight": 0.5, "depth": 1, "upsampling": "bilinear", "minibatch_stddev": True,
-        "discriminator_noise": 0.1, "penalty_batch": 0.5, "penalty_schedule": "linear",
-        "ema_half_life": (20_000.0, 5.0),
+        "auxiliary_weight": 0.5, "minibatch_stddev": True, "discriminator_noise": 0.1, "penalty_batch": 0.5,
+        "penalty_schedule": "linear", "ema_half_life": (20_000.0, 5.0),
+    },
+    "processes": {
+        "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
+        "augment": "ada", "penalty": "none", "auxiliary_weight": 0.5, "minibatch_stddev": True,
+        "discriminator_noise": 0.1, "ema_half_life": (20_000.0, 5.0),
     },
     "spectral": {
         "generator": "self-modulated", "discriminator": "conv", **ALL, "depth": 1, "upsampling": "pixel-shuffle",
@@ -58,7 +62,7 @@ PAIRS = {
         "penalty_method": "finite-difference", "penalty_batch": 0.5,
     },
 }  # fmt: skip
-LABELLED = ("everything", "labelled", "residual")
+LABELLED = ("everything", "processes", "labelled", "residual")
 ITERATIONS = 4
 
 
@@ -74,7 +78,7 @@ def main(folder: str, device: str, optimizer: str, rate: str, *names: str) -> No
             discriminator_learning_rate=float(rate), beta_schedule="linear" if optimizer == "adam" else "constant",
             **SMALL, **PAIRS[name],
         )  # fmt: skip
-        state = train(config, distribution, on_device=name == "everything", labelled=name in LABELLED)
+        state = train(config, distribution, on_device=name in ("everything", "processes"), labelled=name in LABELLED)
         np.savez(Path(folder, f"{name}-{distribution.index}.npz"), **state)
 
 

@@ -9,7 +9,6 @@ To add a source, write a file with a function (Request) -> Source, add a row to 
 
 import difflib
 
-from gan import file_kinds
 from gan.config import SUFFIXES_SHOWN
 from gan.datasets.arrays import open_array
 from gan.datasets.avatars import open_avatars
@@ -25,6 +24,7 @@ from gan.datasets.video import open_video
 from gan.datasets.zip_archive import open_zip
 from gan.errors import UsageError
 from gan.files import expand_path
+from gan.image_files import file_kinds
 
 # Beside images, arrays are features, landmarks or masks of them.
 ARRAYS = {".npz": open_array, ".npy": open_array}

@@ -13,12 +13,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from gan import file_kinds, images, value_range
+from gan import images
 from gan.datasets.folder import read_head
-from gan.datasets.labels import label_array
+from gan.datasets.label_files import label_array
 from gan.datasets.source import Request, Source, file_identity, number_names
 from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error, expand_path, map_array, read_array_header
+from gan.image_files import file_kinds, value_range
 from gan.labels import Labels
 
 NAMES = ("images", "x", "arr_0")

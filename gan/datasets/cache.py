@@ -24,7 +24,7 @@ from gan.datasets.report import advise
 from gan.datasets.source import no_progress, summarize_skipped
 from gan.devices import count_cores
 from gan.errors import RunError, UsageError
-from gan.value_range import ValueCounts, count_values, describe_range, find_range
+from gan.image_files.value_range import ValueCounts, count_values, describe_range, find_range
 
 VERSION = 9  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task

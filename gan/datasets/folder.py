@@ -16,8 +16,8 @@ from gan import images
 from gan.datasets.joined import add_prefix, concatenate
 from gan.datasets.source import Request, Source, digest, is_run_config, may_hold_images, reason_to_pass_over
 from gan.errors import UsageError, summarize
-from gan.file_kinds import HEAD
 from gan.files import expand_path
+from gan.image_files.file_kinds import HEAD
 
 
 def open_folder(request: Request, open_file: Callable[[Request], Source | None] = lambda request: None) -> Source:
@@ -67,7 +67,7 @@ def _list_files(files: list[tuple[str, str, object]], max_pixels: int) -> Source
 
 
 def read_head(path: str | os.PathLike, length: int = HEAD) -> bytes:
-    """Reads the first bytes of a file, as many as `gan.file_kinds.identify` needs; b"" if it cannot be read."""
+    """Reads the first bytes of a file, as many as `file_kinds.identify` needs; b"" if it cannot be read."""
     with contextlib.suppress(OSError), open(path, "rb") as file:
         return file.read(length)
     return b""

@@ -16,8 +16,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from gan import file_kinds, images
+from gan import images
 from gan.errors import UsageError
+from gan.image_files import file_kinds
 from gan.labels import Labels
 
 SUFFIXES = {

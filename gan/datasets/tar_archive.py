@@ -25,8 +25,8 @@ from gan.datasets.source import (
     reason_to_pass_over,
 )
 from gan.errors import UsageError, summarize
-from gan.file_kinds import GZIP, HEAD, TAR, UNKNOWN, describe, identify
 from gan.files import damage_as_value_error, expand_path
+from gan.image_files.file_kinds import GZIP, HEAD, TAR, UNKNOWN, describe, identify
 
 LARGEST_HEADER = 1 << 20  # bytes, of the name and the attributes of an entry
 

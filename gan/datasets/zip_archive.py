@@ -15,8 +15,8 @@ from gan.datasets.folder import read_head
 from gan.datasets.source import LARGEST, Request, Source, digest, file_identity, is_run_config, reason_to_pass_over
 from gan.datasets.zip_repair import open_archive
 from gan.errors import UsageError, summarize
-from gan.file_kinds import HEAD, describe, identify
 from gan.files import expand_path
+from gan.image_files.file_kinds import HEAD, describe, identify
 
 OPEN = 16  # archives; a folder may hold thousands, more than the files that a process may open
 METHODS = {9: "Deflate64", 93: "Zstandard", 95: "XZ", 98: "PPMd"}  # that zipfile does not unpack; 4.4.5

@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from helpers import THREADS
 
+import train
+from dcgan import DCGAN
 from gan.cluster import cluster_environments, find_free_ports
 from gan.training.distribution import ENDED
 from tools import launch
@@ -24,7 +26,10 @@ FLAGS = [
     *("--augment", "ada", "--holdout", "0.4", "--precision", "float32", "--sample-every", "2", "--run", "it"),
     *("--score-every", "6", "--score-samples", "64", "--cache-dir", "cache"),
 ]
-QUICK = [*FLAGS, "--generator", "dense", "--discriminator", "dense", "--augment", "none", "--score-every", "100000"]
+QUICK = [
+    *(*FLAGS, "--generator", "dense", "--discriminator", "dense", "--augment", "none", "--score-every", "100000"),
+    *("--penalty", "none", "--penalty-every", "16", "--ema-half-life", "0"),
+]
 TIMED = {"seconds", "data_seconds", "validation", "grid_due"}
 
 
@@ -36,13 +41,6 @@ def start(folder, *more, cluster=None, flags=FLAGS):
         line, cwd=folder, env={**environment, **(cluster or {})}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         text=True,
     )  # fmt: skip
-
-
-def train(folder, epochs, processes=1):
-    """Trains up to that many iterations, and returns the last checkpoint without what depends on the clock."""
-    clusters = cluster_environments(processes) if processes > 1 else [None]
-    finish([start(folder, "--epochs", f"{epochs}", cluster=cluster) for cluster in clusters], 0)
-    return load(folder, epochs)
 
 
 def finish(processes, code):
@@ -68,24 +66,37 @@ def wait_for(path, processes):
 
 @pytest.mark.slow(minutes=2)
 def test_layouts_go_on_with_each_other(tmp_path, monkeypatch, capfd):
-    """From one process to two and back; two that stopped between go on to the bit; files are those of one process.
+    """From one process to two after 2 of 6 iterations, and back after 4; files are those of one process.
 
-    Two that are not stopped are started by the command for that.
+    Two processes are started by the command for that; two that go on from their checkpoint of iteration 4 end as they
+    do to the bit.
     """
-    train(tmp_path / "alone", 2)
-    for name in ("stopped", "together"):
-        shutil.copytree(tmp_path / "alone", tmp_path / name)
-    alone = train(tmp_path / "alone", 6)
-    train(tmp_path / "stopped", 4, processes=2)
-    shutil.copytree(tmp_path / "stopped", tmp_path / "mixed")
-    mixed = train(tmp_path / "mixed", 6)
-    stopped = train(tmp_path / "stopped", 6, processes=2)
+    line, step = [*FLAGS, "--epochs", "6"], DCGAN.train_step
+
+    def copy_after_two(gan, batch):
+        if int(gan.iteration) == 2 and not (tmp_path / "together").exists():
+            shutil.copytree(tmp_path / "alone", tmp_path / "together")
+        return step(gan, batch)
+
+    (tmp_path / "alone").mkdir()
+    monkeypatch.chdir(tmp_path / "alone")
+    with monkeypatch.context() as patch:
+        patch.setattr(DCGAN, "train_step", copy_after_two)
+        assert train.main(line) == 0
     monkeypatch.chdir(tmp_path / "together")
     for name, value in THREADS.items():
         monkeypatch.setenv(name, value)
-    assert launch.main(["--workers", "2", "--", *FLAGS, "--epochs", "6"]) == 0
+    assert launch.main(["--workers", "2", "--", *line]) == 0
     assert "in 2 processes" in capfd.readouterr().out
-    together = load(tmp_path / "together", 6)
+    for name in ("stopped", "mixed"):
+        shutil.copytree(tmp_path / "together", tmp_path / name)
+        (tmp_path / name / "output/it/checkpoints/000000006.npz").unlink()
+    clusters = cluster_environments(2)
+    printed = finish([start(tmp_path / "stopped", "--epochs", "6", cluster=cluster) for cluster in clusters], 0)
+    assert "Going on after iteration 4" in printed[0]
+    monkeypatch.chdir(tmp_path / "mixed")
+    assert train.main(line) == 0
+    alone, together, stopped, mixed = (load(tmp_path / name, 6) for name in ("alone", "together", "stopped", "mixed"))
     assert alone.keys() == mixed.keys() == stopped.keys() == together.keys()
     for name, expected in alone.items():
         assert np.array_equal(stopped[name], together[name]), name
@@ -113,7 +124,7 @@ def test_a_process_that_is_killed_ends_the_other(tmp_path, victim):
     """The other ends within a minute with exit code 1 and a line that says why; the checkpoint is whole."""
     clusters = cluster_environments(2)
     processes = [start(tmp_path, "--epochs", "100000", cluster=cluster, flags=QUICK) for cluster in clusters]
-    wait_for(tmp_path / "output/it/000004.png", processes)
+    wait_for(tmp_path / "output/it/000002.png", processes)
     processes[victim].kill()
     began = time.monotonic()
     (printed,) = finish([processes[1 - victim]], 1)

@@ -523,6 +523,7 @@ def test_nohup(tmp_path, ignored):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_resume_with_two_averages_is_bit_exact(tmp_path, quick_extractors):
     """Resuming before and after scores gives bit-identical averages, choices and generators."""
     whole = Run(tmp_path / "whole")
@@ -542,6 +543,7 @@ def test_resume_with_two_averages_is_bit_exact(tmp_path, quick_extractors):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("eagerly")
 def test_resume_with_scores_is_bit_exact(tmp_path, quick_extractors):
     """Resuming after 6 or 7 of 12 iterations gives bit-identical scores, diagnostics and best generator.
 

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from gan.file_kinds import UNKNOWN, describe, identify
+from gan.image_files.file_kinds import UNKNOWN, describe, identify
 
 
 @pytest.mark.parametrize("format", ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM"])

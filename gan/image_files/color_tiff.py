@@ -7,7 +7,7 @@ split = split_colors(content)
 import struct
 from typing import NamedTuple
 
-from gan.image_metadata import TIFF_SIGNATURES
+from gan.image_files.metadata import TIFF_SIGNATURES
 
 # Tags and values of TIFF 6.0, section 8, and SampleFormat in section 19.
 WIDTH, BITS, PHOTOMETRIC, STRIP_OFFSETS, ORIENTATION, SAMPLES, STRIP_LENGTHS = 256, 258, 262, 273, 274, 277, 279

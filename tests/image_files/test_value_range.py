@@ -3,7 +3,7 @@ import re
 import numpy as np
 import pytest
 
-from gan.value_range import count_values, describe_range, find_range, scale_to_uint8
+from gan.image_files.value_range import count_values, describe_range, find_range, scale_to_uint8
 
 
 @pytest.mark.parametrize(

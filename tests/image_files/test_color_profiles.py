@@ -6,7 +6,7 @@ import pytest
 from color_profile_files import DISPLAY_P3, make_ink_profile, make_profile
 from PIL import Image, ImageCms, features
 
-from gan.color_profiles import find_conversion
+from gan.image_files.color_profiles import find_conversion
 from gan.images import has_heif, open_image, read_image
 
 PROFILE = make_profile()

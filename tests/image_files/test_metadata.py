@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from gan.image_metadata import PNG_SIGNATURE, strip_metadata
+from gan.image_files.metadata import PNG_SIGNATURE, strip_metadata
 
 NOISE = np.random.default_rng(0).integers(0, 256, (16, 24, 3), np.uint8)
 

@@ -6,7 +6,7 @@ import pytest
 from color_profile_files import make_profile
 from PIL import Image
 
-from gan.color_tiff import split_colors
+from gan.image_files.color_tiff import split_colors
 from gan.images import UnreadableImage, read_image
 
 RAMPS = np.arange(3 * 20 * 16).reshape(20, 16, 3) * 50  # 20 rows: other than a multiple of the rows of a strip

@@ -1,0 +1,1 @@
+"""What image files may hold: what kind of file it is, values of any range, color profiles, and damaged metadata."""
