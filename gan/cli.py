@@ -231,6 +231,12 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", choices=("best", "last"), default="best", help=help)
 
 
+def add_truncation_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds --truncation, a factor of the noise."""
+    help = "factor of the noise; less gives more ordinary images, 0 always the same one (default: 1)"
+    parser.add_argument("--truncation", type=in_range(float, 0, 1), default=1.0, metavar="X", help=help)
+
+
 class JoinLabels(argparse.Action):
     """Joins what a flag that is given several times says: --label Male --label Smiling is --label Male,Smiling."""
 

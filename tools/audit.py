@@ -47,10 +47,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--samples", type=cli.in_range(int, 100, 1_000_000), default=SAMPLES, metavar="N",
         help=f"samples (default: {SAMPLES:,})",
     )  # fmt: skip
-    parser.add_argument(
-        "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
-        help="as in tools.generate (default: 1)",
-    )  # fmt: skip
+    cli.add_truncation_argument(parser)
     parser.add_argument(
         "--raw", action="store_true", help="the generator as it was trained, not averaged, in place of --weights"
     )

@@ -51,10 +51,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--scale", type=cli.in_range(int, 1, 64), metavar="N", help="enlargement (default: to at least 48 pixels)"
     )
     parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not each pixel to a square")
-    parser.add_argument(
-        "--truncation", type=cli.in_range(float, 0, 1), default=1.0, metavar="X",
-        help="factor of the noise; less gives more ordinary images, 0 always the same one (default: 1)",
-    )  # fmt: skip
+    cli.add_truncation_argument(parser)
     cli.add_label_argument(parser, "--label", "labels to ask for", "as the data have them")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")

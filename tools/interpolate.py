@@ -59,13 +59,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--scale", type=cli.in_range(int, 1, 64), metavar="N", help=f"enlargement (default: to {FRAME_SIZE} pixels)"
     )
-    parser.add_argument(
-        "--truncation",
-        type=cli.in_range(float, 0, 1),
-        default=1.0,
-        metavar="X",
-        help="as in tools.generate (default: 1)",
-    )
+    cli.add_truncation_argument(parser)
     cli.add_label_argument(parser, "--label", "labels to ask for", "as the data have them")
     cli.add_label_argument(parser, "--from-label", "labels at the start of the walk", "as the data have them")
     cli.add_label_argument(parser, "--to-label", "labels at its end", "those of --from-label")
@@ -100,12 +94,10 @@ def interpolate(arguments: argparse.Namespace) -> None:
     animation.save(path, animation.enlarge(frames, scale, smooth=True), 1 / arguments.fps)
     labels = None if vectors is None else noise.interpolation_rows(vectors, GRID_COLUMNS, "uniform")
     rows = generator(noise.interpolation_rows(points, GRID_COLUMNS, distribution), labels)
-    grid = grid_path(arguments, path)
-    images.write_png(grid, images.make_grid(rows, GRID_COLUMNS, scale=max(1, GRID_SIZE // generator.size)))
     which = f"around face {arguments.around}"
     if arguments.around is None:
         which = f"through faces {', '.join(map(str, arguments.seeds))}"
-    print(f"Interpolation {which} by {generator.description}: {path} and {grid}")
+    write_steps(arguments, generator, path, rows, which)
 
 
 def change_labels(arguments: argparse.Namespace, generator: Generator, requests: list[dict], path: Path) -> None:
@@ -127,15 +119,15 @@ def change_labels(arguments: argparse.Namespace, generator: Generator, requests:
         generator(points, vectors) for vectors in noise.interpolate(*ends, np.linspace(0, 1, GRID_COLUMNS), "uniform")
     ]
     rows = np.stack(steps, axis=1).reshape(-1, *steps[0].shape[1:])
-    grid = grid_path(arguments, path)
-    images.write_png(grid, images.make_grid(rows, GRID_COLUMNS, scale=max(1, GRID_SIZE // generator.size)))
     which = f"of faces {', '.join(map(str, arguments.seeds))} from {arguments.from_label} to {arguments.to_label}"
+    write_steps(arguments, generator, path, rows, which)
+
+
+def write_steps(arguments: argparse.Namespace, generator: Generator, path: Path, rows: np.ndarray, which: str) -> None:
+    """Writes a grid of some steps of an animation beside it, and prints where both are."""
+    grid = path.with_name(f"{path.stem}-faces.png") if arguments.out else path.with_suffix(".png")
+    images.write_png(grid, images.make_grid(rows, GRID_COLUMNS, scale=max(1, GRID_SIZE // generator.size)))
     print(f"Interpolation {which} by {generator.description}: {path} and {grid}")
-
-
-def grid_path(arguments: argparse.Namespace, path: Path) -> Path:
-    """The path of the grid beside an animation."""
-    return path.with_name(f"{path.stem}-faces.png") if arguments.out else path.with_suffix(".png")
 
 
 def sample_labels(arguments: argparse.Namespace, generator: Generator, requested: dict[int, int]) -> np.ndarray | None:

@@ -55,8 +55,9 @@ def read(name: str) -> dict:
 def translate_row(row: dict) -> dict:
     """Translates a row of an older version to the present names."""
     row = {legacy.RESULT.get(name, name): value for name, value in row.items() if name not in FORMER}
-    row["sessions"], row["config"] = legacy.translate_sessions(row["sessions"]), legacy.translate_config(row["config"])
-    return legacy.translate_scores([row])[0]
+    row["sessions"] = [legacy.translate_session(session) for session in row["sessions"]]
+    row["config"] = legacy.translate_config(row["config"])
+    return legacy.translate_result(row)
 
 
 def name_document(name: str, half: str) -> str:

@@ -61,7 +61,7 @@ def run_process(command: list[str]) -> int:
 def read_sessions(run: Run) -> list[dict]:
     """Reads the training sessions of a run so far. The last has no exit code if this process was killed as well."""
     path = legacy.find(run.folder, "sessions.json")
-    sessions = legacy.translate_sessions(read_json(path, list)) if path.exists() else []
+    sessions = [legacy.translate_session(session) for session in (read_json(path, list) if path.exists() else [])]
     if not all(has_values(session, SESSION) for session in sessions):
         raise damaged_file_error(path)
     return sessions

@@ -247,7 +247,7 @@ def summarize_evaluation(run: Run, result: dict) -> dict:
 
 def summarize_sessions(run: Run, settings: Config, path: Path) -> dict:
     """The training sessions of a run of tools.compare, and whether other work shared the machine with them."""
-    sessions = legacy.translate_sessions(json.loads(path.read_text("utf-8")))
+    sessions = [legacy.translate_session(session) for session in json.loads(path.read_text("utf-8"))]
     return {"sessions": [{"minutes": one["minutes"], "shared": bool(one.get("shared"))} for one in sessions]}
 
 

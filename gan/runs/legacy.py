@@ -63,16 +63,6 @@ def translate_diagnostic(row: list[str]) -> list[str]:
     return [iteration, FAILURE_MODES.get(mode, mode), STATUSES.get(status, status), advice]
 
 
-def translate_scores(results: list[dict]) -> list[dict]:
-    """The evaluations of a scores.json: dicts with `protocol`, `generator` and `scores`."""
-    return [_translate_result(result) for result in results]
-
-
-def translate_sessions(sessions: list[dict]) -> list[dict]:
-    """The training sessions of a sessions.json."""
-    return [_translate_session(session) for session in sessions]
-
-
 def translate_report(report: dict) -> dict:
     """The data report of a data.json."""
     translated = {REPORT.get(name, name): value for name, value in report.items()}
@@ -97,7 +87,8 @@ def remove(folder: Path, name: str) -> None:
         Path(folder, FILES[name]).unlink(missing_ok=True)
 
 
-def _translate_session(session: dict) -> dict:
+def translate_session(session: dict) -> dict:
+    """A training session of a sessions.json."""
     session = {SESSION.get(name, name): value for name, value in session.items()}
     if isinstance(machine := session.get("machine"), dict) and "onednn" not in machine:
         # TensorFlow decided alone: nearly all processors with AVX-512 have the instructions that it looks for.
@@ -106,7 +97,8 @@ def _translate_session(session: dict) -> dict:
     return {**session, "other_cores": others[-1]} if isinstance(others, list) and others else session
 
 
-def _translate_result(result: dict) -> dict:
+def translate_result(result: dict) -> dict:
+    """An evaluation of a scores.json: a dict with `protocol`, `generator` and `scores`."""
     protocol, scores = dict(result.get("protocol", {})), dict(result.get("scores", {}))
     for part in (protocol, scores):
         if "memorisation" in part:

@@ -357,7 +357,7 @@ class Run:
         """The evaluations of scores.json, the last one last. Raises UsageError where it is damaged."""
         path = self.folder / "scores.json"
         found = read_json(path, list, dict.fromkeys(("protocol", "generator", "scores"), dict)) if path.exists() else []
-        return legacy.translate_scores(found)
+        return [legacy.translate_result(result) for result in found]
 
     def _read_table(self, path: Path, header_only: bool = False) -> tuple[list[str], list[list[str]]]:
         """The present names of a table's columns, and its rows; both empty where there is no table."""

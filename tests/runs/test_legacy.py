@@ -125,8 +125,8 @@ def test_attributes_of_older_evaluations():
     values, both = {"hair_colour": 1, "skin": 2}, {"hair_color": 1, "skin": 2}
     old = {"scores": {"attribute_distances": values, "modes_missing": values, "attribute_shares": {"data": values}}}
     scores = {"attribute_distances": both, "modes_missing": both, "attribute_shares": {"data": both}}
-    for results in ([old], legacy.translate_scores([old])):
-        assert legacy.translate_scores(results)[0]["scores"] == scores
+    for result in (old, legacy.translate_result(old)):
+        assert legacy.translate_result(result)["scores"] == scores
 
 
 @pytest.mark.parametrize(
@@ -134,5 +134,5 @@ def test_attributes_of_older_evaluations():
 )
 def test_sessions_of_older_comparisons(others, present):
     """What other work took was once a pair, of which the second value was measured during the training."""
-    (session,) = legacy.translate_sessions([{"others": others}])
+    session = legacy.translate_session({"others": others})
     assert session == {"other_cores": present}
