@@ -20,7 +20,7 @@ import warnings
 from gan import experiment, settings
 from gan.cli import parse_settings, run_command
 from gan.cluster import find_cluster
-from gan.combinations import require_penalty
+from gan.combinations import require_sound_penalty
 from gan.config import Config, build_config
 from gan.errors import UsageError
 from gan.signals import handle_signals, interrupt
@@ -80,9 +80,13 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     augment = settings.resolve_augment(config, run, len(split.training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = load_start(config, run) if distribution.is_chief else None
-    if not (run.folder / "config.json").exists():
-        require_penalty(config)
-    check = functools.partial(require_memory, processes=distribution.count, replicas=distribution.replicas)
+    is_new = not (run.folder / "config.json").exists()
+
+    def check(config, generator, discriminator):
+        if is_new:
+            require_sound_penalty(config, discriminator)
+        require_memory(config, generator, discriminator, distribution.count, distribution.replicas)
+
     labels = experiment.build_label_distribution(config, faces, split.training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)
     if start:
@@ -94,7 +98,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         lines.append(f"balanced: {before}; drawn as {labels.describe_shares()}")
     print(*lines, sep="\n", flush=True)
     if dry_run:
-        if distribution.is_chief and not (run.folder / "config.json").exists():
+        if distribution.is_chief and is_new:
             run.write_skipped(faces.skipped)
             save_contact_sheet(run, faces, split.training, config.seed)
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
@@ -118,8 +122,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
             if config.patience:
                 print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
             if len(config.ema_half_lives) > 1:
-                first = config.ema_half_lives[0]
-                print(f"No score chooses between the averages: all samples are of {first:g}. {reason}", flush=True)
+                first = f"that with a half-life of {config.ema_half_lives[0]:g} images"
+                print(f"No score chooses between the averages: {first} makes all samples. {reason}", flush=True)
         return trainer.train()
 
 

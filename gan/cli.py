@@ -71,9 +71,6 @@ def parse_settings(argv: list[str] | None = None) -> tuple[dict, bool]:
         parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
     if config.discriminator_width == 1:
         parser.error("argument --discriminator-width: 1 is not 0, or at least 2")
-    for name in ("min_face", "keep_duplicates"):
-        if name in given and config.align == "no":
-            parser.error(f"argument {format_flag(name)}: no faces are searched for: leave out --align no")
     if 0 < config.score_samples < 64:
         parser.error(f"argument --score-samples: {config.score_samples} is not 0, or at least 64")
     if not re.fullmatch(r"auto|all|[1-9]\d{0,3}|cpu:[1-9]\d{0,2}", config.devices):
@@ -98,8 +95,8 @@ class TrainParser(argparse.ArgumentParser):
     def error(self, message: str):
         """Prints what is wrong and what to type instead, and exits with code 2."""
         given = [*self.words, *map(" ".join, itertools.pairwise(self.words))]
-        advice = [f"{each} is {ELSEWHERE[each]} here" for each in dict.fromkeys(given) if each in ELSEWHERE]
-        if message.startswith("unrecognized arguments: ") and not message.split()[2].startswith("-"):
+        advice = [f"for {each}, give {ELSEWHERE[each]}" for each in dict.fromkeys(given) if each in ELSEWHERE]
+        if re.match(r"unrecognized arguments: [^-\s]", message):
             advice.append("each value needs its flag, as in --data A --data B")
         super().error("; ".join([message, *advice]))
 

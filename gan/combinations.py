@@ -1,8 +1,7 @@
 """Combinations of settings that exclude each other, or of which one would change nothing: they are refused.
 
 require_possible(config, 1)
-require_smooth(config, discriminator)
-warn_of_doubts(config, discriminator)
+require_sound_penalty(config, discriminator)  # of a new run
 """
 
 import dataclasses
@@ -11,14 +10,6 @@ import warnings
 from gan.config import Config, format_flag
 from gan.errors import UsageError
 from gan.recipes import find_settings
-
-# Layers of a discriminator by which logits differ for other reasons than its slope.
-VARYING = {
-    "Dropout": ("dropout", "differ from pass to pass"),
-    "SpectralNormalization": ("spectral norm", "differ from pass to pass"),
-    "BatchNormalization": ("batch norm", "depend on the other images"),
-    "MinibatchStddev": ("--minibatch-stddev", "depend on the other images"),
-}
 
 
 def require_possible(config: Config, replicas: int) -> None:
@@ -45,16 +36,11 @@ def require_possible(config: Config, replicas: int) -> None:
                 f"--beta-schedule {config.beta_schedule}: {format_flag(flag)} {name} has no second decay rate as"
                 " adam and adamw have it. Leave it out, or use one of these."
             )
-    count = max(1, round(config.penalty_batch * config.batch_size))
+    count = count_penalized(config)
     if config.penalty_batch < 1 and count % replicas:
         raise UsageError(
             f"--penalty-batch {config.penalty_batch:g} of --batch-size {config.batch_size} are {count} images, which"
             f" {replicas} replicas cannot share equally: give a share that is a multiple of {replicas} images."
-        )
-    if config.minibatch_stddev and count % 4:
-        raise UsageError(
-            f"--minibatch-stddev compares groups of 4 images: --penalty-batch {config.penalty_batch:g} of --batch-size"
-            f" {config.batch_size} are {count} images. Give a share that is a multiple of 4 images."
         )
 
 
@@ -151,26 +137,64 @@ def require_competitive(config: Config, replicas: int) -> None:
 def require_smooth(config: Config, discriminator) -> None:
     """Raises UsageError where logits differ at an image and near it for other reasons than the discriminator's slope.
 
-    A dropout layer drops others in each pass, a spectral norm is estimated better in each, and a logit that depends on
-    other images changes with those.
+    A dropout layer drops others in each pass, a spectral norm is estimated better in each, and what depends on other
+    images differs where those are a part of the batch.
     """
-    kinds = {type(layer).__name__ for layer in discriminator.layers}
-    for kind, (name, why) in VARYING.items():
+    kinds = list_kinds(discriminator)
+    for kind, name in (("Dropout", "dropout"), ("SpectralNormalization", "spectral norm")):
         if kind in kinds:
             raise UsageError(
-                f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, by which"
-                f" logits {why}. Use --penalty-method exact, or a discriminator without {name}."
+                f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, which differs"
+                f" from pass to pass. Use --penalty-method exact, or a discriminator without {name}."
             )
+    if config.penalty_batch < 1:
+        require_separate(config, discriminator)
 
 
-def warn_of_doubts(config: Config, discriminator) -> None:
-    """Warns of penalties by which, as their papers say, training does not work or converge."""
-    kinds = {type(layer).__name__ for layer in discriminator.layers}
-    if config.penalized and config.penalty == "gradient" and "BatchNormalization" in kinds:  # arXiv:1704.00028, sec. 4
+def require_separate(config: Config, discriminator) -> None:
+    """Raises UsageError where a penalty is to be estimated of logits that depend on other images.
+
+    Each image is changed in its own direction, so that the estimate lacks what an image does to the other logits.
+    """
+    grouped = {"BatchNormalization": "batch norm", "MinibatchStddev": "--minibatch-stddev"}
+    for name in [name for kind, name in grouped.items() if kind in list_kinds(discriminator)]:
+        raise UsageError(
+            f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, by which logits"
+            f" depend on the other images. Use --penalty-method exact, or a discriminator without {name}."
+        )
+
+
+def require_sound_penalty(config: Config, discriminator) -> None:
+    """Raises UsageError where a penalty would not be what it says, and warns where it is known not to work.
+
+    It is for new runs: there are older ones with such settings.
+    """
+    require_penalty(config)
+    if config.penalty_method == "finite-difference":
+        require_separate(config, discriminator)
+    count = count_penalized(config)
+    if config.minibatch_stddev and config.penalized and count % 4:
+        raise UsageError(
+            f"--minibatch-stddev compares groups of 4 images: --penalty-batch {config.penalty_batch:g} of --batch-size"
+            f" {config.batch_size} are {count} images. Give a share that is a multiple of 4 images."
+        )
+    is_gradient = config.penalized and config.penalty == "gradient"
+    if is_gradient and "BatchNormalization" in list_kinds(discriminator):  # arXiv:1704.00028, section 4
         warnings.warn(
             "--penalty gradient is for discriminators that judge each image alone, which one with batch norm does not:"
             " add --discriminator-normalization layer",
             stacklevel=2,
         )
-    if config.loss == "relativistic" and not (config.penalized and config.penalty == "r1+r2"):
-        warnings.warn("--loss relativistic is known to converge with --penalty r1+r2 alone", stacklevel=2)
+    is_sound = config.penalized and config.penalty == "r1+r2"  # arXiv:2501.05441, section 2.2
+    if config.loss == "relativistic" and not is_sound and config.optimizer != "acgd":
+        warnings.warn("--loss relativistic is known to converge only with --penalty r1+r2: add it", stacklevel=2)
+
+
+def count_penalized(config: Config) -> int:
+    """Counts the images of a batch that the penalty sees."""
+    return max(1, round(config.penalty_batch * config.batch_size))
+
+
+def list_kinds(network) -> set[str]:
+    """Lists the kinds of a network's layers."""
+    return {type(layer).__name__ for layer in network.layers}

@@ -183,8 +183,8 @@ class Config:
     generator_learning_rate: float = option(5e-4, "learning rate of the generator", least=0.0)
     discriminator_learning_rate: float = option(5e-4, "learning rate of the discriminator", least=0.0)
     generator_betas: tuple = option(
-        (0.0, 0.999), "decay rates of the generator's optimizer; sgd has the first alone, acgd the second", least=0.0,
-        most=0.9999,
+        (0.0, 0.999), "decay rates of the generator's optimizer; sgd uses only the first, acgd only the second",
+        least=0.0, most=0.9999,
     )  # fmt: skip
     discriminator_betas: tuple = option(
         (0.0, 0.999), "decay rates of the discriminator's optimizer", least=0.0, most=0.9999

@@ -19,7 +19,6 @@ from gan.combinations import (
     require_layers_to_train,
     require_possible,
     require_smooth,
-    warn_of_doubts,
 )
 from gan.config import NOISE_DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError, summarize
@@ -119,7 +118,6 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
         require_layers_to_train(config, len(dcgan.list_freezable_layers(discriminator)))
         if config.penalty_method == "finite-difference":
             require_smooth(config, discriminator)
-        warn_of_doubts(config, discriminator)
         if check:
             check(config, generator, discriminator)
         with keras.StatelessScope():

@@ -54,45 +54,48 @@ def up_to_image(channels: int, upsampling: str) -> list:
     )
 
 
-def grow(noise_shape, image_shape, start: int, first: int, widths: list[int], labels: int, *blocks):
-    """Builds a generator of `first` maps of `start` x `start`, a stage for each of `widths`, and the image.
+def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling="transpose", normalization="batch"):
+    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
-    `blocks` are the depth, the upsampling and the normalization of each stage.
+    It has 160 w^2 + 64 w z + 118 w trainable weights at 32 x 32 x 3.
     """
+    start, count = count_doublings(image_shape[0])
+    widths = [width * 2**i for i in reversed(range(count))]
+    blocks = depth, upsampling, normalization
     return build_generator(
         noise_shape,
         flatten_noise(noise_shape),  # z
         [
-            layers.Dense(start * start * first, kernel_initializer=normal()),
-            layers.Reshape((start, start, first)),
-            *(layer for filters in widths for layer in up(filters, *blocks)),
-            *up_to_image(image_shape[-1], blocks[1]),
+            layers.Dense(start * start * widths[0], kernel_initializer=normal()),
+            layers.Reshape((start, start, widths[0])),  # 4 x 4 x 4w
+            *(layer for filters in widths[1:] for layer in up(filters, *blocks)),  # 8 x 8 x 2w, 16 x 16 x w
+            *up_to_image(image_shape[-1], upsampling),  # 32 x 32 x 3
         ],
         labels,
     )
 
 
-def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling="transpose", normalization="batch"):
-    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
-
-    It has 160 w^2 + 64 w z + 118 w trainable weights at 32 x 32 x 3: maps of 4 x 4 x 4w, 8 x 8 x 2w and 16 x 16 x w.
-    """
-    start, count = count_doublings(image_shape[0])
-    first, *widths = [width * 2**i for i in reversed(range(count))]
-    return grow(noise_shape, image_shape, start, first, widths, labels, depth, upsampling, normalization)
-
-
 def generator_from_2x2(
     noise_shape, image_shape, width=64, labels=0, depth=0, upsampling="transpose", normalization="batch"
 ):
-    """Generator: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1], whose first maps are 2 x 2 x 16w.
+    """Generator that starts at 2 x 2 x 16w: noise (n, *noise_shape) -> images (n, h, w, c) in [-1, 1].
 
-    At 32 x 32, maps of 4 x 4 x 4w, 8 x 8 x 2w and 16 x 16 x w follow. Source: the model printed in
-    github.com/saisravanth/udacity, 5,267,328 trainable weights at width 64, z = 100.
+    Source: the model printed in github.com/saisravanth/udacity, 5,267,328 trainable weights at width 64, z = 100.
     """
     start, count = count_doublings(image_shape[0], smallest=2)
     widths = [width * 2**i for i in reversed(range(count - 1))]
-    return grow(noise_shape, image_shape, start, 4 * widths[0], widths, labels, depth, upsampling, normalization)
+    blocks = depth, upsampling, normalization
+    return build_generator(
+        noise_shape,
+        flatten_noise(noise_shape),  # z
+        [
+            layers.Dense(start * start * 4 * widths[0], kernel_initializer=normal()),
+            layers.Reshape((start, start, 4 * widths[0])),  # 2 x 2 x 16w
+            *(layer for filters in widths for layer in up(filters, *blocks)),  # 4 x 4 x 4w, 8 x 8 x 2w, 16 x 16 x w
+            *up_to_image(image_shape[-1], upsampling),  # 32 x 32 x 3
+        ],
+        labels,
+    )
 
 
 def discriminator(

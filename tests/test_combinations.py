@@ -8,10 +8,16 @@ import pytest
 import train_pairs
 
 from gan.cli import parse_arguments
-from gan.combinations import require_penalty
+from gan.combinations import require_penalty, require_sound_penalty
 from gan.config import Config
 from gan.errors import UsageError
 from gan.experiment import build_gan
+
+
+def build(settings):
+    """Builds small networks as for a new run."""
+    config = Config(**{**train_pairs.SMALL, **settings})
+    build_gan(config, check=lambda config, _, discriminator: require_sound_penalty(config, discriminator))
 
 
 @pytest.mark.parametrize(
@@ -50,7 +56,13 @@ def test_heads_and_groups_that_are_impossible(settings, message):
 def test_impossible_or_unused_penalties(settings, words):
     """What cannot be estimated, has no least value, or would change nothing, is refused with what to type."""
     with pytest.raises(UsageError, match=words):
-        build_gan(Config(**{**train_pairs.SMALL, **settings}))
+        build(settings)
+
+
+@pytest.mark.parametrize("more", [{"discriminator": "conv"}, {"minibatch_stddev": True}])
+def test_penalties_of_older_runs(more):
+    """Estimates of logits that depend on other images are refused in new runs, and go on in older ones."""
+    build_gan(Config(**{**train_pairs.SMALL, "penalty_method": "finite-difference", **more}))
 
 
 @pytest.mark.parametrize(
@@ -88,6 +100,6 @@ def test_doubtful_penalties(settings, words):
     """A penalty of logits that depend on the whole batch, and a loss without the penalties that it needs, warn."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        build_gan(Config(**{**train_pairs.SMALL, **settings}))
+        build(settings)
     assert len(caught) == len(words)
     assert all(re.search(word, str(warning.message)) for word, warning in zip(words, caught, strict=True))

@@ -548,22 +548,16 @@ def test_words_of_a_command():
     assert join_words(words, windows=True) == r"""train.py --data "C:\my faces" it's"""
 
 
-def test_a_search_that_there_is_not(capsys):
-    """Flags of the search for faces are refused with --align no, and go with what --align auto comes to."""
-    assert "leave out --align no" in parse_error(capsys, "--align", "no", "--min-face", "64")
-    assert "--keep-duplicates" in parse_error(capsys, "--align", "no", "--keep-duplicates")
-    assert parse_arguments(["--min-face", "64"])[0].align == "auto"
-
-
 def test_flags_of_other_programs(capsys):
     """Each is refused with exit code 2 and what it is here, whose flags exist."""
     flags = {format_flag(name) for name in FIELDS}
     for given, here in ELSEWHERE.items():
         line = given.split() if " " in given else [given, "1"]
-        assert f"{given} is {here} here" in parse_error(capsys, *line)
+        assert f"for {given}, give {here}" in parse_error(capsys, *line)
         assert set(re.findall(r"--[a-z-]+", here)) <= flags
-    assert "--batch is --batch-size here" in parse_error(capsys, "--batch=8")
+    assert "for --batch, give --batch-size" in parse_error(capsys, "--batch=8")
     assert "--data A --data B" in parse_error(capsys, "--data", "a", "b")
+    assert "unrecognized arguments" in parse_error(capsys, "")
 
 
 def test_no_flag_is_shortened(capsys):

@@ -26,7 +26,7 @@ if not __package__:  # run as a file: python tools/compare.py
 
 from gan import experiment, settings
 from gan.cli import in_range, parse_arguments, parse_settings, path_argument, run_command
-from gan.combinations import require_penalty
+from gan.combinations import require_sound_penalty
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
@@ -215,7 +215,6 @@ def find_refusal(configs: dict[str, Config], precision: str) -> str:
         if config.precision == "auto":
             config = dataclasses.replace(config, precision=precision)
         try:
-            require_penalty(config)
             experiment.build_gan(config, check=_pass)
         except _Passed:
             continue
@@ -228,7 +227,8 @@ class _Passed(Exception):
     """A configuration has passed all checks; its networks get no memory."""
 
 
-def _pass(*_):
+def _pass(config: Config, generator, discriminator):
+    require_sound_penalty(config, discriminator)
     raise _Passed
 
 

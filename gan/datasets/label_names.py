@@ -23,9 +23,9 @@ class NoMatchError(UsageError):
 def match(table: Table, names: Sequence[str]) -> tuple[Labels, list[str]]:
     """Fits the rows of a table to the names of images.
 
-    An equal name fits first. Then names fit whose last folders are equal, and then those that are equal without
-    suffixes. Of several rows, those that share the most folders with the name fit. Accented letters are the same
-    whether they are composed or, as in file names of macOS, decomposed.
+    An equal name fits first. Then names fit that are equal without some of the first folders of either, and then names
+    that are equal in these ways without their suffixes. Of several rows, those that share the most folders with the
+    name fit. Accented letters are the same whether they are composed or, as in file names of macOS, decomposed.
 
     Returns:
         Labels with a row for each name, and the names that fit several rows that differ, which are unknown.

@@ -26,7 +26,7 @@ NETWORKS = ("pnet", "rnet", "onet")  # in the order in which they look at a phot
 
 
 def load_network(name: str) -> keras.Model:
-    """Loads one of `NETWORKS`, which computes in float32. Raises UsageError where mtcnn is not installed, or whole."""
+    """Loads one of `NETWORKS`, which computes in float32. Raises UsageError where mtcnn is not whole, or not there."""
     return load_stage(name)._model
 
 

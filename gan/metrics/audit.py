@@ -169,7 +169,8 @@ def write_csv(path: Path, rows: Sequence[ShareRow]) -> None:
     lines = [["attribute", "labelled", *columns, "ratio", "accuracy", "verdict"]]
     for row in rows:
         values = (row.labelled, *row.data, *row.samples, *row.difference, row.ratio, row.accuracy)
-        lines.append([row.name, *(_format(value, ".6f", "") for value in values), row.verdict])
+        name = row.name.encode("utf-8", "replace").decode()  # of a folder, it may hold bytes that are no text
+        lines.append([name, *(_format(value, ".6f", "") for value in values), row.verdict])
     files.write_csv(path, lines)
 
 

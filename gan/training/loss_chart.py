@@ -93,7 +93,15 @@ def draw_quality(axes, scores: list[dict]) -> None:
     axes.set_yscale("symlog", linthresh=10, subs=range(2, 10))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     # Where less than two decades are shown, ticks between powers of ten have labels, too.
-    axes.yaxis.set_minor_formatter(LogFormatter(minor_thresholds=(2, 0.5), linthresh=10))
+    axes.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5), linthresh=10))
+
+
+class PlainLogFormatter(LogFormatter):
+    """Labels the ticks that `LogFormatter` chooses by whole numbers with their signs."""
+
+    def __call__(self, x, pos=None):
+        """The label of a tick; empty where it has none."""
+        return f"{x:,.0f}" if super().__call__(x, pos) else ""
 
 
 def draw_variety(axes, scores: list[dict]) -> None:

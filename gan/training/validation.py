@@ -336,9 +336,13 @@ class Validator:
     @property
     def should_stop(self) -> bool:
         """Whether the last `patience` scores brought no lower one."""
+        return bool(self.patience) and self.scores_since_lowest >= self.patience
+
+    @property
+    def scores_since_lowest(self) -> int:
+        """How many scores have come after the lowest."""
         kids = [*self.lowest.values()]
-        lowest = int(np.argmin(kids)) if kids else 0
-        return bool(self.patience) and len(kids) - 1 - lowest >= self.patience
+        return len(kids) - 1 - int(np.argmin(kids)) if kids else 0
 
     def describe(self, seconds: float, planned: float, kept: int | None = None) -> str:
         """The best score and what scoring took, for a person, after `seconds` of training out of `planned`.

@@ -28,7 +28,7 @@ ROOT = Path(__file__).parents[2]
 # FACES_ALL tests all pairs. Not among the fewer: dense layers, upsamplings, and wasserstein with its penalty.
 FEWER = ("residual", "everything", "labelled")
 SGD = ("sgd", "0.01", 1e-5, (*(train_pairs.PAIRS if ALL else FEWER),))
-ADAM = ("adam", "0.0005", 1e-4, ("processes",))
+ADAM = ("adam", "0.0005", 1e-4, ("processes", *(("everything",) if ALL else ())))
 
 
 def start(folder, devices, optimizer, cluster=None):

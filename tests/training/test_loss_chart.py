@@ -88,7 +88,13 @@ def test_scores_without_a_face_rate_or_below_zero(tmp_path, scores):
 
 def test_the_axis_of_scores_has_numbers():
     """Scores between two powers of ten have numbers beside them; scores of all sizes have powers of ten."""
-    for kids, expected in (((60.0, 15.0), {20, 30, 60}), ((3e5, 40.0, -2.0), {0, 10, 100, 1000, 10_000, 100_000})):
+    cases = (
+        ((60.0, 15.0), {20, 30, 60}),
+        ((60_000.0, 20_000.0), {20_000, 30_000, 60_000}),
+        ((-12.0, -35.0), {-20, -30}),
+        ((3e5, 40.0, -2.0), {0, 10, 100, 1000, 10_000, 100_000}),
+    )
+    for kids, expected in cases:
         figure = Figure()
         axes = figure.subplots()
         loss_chart.draw_quality(axes, [make_score(100 * i, kid) for i, kid in enumerate(kids)])
@@ -96,7 +102,7 @@ def test_the_axis_of_scores_has_numbers():
         low, high = axes.get_ylim()
         ticks = [*axes.yaxis.get_major_ticks(), *axes.yaxis.get_minor_ticks()]
         texts = [tick.label1.get_text() for tick in ticks if low <= tick.get_loc() <= high]
-        assert expected <= {int(text.replace(",", "")) for text in texts if text}
+        assert expected <= {int(text.replace(",", "").replace("\N{MINUS SIGN}", "-")) for text in texts if text}
 
 
 def test_variety():
