@@ -449,6 +449,11 @@ class DCGAN:
         return [*self.averages.values()][self.selected] if self.averages else self.generator
 
     @property
+    def has_batch_norm(self) -> bool:
+        """Whether the discriminator's logits depend on the whole batch, by batch norm."""
+        return any(isinstance(layer, keras.layers.BatchNormalization) for layer in self.discriminator.layers)
+
+    @property
     def noise_shape(self) -> tuple[int, ...]:
         """The shape of one row of noise: (128,), or (32, 32, 3)."""
         return tuple(self.generator.inputs[0].shape[1:])

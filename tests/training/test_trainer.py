@@ -36,7 +36,7 @@ class FakeGAN:
     def __init__(self, at=None, do=None, losses=lambda i: [1.0, 2.0, 0.5, 0.5]):
         self.g_optimizer = self.d_optimizer = keras.optimizers.SGD(0.01)
         self.iteration, self.adaptation = tf.Variable(0, dtype=tf.int64), None
-        self.averages, self.selected = {}, 0
+        self.averages, self.selected, self.has_batch_norm = {}, 0, False
         self.calibrated_ema = keras.Sequential(
             [keras.Input((2,)), keras.layers.Dense(16 * 16 * 3), keras.layers.Reshape((16, 16, 3))]
         )
