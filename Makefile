@@ -10,7 +10,7 @@ train: .venv/runtime        ## train on the built-in faces; make train ARGS="--d
 test: .venv/tools           ## run the tests, but for the slow ones
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
-test-slow: .venv/tools      ## run the slow tests: every size and recipe at its real settings
+test-slow: .venv/tools      ## run the slow tests: sizes and recipes at their real settings
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder -m slow $(ARGS)
 
 lint: .venv/tools           ## check style

@@ -7,6 +7,7 @@ import dataclasses
 
 import numpy as np
 import pytest
+from helpers import LONG
 
 from gan.cli import parse_arguments
 from gan.config import DISCRIMINATORS, GENERATORS, Config
@@ -15,7 +16,7 @@ from gan.recipes import RECIPES
 pytestmark = pytest.mark.slow
 
 
-def train_each_step(config):
+def train_each_step(config, precision="float32"):
     """A step with the penalty, if there is one, and a step without; every scalar and every sample is finite."""
     import keras
     import tensorflow as tf
@@ -23,7 +24,7 @@ def train_each_step(config):
     from gan.experiment import build_gan
 
     keras.backend.clear_session()
-    gan = build_gan(dataclasses.replace(config, precision="float32"))
+    gan = build_gan(dataclasses.replace(config, precision=precision))
     size, count = config.image_size, config.images_per_iteration
     rng = np.random.default_rng(0)
     for step in range(1 if config.penalty == "none" else 2):
@@ -36,17 +37,23 @@ def train_each_step(config):
 
 
 @pytest.mark.parametrize(
-    ("size", "noise"), [*((size, "vector") for size in (16, 28, 32, 64, 96, 128)), (64, "image"), (128, "image")]
-)
+    ("size", "noise"),
+    [
+        *((size, "vector") for size in (16, 28, 32, 64, 96, 128)), (64, "image"), (128, "image"),
+        *(pytest.param(size, "vector", marks=LONG) for size in (20, 36, 60, 124)),  # other sides of the first maps
+    ],
+)  # fmt: skip
 def test_default_at_every_size(size, noise):
     """The recipe `default` at its own width and batch size."""
     train_each_step(parse_arguments(["--recipe", "default", "--image-size", str(size), "--noise", noise])[0])
 
 
+@pytest.mark.parametrize("precision", ["float32", pytest.param("mixed_bfloat16", marks=LONG)])
 @pytest.mark.parametrize("recipe", [name for name in RECIPES if name != "default"])
-def test_every_recipe(recipe):
+@pytest.mark.usefixtures("float32_afterwards")
+def test_every_recipe(recipe, precision):
     """Each recipe at its own size, width and batch size."""
-    train_each_step(parse_arguments(["--recipe", recipe])[0])
+    train_each_step(parse_arguments(["--recipe", recipe])[0], precision)
 
 
 @pytest.mark.parametrize("name", [name for name in GENERATORS if name != Config.generator])

@@ -23,6 +23,7 @@ TARGETS = {
     "containers": Target(data_sources.make_containers, data_sources.load_data),
     "npy": Target(data_sources.make_npy, data_sources.load_data),
     "npz": Target(data_sources.make_npz, data_sources.load_data),
+    "labels": Target(data_sources.make_labels, data_sources.load_labelled, victims=("labels.txt",)),
     "cache": Target(
         lambda random: dict(data_sources.cached_faces()), data_sources.load_cached, victims=(".npy", ".json")
     ),
@@ -41,6 +42,7 @@ TARGETS = {
         run_folders.read_row,
         victims=("scores.json", "sessions.json", "sittings.json", *run_folders.TABLES),
     ),
+    "run-labels": Target(run_folders.make_labelled_run, run_folders.read_labels, victims=("labels.json",)),
     "page": Target(run_folders.make_run, run_folders.write_page, (), (".json", ".csv", ".npz")),
     "results": Target(run_folders.make_comparison, run_folders.read_results),
     "checkpoint": Target(run_folders.make_run, run_folders.restore_checkpoint, victims=(".npz",)),

@@ -171,6 +171,28 @@ def read_cache(folder: Path) -> None:
     assert all(isinstance(name, str) and isinstance(reason, str) for name, reason in skipped)
 
 
+def make_labels(random: Random) -> dict[str, bytes]:
+    """A folder of images, and a file of their labels: a list as CelebA's, a CSV, or StyleGAN's dataset.json."""
+    rows = [(f"{i}.png", i % 2 if i < 2 else random.randrange(2), random.randrange(3)) for i in range(8)]
+    text = random.choice((
+        "\n".join(["8", "Smiling Male", *(f"{name} {2 * a - 1} {1 if b else -1}" for name, a, b in rows)]),
+        "\n".join(["file,Smiling,hair", *(f"{name},{a},{'abc'[b]}" for name, a, b in rows)]),
+        json.dumps({"labels": [[name, a] for name, a, _ in rows]}),
+    ))  # fmt: skip
+    images = {f"faces/{name}": content for (name, *_), content in zip(rows, png_faces(8), strict=True)}
+    return images | {"labels.txt": text.encode()}
+
+
+def load_labelled(folder: Path) -> None:
+    """Loads a data set with labels."""
+    faces = load_faces(folder / "faces", folder / "cache", labels=str(folder / "labels.txt"), unlabelled="keep")
+    codes = faces.labels.codes
+    assert codes.dtype == np.int32 and codes.shape == (8, len(faces.labels.attributes)), codes.shape
+    for attribute, column in zip(faces.labels.attributes, codes.T, strict=True):
+        assert set(column.tolist()) <= {-1, *attribute.codes}
+    assert faces.labels.encode(codes[faces.labels.known]).shape[1] == faces.labels.width
+
+
 class Means:
     """A feature extractor: the mean color of each image."""
 

@@ -15,6 +15,7 @@ from gan import files
 from gan.comparison import results, runner
 from gan.config import Config, one_or_several
 from gan.gallery.page import Page
+from gan.labels import Attribute, Labels
 from gan.metrics import evaluation
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import DIAGNOSTIC_COLUMNS, SCORE_COLUMNS, Run
@@ -79,6 +80,23 @@ def make_run(random: Random) -> dict[str, bytes]:
     """The files of a run, some of them under the names that older versions gave them."""
     former = {f"run/{name}": f"run/{old}" for name, old in legacy.FILES.items() if random.random() < 0.2}
     return {former.get(name, name): content for name, content in run_files().items()}
+
+
+def make_labelled_run(random: Random) -> dict[str, bytes]:
+    """The settings and the labels of a run."""
+    attributes = (Attribute("class", ("a", "b")), Attribute("Smiling"))
+    codes = np.array([[random.randrange(2), random.randrange(2)] for _ in range(6)] + [[0, 0], [1, 1]], np.int32)
+    with tempfile.TemporaryDirectory() as folder:
+        Labels(attributes, codes).count_combinations().save(Path(folder, "run", "labels.json"))
+        return {"run/config.json": run_files()["run/config.json"]} | read_files(Path(folder), "run/*")
+
+
+def read_labels(folder: Path) -> None:
+    """Reads the labels of a run, and uses them."""
+    labels = Run(folder / "run").load_labels()
+    assert len(labels.encode(labels.codes)) == len(labels.codes) > 0
+    assert labels.encode(labels.codes).shape[1] == labels.width and labels.describe_shares()
+    assert labels.draw(np.array([0.0, 0.5, 0.999])).shape == (3, len(labels.attributes))
 
 
 def read_config(folder: Path) -> None:
