@@ -83,7 +83,8 @@ def write_video(frames: np.ndarray, kind: str = "mp4", rate: int = 4) -> bytes:
     buffer = io.BytesIO()
     options = {"fflags": "+bitexact"}  # the same bytes each time
     with av.open(buffer, "w", format={"mkv": "matroska"}.get(kind, kind), options=options) as container:
-        codec, stored = ("mjpeg", "yuvj420p") if kind == "avi" else ("libx264", "yuv420p")
+        special = {"avi": ("mjpeg", "yuvj420p"), "webm": ("libvpx-vp9", "yuv420p")}
+        codec, stored = special.get(kind, ("libx264", "yuv420p"))
         stream = container.add_stream(codec, rate=rate)
         stream.width, stream.height, stream.pix_fmt, stream.gop_size = frames.shape[2], frames.shape[1], stored, 5
         for frame in frames:
