@@ -35,16 +35,8 @@ BATCH = 8
 SMALL = ["--recipe", "default", "--width", "4", "--batch-size", str(BATCH), "--augment", "none"]
 # Health is looked at twice, and the second time there is a score, of diversity and copies.
 HEALTHY = [
-    "--recipe",
-    "default",
-    "--epochs",
-    "200",
-    "--sample-every",
-    "100",
-    "--score-every",
-    "200",
-    "--score-samples",
-    "256",
+    *("--recipe", "default", "--epochs", "200", "--sample-every", "100"),
+    *("--score-every", "200", "--score-samples", "256"),
 ]
 FLAGS = [
     "--depth 1",
