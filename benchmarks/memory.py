@@ -47,6 +47,9 @@ CASES = [
     "--recipe keras-gan-upsample --batch-size 512",
     "--recipe keras-gan-dense --batch-size 4096",
     "--recipe keras-gan-dense --width 512",
+    "--recipe default --image-size 64 --augment ada --batch-size 256 --limit 2000",
+    "--recipe default --image-size 64 --ema-half-life 5000 20000 60000 --limit 1000",
+    "--recipe default --generator residual-free --discriminator residual-free --image-size 64 --limit 1000",
 ]
 
 

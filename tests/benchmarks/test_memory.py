@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -20,6 +21,14 @@ def test_every_recipe_is_a_case(monkeypatch):
     """All cases parse, and the recipes are among them as they are."""
     assert {f"--recipe {name}" for name in RECIPES} <= set(memory.parse([]))
     assert memory.parse(["--width", "8"]) == ["--width 8"]
+
+
+def test_every_case_is_in_the_docs():
+    """docs/reliability.md has a row for each case, with a ratio within the limits."""
+    text = (ROOT / "docs/reliability.md").read_text("utf-8")
+    rows = dict(re.findall(r"^\| `(--recipe .*?)` \|.*\| ([\d.]+) \|$", text, re.MULTILINE))
+    assert rows.keys() == set(memory.CASES)
+    assert all(1 / memory.FACTOR < float(ratio) < memory.FACTOR for ratio in rows.values())
 
 
 @pytest.mark.slow
