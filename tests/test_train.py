@@ -604,7 +604,7 @@ def test_patience_without_scores(faces, cache, tmp_path, monkeypatch, capsys, no
     assert train.main(command(faces, cache, "--patience", "3", "--ema-half-life", "5", "9", *more)[2:]) == 0
     printed = capsys.readouterr().out
     assert message in printed and ("--patience" in printed) is bool(message)
-    assert ("No score chooses between the averages: all samples are of 5. No score: " in printed) is bool(message)
+    assert ("a half-life of 5 images makes all samples. No score: " in printed) is bool(message)
 
 
 def test_dry_run_writes_only_what_shows_the_data(faces, cache, tmp_path, monkeypatch, capsys):
