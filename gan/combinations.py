@@ -157,7 +157,8 @@ def require_separate(config: Config, discriminator) -> None:
     Each image is changed in its own direction, so that the estimate lacks what an image does to the other logits.
     """
     grouped = {"BatchNormalization": "batch norm", "MinibatchStddev": "--minibatch-stddev"}
-    for name in [name for kind, name in grouped.items() if kind in list_kinds(discriminator)]:
+    kinds = list_kinds(discriminator)
+    if name := next((name for kind, name in grouped.items() if kind in kinds), ""):
         raise UsageError(
             f"--penalty-method finite-difference: --discriminator {config.discriminator} has {name}, by which logits"
             f" depend on the other images. Use --penalty-method exact, or a discriminator without {name}."

@@ -44,8 +44,9 @@ def diagnose(
         batch_norm: whether the discriminator has batch norm, which does not go with a penalty of single images.
         critic: whether the loss is Wasserstein's, which teaches the generator however far apart the scores are.
     """
-    add_penalty = "--penalty r1 with --discriminator-normalization layer, " if batch_norm else "--penalty r1, "
-    found, add_penalty = {}, "" if regularized or competitive else add_penalty
+    found, add_penalty = {}, ""
+    if not (regularized or competitive):
+        add_penalty = f"--penalty r1{' with --discriminator-normalization layer' if batch_norm else ''}, "
     strengthen = "a larger --penalty-weight, " if regularized else add_penalty
     if all(len(scalars.get(name, ())) >= WINDOW for name in SCALARS):
         d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name])[-WINDOW:] for name in SCALARS)

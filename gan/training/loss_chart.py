@@ -92,8 +92,10 @@ def draw_quality(axes, scores: list[dict]) -> None:
     # Scores fall from hundreds of thousands to about 0, on either side of it.
     axes.set_yscale("symlog", linthresh=10, subs=range(2, 10))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
-    # Where less than two decades are shown, ticks between powers of ten have labels, too.
-    axes.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5), linthresh=10))
+    sizes = np.abs(kid)
+    if (np.sign(kid) == np.sign(kid[0])).all() and sizes.max() < 100 * sizes.min():
+        # There may be no power of ten among so similar scores, so ticks between have labels, too.
+        axes.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5), linthresh=10))
 
 
 class PlainLogFormatter(LogFormatter):
