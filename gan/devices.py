@@ -15,15 +15,14 @@ from gan.errors import UsageError
 
 @contextlib.contextmanager
 def silence_tensorflow() -> Iterator[None]:
-    """Suppresses TensorFlow's C++ log messages, from its import on, unless TF_CPP_MIN_LOG_LEVEL is set.
+    """Suppresses TensorFlow's C++ log messages, from its import on, unless TF_CPP_MIN_LOG_LEVEL is set to less than 3.
 
-    Some are written before its logger reads that setting, so standard error is redirected meanwhile. Python's
-    exceptions are not affected.
+    Some are written before its logger reads that setting, so standard error is redirected meanwhile. Processes that
+    this one starts inherit the setting, and suppress the messages too. Python's exceptions are not affected.
     """
-    if "TF_CPP_MIN_LOG_LEVEL" in os.environ:
+    if os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3") != "3":
         yield
         return
-    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
     stderr, devnull = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(devnull, 2)
     try:

@@ -126,9 +126,15 @@ except ValueError as error:
 """
 
 
-@pytest.mark.parametrize(("level", "printed"), [(None, "before mine 3"), ("0", "before noise mine 0")])
+@pytest.mark.parametrize(
+    ("level", "printed"),
+    [(None, "before mine 3"), ("3", "before mine 3"), ("0", "before noise mine 0")],
+)
 def test_silence_tensorflow(level, printed):
-    """Log messages are suppressed unless a level is set; exceptions pass, and standard error is restored."""
+    """Log messages are suppressed unless a level below 3 is set; exceptions pass, and standard error is restored.
+
+    Processes that this program starts inherit 3.
+    """
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     if level:
         environment["TF_CPP_MIN_LOG_LEVEL"] = level

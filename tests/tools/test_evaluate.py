@@ -461,6 +461,5 @@ def test_command(home):
     """python -m tools.evaluate prints the table, and nothing of TensorFlow's."""
     line = [sys.executable, "-m", "tools.evaluate", "--network", "onet", "--samples", "64"]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    environment.pop("TF_CPP_MIN_LOG_LEVEL", None)  # TensorFlow's messages would be printed
     done = subprocess.run([*line, "output/photos"], env=environment, capture_output=True, text=True)
     assert done.returncode == 0 and "fd-onet" in done.stdout and done.stderr == ""
