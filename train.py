@@ -144,8 +144,8 @@ def warn_of_new_data(config: Config, run, faces, split) -> None:
 
 def save_contact_sheet(run, faces, training, seed: int) -> None:
     """Saves a picture of some training images, before the training starts."""
-    run.save_contact_sheet(faces.images, training, seed)
-    print(f"{run.contact_sheet} shows some of what is trained on", flush=True)
+    run.grids.save_contact_sheet(faces.images, training, seed)
+    print(f"{run.grids.contact_sheet} shows some of what is trained on", flush=True)
 
 
 if __name__ == "__main__":

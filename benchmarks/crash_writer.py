@@ -59,14 +59,14 @@ def write_run(folder: Path) -> None:
         state = {"iteration": Variable(0), "generator/000": Variable(sample_array(0, (64, 64)))}
         saved = checkpoints.restore(run.checkpoints, state)
         iteration = int(state["iteration"].value)
-        run.truncate_tables(iteration)
-        scores = run.read_scores()
+        run.tables.truncate(iteration)
+        scores = run.tables.read_scores()
         run.keep_best_of([row["iteration"] for row in scores])
         write_outputs(run, state, bool(saved.get("grid_due", True)), scores)
         while iteration < ITERATIONS:
             iteration += 1
             train(run, state, iteration, scores)
-        run.save_samples(SIZE, SAMPLES)
+        run.grids.save_samples(SIZE, SAMPLES)
         Page(run.folder.parent).refresh()
 
 
@@ -75,14 +75,16 @@ def train(run: Run, state: dict[str, Variable], iteration: int, scores: list[dic
     rng = np.random.default_rng(iteration)
     penalty = {"penalty": rng.random()} if iteration % 3 == 0 else {}
     scalars = {"d_loss": rng.random(), "g_loss": rng.random(), **penalty}
-    run.append_log([{"iteration": iteration, "images": iteration, "seconds": 1.0, **scalars, "images_per_second": 1.0}])
+    run.tables.append_log(
+        [{"iteration": iteration, "images": iteration, "seconds": 1.0, **scalars, "images_per_second": 1.0}]
+    )
     state["iteration"].assign(np.asarray(iteration))
     state["generator/000"].assign(sample_array(iteration, (64, 64)))
     numbers = dict.fromkeys(("kid_stderr", "face_rate", "diversity", "memorization", "copied", "eval_seconds"), 0.5)
     start = {"iteration": iteration, "images": iteration, "seconds": 1.0, "network": "none", "samples": 64}
     scores.append({**start, **numbers, "kid": 100 * rng.random(), "copying": 0})
-    run.append_score(scores[-1])
-    run.append_rows(run.diagnostics, [(iteration, "no failure", "ended", "")])
+    run.tables.append_score(scores[-1])
+    run.tables.append_diagnostics([(iteration, "no failure", "ended", "")])
     arrays = {name: variable.value for name, variable in state.items()}
     checkpoints.save(run.checkpoints, iteration, {**arrays, "grid_due": np.bool_(iteration % 2)})
     write_outputs(run, state, iteration % 2 == 1, scores)
@@ -91,8 +93,8 @@ def train(run: Run, state: dict[str, Variable], iteration: int, scores: list[dic
 def write_outputs(run: Run, state: dict[str, Variable], grid: bool, scores: list[dict]) -> None:
     """Writes what `Trainer.write_outputs` does, but for the chart."""
     iteration = int(state["iteration"].value)
-    if grid and not run.grid_path(iteration).exists():
-        run.save_grid(iteration, images.to_uint8(sample_array(iteration, (SAMPLES, SIZE, SIZE, 3))))
+    if grid and not run.grids.path(iteration).exists():
+        run.grids.save(iteration, images.to_uint8(sample_array(iteration, (SAMPLES, SIZE, SIZE, 3))))
     if iteration:
         generator = Network(state["generator/000"].value)
         run.save_generator(generator, iteration)

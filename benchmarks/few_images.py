@@ -166,7 +166,7 @@ def find_scores(run: Run, reference: Path, network: str) -> dict | None:
     ]
     if not found:
         return None
-    log = run.read_log()
+    log = run.tables.read_log()
     return found[-1] | {"images": log["images"][-1], "seconds": log["seconds"][-1]}
 
 

@@ -139,10 +139,11 @@ def soak(flags: argparse.Namespace, config: Config, words: list[str]) -> int:
             child.terminate()
             code = child.wait()
     run = open_run(config)
-    log = run.read_log(1)
+    log = run.tables.read_log(1)
     result = summarize(rows, flags.minutes) | {
         "minutes": flags.minutes, "iterations": int(log["iteration"][0]) if log else 0,
-        "scores": len(run.read_scores()), "pictures": len(run.list_grids()), "exit_code": code, "csv": flags.out,
+        "scores": len(run.tables.read_scores()), "pictures": len(run.grids.list_paths()), "exit_code": code,
+        "csv": flags.out,
         "config": dataclasses.asdict(config),
     }  # fmt: skip
     print(json.dumps(result))

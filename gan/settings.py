@@ -161,7 +161,7 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
 
 def require_steps_left(config: Config, run, title: str, length) -> None:
     """Raises UsageError where a run that has its length would be said to be trained on other images, `title`."""
-    log = run.read_log(1)
+    log = run.tables.read_log(1)
     if not (config.accept_new_data and len(log.get("iteration", ()))):
         return
     other = differences({"faces": run.read_config().get("faces", "")}, {"faces": title})

@@ -80,7 +80,7 @@ def train(folder, gan, iterations, every=0, code=0):
     validator = Validator(Scorer(real(faces(200, 1)), real(TRAINING), generate), samples=128, forced=True)
     run = Run(folder)
     assert Trainer(config, gan, run, batches, RunLength(iterations), validator, variance=0.0).train() == code
-    with open(run.diagnostics, newline="") as file:
+    with open(run.tables.diagnostics, newline="") as file:
         return list(csv.DictReader(file))
 
 

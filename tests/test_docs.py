@@ -305,7 +305,7 @@ def test_contributing_examples_work(seams, tmp_path, monkeypatch):
     length = RunLength(2)
     monkeypatch.setattr("gan.training.loss_chart.draw_chart", lambda *given: None)  # which takes longer than all else
     assert experiment.build_trainer(config, gan, folder, faces, faces.split(config.holdout), length).train() == 0
-    log = folder.read_log()
+    log = folder.tables.read_log()
     assert np.isfinite([log["d_loss"], log["g_loss"], log["penalty"]]).all()
     assert (log["g_loss"] < 0).all()  # minimax
     lines = (folder.folder / "log.jsonl").read_text().splitlines()
@@ -347,20 +347,21 @@ def test_correlations_of_the_docs(tmp_path, monkeypatch, capsys):
     """docs/evaluation.md prints the rank correlations of scores and losses as SciPy has them."""
     from scipy.stats import spearmanr
 
-    from gan.runs.run_directory import SCORE_COLUMNS, Run
+    from gan.runs.run_directory import Run
+    from gan.runs.tables import SCORE_COLUMNS
 
     monkeypatch.chdir(tmp_path)
     folder, random = Run(Path("output") / build_config({}).name), np.random.default_rng(1)
     folder.folder.mkdir(parents=True)
-    folder.truncate_tables(0)
+    folder.tables.truncate(0)
     losses, kid = random.random((60, 2)), random.random(6)
     rows = [
         {"iteration": i + 1, "images": i, "seconds": i, "d_loss": d, "g_loss": g, "images_per_second": 1}
         for i, (d, g) in enumerate(losses)
     ]
-    folder.append_log(rows)
+    folder.tables.append_log(rows)
     for i, value in enumerate(kid):
-        folder.append_score(
+        folder.tables.append_score(
             dict.fromkeys(SCORE_COLUMNS, 0) | {"iteration": 10 * i + 10, "network": "onet", "kid": value}
         )
     run(examples(ROOT / "docs" / "evaluation.md")["What the loss tells"])

@@ -143,8 +143,8 @@ def test_a_run_with_a_flag(cache, tmp_path, monkeypatch, flags, size, precision)
     line += ["--run", "it", *(("--width", "8", "--batch-size", "32") if "acgd" in flags else ())]
     run = Run("output/it")
     assert train.main(line) == 0
-    assert run.read_scores()[-1]["iteration"] == 200
-    with open(run.diagnostics, newline="") as file:
+    assert run.tables.read_scores()[-1]["iteration"] == 200
+    with open(run.tables.diagnostics, newline="") as file:
         assert list(csv.DictReader(file)) == []
     whole = newest(run)
     checkpoints.list_paths(run.checkpoints)[-1].unlink()

@@ -393,7 +393,9 @@ def test_steps_left_for_new_data(tmp_path, iteration, other, accepted, refused):
     config = Config(accept_new_data=accepted)
     with run.lock():
         run.claim({**dataclasses.asdict(config), "faces": "8 of faces (abc)"})
-    run.append_log([{"iteration": iteration, "images": 8, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}])
+    run.tables.append_log(
+        [{"iteration": iteration, "images": 8, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}]
+    )
     title = "9 of faces (def)" if other else "8 of faces (abc)"
     with pytest.raises(UsageError, match="--epochs") if refused else contextlib.nullcontext():
         require_steps_left(config, run, title, RunLength(10))

@@ -78,9 +78,9 @@ def test_start_from_a_run(there, monkeypatch, capsys):
     assert newest(whole).keys() == newest(halves).keys() >= {"augment_probability", "real_sign"}
     for name, array in newest(whole).items():
         np.testing.assert_array_equal(array, newest(halves)[name], err_msg=name)
-    log = whole.read_log()
+    log = whole.tables.read_log()
     assert {"augment_probability", "real_sign"} <= log.keys()
-    np.testing.assert_array_equal(log["augment_probability"], halves.read_log()["augment_probability"])
+    np.testing.assert_array_equal(log["augment_probability"], halves.tables.read_log()["augment_probability"])
     for i in (0, 1):  # frozen
         np.testing.assert_array_equal(newest(whole)[f"discriminator/{i:03d}"], first[f"discriminator/{i:03d}"])
     assert not np.array_equal(newest(whole)["discriminator/002"], first["discriminator/002"])

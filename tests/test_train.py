@@ -153,7 +153,7 @@ def test_output_readme_names_what_a_run_has(whole):
 
 def test_the_best_generator_is_kept(whole):
     """best.json has the best of four scores of 64 samples, and best.keras the generator of that iteration."""
-    scores = Run(whole / "output/it").read_scores()
+    scores = Run(whole / "output/it").tables.read_scores()
     assert [(row["iteration"], row["samples"]) for row in scores] == [(3, 64), (6, 64), (9, 64), (12, 64)]
     saved = json.loads((whole / "output/it/best.json").read_text())
     protocol = saved.pop("protocol")
@@ -433,7 +433,7 @@ def test_a_pause(faces, cache, tmp_path):
     line = command(faces, cache, *FAST, "--epochs", "6", "--sample-every", "6")
     printed = run(tmp_path, *line, script=WITH_A_PAUSE)
     took = float(re.search(r"steps took ([\d.]+)", printed)[1])  # the first five, with the pause
-    seconds = float(Run(tmp_path / "output/it").read_log()["seconds"][-1])
+    seconds = float(Run(tmp_path / "output/it").tables.read_log()["seconds"][-1])
     assert 0 < seconds < took - 2
 
 
@@ -702,7 +702,7 @@ def test_resume_with_labels_is_bit_exact(cache, tmp_path, monkeypatch, fast_save
     assert_same(tmp_path / "whole", tmp_path / "parts", 4)
     folder = Run(tmp_path / "parts/output/it")
     assert folder.load_labels().width == 9 and folder.read_data_report()["labels"]["unlabelled"] == 0
-    assert images.read_png(folder.grid_path(4)).shape[1] > images.read_png(folder.grid_path(4)).shape[0]
+    assert images.read_png(folder.grids.path(4)).shape[1] > images.read_png(folder.grids.path(4)).shape[0]
     with np.load(folder.folder / "samples.npz") as samples:
         assert samples["images"].shape == (3, 64, 16, 16, 3)
 

@@ -111,7 +111,7 @@ def compare(arguments: argparse.Namespace) -> None:
     new = {
         variant.label: configs[variant, 0]
         for variant in counts
-        if not settings.open_run(configs[variant, 0]).log.exists()
+        if not settings.open_run(configs[variant, 0]).tables.log.exists()
     }
     machine, installed, refusal = describe_environment(new)
     require_installed(arguments.network or [], installed)

@@ -80,7 +80,7 @@ def make_grids(random: Random) -> dict[str, bytes]:
 
 def collect_grids(folder: Path) -> None:
     """Collects the samples of all grids; damaged ones are left out."""
-    Run(folder).save_samples(SIZE, 4)
+    Run(folder).grids.save_samples(SIZE, 4)
     with np.load(folder / "samples.npz") as found:
         assert found["images"].shape == (len(found["iterations"]), 4, SIZE, SIZE, 3), found["images"].shape
         assert found["images"].dtype == np.uint8 and set(found["iterations"]) <= {0, 1, 2}

@@ -18,7 +18,8 @@ from gan.gallery.page import Page
 from gan.labels import Attribute, Labels
 from gan.metrics import evaluation
 from gan.runs import checkpoints, legacy
-from gan.runs.run_directory import DIAGNOSTIC_COLUMNS, SCORE_COLUMNS, Run
+from gan.runs.run_directory import Run
+from gan.runs.tables import DIAGNOSTIC_COLUMNS, SCORE_COLUMNS
 
 ROOT = Path(__file__).parents[2]
 TABLES = ("log.csv", "metrics.csv", "diagnostics.csv", "health.csv")
@@ -38,19 +39,21 @@ def run_files() -> dict[str, bytes]:
             "crop": "center",
         }
         run.write_data_report(report, [])
-        for path, columns in ((run.metrics, SCORE_COLUMNS), (run.diagnostics, DIAGNOSTIC_COLUMNS)):
+        for path, columns in ((run.tables.metrics, SCORE_COLUMNS), (run.tables.diagnostics, DIAGNOSTIC_COLUMNS)):
             files.write_csv(path, [columns])
         scalars = {"d_loss": 1.5, "g_loss": 0.7, "real_score": 0.6, "fake_score": 0.4}
         for i in range(1, 7):
             start = {"iteration": i, "images": 64 * i, "seconds": 0.5 * i}
-            run.append_log([start | scalars | ({} if i % 2 else {"penalty": 0.1}) | {"images_per_second": 128.0}])
+            run.tables.append_log(
+                [start | scalars | ({} if i % 2 else {"penalty": 0.1}) | {"images_per_second": 128.0}]
+            )
             row = dict.fromkeys(SCORE_COLUMNS, 0.5) | start | {"network": "onet", "samples": 64, "copying": 0}
-            run.append_score(row | {"kid": 100.0 / i, "face_rate": None if i < 3 else 0.9})
-        run.append_rows(run.diagnostics, [(3, "mode collapse", "started", "Try it"), (5, "mode collapse", "ended", "")])
-        run.append_rows(run.diagnostics, [(6, "losses stuck", "started", "Try, that")])
-        files.write_json(run.folder / "best.json", run.read_scores()[-1] | {"protocol": {"samples": 64}})
+            run.tables.append_score(row | {"kid": 100.0 / i, "face_rate": None if i < 3 else 0.9})
+        run.tables.append_diagnostics([(3, "mode collapse", "started", "Try it"), (5, "mode collapse", "ended", "")])
+        run.tables.append_diagnostics([(6, "losses stuck", "started", "Try, that")])
+        files.write_json(run.folder / "best.json", run.tables.read_scores()[-1] | {"protocol": {"samples": 64}})
         (run.folder / "best.keras").touch()
-        run.save_grid(6, np.zeros((4, SIZE, SIZE, 3), np.uint8))
+        run.grids.save(6, np.zeros((4, SIZE, SIZE, 3), np.uint8))
         row = read_comparison()["rows"][0]
         files.write_json(
             run.folder / "scores.json", [{name: row[name] for name in ("protocol", "generator", "scores")}]
@@ -123,8 +126,8 @@ def claim_run(folder: Path) -> None:
 def read_tables(folder: Path) -> None:
     """Reads the tables of a run, cuts them back and goes on, as a resumed training does."""
     run = Run(folder / "run")
-    run.truncate_tables(5)
-    log, scores, failures = run.read_log(), run.read_scores(), run.active_failures()
+    run.tables.truncate(5)
+    log, scores, failures = run.tables.read_log(), run.tables.read_scores(), run.tables.read_active_failures()
     assert len({len(column) for column in log.values()}) <= 1 and all(v.dtype == np.float64 for v in log.values())
     for row in scores:
         assert list(row) == SCORE_COLUMNS and isinstance(row["iteration"], int) and isinstance(row["kid"], float), row
@@ -135,8 +138,10 @@ def read_tables(folder: Path) -> None:
             <= evaluation.select_best(*([row[name] for row in scores] for name in ("kid", "kid_stderr")))
             < len(scores)
         )
-    run.append_log([{"iteration": 6, "images": 384, "seconds": 3.0, "d_loss": 1.0, "new": 2.0, "images_per_second": 1}])
-    assert run.read_log()["iteration"][-1] == 6
+    run.tables.append_log(
+        [{"iteration": 6, "images": 384, "seconds": 3.0, "d_loss": 1.0, "new": 2.0, "images_per_second": 1}]
+    )
+    assert run.tables.read_log()["iteration"][-1] == 6
 
 
 def read_reports(folder: Path) -> None:

@@ -101,10 +101,10 @@ def keep_grid(row: dict, name: str, output: Path) -> None:
     """Copies the grid of a run's scored generator, or else its last grid, to results/."""
     run, iteration = Run(output / row["run"]), row["generator"]["iteration"]
     seed = f"-{row['seed']}" if row["seed"] else ""
-    kept, grids = FOLDER / f"{name}-{name_file(row['label'])}{seed}.png", run.list_grids()
+    kept, grids = FOLDER / f"{name}-{name_file(row['label'])}{seed}.png", run.grids.list_paths()
     if not grids:
         print(f"compare: {run.folder} has no grids any more, so {kept} is not written")
         return
-    scored = run.grid_path(iteration) if iteration is not None else None
+    scored = run.grids.path(iteration) if iteration is not None else None
     with atomic_write(kept) as file:
         file.write((scored if scored in grids else grids[-1]).read_bytes())

@@ -78,7 +78,7 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
     Those are other settings or a longer training of that run, other data, and another machine, whose equal times are
     not equal work. `title` is that of the data. Avatars depend on the seed, so only runs of one seed have the same.
     """
-    if run.log.exists():
+    if run.tables.log.exists():
         rows = [*rows, {"run": config.name, "config": run.read_config(), "sessions": read_sessions(run)}]
     wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": title}
     wanted["precision"] = machine["precision"] if config.precision == "auto" else config.precision
@@ -189,7 +189,7 @@ def require_success(code: int, work: str, run: Run) -> None:
 
 def collect_row(run: Run) -> dict:
     """Collects settings, sizes, speed and sessions of a run. Raises UsageError without a log or checkpoints."""
-    log, paths, scores = run.read_log(), checkpoints.list_paths(run.checkpoints), run.read_scores()
+    log, paths, scores = run.tables.read_log(), checkpoints.list_paths(run.checkpoints), run.tables.read_scores()
     if not len(log.get("seconds", ())) or not paths:
         raise UsageError(
             f"{run.folder} has no log.csv or no checkpoints any more. Put them back, or remove the folder: the same"
@@ -197,7 +197,7 @@ def collect_row(run: Run) -> dict:
         )
     seconds, sessions = float(log["seconds"][-1]), read_sessions(run)
     if seconds <= 0:
-        raise damaged_file_error(run.log)
+        raise damaged_file_error(run.tables.log)
     try:
         weights = checkpoints.count_weights(paths[-1])
     except ValueError:

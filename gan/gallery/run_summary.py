@@ -38,12 +38,12 @@ def summarize(folder: Path) -> dict:
     settings, defaults, grids = (
         load_settings(run),
         dataclasses.asdict(Config()),
-        [int(path.stem) for path in run.list_grids()],
+        [int(path.stem) for path in run.grids.list_paths()],
     )
     summary = {
         "name": replace_surrogates(folder.name),
         "path": urllib.parse.quote(os.fsencode(folder.name), safe=""),
-        "modified": int((run.log if run.log.exists() else folder / "config.json").stat().st_mtime),
+        "modified": int((run.tables.log if run.tables.log.exists() else folder / "config.json").stat().st_mtime),
         "image_size": settings.image_size,
         "images_per_iteration": settings.images_per_iteration,
         "trained_on": run.trained_on(),
@@ -51,12 +51,12 @@ def summarize(folder: Path) -> dict:
         "overrides": [*config.overrides(settings)],
         "command": replace_surrogates(config.format_command(settings)),
         "grids": grids,
-        "begun": read_time(run.grid_path(grids[0])) if grids else 0,
+        "begun": read_time(run.grids.path(grids[0])) if grids else 0,
         "iterations": grids[-1] if grids else 0,
         "nearest": read_time(folder / "nearest.png"),
         "audit": read_time(folder / "audit.png"),
         # In folders of older versions, a file of that name is by tools.generate.
-        "training_images": run.contact_sheet.exists() and "align" in run.read_config(),
+        "training_images": run.grids.contact_sheet.exists() and "align" in run.read_config(),
     }
     notes = []
     for name, summarize_part in PARTS.items():
@@ -180,7 +180,7 @@ def summarize_scores(run: Run, settings: Config, path: Path) -> dict:
 
     Of several at an iteration, as of several averages, that is the last.
     """
-    rows = [*{row["iteration"]: row for row in run.read_scores()}.values()]
+    rows = [*{row["iteration"]: row for row in run.tables.read_scores()}.values()]
     if not rows:
         return {}
     best = select_best([row["kid"] for row in rows], [row["kid_stderr"] for row in rows])
@@ -215,7 +215,7 @@ def summarize_best(run: Run, settings: Config, path: Path) -> dict:
 
 def summarize_failures(run: Run, settings: Config, path: Path) -> dict:
     """The failure modes that have not ended, each with its advice."""
-    return {"failures": run.active_failures()}
+    return {"failures": run.tables.read_active_failures()}
 
 
 def summarize_evaluations(run: Run, settings: Config, path: Path) -> dict:

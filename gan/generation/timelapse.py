@@ -53,7 +53,7 @@ def load_grids(run: Run) -> dict[int, np.ndarray]:
     Those of a run with labels have the names of their rows in a margin at the left.
     """
     grids, width = {}, grid_width(run.load_config(), COLUMNS[0])
-    for path in run.list_grids():
+    for path in run.grids.list_paths():
         try:
             grid = images.read_png(path)
         except images.UnreadableImage as error:

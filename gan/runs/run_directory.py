@@ -21,19 +21,15 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
 """
 
 import contextlib
-import csv
 import dataclasses
 import errno
 import itertools
 import json
-import math
 import os
 import warnings
 import zipfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 try:
     import fcntl
@@ -41,16 +37,11 @@ except ImportError:  # Windows
     fcntl = None
 
 from gan import config as configs
-from gan import images, labels
+from gan import labels
 from gan.errors import UsageError, summarize
 from gan.files import (
-    MOST_DIGITS,
     atomic_write,
     damage_as_value_error,
-    damaged_file_error,
-    flush_to_disk,
-    parse_numbers,
-    read_csv,
     read_json,
     write_csv,
     write_json,
@@ -58,16 +49,8 @@ from gan.files import (
 from gan.labels import Labels
 from gan.recipes import KEPT_ON_RESUME, OWN
 from gan.runs import checkpoints, legacy
-
-# The log's first columns and its last; the scalars of a train step stand between them.
-LOG_START, LOG_END = ["iteration", "images", "seconds"], ["images_per_second"]
-SCORE_COLUMNS = [
-    *("iteration", "images", "seconds", "network", "samples", "kid", "kid_stderr", "face_rate"),
-    *("diversity", "memorization", "copied", "copying", "eval_seconds"),
-]
-AVERAGE_COLUMNS = [*SCORE_COLUMNS, "half_life"]  # of a run with several averages, each of which is scored
-CONTACTS = 100  # training images in faces.png
-DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
+from gan.runs.grids import Grids
+from gan.runs.tables import Tables, choose_columns
 
 
 def read_iteration(path: Path) -> int | None:
@@ -86,10 +69,8 @@ class Run:
     def __init__(self, folder: Path):
         self.folder = Path(folder)
         self.checkpoints = self.folder / "checkpoints"
-        self.log = self.folder / "log.csv"
-        self.metrics = self.folder / "metrics.csv"
-        self.diagnostics = self.folder / "diagnostics.csv"
-        self.contact_sheet = self.folder / "faces.png"
+        self.tables = Tables(folder)
+        self.grids = Grids(folder)
 
     # Configuration
 
@@ -254,125 +235,11 @@ class Run:
         kinds = {"used": int, "source": str, "crop": str}
         return legacy.translate_report(read_json(path, kinds=kinds)) if path.exists() else None
 
-    # Tables
-
-    def truncate_tables(self, last: int) -> None:
-        """Removes the rows after iteration `last`, which a killed process wrote after its last checkpoint.
-
-        Tables of older versions are rewritten under the present names. Raises UsageError, with all tables unchanged,
-        where one has other columns.
-        """
-        columns = {self.log: [*LOG_START, *LOG_END], self.metrics: SCORE_COLUMNS, self.diagnostics: DIAGNOSTIC_COLUMNS}
-        tables = {path: self._read_table(path) for path in columns}
-        for path, required in columns.items():
-            header = tables[path][0]
-            known = header == required or (path == self.metrics and header == AVERAGE_COLUMNS)
-            if header and not (set(required) <= set(header) if path == self.log else known):
-                raise UsageError(
-                    f"{legacy.find(self.folder, path.name)} is of another version of this program, or damaged: its"
-                    f" columns are not {', '.join(required)}. Give --run another name to start anew."
-                )
-        for path, (header, rows) in tables.items():
-            if path != self.log or header:
-                write_csv(path, [header or columns[path], *(row for row in rows if int(row[0]) <= last)])
-            legacy.remove(self.folder, path.name)
-
-    def append_log(self, rows: list[dict[str, float]]) -> None:
-        """Adds iterations to log.csv, each a dict of its columns; a column that is new is added to the whole table."""
-        header, _ = self._read_table(self.log, header_only=True)
-        names = dict.fromkeys(name for row in rows for name in row)
-        if new := [name for name in names if name not in header]:
-            scalars = [name for name in [*header, *new] if name not in (*LOG_START, *LOG_END)]
-            columns = [*LOG_START, *scalars, *LOG_END]
-            header, earlier = self._read_table(self.log)
-            moved = [dict(zip(header, row, strict=True)) for row in earlier]
-            write_csv(self.log, [columns, *([row.get(name, "") for name in columns] for row in moved)])
-            header = columns
-        self.append_rows(self.log, [tuple(format_value(name, row.get(name)) for name in header) for row in rows])
-
-    def append_rows(self, path: Path, rows: list[tuple]) -> None:
-        """Adds rows to one of the tables."""
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-            flush_to_disk(file)  # the checkpoint that follows must not outlive these rows
-
-    def append_score(self, score: dict) -> None:
-        """Adds a score to metrics.csv, so that it reads back the same; None becomes an empty cell."""
-        columns = choose_columns(score)
-        if columns == AVERAGE_COLUMNS != self._read_table(self.metrics, header_only=True)[0]:
-            write_csv(self.metrics, [columns])  # before the first score
-        values = [score[name] for name in columns]
-        self.append_rows(self.metrics, [tuple("" if value is None else str(value) for value in values)])
-
-    def read_scores(self) -> list[dict]:
-        """The rows of metrics.csv. Raises UsageError where it is damaged."""
-        kinds = dict.fromkeys(("iteration", "images", "samples", "copying"), int) | {
-            "network": str,
-            "face_rate": lambda text: float(text) if text else None,
-        }
-        header, rows = self._read_table(self.metrics)
-        if not header:
-            return []
-        try:
-            scores = [
-                {name: kinds.get(name, float)(text) for name, text in zip(header, row, strict=True)} for row in rows
-            ]
-        except ValueError:
-            raise damaged_file_error(self.metrics) from None
-        numbers = ("kid", "kid_stderr", "seconds", "eval_seconds")
-        if set(SCORE_COLUMNS) - set(header) or not all(math.isfinite(row[name]) for row in scores for name in numbers):
-            raise damaged_file_error(self.metrics)
-        return scores
-
-    def read_log(self, last: int = 0) -> dict[str, np.ndarray]:
-        """The columns of log.csv, float64 (n,), of the last rows or, for 0, of all; an empty cell is NaN.
-
-        Raises UsageError where it is damaged.
-        """
-        header, _ = self._read_table(self.log, header_only=True)
-        if not header:
-            return {}
-        lines = legacy.find(self.folder, self.log.name).read_text("utf-8", "replace").splitlines()[1:]
-        lines = [line for line in lines if line.count(",") == len(header) - 1][-last:]
-        try:
-            # Not by the csv module, whose strings would take ten times as much memory as the numbers.
-            values = parse_numbers(lines, len(header))
-        except ValueError:
-            raise damaged_file_error(self.log) from None
-        log = dict(zip(header, values.T, strict=True))
-        if not all(name in log and np.isfinite(log[name]).all() for name in LOG_START):
-            raise damaged_file_error(self.log)
-        return log
-
-    def active_failures(self) -> dict[str, str]:
-        """The failure modes of diagnostics.csv that have not ended, each with its advice."""
-        active = {}
-        for _, name, status, advice in self._read_table(self.diagnostics)[1]:
-            active.pop(name, None)
-            if status == "started":
-                active[name] = advice
-        return active
-
     def read_evaluations(self) -> list[dict]:
         """The evaluations of scores.json, the last one last. Raises UsageError where it is damaged."""
         path = self.folder / "scores.json"
         found = read_json(path, list, dict.fromkeys(("protocol", "generator", "scores"), dict)) if path.exists() else []
         return [legacy.translate_result(result) for result in found]
-
-    def _read_table(self, path: Path, header_only: bool = False) -> tuple[list[str], list[list[str]]]:
-        """The present names of a table's columns, and its rows; both empty where there is no table."""
-        path = legacy.find(self.folder, path.name)
-        try:
-            with open(path, encoding="utf-8", errors="replace") as file:
-                first = file.readline().rstrip("\n")
-        except FileNotFoundError:
-            first = ""
-        header = first.split(",") if first else []
-        rows = read_csv(path, len(header)) if header and not header_only else []
-        header = legacy.translate_columns(header)
-        if header == DIAGNOSTIC_COLUMNS:
-            rows = [legacy.translate_diagnostic(row) for row in rows]
-        return header, rows
 
     # Generators
 
@@ -390,7 +257,7 @@ class Run:
         path = self.folder / "generator.keras"
         if (iteration := read_iteration(path)) is None:  # written by an older version
             saved = [int(each.stem) for each in checkpoints.list_paths(self.checkpoints)]
-            saved = saved or [int(row[0]) for row in self._read_table(self.log)[1]]  # which may be ahead of it
+            saved = saved or [int(row[0]) for row in self.tables.read(self.tables.log)[1]]  # which may be ahead of it
             iteration = max(saved, default=None)
         return path, iteration
 
@@ -434,7 +301,7 @@ class Run:
 
         Returns the folder, or None where there are no scores.
         """
-        if not self.read_scores():
+        if not self.tables.read_scores():
             return None
         folders = (self.folder / f"earlier-{number}" for number in itertools.count(1))
         folder = next(folder for folder in folders if not (folder / "metrics.csv").exists())
@@ -443,61 +310,6 @@ class Run:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.folder / name, folder / name)
         return folder
-
-    # Grids
-
-    def grid_path(self, iteration: int) -> Path:
-        """The path of the grid of an iteration."""
-        return self.folder / f"{iteration:06d}.png"
-
-    def save_contact_sheet(self, faces: np.ndarray, rows: np.ndarray, seed: int) -> None:
-        """Writes up to `CONTACTS` of the images uint8 (n, h, h, 3) with the numbers `rows`, chosen at random."""
-        chosen = np.random.default_rng(seed).permutation(rows)[:CONTACTS]
-        sheet = images.make_grid(np.stack([faces[row] for row in chosen]), scale=images.display_scale(faces.shape[1]))
-        self.folder.mkdir(parents=True, exist_ok=True)
-        images.write_png(self.contact_sheet, sheet)
-
-    def list_grids(self) -> list[Path]:
-        """The paths of all grids, by iteration."""
-        found = (p for p in self.folder.glob("*.png") if p.stem.isdecimal() and len(p.stem) <= MOST_DIGITS)
-        return sorted((p for p in found if p == self.grid_path(int(p.stem))), key=lambda p: int(p.stem))
-
-    def save_grid(self, iteration: int, samples: np.ndarray, names: Sequence[str] = ()) -> np.ndarray:
-        """Writes samples, uint8 (n, h, w, 3), as <iteration>.png, small ones enlarged; returns the picture.
-
-        `names` are those of the rows, which are written beside them.
-        """
-        picture = images.name_rows(images.make_grid(samples, scale=images.display_scale(samples.shape[1])), names)
-        images.write_png(self.grid_path(iteration), picture)
-        return picture
-
-    def save_samples(self, size: int, count: int) -> None:
-        """Collects the samples of all grids in samples.npz; warns of each file that is damaged, or no grid."""
-        found, scale = {}, images.display_scale(size)
-        for path in self.list_grids():
-            try:
-                found[int(path.stem)] = images.split_grid(images.read_png(path), size, count, scale=scale)
-            except (images.UnreadableImage, ValueError) as error:
-                warnings.warn(f"samples.npz is without {path}: {error}", stacklevel=2)
-        if not found:
-            return
-        with atomic_write(self.folder / "samples.npz") as file:
-            np.savez_compressed(file, iterations=[*found], images=np.stack([*found.values()]))
-
-
-def choose_columns(score: dict) -> list[str]:
-    """The columns of metrics.csv for such a score."""
-    return AVERAGE_COLUMNS if "half_life" in score else SCORE_COLUMNS
-
-
-def format_value(name: str, value: float | None) -> str:
-    """The text of a cell of log.csv; None, and a value that is missing, is an empty cell."""
-    if value is None:
-        return ""
-    if name in ("iteration", "images"):
-        return str(int(value))
-    digits = {"seconds": ".3f", "images_per_second": ".1f"}.get(name, ".9g")
-    return format(value, digits)
 
 
 def format_iteration(iteration: int | None) -> str:

@@ -2,12 +2,12 @@
 
 group_scalars(["iteration", "d_loss", "penalty", "g_loss"])  # {"loss": ["d_loss", "g_loss"], "penalty": ["penalty"]}
 
-The tables themselves are read, written and cut back by gan/runs/run_directory.py.
+The tables themselves are read, written and cut back by gan/runs/tables.py.
 """
 
 from collections.abc import Iterable
 
-from gan.runs.run_directory import LOG_END, LOG_START
+from gan.runs.tables import LOG_END, LOG_START
 
 SUBJECTS = {"d", "g", "real", "fake"}  # parts of a scalar's name that say of what it was measured
 

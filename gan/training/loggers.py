@@ -71,10 +71,10 @@ class CSVLogger(Logger):
     """The tables log.csv and metrics.csv."""
 
     def log(self, rows: list[dict[str, float]], failures: dict[str, str]) -> None:
-        self.run.append_log(rows)
+        self.run.tables.append_log(rows)
 
     def log_score(self, score: dict) -> None:
-        self.run.append_score(score)
+        self.run.tables.append_score(score)
 
 
 class TensorBoardLogger(Logger):

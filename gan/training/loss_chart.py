@@ -1,6 +1,6 @@
 """The chart of a run, loss.png: losses, scores and every other scalar of the log, over iterations.
 
-    draw_chart(run.read_log(), run.read_scores(), run.folder / "loss.png")
+    draw_chart(run.tables.read_log(), run.tables.read_scores(), run.folder / "loss.png")
 
 It needs no TensorFlow.
 """

@@ -81,7 +81,7 @@ class Trainer(Loop):
                 self.distribution.finish()
         if self.is_done():
             self.write_outputs(*outputs)
-            self.run.save_samples(self.config.image_size, SAMPLES)
+            self.run.grids.save_samples(self.config.image_size, SAMPLES)
             print(f"Done already: {self.iteration:,} iterations. {self.describe_how_to_continue()}")
             return 0
         if self.iteration:
@@ -113,13 +113,13 @@ class Trainer(Loop):
         """
         self.seconds, self.data_seconds = float(saved.get("seconds", 0)), float(saved.get("data_seconds", 0))
         self.iteration = self.saved_iteration = int(self.gan.iteration)
-        self.run.truncate_tables(self.iteration)
-        self.validator.resume(self.run.read_scores(), saved.get("validation"))
+        self.run.tables.truncate(self.iteration)
+        self.validator.resume(self.run.tables.read_scores(), saved.get("validation"))
         self.run.keep_best_of([row["iteration"] for row in self.validator.rows])
-        log = self.run.read_log(diagnostics.WINDOW)
+        log = self.run.tables.read_log(diagnostics.WINDOW)
         for name, values in self.recent.items():
             values.extend(log.get(name, ()))
-        self.failures = self.run.active_failures()
+        self.failures = self.run.tables.read_active_failures()
         self.grid_milestones = Milestones(self.length, self.config.sample_every, self.progress())
         self.score_milestones = Milestones(self.length, self.config.score_every, self.progress())
         self.gan.selected = int(saved.get("shown_average", 0))
@@ -277,15 +277,15 @@ class Trainer(Loop):
         )  # fmt: skip
         rows = [(self.iteration, name, "started", found[name]) for name in found if name not in self.failures]
         rows += [(self.iteration, name, "ended", "") for name in self.failures if name not in found]
-        self.run.append_rows(self.run.diagnostics, rows)
+        self.run.tables.append_diagnostics(rows)
         for iteration, name, status, advice in rows:
             print(f"iteration {iteration:,}: {name} {status}{'. ' + advice if advice else ''}.", flush=True)
         self.failures = found
 
     def write_outputs(self, grid: bool, best: bool) -> None:
         """Writes the chart, the generator and the gallery, and where they are due the grid and the best generator."""
-        if grid and not self.run.grid_path(self.iteration).exists():
-            picture = self.run.save_grid(self.iteration, self.generate_samples(), self.row_names)
+        if grid and not self.run.grids.path(self.iteration).exists():
+            picture = self.run.grids.save(self.iteration, self.generate_samples(), self.row_names)
             for logger in self.loggers:
                 logger.log_grid(self.iteration, picture)
         if self.iteration:
@@ -293,7 +293,7 @@ class Trainer(Loop):
             self.run.save_generator(self.exported, self.iteration)
             if best:
                 self.run.save_best(self.exported, self.validator.rows[-1], self.validator.protocol())
-            loss_chart.draw_chart(self.run.read_log(), self.validator.rows, self.run.folder / "loss.png")
+            loss_chart.draw_chart(self.run.tables.read_log(), self.validator.rows, self.run.folder / "loss.png")
         self.page.refresh()  # with every chart, as an open page follows it
 
     # The end
@@ -301,7 +301,7 @@ class Trainer(Loop):
     def fail(self, iteration: int, what: str) -> None:
         """Ends a run in which a scalar or a weight, named by `what`, is no longer finite, by a RunError."""
         advice = diagnostics.suggest_after_nan(self.config.precision)
-        self.run.append_rows(self.run.diagnostics, [(iteration, "NaN", "started", advice)])
+        self.run.tables.append_diagnostics([(iteration, "NaN", "started", advice)])
         self.page.refresh()
         raise RunError(f"NaN or infinite after iteration {iteration:,}: {what}. {self.describe_saved()}. {advice}.")
 
@@ -313,7 +313,7 @@ class Trainer(Loop):
 
     def finish(self) -> int:
         """Collects the samples, and prints what there is and what to do next. Returns the exit code."""
-        self.run.save_samples(self.config.image_size, SAMPLES)
+        self.run.grids.save_samples(self.config.image_size, SAMPLES)
         self.page.refresh()
         images, seconds = self.iteration * self.config.images_per_iteration, max(self.seconds, 1e-9)
         print(

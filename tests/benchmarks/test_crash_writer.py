@@ -47,6 +47,6 @@ def test_the_best_generator(whole, tmp_path):
     """best.json has the lowest score, and best.keras is of that iteration."""
     write_run(tmp_path)
     run = Run(tmp_path / "output" / "it")
-    kids = {row["kid"]: row["iteration"] for row in run.read_scores()}
+    kids = {row["kid"]: row["iteration"] for row in run.tables.read_scores()}
     assert run.best_iteration() == kids[min(kids)] < ITERATIONS
     assert whole["output/it/best.keras"] != whole["output/it/generator.keras"]

@@ -54,7 +54,9 @@ def test_benchmark(arguments, monkeypatch, capsys):
             result = {"protocol": {"reference": {"data": reference}}, "generator": generator, "scores": scores(10.0)}
             write_json(run.folder / "scores.json", [result])
             write_json(run.folder / "config.json", {"width": 4})
-            run.append_log([{"iteration": 16, "images": 1024, "seconds": 2.0, "d_loss": 1.0, "images_per_second": 1.0}])
+            run.tables.append_log(
+                [{"iteration": 16, "images": 1024, "seconds": 2.0, "d_loss": 1.0, "images_per_second": 1.0}]
+            )
         return 0
 
     monkeypatch.setattr(few_images, "run_process", run_process)

@@ -26,8 +26,8 @@ def test_equal_folders(one, tmp_path):
     """Runs that differ in times alone are equal; every file is read."""
     shutil.copytree(one, tmp_path / "other")
     run = Run(tmp_path / "other" / "output" / "it")
-    run.log.write_text(run.log.read_text().replace("2.000", "3.500"))
-    os.utime(run.log, (0, 0))
+    run.tables.log.write_text(run.tables.log.read_text().replace("2.000", "3.500"))
+    os.utime(run.tables.log, (0, 0))
     Page(run.folder.parent).write()
     first, second = read_folder(one), read_folder(tmp_path / "other")
     assert list_differences(first, second) == [] and set(first) == {

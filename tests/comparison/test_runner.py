@@ -150,8 +150,8 @@ def test_a_row_of_damaged_files(tmp_path):
     checkpoint.write_bytes(checkpoint.read_bytes()[:-50])
     with pytest.raises(UsageError, match=r"000000004\.npz is damaged"):
         runner.collect_row(run)
-    header = run.log.read_text().splitlines()[0]
+    header = run.tables.log.read_text().splitlines()[0]
     for row, named in (("", "no log.csv"), ("1,8,0.0,1,1,1,1,,4", r"log\.csv is damaged")):
-        run.log.write_text(f"{header}\n{row}\n")
+        run.tables.log.write_text(f"{header}\n{row}\n")
         with pytest.raises(UsageError, match=named):
             runner.collect_row(run)

@@ -43,7 +43,7 @@ def folder(tmp_path_factory):
     make_run(folder, "short", grids=(0, 5, 10), rows=10, batch_size=16, epochs=20, scores=(50.0,))
     markup = make_run(folder, HTML_NAME, recipe="udacity-64", data="<b>faces</b>")
     (markup.folder / "scores.json").write_text(json.dumps([make_evaluation()]))
-    shutil.copy(markup.grid_path(0), markup.folder / "nearest.png")
+    shutil.copy(markup.grids.path(0), markup.folder / "nearest.png")
     make_run(folder, "blank", grids=(), scores=())
     (make_run(folder, "damaged").folder / "config.json").write_text("{")
     Page(folder).write()
@@ -236,8 +236,8 @@ def test_on_a_phone(page, scheme):
 def train_on(run, iteration):
     """Adds what a training writes at an iteration, and writes the page as it does."""
     row = {"images": 8 * iteration, "seconds": 2.0 * iteration, "d_loss": 1.0, "g_loss": 7.0, "images_per_second": 4.0}
-    run.append_log([{"iteration": iteration, **row}])
-    run.save_grid(iteration, np.full((4, 8, 8, 3), iteration, np.uint8))
+    run.tables.append_log([{"iteration": iteration, **row}])
+    run.grids.save(iteration, np.full((4, 8, 8, 3), iteration, np.uint8))
     Page(run.folder.parent).refresh()
 
 
@@ -303,7 +303,7 @@ def test_all_runs_are_followed(browser, tmp_path):
         page.get_by_label("compare with").locator("option", has_text="three").wait_for(state="attached")
         shutil.rmtree(run.folder)
         run = make_run(tmp_path, "one", grids=(0,), rows=1)
-        os.utime(run.grid_path(0), (1, 1))
+        os.utime(run.grids.path(0), (1, 1))
         train_on(run, 5)
         until(page, "document.querySelector('.grid-view img').src.endsWith('000005.png?1')")
         shutil.rmtree(run.folder)
@@ -342,10 +342,10 @@ def hundred(tmp_path_factory):
     scores = [1000 / i for i in range(1, 21)]
     first = make_run(folder, "run 0", grids=steps, rows=5000, scores=scores, recipe="udacity-64")
     faces = np.random.default_rng(0).integers(0, 256, (64, 32, 32, 3), np.uint8)
-    first.save_grid(0, faces)
+    first.grids.save(0, faces)
     for step in steps[1:]:
-        first.grid_path(step).unlink()
-        first.grid_path(step).hardlink_to(first.grid_path(0))
+        first.grids.path(step).unlink()
+        first.grids.path(step).hardlink_to(first.grids.path(0))
     for i in range(1, 100):
         shutil.copytree(first.folder, folder / f"run {i}", copy_function=os.link)
     return folder

@@ -46,7 +46,7 @@ def test_the_page_follows_the_runs(tmp_path):
     run = make_run(tmp_path, "one")
     page = Page(tmp_path)
     assert [one["iterations"] for one in page.write()[0]] == [4]
-    run.append_log([{"iteration": 5, "images": 40, "seconds": 10.0, "d_loss": 1.0, "images_per_second": 4.0}])
+    run.tables.append_log([{"iteration": 5, "images": 40, "seconds": 10.0, "d_loss": 1.0, "images_per_second": 4.0}])
     assert [one["iterations"] for one in page.write()[0]] == [5]
     (run.folder / "config.json").unlink()
     assert page.write() == ([], []) and read_data(page.path)["runs"] == []

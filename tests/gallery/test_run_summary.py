@@ -11,10 +11,11 @@ from sample_runs import make_evaluation, make_run, make_scores
 
 from gan.config import Config
 from gan.errors import UsageError
+from gan.files import write_csv, write_json
 from gan.gallery import run_summary
 from gan.labels import Attribute, Labels
 from gan.runs import checkpoints, legacy
-from gan.runs.run_directory import Run, write_csv, write_json
+from gan.runs.run_directory import Run
 
 
 def summarize(run):
@@ -25,7 +26,7 @@ def summarize(run):
 def test_a_finished_run(tmp_path):
     """Every number, worked by hand."""
     run = make_run(tmp_path, "one", recipe="udacity-64", width=7, discriminator="conv")
-    os.utime(run.grid_path(0), (10, 20.5))
+    os.utime(run.grids.path(0), (10, 20.5))
     found = summarize(run)
     assert (found["name"], found["path"], found["image_size"], found["images_per_iteration"]) == ("one", "one", 32, 8)
     assert (found["iterations"], found["images"], found["seconds"]) == (4, 32, 8.0)
@@ -53,7 +54,7 @@ def test_scores_of_several_averages(tmp_path):
     """The curve has the last score of each iteration, which is the lowest."""
     run = make_run(tmp_path, "two", scores=())
     for i, kid in enumerate((90.0, 30.0, 40.0, 20.0)):
-        run.append_score(make_scores([kid])[0] | {"iteration": 2 + i // 2, "half_life": 60.0})
+        run.tables.append_score(make_scores([kid])[0] | {"iteration": 2 + i // 2, "half_life": 60.0})
     assert [summarize(run)["scores"][name] for name in ("iteration", "kid")] == [[2, 3], [30.0, 20.0]]
 
 
@@ -73,7 +74,7 @@ def test_a_large_log_is_sampled(tmp_path, monkeypatch):
     whole = summarize(run)
     monkeypatch.setattr(run_summary, "FULL_READ_LIMIT", 1000)
     monkeypatch.setattr(run_summary, "BLOCK_SIZE", 1000)
-    names, lines = run_summary.sample_lines(run.log)
+    names, lines = run_summary.sample_lines(run.tables.log)
     assert names[:3] == ["iteration", "images", "seconds"] and 500 < len(lines) < 5000
     sampled = summarize(run)
     assert (sampled["iterations"], sampled["seconds"]) == (20_000, 40_000.0)
@@ -85,7 +86,7 @@ def test_a_large_log_is_sampled(tmp_path, monkeypatch):
 def test_values_that_are_not_finite_are_none(tmp_path):
     """NaN or infinity neither changes its neighbors nor gets into JSON, which has neither."""
     run = make_run(tmp_path, "lost", rows=2)
-    run.append_rows(run.log, [(3, 24, "6.0", "nan", "inf", 0.75, 0.25, 0.5, 4)])
+    run.tables.append_rows(run.tables.log, [(3, 24, "6.0", "nan", "inf", 0.75, 0.25, 0.5, 4)])
     found = summarize(run)
     assert found["curve"]["d_loss"] == [1.0, 0.5, None] and found["curve"]["g_loss"] == [1.0, 2.0, None]
     assert json.dumps(found, allow_nan=False)
@@ -118,7 +119,7 @@ def test_a_run_of_an_older_version(tmp_path):
     write_json(run.folder / "config.json", saved)
     for name in ("metrics.csv", "best.json"):
         (run.folder / name).unlink()
-    run.log.write_text(
+    run.tables.log.write_text(
         "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n1,8,2.0,1,2,0.6,0.4,4\n"
     )
     former = {new: old for old, new in legacy.COLUMNS.items()}
@@ -153,7 +154,7 @@ def test_the_planned_length(tmp_path):
 def test_an_incomplete_row_is_ignored(tmp_path):
     """The last line of a log may be only partly written."""
     run = make_run(tmp_path, "running")
-    with open(run.log, "a") as file:
+    with open(run.tables.log, "a") as file:
         file.write("5,40,10.0,0.2")
     assert summarize(run)["iterations"] == 4
 
@@ -252,7 +253,7 @@ def test_sessions_and_failures(tmp_path):
     session = {"machine": {}, "minutes": 10.0, "exit_code": 0, "shared": True}
     (run.folder / "sessions.json").write_text(json.dumps([session]))
     columns = ("iteration", "failure_mode", "status", "advice")
-    write_csv(run.diagnostics, [columns, (2, "mode collapse", "started", "Try R1")])
+    write_csv(run.tables.diagnostics, [columns, (2, "mode collapse", "started", "Try R1")])
     found = summarize(run)
     assert found["sessions"] == [{"minutes": 10.0, "shared": True}] and found["failures"] == {"mode collapse": "Try R1"}
 
@@ -261,7 +262,7 @@ def test_a_new_scalar_has_a_curve(tmp_path):
     """A scalar that the log has from some iteration on is on the curve under its name; before that it is None."""
     run = make_run(tmp_path, "new")
     row = {"iteration": 5, "images": 40, "seconds": 10.0, "d_loss": 1.0, "grad_norm_d": 3.0, "images_per_second": 4}
-    run.append_log([row])
+    run.tables.append_log([row])
     found = summarize(run)
     assert found["scalars"]["grad norm"] == ["grad_norm_d"]
     assert found["curve"]["grad_norm_d"] == [None] * 4 + [3.0] and found["curve"]["iteration"] == [1, 2, 3, 4, 5]
@@ -281,5 +282,5 @@ def test_grids(tmp_path):
     for name in ("loss.png", "12.png", "0000004.png", "²²²²²².png", "000007.png.part", "<b>.png"):
         (run.folder / name).touch()
     assert summarize(run)["grids"] == [0, 2, 4]
-    run.grid_path(1_000_000).touch()
+    run.grids.path(1_000_000).touch()
     assert summarize(run)["grids"] == [0, 2, 4, 1_000_000]

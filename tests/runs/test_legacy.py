@@ -31,8 +31,11 @@ def test_reading_with_the_present_names(old_run):
     run = Run(old_run)
     config = run.load_config()
     assert (config.generator, config.augmentation, config.ema_half_life) == ("self-modulated", "flip", 20_000.0)
-    assert {"real_score", "fake_score"} <= set(run.read_log()) and run.active_failures() == {}
-    assert run.read_scores()[0]["eval_seconds"] > 0 and run.read_evaluations()[0]["scores"]["memorization"]["summary"]
+    assert {"real_score", "fake_score"} <= set(run.tables.read_log()) and run.tables.read_active_failures() == {}
+    assert (
+        run.tables.read_scores()[0]["eval_seconds"] > 0
+        and run.read_evaluations()[0]["scores"]["memorization"]["summary"]
+    )
     assert legacy.find(old_run, "sessions.json").name == "sittings.json"
 
 
@@ -110,7 +113,7 @@ def test_resume(old_run, capsys, fast_saves):
     ]
     assert train.main([*line, "--epochs", "380", "--run", saved["run"]]) == 0, capsys.readouterr().err
     run = Run(old_run)
-    log = run.read_log()
+    log = run.tables.read_log()
     assert (
         log["iteration"][-1] == 380 and np.isfinite(log["real_score"]).all() and (old_run / "diagnostics.csv").exists()
     )

@@ -8,14 +8,15 @@ import zipfile
 import keras
 import numpy as np
 import pytest
+from sample_runs import make_log_row, make_score
 
-from gan import images
 from gan.config import PRECISIONS, Config
 from gan.errors import UsageError
 from gan.labels import Attribute, Labels
 from gan.recipes import RECIPES
 from gan.runs import run_directory
-from gan.runs.run_directory import SCORE_COLUMNS, Run, read_iteration
+from gan.runs.run_directory import Run, read_iteration
+from gan.runs.tables import SCORE_COLUMNS
 
 
 @pytest.fixture
@@ -27,22 +28,6 @@ def run(tmp_path):
 def settings(**changes):
     """A configuration as a dict, as train.py passes it to Run.claim."""
     return {**dataclasses.asdict(Config()), "data_key": "abc", **changes}
-
-
-LOG_COLUMNS = ["iteration", "images", "seconds", "d_loss", "g_loss", "real_score", "fake_score", "images_per_second"]
-
-
-def row(iteration):
-    """A row of the log."""
-    values = (iteration, 64 * iteration, 0.5, 1.25, 0.75, 0.6, 0.4, 640.0)
-    return dict(zip(LOG_COLUMNS, values, strict=True))
-
-
-def logged(run):
-    """The iterations in log.csv, after a check of its header and the lengths of its rows."""
-    rows = list(csv.reader(run.log.read_text().splitlines()))
-    assert rows[0] == LOG_COLUMNS and {len(r) for r in rows} == {8}
-    return [int(r[0]) for r in rows[1:]]
 
 
 def test_claim_writes_the_settings(run):
@@ -78,8 +63,8 @@ def test_scores_against_other_images_are_set_aside(run):
             )
             left = {path.name for path in run.folder.iterdir()}
             assert {"config.json", "log.csv"} < left and not moved & left
-        run.truncate_tables(0)
-        run.append_score(SCORED)
+        run.tables.truncate(0)
+        run.tables.append_score(SCORED)
         for name in ("best.json", "best.keras", "log.csv"):
             (run.folder / name).touch()
 
@@ -103,19 +88,19 @@ def test_new_data_with_labels(run):
 def test_without_scores_nothing_is_set_aside(run):
     """Of a run that was never scored, metrics.csv has only a header."""
     run.claim(settings(faces="5 of a (x)"))
-    run.truncate_tables(0)
+    run.tables.truncate(0)
     run.claim(settings(faces="7 of a (y)", accept_new_data=True))
-    assert run.metrics.exists() and run.describe_earlier_scores() == ""
+    assert run.tables.metrics.exists() and run.describe_earlier_scores() == ""
 
 
 def test_a_kill_while_scores_are_set_aside(run, monkeypatch):
     """The next start moves the rest to the same folder, and never beside the scores of other data."""
     run.claim(settings(faces="5 of a (x)"))
-    run.truncate_tables(0)
-    run.append_score(SCORED)
+    run.tables.truncate(0)
+    run.tables.append_score(SCORED)
     run.set_scores_aside()
-    run.truncate_tables(0)
-    run.append_score(SCORED)
+    run.tables.truncate(0)
+    run.tables.append_score(SCORED)
     for name in ("best.json", "best.keras"):
         (run.folder / name).touch()
     replace, moved = os.replace, []
@@ -248,120 +233,12 @@ def test_write_data_report(run):
     ]  # fmt: skip
 
 
-def test_log(run):
-    """log.csv starts with a header, rows are appended, and rows after the last checkpoint are removed."""
+def test_best_of_several_averages(run):
+    """Its score has one more column."""
     run.claim(settings())
-    run.truncate_tables(0)
-    assert not run.log.exists() and run.read_log() == {}
-    run.append_log([row(1), row(2)])
-    run.append_log([row(3), row(10)])
-    assert logged(run) == [1, 2, 3, 10]
-    with open(run.log, "a") as file:
-        file.write("1")  # an incomplete row of iteration 11
-    run.truncate_tables(3)
-    assert logged(run) == [1, 2, 3]
-    run.append_log([row(4)])
-    assert logged(run) == [1, 2, 3, 4]
-    assert run.log.read_text().splitlines()[-1] == "4,256,0.500,1.25,0.75,0.6,0.4,640.0"
-
-
-def test_a_new_scalar(run):
-    """A new scalar gets a column, which is empty in earlier rows and in rows without the scalar."""
-    run.claim(settings())
-    run.append_log([row(1)])
-    run.append_log([{**row(2), "penalty": 0.25}, row(3)])
-    lines = run.log.read_text().splitlines()
-    assert lines[0] == ",".join([*LOG_COLUMNS[:-1], "penalty", "images_per_second"])
-    assert [line.split(",")[-2] for line in lines[1:]] == ["", "0.25", ""]
-    np.testing.assert_array_equal(run.read_log()["penalty"], [np.nan, 0.25, np.nan])
-
-
-def test_tables_of_another_version(run):
-    """A table with unknown columns raises a UsageError, and no table is changed."""
-    run.claim(settings())
-    run.append_log([row(1), row(2)])
-    older = ",".join(name for name in SCORE_COLUMNS if name != "kid") + "\n1,64,0.5,onet,64,,0.9,1.0,0.0,0,0.1\n"
-    run.metrics.write_text(older)
-    with pytest.raises(UsageError, match=r"metrics\.csv.*--run"):
-        run.truncate_tables(1)
-    assert run.metrics.read_text() == older and logged(run) == [1, 2]
-
-
-def score(iteration, kid=0.1 + 0.2, **more):
-    """A score with numbers that need all their decimal places."""
-    numbers = {"diversity": 2 / 3, "memorization": 1e-17, "copied": 1 / 128, "eval_seconds": 1e3 / 7}
-    return {
-        "iteration": iteration, "images": 64 * iteration, "seconds": 1.234, "network": "onet", "samples": 64,
-        "kid": kid, "kid_stderr": 1 / 9, "face_rate": None, "copying": 0, **numbers, **more,
-    }  # fmt: skip
-
-
-def test_scores_round_trip(run):
-    """Scores, also of NumPy's types, are read back with the same types and bit-identical values."""
-    rows = [score(3), score(6, kid=-1 / 3, face_rate=0.984375, copying=1), score(9, kid=float(np.float64(1e22) / 3))]
-    run.claim(settings())
-    run.truncate_tables(0)
-    assert run.read_scores() == []
-    for one in [*rows, score(12, kid=np.float64(0.7) / 3)]:
-        run.append_score(one)
-    found = Run(run.folder).read_scores()
-    assert found[:3] == rows and found[3]["kid"] == 0.7 / 3 and all(list(one) == SCORE_COLUMNS for one in found)
-    assert [type(value) for value in found[1].values()] == [type(rows[1][name]) for name in SCORE_COLUMNS]
-    assert run.metrics.read_text().splitlines()[:2] == [
-        ",".join(SCORE_COLUMNS),
-        "3,192,1.234,onet,64,0.30000000000000004,0.1111111111111111,,0.6666666666666666,1e-17,0.0078125,0,142.85714285714286"
-    ]  # fmt: skip
-
-
-def test_scores_of_several_averages(run):
-    """They have one more column, with which the table and best.json are read, cut back and continued."""
-    run.claim(settings())
-    run.truncate_tables(0)
-    rows = [score(3, half_life=20.0), score(3, half_life=60.0), score(6, half_life=60.0)]
-    for one in rows:
-        run.append_score(one)
-    assert run.metrics.read_text().splitlines()[0] == ",".join([*SCORE_COLUMNS, "half_life"])
-    assert run.read_scores() == rows
-    run.truncate_tables(3)
-    run.append_score(rows[2])
-    assert run.read_scores() == rows
-    run.save_best(small_model(3.0), rows[1], {})
-    assert json.loads((run.folder / "best.json").read_text()) == rows[1] | {"protocol": {}}
-
-
-def test_truncate_tables(run):
-    """Scores and failure modes after the last checkpoint are removed, as are incomplete rows."""
-    run.claim(settings())
-    run.truncate_tables(0)
-    advice = 'Try --penalty r1, a larger --batch-size, or "another" --seed'
-    for iteration in (3, 6, 9):
-        run.append_score(score(iteration))
-    run.append_rows(
-        run.diagnostics,
-        [(3, "mode collapse", "started", advice), (6, "saturation", "started", "Stop"), (9, "x", "started", "")],
-    )
-    for path in (run.metrics, run.diagnostics):
-        with open(path, "a") as file:
-            file.write('12,64,"a')
-    run.truncate_tables(6)
-    assert [row["iteration"] for row in run.read_scores()] == [3, 6]
-    assert run.active_failures() == {"mode collapse": advice, "saturation": "Stop"}
-    run.append_rows(run.diagnostics, [(9, "mode collapse", "ended", "")])
-    assert run.active_failures() == {"saturation": "Stop"}
-
-
-def test_read_log(run):
-    """read_log(n) returns the columns of the last n rows, or of all rows, with exactly the logged values."""
-    assert run.read_log(5) == {}
-    run.claim(settings())
-    run.append_log(
-        [{**row(i), "d_loss": float(np.float32(i / 7)), "g_loss": float(np.float32(i / 3))} for i in (1, 2, 3)]
-    )
-    found = run.read_log(2)
-    assert list(found) == LOG_COLUMNS and len(run.read_log(9)["d_loss"]) == len(run.read_log()["d_loss"]) == 3
-    np.testing.assert_array_equal(found["iteration"], [2, 3])
-    np.testing.assert_array_equal(np.float32(found["d_loss"]), [np.float32(i / 7) for i in (2, 3)])
-    np.testing.assert_array_equal(np.float32(found["g_loss"]), [np.float32(i / 3) for i in (2, 3)])
+    best = make_score(3, half_life=60.0)
+    run.save_best(small_model(3.0), best, {})
+    assert json.loads((run.folder / "best.json").read_text()) == best | {"protocol": {}}
 
 
 @pytest.mark.parametrize(
@@ -369,17 +246,6 @@ def test_read_log(run):
     [
         ("best.json", '{"kid": 1.0}', Run.best_iteration),
         ("best.json", "{", Run.find_generator),
-        (
-            "metrics.csv",
-            "\n".join([",".join(SCORE_COLUMNS), ",".join(["3"] * 4 + ["64", "many", *["1"] * 7])]),
-            Run.read_scores,
-        ),
-        ("metrics.csv", "\n".join([",".join(SCORE_COLUMNS), ",".join(["3", *[""] * 12])]), Run.read_scores),
-        ("metrics.csv", "\n".join([",".join(SCORE_COLUMNS), "1,1,1,onet,64,nan" + ",1" * 7]), Run.read_scores),
-        ("metrics.csv", "iteration,kid\n1,2.5\n", Run.read_scores),
-        ("log.csv", ",".join(LOG_COLUMNS) + "\n1,64,0.5,1.25,x,0.6,0.4,640.0", lambda run: run.read_log(5)),
-        ("log.csv", ",".join(LOG_COLUMNS) + "\n1,64,,1.25,1,0.6,0.4,640.0", Run.read_log),
-        ("log.csv", "iteration,d_loss\n1,64\n", Run.read_log),
         ("best.json", '{"iteration": "4"}', Run.best_iteration),
         ("data.json", '{"used": 1, "source": 2, "crop": "center"}', Run.read_data_report),
         ("scores.json", '[{"protocol": [], "generator": {}, "scores": {}}]', Run.read_evaluations),
@@ -400,7 +266,7 @@ def test_generator_of_an_older_version(run):
     path = run.folder / "generator.keras"
     small_model(2.0).save(path)
     assert run.find_generator() == (path, None)
-    run.append_log([row(i) for i in range(1, 8)])
+    run.tables.append_log([make_log_row(i) for i in range(1, 8)])
     assert run.find_generator() == (path, 7) and run.best_iteration() is None
     run.checkpoints.mkdir()
     for iteration in (3, 6):
@@ -433,13 +299,13 @@ def test_find_generator(run):
     with pytest.raises(UsageError, match=r"has no generator yet\. Its training goes on with: python train\.py"):
         run.find_generator()
     run.save_generator(small_model(2.0), 6)
-    run.append_log([row(i) for i in range(1, 8)])
+    run.tables.append_log([make_log_row(i) for i in range(1, 8)])
     assert run.find_generator() == (run.folder / "generator.keras", 6) and run.best_iteration() is None
-    run.save_best(small_model(3.0), score(3, kid=5.0), {"network": "n"})
+    run.save_best(small_model(3.0), make_score(3, kid=5.0), {"network": "n"})
     assert run.find_generator() == (run.folder / "best.keras", 3) and run.best_iteration() == 3
     assert run.find_generator(best=False) == (run.folder / "generator.keras", 6)
     saved = json.loads((run.folder / "best.json").read_text())
-    assert saved == {**score(3, kid=5.0), "protocol": {"network": "n"}} and list(saved)[:-1] == SCORE_COLUMNS
+    assert saved == {**make_score(3, kid=5.0), "protocol": {"network": "n"}} and list(saved)[:-1] == SCORE_COLUMNS
     assert keras.saving.load_model(run.folder / "best.keras").get_weights()[0].item() == 3
 
 
@@ -453,12 +319,12 @@ def test_killed_between_best_keras_and_best_json(run, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr("gan.runs.run_directory.write_json", lambda path, content: 1 / 0)
         with pytest.raises(ZeroDivisionError):
-            run.save_best(small_model(3.0), score(1), {})
+            run.save_best(small_model(3.0), make_score(1), {})
     assert (run.folder / "best.keras").exists() and run.find_generator() == (run.folder / "generator.keras", 1)
-    run.save_best(small_model(3.0), score(1), {})
+    run.save_best(small_model(3.0), make_score(1), {})
     monkeypatch.setattr("gan.runs.run_directory.write_json", lambda path, content: 1 / 0)
     with pytest.raises(ZeroDivisionError):
-        run.save_best(small_model(4.0), score(2), {})
+        run.save_best(small_model(4.0), make_score(2), {})
     assert run.find_generator() == (run.folder / "best.keras", 2)
 
 
@@ -482,48 +348,6 @@ def test_config_of_a_run(run, tmp_path):
         Run(run.folder.parent / "missing").load_config()
 
 
-def test_grids_and_samples(run):
-    """Grids have enlarged samples; samples.npz has the samples of all grids in order of iteration."""
-    faces = {
-        iteration: np.random.default_rng(iteration).integers(0, 256, (5, 16, 16, 3), np.uint8)
-        for iteration in (999_999, 0, 1_000_000, 150)
-    }
-    for iteration, images_ in faces.items():
-        run.save_grid(iteration, images_)
-    assert {path.name for path in run.folder.iterdir()} == {"000000.png", "000150.png", "999999.png", "1000000.png"}
-    grid = images.read_png(run.folder / "000150.png")
-    assert grid.shape == (2 * 48 + 2, 3 * 48 + 2 * 2, 3)  # 3 columns, 2 rows, 2 pixels between
-    np.testing.assert_array_equal(grid[:48:3, 50:98:3], faces[150][1])
-    (run.folder / "loss.png").write_bytes(b"not a grid")
-    run.save_samples(16, 5)
-    with np.load(run.folder / "samples.npz") as samples:
-        assert list(samples["iterations"]) == [0, 150, 999_999, 1_000_000]
-        assert samples["images"].dtype == np.uint8
-        np.testing.assert_array_equal(samples["images"], [faces[i] for i in sorted(faces)])
-
-
-def test_samples_without_damaged_grids(run):
-    """Images that are damaged or have another layout are left out of samples.npz, each with a warning."""
-    faces = np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), np.uint8)
-    run.save_grid(150, faces)
-    images.write_png(run.folder / "000007.png", np.zeros((48, 48, 3), np.uint8))
-    (run.folder / "000200.png").write_bytes((run.folder / "000150.png").read_bytes()[:200])
-    with pytest.warns(UserWarning, match=r"samples.npz is without .*000(007|200).png: ") as caught:
-        run.save_samples(16, 5)
-    assert len(caught) == 2
-    with np.load(run.folder / "samples.npz") as samples:
-        assert list(samples["iterations"]) == [150]
-        np.testing.assert_array_equal(samples["images"], [faces])
-
-
-def test_samples_without_grids(run):
-    """If all grids were removed, samples.npz is unchanged."""
-    run.folder.mkdir(parents=True)
-    (run.folder / "samples.npz").write_bytes(b"as it was")
-    run.save_samples(16, 5)
-    assert (run.folder / "samples.npz").read_bytes() == b"as it was"
-
-
 def test_save_generator(run):
     """save_generator replaces generator.keras, which loads in safe mode, and leaves no other file."""
     run.folder.mkdir(parents=True)
@@ -534,26 +358,3 @@ def test_save_generator(run):
     loaded = keras.saving.load_model(run.folder / "generator.keras", safe_mode=True)
     np.testing.assert_array_equal(loaded(np.ones((1, 3))), [[6, 6]])
     assert os.listdir(run.folder) == ["generator.keras"]
-
-
-def test_tables_of_an_older_version(run):
-    """Tables of an older version are read with the present names, and rewritten with them on resume."""
-    run.claim(settings())
-    files = {
-        "log.csv": "iteration,images,seconds,d_loss,g_loss,d_real,d_fake,images_per_second\n"
-        "1,64,0.5,1.25,0.75,0.6,0.4,640.0\n",
-        "metrics.csv": "iteration,images,seconds,network,samples,kid,error,face_rate,"
-        "diversity,memorisation,copied,copying,cost\n"
-        "1,64,0.5,onet,64,9.0,1.5,,0.9,1.25,0.0,0,3.0\n",
-        "health.csv": "iteration,ailment,state,advice\n1,collapse,began,Try\n",
-    }  # fmt: skip
-    for name, text in files.items():
-        (run.folder / name).write_text(text)
-    for _ in range(2):
-        assert run.read_log()["real_score"].tolist() == [0.6] and run.active_failures() == {"mode collapse": "Try"}
-        [found] = run.read_scores()
-        assert (found["kid_stderr"], found["memorization"], found["eval_seconds"]) == (1.5, 1.25, 3.0)
-        run.truncate_tables(1)
-        assert not (run.folder / "health.csv").exists() and run.diagnostics.exists()
-    run.append_log([row(2)])
-    assert logged(run) == [1, 2]

@@ -22,7 +22,8 @@ from gan.files import write_csv, write_json
 from gan.metrics.evaluation import name_half
 from gan.recipes import DEFAULT_BY_SIZE, RECIPES
 from gan.runs import checkpoints, legacy
-from gan.runs.run_directory import SCORE_COLUMNS, Run
+from gan.runs.run_directory import Run
+from gan.runs.tables import SCORE_COLUMNS
 from tools import compare, evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -58,8 +59,12 @@ class Processes:
         run = Run(Path(config.output, config.name))
         write_json(run.folder / "config.json", {**dataclasses.asdict(config), "faces": self.load(config).title})
         seconds = 60 * config.minutes
-        run.append_log([{"iteration": 100, "images": 6400, "seconds": seconds, "d_loss": 1.0, "images_per_second": 50}])
-        write_csv(run.metrics, [SCORE_COLUMNS, (100, 6400, seconds, "onet", 64, 1, 0.1, 1, 1, 1, 0, 0, seconds / 20)])
+        run.tables.append_log(
+            [{"iteration": 100, "images": 6400, "seconds": seconds, "d_loss": 1.0, "images_per_second": 50}]
+        )
+        write_csv(
+            run.tables.metrics, [SCORE_COLUMNS, (100, 6400, seconds, "onet", 64, 1, 0.1, 1, 1, 1, 0, 0, seconds / 20)]
+        )
         arrays = {"generator/000": np.zeros((3, 4), np.float32), "discriminator/000": np.zeros(5, np.float32)}
         checkpoints.save(run.checkpoints, 100, {**arrays, "discriminator/001": np.zeros(2, np.uint32)})
         if code := self.code.get(config.name, 0):
@@ -70,7 +75,7 @@ class Processes:
         if self.best:
             (run.folder / "best.keras").touch()
             write_json(run.folder / "best.json", {"iteration": self.best})
-        run.grid_path(100).write_bytes(b"a picture")
+        run.grids.path(100).write_bytes(b"a picture")
         return 0
 
     def evaluate(self, arguments):
@@ -422,11 +427,11 @@ def test_grids(processes, capsys):
     assert compare.main(command_line("default:2", more=["--grids"])) == 0
     assert {path.name for path in Path("results").glob("*.png")} == {"it-default.png", "it-default-1.png"}
     run = Run("output/compare-it-default-0")
-    run.grid_path(100).unlink()
-    run.grid_path(90).write_bytes(b"another picture")
+    run.grids.path(100).unlink()
+    run.grids.path(90).write_bytes(b"another picture")
     assert compare.main(command_line("default", more=["--grids"])) == 0
     assert Path("results/it-default.png").read_bytes() == b"another picture"
-    run.grid_path(90).unlink()
+    run.grids.path(90).unlink()
     assert compare.main(command_line("default", more=["--grids"])) == 0
     assert "output/compare-it-default-0 has no grids" in capsys.readouterr().out
 

@@ -25,7 +25,7 @@ def run(tmp_path):
     """A run whose folder and tables exist, as they do when training starts."""
     run = Run(tmp_path / "run")
     run.folder.mkdir()
-    run.truncate_tables(0)
+    run.tables.truncate(0)
     return run
 
 
@@ -41,9 +41,9 @@ def log(name, run):
 def test_csv(run):
     """The columns of log.csv are the scalars by name, and the score is a row of metrics.csv."""
     log("csv", run)
-    found = run.read_log()
+    found = run.tables.read_log()
     assert found["d_loss"].tolist() == [1.0, 0.5] and np.isnan(found["penalty"][1]) and found["penalty"][0] == 0.25
-    assert run.read_scores() == [SCORE]
+    assert run.tables.read_scores() == [SCORE]
 
 
 def test_console(run, capsys):

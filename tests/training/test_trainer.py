@@ -19,7 +19,9 @@ from gan.config import Config
 from gan.errors import RunError
 from gan.metrics.evaluation import ImageSubset
 from gan.runs import checkpoints
-from gan.runs.run_directory import SCORE_COLUMNS, Run
+from gan.runs.grids import Grids
+from gan.runs.run_directory import Run
+from gan.runs.tables import SCORE_COLUMNS
 from gan.training import diagnostics, loop, trainer
 from gan.training.ada import SPAN, Adaptation
 from gan.training.clock import Clock
@@ -138,7 +140,7 @@ def table(path, *without):
 
 def logged_iterations(run):
     """The iterations in log.csv."""
-    return [int(row["iteration"]) for row in table(run.log)]
+    return [int(row["iteration"]) for row in table(run.tables.log)]
 
 
 @pytest.mark.parametrize("tick", [0.001, 0.7])
@@ -147,7 +149,7 @@ def test_last_step_is_saved(tmp_path, monkeypatch, tick):
     code, run = train(tmp_path, FakeGAN(), 5, monkeypatch=monkeypatch, tick=tick)
     assert code == 0 and logged_iterations(run) == [1, 2, 3, 4, 5]
     assert [path.name for path in checkpoints.list_paths(run.checkpoints)] == ["000000003.npz", "000000005.npz"]
-    assert run.grid_path(5).exists() and (run.folder / "generator.keras").exists()
+    assert run.grids.path(5).exists() and (run.folder / "generator.keras").exists()
 
 
 @pytest.mark.parametrize(
@@ -204,9 +206,9 @@ def test_a_loss_that_is_not_finite(tmp_path, bad):
         train(tmp_path / "early", FakeGAN(losses=lambda i: [bad] * 4), 100)
     run = Run(tmp_path / "run")
     assert checkpoints.list_paths(run.checkpoints)[-1].name == "000000003.npz"
-    assert [(row["iteration"], row["failure_mode"]) for row in table(run.diagnostics)] == [("5", "NaN")]
+    assert [(row["iteration"], row["failure_mode"]) for row in table(run.tables.diagnostics)] == [("5", "NaN")]
     train(tmp_path, FakeGAN(), 4)  # resumes from the checkpoint and removes later rows
-    assert table(run.diagnostics) == []
+    assert table(run.tables.diagnostics) == []
 
 
 def test_a_weight_that_is_not_finite(tmp_path):
@@ -221,14 +223,14 @@ def test_a_weight_that_is_not_finite(tmp_path):
 def test_minutes(tmp_path, monkeypatch, capsys, tick):
     """With --minutes 1 a run ends after 60 seconds of training, with about 20 grids, or one per step if slow."""
     _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
-    seconds = [float(row["seconds"]) for row in table(run.log)]
+    seconds = [float(row["seconds"]) for row in table(run.tables.log)]
     assert seconds == sorted(seconds) and 60 <= seconds[-1] < 60 + 5 * tick
     assert min(20, len(seconds)) <= len(grid_iterations(run)) <= 22
     assert grid_iterations(run)[0] == 0 and grid_iterations(run)[-1] == len(seconds)
     capsys.readouterr()
     assert train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0)[0] == 0
     assert "To train longer, give --minutes above 1." in capsys.readouterr().out
-    assert len(table(run.log)) == len(seconds)
+    assert len(table(run.tables.log)) == len(seconds)
 
 
 def test_resume_with_minutes(tmp_path, monkeypatch):
@@ -239,11 +241,12 @@ def test_resume_with_minutes(tmp_path, monkeypatch):
     before = float(table(tmp_path / "run" / "log.csv")[-1]["seconds"])
     assert 15 < before < 45
     _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, **options)
-    seconds = [float(row["seconds"]) for row in table(run.log)]
+    seconds = [float(row["seconds"]) for row in table(run.tables.log)]
     assert seconds == sorted(seconds) and seconds[15] < before + 5 and 60 <= seconds[-1] < 63
     assert 20 <= len(grid_iterations(run)) <= 22
     train(tmp_path, FakeGAN(), 1, minutes=2.0, **options)
-    assert 120 <= float(table(run.log)[-1]["seconds"]) < 123 and grid_iterations(run)[-1] == len(table(run.log))
+    rows = table(run.tables.log)
+    assert 120 <= float(rows[-1]["seconds"]) < 123 and grid_iterations(run)[-1] == len(rows)
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGCONT")
@@ -259,9 +262,9 @@ def test_a_pause_is_no_training(tmp_path, monkeypatch, minutes):
         signal.raise_signal(signal.SIGCONT)
 
     _, run = train(tmp_path, FakeGAN(at=3, do=stop), 20, minutes=minutes, sample_every=20)
-    seconds = [float(row["seconds"]) for row in table(run.log)]
+    seconds = [float(row["seconds"]) for row in table(run.tables.log)]
     assert max(np.diff(seconds)) < 5 and seconds[-1] < 63 and (len(seconds) == 20 or seconds[-1] >= 60)
-    assert min(float(row["images_per_second"]) for row in table(run.log)) > 0.5
+    assert min(float(row["images_per_second"]) for row in table(run.tables.log)) > 0.5
     assert not minutes or len(seconds) > 20
 
 
@@ -271,8 +274,8 @@ def test_killed_before_the_grid(tmp_path, monkeypatch, minutes):
     options = {"minutes": minutes, "sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
     with monkeypatch.context() as patched:
         saves = iter(range(4))
-        grid = Run.save_grid
-        patched.setattr(Run, "save_grid", lambda *given: grid(*given) if next(saves) < 3 else 1 / 0)
+        save = Grids.save
+        patched.setattr(Grids, "save", lambda *given: save(*given) if next(saves) < 3 else 1 / 0)
         with pytest.raises(ZeroDivisionError):
             train(tmp_path, FakeGAN(), 40, **options)
     run = Run(tmp_path / "run")
@@ -320,13 +323,13 @@ def best(run):
 def test_patience(tmp_path, capsys, quick_extractors):
     """With patience 2 a run ends 2 scores after its best and keeps that generator; more patience continues it."""
     code, run = train_drifting(tmp_path, 2)
-    assert code == 0 and [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9, 12, 15]
+    assert code == 0 and [int(row["iteration"]) for row in table(run.tables.metrics)] == [3, 6, 9, 12, 15]
     assert best(run) == (9, [0.0] * 768) and grid_iterations(run) == [0, 15]
     printed = capsys.readouterr().out
     assert "Stopped early: 2 scores without a lower one. To train longer, give --patience above 2." in printed
     assert "at iteration 9 (low is good), kept as best.keras" in printed
     score = json.loads((run.folder / "best.json").read_text())
-    assert score["kid"] == min(float(row["kid"]) for row in table(run.metrics))
+    assert score["kid"] == min(float(row["kid"]) for row in table(run.tables.metrics))
     assert (score["images"], score["samples"], next(iter(score["protocol"]))) == (36, 128, "network")
     assert train_drifting(tmp_path, 2)[0] == 0
     assert "Done already: 15 iterations. To train longer, give --patience above 2." in capsys.readouterr().out
@@ -398,7 +401,7 @@ def test_two_averages(tmp_path, capsys, quick_extractors):
         _, run = train_drifting(parent, 0, total=9, gan=stopped)
         assert last(run) == shown
         assert train_drifting(parent, 0, total=9, gan=TwoAverages())[0] == 0
-        rows = [(row["iteration"], row["half_life"]) for row in run.read_scores()]
+        rows = [(row["iteration"], row["half_life"]) for row in run.tables.read_scores()]
         assert rows == [(3, 10.0), (3, 20.0), (6, 20.0), (6, 10.0), (9, 20.0), (9, 10.0)]
         assert best(run) == (6, [0.0] * 768) and last(run) == 6
         assert_same(run, whole)
@@ -413,7 +416,7 @@ def test_a_failing_scorer_changes_no_average(tmp_path, quick_extractors):
     generate = validator.scorer.generate
     validator.scorer.generate = lambda count: 1 / 0 if gan.selected else generate(count)
     code, run = train(tmp_path, gan, 3, score_every=3, validator=validator)
-    assert (code, gan.selected, last(run)) == (0, 0, 9.0) and run.read_scores() == []
+    assert (code, gan.selected, last(run)) == (0, 0, 9.0) and run.tables.read_scores() == []
 
 
 def test_signal_while_scoring(tmp_path, quick_extractors):
@@ -425,14 +428,14 @@ def test_signal_while_scoring(tmp_path, quick_extractors):
     code, run = train(tmp_path, gan, 9, sample_every=50, score_every=3, validator=validator)
     assert code == 128 + signal.SIGTERM and logged_iterations(run) == [1, 2, 3] and best(run)[0] == 3
     train_drifting(tmp_path, 0, total=9)
-    assert [int(row["iteration"]) for row in table(run.metrics)] == [3, 6, 9] and best(run)[0] == 9
+    assert [int(row["iteration"]) for row in table(run.tables.metrics)] == [3, 6, 9] and best(run)[0] == 9
 
 
 def test_short_runs_are_not_scored(tmp_path, capsys, quick_extractors):
     """A very short run is not scored without --score-every, prints a message about it, and has no best.keras."""
     gan = Drifting()
     _, run = train(tmp_path, gan, 9, validator=gan.validator(forced=False))
-    assert table(run.metrics) == [] and not (run.folder / "best.keras").exists() and not quick_extractors
+    assert table(run.tables.metrics) == [] and not (run.folder / "best.keras").exists() and not quick_extractors
     assert "--score-every N scores in any case" in capsys.readouterr().out
 
 
@@ -445,8 +448,8 @@ def test_a_slow_first_step_does_not_cause_scores(tmp_path, monkeypatch, quick_ex
     set_clock(monkeypatch, clock)
     gan = Drifting(at=1, do=lambda: setattr(clock, "now", clock.now + 10))
     _, run = train(tmp_path, gan, 400, sample_every=200, validator=gan.validator(forced=False))
-    assert logged_iterations(run)[-1] == 400 and 10 < float(table(run.log)[-1]["seconds"]) < 20
-    assert table(run.metrics) == [] and not quick_extractors
+    assert logged_iterations(run)[-1] == 400 and 10 < float(table(run.tables.log)[-1]["seconds"]) < 20
+    assert table(run.tables.metrics) == [] and not quick_extractors
 
 
 def test_a_best_of_a_later_iteration(tmp_path, quick_extractors):
@@ -481,7 +484,7 @@ def test_a_best_that_was_lost(tmp_path, capsys, quick_extractors, ninth, kept):
     capsys.readouterr()
     train_drifting(tmp_path, 0, total=9, gan=again)
     assert best(run) == (kept, [float(distances[kept])] * 768)
-    assert [row["iteration"] for row in run.read_scores()] == [3, 6, 9]
+    assert [row["iteration"] for row in run.tables.read_scores()] == [3, 6, 9]
     lost = f"at iteration 3 (low is good), but lost with a damaged checkpoint; best.keras is of {kept}."
     assert (lost if ninth else "at iteration 9 (low is good), kept as best.keras.") in capsys.readouterr().out
 
@@ -505,7 +508,7 @@ def test_a_failing_scorer_does_not_end_the_run(tmp_path, capsys, quick_extractor
     validator = gan.validator()
     validator.scorer.generate = lambda count: 1 / 0
     code, run = train(tmp_path, gan, 9, score_every=3, validator=validator)
-    assert code == 0 and grid_iterations(run) == [0, 3, 6, 9] and run.read_scores() == []
+    assert code == 0 and grid_iterations(run) == [0, 3, 6, 9] and run.tables.read_scores() == []
     assert [path.stem for path in checkpoints.list_paths(run.checkpoints)] == ["000000006", "000000009"]
     assert "No score: division by zero." in capsys.readouterr().out
 
@@ -528,7 +531,7 @@ def test_resume_with_two_averages_is_bit_exact(tmp_path, quick_extractors):
     """Resuming before and after scores gives bit-identical averages, choices and generators."""
     whole = Run(tmp_path / "whole")
     small_gan.train(whole.folder, small_gan.build(half_lives=(1000.0, 1.0)), 12, every=3)
-    assert len(table(whole.metrics)) == 8
+    assert len(table(whole.tables.metrics)) == 8
     for stop in (2, 7):
         run = Run(tmp_path / str(stop))
         stopped = with_sigterm(small_gan.build(half_lives=(1000.0, 1.0)), stop)
@@ -551,17 +554,17 @@ def test_resume_with_scores_is_bit_exact(tmp_path, quick_extractors):
     """
     whole = Run(tmp_path / "whole")
     small_gan.train(whole.folder, small_gan.saturated_for_a_while(2, 8), 12, every=3)
-    assert len(table(whole.metrics)) == 4
-    assert [(row["iteration"], row["status"]) for row in table(whole.diagnostics)] == [
+    assert len(table(whole.tables.metrics)) == 4
+    assert [(row["iteration"], row["status"]) for row in table(whole.tables.diagnostics)] == [
         *(("3", "started"), ("3", "started"), ("9", "ended"), ("9", "ended")),  # saturation and mode collapse
     ]
     for stop in (6, 7):
         run = Run(tmp_path / str(stop))
         stopped = with_sigterm(small_gan.saturated_for_a_while(2, 8), stop)
         small_gan.train(run.folder, stopped, 12, every=3, code=128 + signal.SIGTERM)
-        run.append_log([{"iteration": 9, "images": 1, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}])
-        run.append_rows(run.metrics, [(9, *["1"] * (len(SCORE_COLUMNS) - 1))])
-        run.append_rows(run.diagnostics, [(9, "copying", "started", "Try")])
+        run.tables.append_log([{"iteration": 9, "images": 1, "seconds": 1.0, "d_loss": 1.0, "images_per_second": 1.0}])
+        run.tables.append_rows(run.tables.metrics, [(9, *["1"] * (len(SCORE_COLUMNS) - 1))])
+        run.tables.append_diagnostics([(9, "copying", "started", "Try")])
         small_gan.train(run.folder, small_gan.saturated_for_a_while(2, 8), 12, every=3)
         assert_same(run, whole)
 
@@ -586,7 +589,7 @@ def assert_same(one, other):
         ("diagnostics", ()),
         ("log", ("seconds", "images_per_second")),
     ]:
-        assert table(getattr(one, name), *clock) == table(getattr(other, name), *clock), name
+        assert table(getattr(one.tables, name), *clock) == table(getattr(other.tables, name), *clock), name
     kept = [keras.saving.load_model(run.folder / "best.keras").get_weights() for run in (one, other)]
     for first, second in zip(*kept, strict=True):
         np.testing.assert_array_equal(first, second)

@@ -1,0 +1,171 @@
+"""The tables of a run: log.csv, metrics.csv and diagnostics.csv, appended to, read, and cut back on resume.
+
+tables = Tables(folder)
+tables.truncate(150)  # a run resumes from iteration 150
+tables.append_log([{"iteration": 151, "images": 9664, "seconds": 8.5, "d_loss": 1.2, "images_per_second": 900.0}])
+tables.read_log()["d_loss"][-1]  # 1.2
+"""
+
+import csv
+import math
+from pathlib import Path
+
+import numpy as np
+
+from gan.errors import UsageError
+from gan.files import damaged_file_error, flush_to_disk, parse_numbers, read_csv, write_csv
+from gan.runs import legacy
+
+# The log's first columns and its last; the scalars of a train step stand between them.
+LOG_START, LOG_END = ["iteration", "images", "seconds"], ["images_per_second"]
+SCORE_COLUMNS = [
+    *("iteration", "images", "seconds", "network", "samples", "kid", "kid_stderr", "face_rate"),
+    *("diversity", "memorization", "copied", "copying", "eval_seconds"),
+]
+AVERAGE_COLUMNS = [*SCORE_COLUMNS, "half_life"]  # of a run with several averages, each of which is scored
+DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
+
+
+class Tables:
+    """The tables in the folder of a run; the columns of the log are those that its train step returns.
+
+    Arguments:
+        folder: that of the run.
+    """
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        self.log = self.folder / "log.csv"
+        self.metrics = self.folder / "metrics.csv"
+        self.diagnostics = self.folder / "diagnostics.csv"
+
+    def truncate(self, last: int) -> None:
+        """Removes the rows after iteration `last`, which a killed process wrote after its last checkpoint.
+
+        Tables of older versions are rewritten under the present names. Raises UsageError, with all tables unchanged,
+        where one has other columns.
+        """
+        columns = {self.log: [*LOG_START, *LOG_END], self.metrics: SCORE_COLUMNS, self.diagnostics: DIAGNOSTIC_COLUMNS}
+        tables = {path: self.read(path) for path in columns}
+        for path, required in columns.items():
+            header = tables[path][0]
+            known = header == required or (path == self.metrics and header == AVERAGE_COLUMNS)
+            if header and not (set(required) <= set(header) if path == self.log else known):
+                raise UsageError(
+                    f"{legacy.find(self.folder, path.name)} is of another version of this program, or damaged: its"
+                    f" columns are not {', '.join(required)}. Give --run another name to start anew."
+                )
+        for path, (header, rows) in tables.items():
+            if path != self.log or header:
+                write_csv(path, [header or columns[path], *(row for row in rows if int(row[0]) <= last)])
+            legacy.remove(self.folder, path.name)
+
+    def append_log(self, rows: list[dict[str, float]]) -> None:
+        """Adds iterations to log.csv, each a dict of its columns; a column that is new is added to the whole table."""
+        header, _ = self.read(self.log, header_only=True)
+        names = dict.fromkeys(name for row in rows for name in row)
+        if new := [name for name in names if name not in header]:
+            scalars = [name for name in [*header, *new] if name not in (*LOG_START, *LOG_END)]
+            columns = [*LOG_START, *scalars, *LOG_END]
+            header, earlier = self.read(self.log)
+            moved = [dict(zip(header, row, strict=True)) for row in earlier]
+            write_csv(self.log, [columns, *([row.get(name, "") for name in columns] for row in moved)])
+            header = columns
+        self.append_rows(self.log, [tuple(format_value(name, row.get(name)) for name in header) for row in rows])
+
+    def append_rows(self, path: Path, rows: list[tuple]) -> None:
+        """Adds rows to one of the tables."""
+        with open(path, "a", newline="", encoding="utf-8") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+            flush_to_disk(file)  # the checkpoint that follows must not outlive these rows
+
+    def append_diagnostics(self, rows: list[tuple]) -> None:
+        """Adds starts and ends of failure modes to diagnostics.csv, each with the values of `DIAGNOSTIC_COLUMNS`."""
+        self.append_rows(self.diagnostics, rows)
+
+    def append_score(self, score: dict) -> None:
+        """Adds a score to metrics.csv, so that it reads back the same; None becomes an empty cell."""
+        columns = choose_columns(score)
+        if columns == AVERAGE_COLUMNS != self.read(self.metrics, header_only=True)[0]:
+            write_csv(self.metrics, [columns])  # before the first score
+        values = [score[name] for name in columns]
+        self.append_rows(self.metrics, [tuple("" if value is None else str(value) for value in values)])
+
+    def read_scores(self) -> list[dict]:
+        """The rows of metrics.csv. Raises UsageError where it is damaged."""
+        kinds = dict.fromkeys(("iteration", "images", "samples", "copying"), int) | {
+            "network": str,
+            "face_rate": lambda text: float(text) if text else None,
+        }
+        header, rows = self.read(self.metrics)
+        if not header:
+            return []
+        try:
+            scores = [
+                {name: kinds.get(name, float)(text) for name, text in zip(header, row, strict=True)} for row in rows
+            ]
+        except ValueError:
+            raise damaged_file_error(self.metrics) from None
+        numbers = ("kid", "kid_stderr", "seconds", "eval_seconds")
+        if set(SCORE_COLUMNS) - set(header) or not all(math.isfinite(row[name]) for row in scores for name in numbers):
+            raise damaged_file_error(self.metrics)
+        return scores
+
+    def read_log(self, last: int = 0) -> dict[str, np.ndarray]:
+        """The columns of log.csv, float64 (n,), of the last rows or, for 0, of all; an empty cell is NaN.
+
+        Raises UsageError where it is damaged.
+        """
+        header, _ = self.read(self.log, header_only=True)
+        if not header:
+            return {}
+        lines = legacy.find(self.folder, self.log.name).read_text("utf-8", "replace").splitlines()[1:]
+        lines = [line for line in lines if line.count(",") == len(header) - 1][-last:]
+        try:
+            # Not by the csv module, whose strings would take ten times as much memory as the numbers.
+            values = parse_numbers(lines, len(header))
+        except ValueError:
+            raise damaged_file_error(self.log) from None
+        log = dict(zip(header, values.T, strict=True))
+        if not all(name in log and np.isfinite(log[name]).all() for name in LOG_START):
+            raise damaged_file_error(self.log)
+        return log
+
+    def read_active_failures(self) -> dict[str, str]:
+        """The failure modes of diagnostics.csv that have not ended, each with its advice."""
+        active = {}
+        for _, name, status, advice in self.read(self.diagnostics)[1]:
+            active.pop(name, None)
+            if status == "started":
+                active[name] = advice
+        return active
+
+    def read(self, path: Path, header_only: bool = False) -> tuple[list[str], list[list[str]]]:
+        """The present names of a table's columns, and its rows; both empty where there is no table."""
+        path = legacy.find(self.folder, path.name)
+        try:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                first = file.readline().rstrip("\n")
+        except FileNotFoundError:
+            first = ""
+        header = first.split(",") if first else []
+        rows = read_csv(path, len(header)) if header and not header_only else []
+        header = legacy.translate_columns(header)
+        if header == DIAGNOSTIC_COLUMNS:
+            rows = [legacy.translate_diagnostic(row) for row in rows]
+        return header, rows
+
+
+def choose_columns(score: dict) -> list[str]:
+    """The columns of metrics.csv for such a score."""
+    return AVERAGE_COLUMNS if "half_life" in score else SCORE_COLUMNS
+
+
+def format_value(name: str, value: float | None) -> str:
+    """The text of a cell of log.csv; None, and a value that is missing, is an empty cell."""
+    if value is None:
+        return ""
+    if name in ("iteration", "images"):
+        return str(int(value))
+    digits = {"seconds": ".3f", "images_per_second": ".1f"}.get(name, ".9g")
+    return format(value, digits)
