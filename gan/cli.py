@@ -67,6 +67,8 @@ def parse_settings(argv: list[str] | None = None) -> tuple[dict, bool]:
         given["ema_half_life"] = one_or_several(half_lives)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     config = build_config(given)
+    if config.minutes and "epochs" in given:
+        parser.error("argument --epochs: --minutes says how long to train, too: give one of them")
     if config.image_size % 4:
         parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
     if config.discriminator_width == 1:

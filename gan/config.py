@@ -364,6 +364,8 @@ def format_command(config: Config) -> str:
         config = dataclasses.replace(config, recipe="default", run=config.name)
     words = [] if config.recipe == choose_recipe(config.data) else ["--recipe", config.recipe]
     settings = overrides(config)
+    if config.minutes:
+        settings.pop("epochs", None)  # older versions took both
     for name, value in [*(("data", each) for each in settings.pop("data", ())), *settings.items()]:
         flag = format_flag(name)
         if isinstance(value, bool):

@@ -221,6 +221,7 @@ def test_help_shows_every_flag(capsys):
         (["--image-size", "15"], "15 is not from 16 to 128"),
         (["--image-size", "132"], "132 is not from 16 to 128"),
         (["--image-size", "30"], "30 is not a multiple of 4 from 16 to 128"),
+        (["--minutes", "5", "--epochs", "9"], "--minutes says how long to train, too"),
         (["--label-smoothing", "0.6"], "0.6 is not from 0.0 to 0.5"),
         (["--penalty-weight", "nan"], "nan is not at least 0.0"),
         (["--penalty-weight", "-1"], "-1 is not at least 0.0"),
@@ -497,6 +498,7 @@ def test_format_command_omits_defaults():
     assert (
         format_command(config) == "python train.py --recipe udacity-64 --data 'my faces' --augmentation flip --width 32"
     )
+    assert format_command(Config(epochs=9, minutes=5.0, recipe="udacity-64", run="it")).count("epochs") == 0
 
 
 def test_format_command_of_an_unknown_recipe():
