@@ -24,6 +24,7 @@ from typing import NamedTuple
 import numpy as np
 
 from gan import files, images, progress
+from gan.config import IMAGE_SIZES
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
@@ -34,7 +35,6 @@ from gan.faces import alignment
 from gan.files import cache_folder
 from gan.labels import Labels
 
-SIZES = range(16, 129, 4)
 MOST_UNREADABLE = 0.05  # share of the images
 FEWEST_HELD = 20  # held-out images that a score needs
 WORKERS, AHEAD = 2, 3  # threads that prepare batches, and batches that are prepared ahead
@@ -238,7 +238,7 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
 
 
 def _require_possible(asked: DataSettings, image_size: int) -> None:
-    if image_size not in SIZES:
+    if image_size not in IMAGE_SIZES:
         raise UsageError(f"--image-size {image_size}: give a multiple of 4 from 16 to 128.")
     if asked.limit < 0 or asked.sample < 0 or asked.crop < 0:
         raise UsageError(
@@ -259,7 +259,7 @@ def open_files(source: str | Sequence[str], **settings) -> dict[str, Source]:
     asked = DataSettings(**settings)
     names = [source] if isinstance(source, str) else source
     # Files are opened alike for images of every size.
-    return {name: asked.open_source(name, SIZES[0]) for name in names if name not in built_in_names()}
+    return {name: asked.open_source(name, IMAGE_SIZES[0]) for name in names if name not in built_in_names()}
 
 
 def measure_side(

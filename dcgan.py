@@ -22,7 +22,7 @@ import tensorflow as tf
 
 from gan.labels import Labels
 from gan.replicas import count_replicas, draw_part, sum_over_replicas
-from gan.training import competitive, ema
+from gan.training import acgd, ema
 from gan.training.losses import classification_loss, direction_loss
 from gan.training.regularizers import Penalty
 from models.portable import uncast
@@ -104,11 +104,12 @@ def gather_rows(x, rows):
 class DCGAN:
     """A generator and a discriminator, their optimizers, and one step of training them against each other.
 
-    Every random number is a function of (seed, iteration), so a stopped training continues exactly.
+    Every random number is a function of (seed, iteration) or, for dropout, of a state that `state` has, so a stopped
+    training continues exactly.
 
     Arguments:
         g_optimizer, d_optimizer: as from `gan.training.optimizers.build_optimizer`. With two
-            `gan.training.competitive.SecondMoments`, both networks take their step at once, by the discriminator's
+            `gan.training.acgd.SecondMoments`, both networks take their step at once, by the discriminator's
             loss. Then the generator's loss, penalty, discriminator_steps, reuse_fakes, auxiliary_weight and
             split_logits are not used.
         loss: a `gan.training.losses.Loss`.
@@ -132,8 +133,8 @@ class DCGAN:
         labels: what images are labelled by, and how often, a `gan.labels.Labels`; None: by nothing. With labels, both
             networks take them as a second input.
         auxiliary_weight: weight of an auxiliary classifier's loss. The discriminator predicts labels as well: it learns
-            from those of real images, the generator from those of fakes. AC-GAN, arXiv:1610.09585, but for the
-            discriminator's loss of fakes. 0, or no labels: none.
+            from those of real images, the generator from those of fakes. AC-GAN, arXiv:1610.09585, except that
+            the discriminator does not learn from the labels of fakes. 0, or no labels: none.
         split_logits: a function as `models.heads.split_logits` returns, by which the direction of the discriminator's
             last layer is trained by a loss of its own. SAN, arXiv:2301.12811. None: it is trained as all else is.
     """
@@ -199,9 +200,9 @@ class DCGAN:
 
         Returns:
             float32 scalars: d_loss and g_loss, the adversarial losses alone; real_score and fake_score (see
-            `gan.training.losses.Loss.scores`), both of the discriminator's update; grad_norm_d and grad_norm_g; in
+            `gan.training.losses.Loss.scores`), both of the last discriminator update; grad_norm_d and grad_norm_g; in
             iterations that have one, penalty (weighted); with an auxiliary classifier, label_loss, the discriminator's,
-            not weighted; and where the augmentation is adapted, augment_probability and real_sign.
+            not weighted; where the augmentation is adapted, augment_probability and real_sign; with ACGD, cg_steps.
         """
         # Decided in Python, so that each case is a graph of its own: a penalty within `tf.cond` meets a fault of
         # TensorFlow's graph optimizer from 64 x 64 on (ArithmeticOptimizer: "tmp_var already exists").
@@ -216,8 +217,8 @@ class DCGAN:
 
     def replica_step(self, images, labels, penalize: bool):
         """The step of one replica, which differs from the others' only in its part of the batch."""
-        if isinstance(self.g_optimizer, competitive.SecondMoments):
-            scalars = competitive.train(self, images, labels)
+        if isinstance(self.g_optimizer, acgd.SecondMoments):
+            scalars = acgd.train_step(self, images, labels)
             self.update_ema(tf.shape(images)[0])
             return scalars
         micro_batches = zip(
@@ -240,7 +241,9 @@ class DCGAN:
         return fake, tape
 
     def update_discriminator(self, real, fake, labels=None, penalize: bool = False, micro_step: int = 0):
-        """Minimizes L_D(D(x), D(G(z))) + penalty in D's weights, and returns scalars.
+        """Minimizes L_D(D(x), D(G(z))), and what is added to it, in D's weights, and returns scalars.
+
+        Added are the penalty, the weighted loss of labels, and SAN's loss of the direction.
 
         Real images and fakes are separate batches with batch statistics of their own: in one batch of both, the
         statistics alone would tell them apart.
@@ -258,7 +261,7 @@ class DCGAN:
                 extra["label_loss"] = self.classification_loss(labels, on_real.labels)
                 total += self.auxiliary_weight * extra["label_loss"]
             if penalize and self.penalty.is_estimated:
-                value = self.estimate_penalty((real, fake), (real_logits, fake_logits), labels, micro_step)
+                value = self.estimate_penalty(real, fake, real_logits, fake_logits, labels, micro_step)
                 extra["penalty"] = self.penalty.weight * value
                 total += self.penalty.every * extra["penalty"]
             scaled = self.d_optimizer.scale_loss(divide_by_replicas(total))
@@ -301,33 +304,35 @@ class DCGAN:
         real, fake, labels = gather_rows(real, rows), gather_rows(fake, rows), gather_rows(labels, rows)
 
         def discriminate(images):
+            # As in the loss: fakes by the seeds of fakes, real images and points between both by those of real images.
             seen = self.augment_inputs(images, micro_step, images is fake)
             return self.call_discriminator(seen, labels, split=True).logits
 
-        more = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if self.penalty.is_random else {}
+        options = {"seed": self.draw_seed(PENALTY_SEEDS, micro_step)} if self.penalty.is_random else {}
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(self.d_weights)
-            value = self.penalty.regularizer(discriminate, real, fake, **more)
+            value = self.penalty.regularizer(discriminate, real, fake, **options)
             penalty = self.penalty.weight * self.penalty.every * value
             scaled = self.d_optimizer.scale_loss(divide_by_replicas(penalty))
-        extra = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
-        return [a + b for a, b in zip(gradients, extra, strict=True)], penalty / self.penalty.every
+        of_penalty = tape.gradient(scaled, self.d_weights, unconnected_gradients="zero")
+        return [a + b for a, b in zip(gradients, of_penalty, strict=True)], penalty / self.penalty.every
 
-    def estimate_penalty(self, batches, logits, labels, micro_step: int):
+    def estimate_penalty(self, real, fake, real_logits, fake_logits, labels, micro_step: int):
         """The penalty of a `FiniteDifference`, of real images and fakes, whose logits are known; not weighted.
 
         What the discriminator sees of a changed image is augmented as the image itself was.
         """
-        rows, total = self.penalty.choose_rows(tf.shape(batches[0])[0]), 0.0
+        rows, total = self.penalty.choose_rows(tf.shape(real)[0]), 0.0
         difference = self.penalty.regularizer
-        for fake in difference.at_fakes:
-            part = gather_rows(batches[fake], rows)
-            change = difference.step * difference.direction(part, self.draw_seed(PENALTY_SEEDS, micro_step, fake))
+        for at_fakes in difference.at_fakes:
+            images, logits = (fake, fake_logits) if at_fakes else (real, real_logits)
+            part = gather_rows(images, rows)
+            change = difference.step * difference.direction(part, self.draw_seed(PENALTY_SEEDS, micro_step, at_fakes))
             if rows is not None:  # into the whole batch, so that each image is augmented as before
-                change = tf.scatter_nd(rows[:, None], change, tf.shape(batches[fake], rows.dtype))
-            near = gather_rows(self.augment_inputs(batches[fake] + change, micro_step, fake), rows)
+                change = tf.scatter_nd(rows[:, None], change, tf.shape(images, rows.dtype))
+            near = gather_rows(self.augment_inputs(images + change, micro_step, at_fakes), rows)
             near_logits = self.call_discriminator(near, gather_rows(labels, rows), split=True).logits
-            total += difference.estimate(gather_rows(logits[fake], rows), near_logits)
+            total += difference.estimate(gather_rows(logits, rows), near_logits)
         return total
 
     def update_ema(self, batch_size):
@@ -426,6 +431,8 @@ class DCGAN:
     @tf.function(autograph=False)
     def generate_images(self, inputs):
         """Noise -> images (n, h, w, c), float32 in [-1, 1], by the averaged generator as it was last calibrated.
+
+        Without an average, by the generator.
 
         With labels, `inputs` is a list of noise and labels (n, k), as from `pair_with_labels`.
         """

@@ -20,11 +20,11 @@ import warnings
 from gan import experiment, settings
 from gan.cli import parse_settings, run_command
 from gan.cluster import find_cluster
-from gan.combinations import require_sound_penalty
+from gan.combinations import require_possible, require_sound_penalty
 from gan.config import Config, build_config
 from gan.errors import UsageError
 from gan.signals import handle_signals, interrupt
-from gan.start_from import load_start
+from gan.start_from import find_start, load_start
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -57,6 +57,8 @@ def train(given: dict, dry_run: bool = False) -> int:
         distribution.require_same("labels", faces.labels.digest if faces.labels else "")
     else:  # the data first: a path that does not exist need not wait for TensorFlow
         config, run, opened = settings.resolve_settings(given)
+        require_possible(config, replicas=1)  # images are searched and decoded only for what can be trained
+        find_start(config, run)
         faces = experiment.load_data(config, opened)
         distribution, device, precision = experiment.connect(config)
         config, device = settings.agree_on_settings(config, run, distribution, device, precision)
@@ -80,7 +82,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     augment = settings.resolve_augment(config, run, len(split.training)).augment
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = load_start(config, run) if distribution.is_chief else None
-    is_new = not (run.folder / "config.json").exists()
+    is_new = distribution.broadcast_object(not (run.folder / "config.json").exists())  # each machine has a folder
 
     def check(config, generator, discriminator):
         if is_new:
@@ -97,34 +99,42 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         before = faces.labels.take(split.training).describe_shares()
         lines.append(f"balanced: {before}; drawn as {labels.describe_shares()}")
     print(*lines, sep="\n", flush=True)
+    digest = {"label_digest": faces.labels.digest} if labels else {}
+    recorded = {**dataclasses.asdict(config), "faces": faces.title, **digest}
     if dry_run:
         if distribution.is_chief and is_new:
             run.write_skipped(faces.skipped)
             save_contact_sheet(run, faces, split.training, config.seed)
+        elif distribution.is_chief:
+            run.require_same(recorded, labels)
         print(*(f"{name.replace('_', '-')}: {value}" for name, value in dataclasses.asdict(config).items()), sep="\n")
         return 0
     build_trainer = functools.partial(experiment.build_trainer, config, gan, run, faces, split, length, distribution)
     if not distribution.is_chief:
         return build_trainer().train()
     with run.lock():
-        settings.require_steps_left(config, run, faces.title, length)
-        digest = {"label_digest": faces.labels.digest} if labels else {}
-        if before := run.claim({**dataclasses.asdict(config), "faces": faces.title, **digest}, labels):
+        settings.require_steps_for_new_data(config, run, faces.title, length)
+        if before := run.claim(recorded, labels):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
             warn_of_new_data(config, run, faces, split)
         counts = {"trained": len(split.training), "held_out": len(split.held_out)}
         run.write_data_report(faces.report | counts, faces.skipped)
         save_contact_sheet(run, faces, split.training, config.seed)
         trainer = build_trainer()
-        validator = trainer.validator
-        if not validator.can_evaluate(length.seconds or math.inf):
-            reason = validator.describe(0, length.seconds)
-            if config.patience:
-                print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
-            if len(config.ema_half_lives) > 1:
-                first = f"that with a half-life of {config.ema_half_lives[0]:g} images"
-                print(f"No score chooses between the averages: {first} makes all samples. {reason}", flush=True)
+        explain_missing_scores(config, trainer.validator, length)
         return trainer.train()
+
+
+def explain_missing_scores(config: Config, validator, length) -> None:
+    """Prints what --patience and several averages come to in a run that is too short for scores."""
+    if validator.can_evaluate(length.seconds or math.inf):
+        return
+    reason = validator.describe(0, length.seconds)
+    if config.patience:
+        print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
+    if len(config.ema_half_lives) > 1:
+        first = f"that with a half-life of {config.ema_half_lives[0]:g} images"
+        print(f"No score chooses between the averages: {first} makes all samples. {reason}", flush=True)
 
 
 def warn_of_new_data(config: Config, run, faces, split) -> None:

@@ -20,7 +20,7 @@ import warnings
 from collections.abc import Callable
 from pathlib import Path
 
-from gan.config import Config, build_config, format_flag, one_or_several, steps
+from gan.config import IMAGE_SIZES, Config, build_config, format_flag, one_or_several, steps
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
@@ -67,9 +67,12 @@ def parse_settings(argv: list[str] | None = None) -> tuple[dict, bool]:
         given["ema_half_life"] = one_or_several(half_lives)
     given = {name: tuple(value) if isinstance(value, list) else value for name, value in given.items()}
     config = build_config(given)
-    if config.minutes and "epochs" in given:
-        parser.error("argument --epochs: --minutes says how long to train, too: give one of them")
-    if config.image_size % 4:
+    for name in ("epochs", "steps_per_epoch"):
+        if config.minutes and name in given:
+            parser.error(f"argument {format_flag(name)}: --minutes says how long to train: give one of them")
+    if config.palette == 1:
+        parser.error("argument --palette: 1 is not 0, or at least 2")
+    if config.image_size not in IMAGE_SIZES:
         parser.error(f"argument --image-size: {config.image_size} is not a multiple of 4 from 16 to 128")
     if config.discriminator_width == 1:
         parser.error("argument --discriminator-width: 1 is not 0, or at least 2")

@@ -7,7 +7,7 @@ require_sound_penalty(config, discriminator)  # of a new run
 import dataclasses
 import warnings
 
-from gan.config import Config, format_flag
+from gan.config import SAN_LOSSES, SMOOTHABLE_LOSSES, Config, format_flag
 from gan.errors import UsageError
 from gan.recipes import find_settings
 
@@ -17,6 +17,7 @@ def require_possible(config: Config, replicas: int) -> None:
     require_used(config)
     require_possible_loss(config)
     require_possible_head(config)
+    require_groups(config)
     estimated = config.penalty_method == "finite-difference"
     if estimated and config.penalty not in ("r1", "r2", "r1+r2"):
         raise UsageError(
@@ -24,7 +25,7 @@ def require_possible(config: Config, replicas: int) -> None:
             " those, or --penalty-method exact."
         )
     if config.optimizer == "acgd":
-        require_competitive(config, replicas)
+        require_possible_acgd(config, replicas)
     elif config.loss == "wasserstein" and not config.penalized:
         raise UsageError(
             "--loss wasserstein has no least value without a penalty on the slope of the discriminator: add --penalty"
@@ -65,13 +66,10 @@ def require_used(config: Config) -> None:
 
 def require_possible_loss(config: Config) -> None:
     """Raises UsageError where --label-smoothing does not go with the loss."""
-    from gan.training.losses import LOSSES
-
-    if config.label_smoothing and not LOSSES[config.loss].smoothable:
-        smoothable = " and ".join(name for name, loss in LOSSES.items() if loss.smoothable)
+    if config.label_smoothing and config.loss not in SMOOTHABLE_LOSSES:
         raise UsageError(
-            f"--label-smoothing {config.label_smoothing:g}: --loss {config.loss} has no targets to smooth; {smoothable}"
-            " have. Leave it out, or use one of those."
+            f"--label-smoothing {config.label_smoothing:g}: --loss {config.loss} has no targets to smooth;"
+            f" {' and '.join(SMOOTHABLE_LOSSES)} have. Leave it out, or use one of those."
         )
 
 
@@ -85,15 +83,16 @@ def require_layers_to_train(config: Config, layers: int) -> None:
 
 
 def require_possible_head(config: Config) -> None:
-    """Raises UsageError where --head does not go with the loss, or --minibatch-stddev with the size of batches."""
-    from gan.training.losses import LOSSES
-
-    if config.head == "san" and not LOSSES[config.loss].slope:
-        possible = ", ".join(name for name, other in LOSSES.items() if other.slope)
+    """Raises UsageError where --head does not go with the loss."""
+    if config.head == "san" and config.loss not in SAN_LOSSES:
         raise UsageError(
             f"--head san needs a generator's loss that falls with the logit of each fake, which --loss {config.loss} is"
-            f" not. Use one of these for --loss: {possible}; or --head linear."
+            f" not. Use one of these for --loss: {', '.join(SAN_LOSSES)}; or --head linear."
         )
+
+
+def require_groups(config: Config) -> None:
+    """Raises UsageError where --minibatch-stddev cannot divide a batch into groups of 4 images."""
     if config.minibatch_stddev and config.batch_size % 4:
         raise UsageError(
             f"--minibatch-stddev compares groups of 4 images: --batch-size {config.batch_size} is no multiple of 4."
@@ -104,7 +103,7 @@ def require_possible_head(config: Config) -> None:
 def require_penalty(config: Config) -> None:
     """Raises UsageError where a penalty, its weight or its interval is given, and there is no penalty.
 
-    It is for new runs: there are older ones with such settings.
+    Called for new runs only, so that existing runs with such settings can still be resumed.
     """
     usual = {**dataclasses.asdict(Config()), **find_settings(config.recipe, config.image_size)}
     missing = "--penalty r1" if config.penalty == "none" else "a --penalty-weight"
@@ -115,12 +114,12 @@ def require_penalty(config: Config) -> None:
             )
 
 
-def require_competitive(config: Config, replicas: int) -> None:
+def require_possible_acgd(config: Config, replicas: int) -> None:
     """Raises UsageError where --optimizer acgd, which updates both networks at once, does not have a setting."""
     wanted = {
         "--penalty none": not config.penalized,
         "--head linear": config.head == "linear",
-        "--precision float32": config.precision == "float32",
+        "--precision float32": config.precision in ("auto", "float32"),  # auto becomes float32
         "--discriminator-steps 1": config.discriminator_steps == 1,
         "--auxiliary-weight 0": not config.auxiliary_weight,
         "--reuse-fakes": config.reuse_fakes,
@@ -168,7 +167,7 @@ def require_separate(config: Config, discriminator) -> None:
 def require_sound_penalty(config: Config, discriminator) -> None:
     """Raises UsageError where a penalty would not be what it says, and warns where it is known not to work.
 
-    It is for new runs: there are older ones with such settings.
+    Called for new runs only, so that existing runs with such settings can still be resumed.
     """
     require_penalty(config)
     if config.penalty_method == "finite-difference":
@@ -179,16 +178,15 @@ def require_sound_penalty(config: Config, discriminator) -> None:
             f"--minibatch-stddev compares groups of 4 images: --penalty-batch {config.penalty_batch:g} of --batch-size"
             f" {config.batch_size} are {count} images. Give a share that is a multiple of 4 images."
         )
-    is_gradient = config.penalized and config.penalty == "gradient"
-    if is_gradient and "BatchNormalization" in list_kinds(discriminator):  # arXiv:1704.00028, section 4
+    if config.penalized and "BatchNormalization" in list_kinds(discriminator):  # arXiv:1704.00028, section 4
         warnings.warn(
-            "--penalty gradient is for discriminators that judge each image alone, which one with batch norm does not:"
-            " add --discriminator-normalization layer",
+            f"--penalty {config.penalty} is for discriminators that judge each image alone, which one with batch norm"
+            " does not: add --discriminator-normalization layer, or --penalty none",
             stacklevel=2,
         )
     is_sound = config.penalized and config.penalty == "r1+r2"  # arXiv:2501.05441, section 2.2
     if config.loss == "relativistic" and not is_sound and config.optimizer != "acgd":
-        warnings.warn("--loss relativistic is known to converge only with --penalty r1+r2: add it", stacklevel=2)
+        warnings.warn("--loss relativistic is known to train stably only with --penalty r1+r2: add it", stacklevel=2)
 
 
 def count_penalized(config: Config) -> int:

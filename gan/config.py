@@ -45,6 +45,8 @@ AUGMENTATIONS = ("none", "flip")
 DISCRIMINATOR_AUGMENTATIONS = ("none", "diffaugment", "ada")
 HEADS = ("linear", "san")
 LOSSES = ("cross-entropy", "least-squares", "hinge", "relativistic", "wasserstein")
+SMOOTHABLE_LOSSES = ("cross-entropy", "least-squares")  # whose targets --label-smoothing changes
+SAN_LOSSES = ("cross-entropy", "hinge", "wasserstein")  # that fall with the logit of each fake, for --head san
 REGULARIZERS = ("none", "r1", "r2", "r1+r2", "gradient")
 PENALTY_METHODS = ("exact", "finite-difference")
 OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
@@ -57,6 +59,7 @@ FILE_SUFFIXES = (
     *(".mp4", ".mov", ".mkv", ".webm", ".avi"),
 )
 SUFFIXES_SHOWN = f"{', '.join(FILE_SUFFIXES[:-1])} or {FILE_SUFFIXES[-1]}"
+IMAGE_SIZES = range(16, 129, 4)
 LONGEST_NAME = 255  # bytes that file systems allow; a character has up to four
 LOGGERS = ("none", "tensorboard")  # beside the console and the CSV tables
 # Training images from which --augment auto is "none", and what it is for fewer, by the trials in docs/findings.md.
@@ -87,7 +90,7 @@ class Config:
     )
     keep_duplicates: bool = option(False, "with --align, use copies of a face, such as those of a burst, as well")
     labels: str = option(
-        "none", "what to ask a generator for: folders (each a class), a file of labels, auto (what is there), or none"
+        "none", "train with labels: of folders (each a class), of a file, auto (what is there), or none"
     )
     attributes: str = option("", "the labels to use, as A,B,C; alone, it means --labels auto (default: all)")
     unlabelled: str = option(
@@ -129,8 +132,9 @@ class Config:
     generator_normalization: str = option("own", "what normalizes the generator", choices=("own", *NORMALIZATIONS))
     discriminator_normalization: str = option("own", "the same for the discriminator", choices=("own", *NORMALIZATIONS))
     dropout: float = option(
-        0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, as published", least=0.0, most=0.9
-    )
+        0.0, "dropout rate in the discriminator; 0: none, or 0.25 in upsample, which always has some", least=0.0,
+        most=0.9,
+    )  # fmt: skip
     minibatch_stddev: bool = option(False, "show the discriminator how much the images of a group of 4 differ")
     head: str = option(
         "linear", "the discriminator's last layer; san trains its direction by a loss of its own", choices=HEADS
@@ -161,8 +165,11 @@ class Config:
     penalty: str = option(
         "r1", "gradient penalty on the discriminator; gradient is that of WGAN-GP", choices=REGULARIZERS
     )
-    penalty_weight: float = option(0.05, "weight of the penalty (gamma); 0: no penalty, or none at first", least=0.0)
-    penalty_every: int = option(16, "iterations from one penalty to the next", least=1)
+    penalty_weight: float = option(
+        0.05, "weight of the penalty: gamma of r1 and r2, which is halved, or lambda of gradient; 0: no penalty, or"
+        " none at first", least=0.0,
+    )  # fmt: skip
+    penalty_every: int = option(16, "iterations from one penalty to the next, which then counts N times", least=1)
     penalty_method: str = option(
         "exact", "r1 and r2 by second derivatives, or estimated in random directions, which is faster",
         choices=PENALTY_METHODS,
@@ -183,12 +190,10 @@ class Config:
     generator_learning_rate: float = option(5e-4, "learning rate of the generator", least=0.0)
     discriminator_learning_rate: float = option(5e-4, "learning rate of the discriminator", least=0.0)
     generator_betas: tuple = option(
-        (0.0, 0.999), "decay rates of the generator's optimizer; sgd uses only the first, acgd only the second",
-        least=0.0, most=0.9999,
+        (0.0, 0.999), "beta1 and beta2 of the generator's adam or adamw; momentum and rho of rmsprop; sgd uses only the"
+        " first, as momentum, acgd only the second", least=0.0, most=0.9999,
     )  # fmt: skip
-    discriminator_betas: tuple = option(
-        (0.0, 0.999), "decay rates of the discriminator's optimizer", least=0.0, most=0.9999
-    )
+    discriminator_betas: tuple = option((0.0, 0.999), "the same for the discriminator", least=0.0, most=0.9999)
     beta_schedule: str = option(
         "constant", "how the second decay rates go to --final-beta2 until the end; for adam and adamw",
         choices=SCHEDULES,
@@ -320,7 +325,7 @@ def _find_usual(config: Config) -> dict:
 
 
 def follows_images(config: Config) -> bool:
-    """Whether the images decide about the image size, where none is given: they do not where they are built in."""
+    """Whether the images decide the image size where none is given: not if they are built in or the recipe has one."""
     return "image_size" not in RECIPES.get(config.recipe, {}) and not all(data in DATASETS for data in config.data)
 
 
@@ -365,16 +370,24 @@ def format_command(config: Config) -> str:
     words = [] if config.recipe == choose_recipe(config.data) else ["--recipe", config.recipe]
     settings = overrides(config)
     if config.minutes:
-        settings.pop("epochs", None)  # older versions took both
-    for name, value in [*(("data", each) for each in settings.pop("data", ())), *settings.items()]:
+        settings = {name: value for name, value in settings.items() if name not in ("epochs", "steps_per_epoch")}
+    return join_words(["python", "train.py", *words, *list_flags(settings)])
+
+
+def list_flags(settings: dict) -> list[str]:
+    """The words of a command line that give some settings, by their names."""
+    words = []
+    for name, value in [*(("data", each) for each in settings.get("data", ())), *settings.items()]:
         flag = format_flag(name)
+        if name == "data" and isinstance(value, tuple):
+            continue  # each is listed alone
         if isinstance(value, bool):
             words.append(flag if value else flag.replace("--", "--no-", 1))
         elif str(value).startswith("-"):
             words.append(f"{flag}={value}")  # else it looks like a flag itself
         else:
             words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
-    return join_words(["python", "train.py", *words])
+    return words
 
 
 def join_words(words: Sequence[str], windows: bool = os.name == "nt") -> str:

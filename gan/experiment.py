@@ -23,7 +23,7 @@ from gan.combinations import (
 from gan.config import NOISE_DISTRIBUTIONS, Config
 from gan.errors import RunError, UsageError, summarize
 from gan.files import expand_path
-from gan.networks import build_uninitialized_networks
+from gan.networks import build_uninitialized_networks, initialize_weights
 
 VARIANCE_IMAGES = 4000  # real images whose pixel variance is measured
 
@@ -100,7 +100,6 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
     `check(config, generator, discriminator)` is called before weights get memory; what it raises is passed on. Where
     --augment auto is not decided yet, nothing is augmented. Raises UsageError where settings exclude each other.
     """
-    import keras
     import tensorflow as tf
 
     import dcgan
@@ -120,8 +119,7 @@ def build_gan(config: Config, check: Callable | None = None, strategy=None, labe
             require_smooth(config, discriminator)
         if check:
             check(config, generator, discriminator)
-        with keras.StatelessScope():
-            pass  # at its end, Keras gives the weights their values
+        initialize_weights()
         g_optimizer, d_optimizer = build_optimizers(config)
         adaptation = Adaptation() if augmentation.adaptive else None
         split = split_logits(discriminator) if config.head == "san" else None
@@ -171,7 +169,7 @@ def build_penalty(config: Config):
 
 def build_optimizers(config: Config) -> tuple:
     """Builds the optimizers of the generator and of the discriminator."""
-    from gan.training.competitive import SecondMoments
+    from gan.training.acgd import SecondMoments
     from gan.training.optimizers import build_optimizer, make_beta2_variable
 
     names = config.generator_optimizer, config.discriminator_optimizer

@@ -1,7 +1,7 @@
 """Networks: builds the generator and the discriminator of a configuration.
 
 with build_uninitialized_networks(config) as (generator, discriminator):
-    ...
+    initialize_weights()
 """
 
 import contextlib
@@ -17,8 +17,8 @@ from gan.recipes import find_settings
 def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tuple]:
     """Builds generator and discriminator whose weights have shapes and no values yet: none is too large for that.
 
-    They take labels (n, labels), unless that is 0. They get their values, which the seed fixes, when a
-    `keras.StatelessScope` ends within the block, and are forgotten where the block raises.
+    They take labels (n, labels), unless that is 0. Call `initialize_weights` within the block. If the block raises,
+    Keras's session is cleared.
     """
     import keras
 
@@ -31,18 +31,26 @@ def build_uninitialized_networks(config: Config, labels: int = 0) -> Iterator[tu
     try:
         with keras.StatelessScope(initialize_variables=False):
             # Networks of one's own need not know labels.
-            more = {"labels": labels} if labels else {}
+            extra = {"labels": labels} if labels else {}
             options = choose_options(config, "generator", GENERATORS)
-            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **more, **options)
-            more |= {"auxiliary": True} if labels and config.auxiliary_weight else {}
+            generator = GENERATORS[config.generator](noise_shape, image_shape, config.width, **extra, **options)
+            extra |= {"auxiliary": True} if labels and config.auxiliary_weight else {}
             options, width = choose_options(config, "discriminator", DISCRIMINATORS), config.discriminator_width
             discriminator = DISCRIMINATORS[config.discriminator](
-                image_shape, width or config.width, config.dropout, **more, **options
+                image_shape, width or config.width, config.dropout, **extra, **options
             )
         yield generator, discriminator
     except BaseException:
         keras.utils.clear_session()  # else Keras would give them values when another scope ends
         raise
+
+
+def initialize_weights() -> None:
+    """Gives the weights of `build_uninitialized_networks` their initial values, which the seed fixes."""
+    import keras
+
+    with keras.StatelessScope():
+        pass  # Keras initializes what has no value when a scope ends
 
 
 def choose_options(config: Config, network: str, table: dict[str, Callable]) -> dict:

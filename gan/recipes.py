@@ -11,8 +11,8 @@ UDACITY = {
 }  # fmt: skip
 
 # Keras-GAN's scripts: 28 x 28, normal noise, Adam(2e-4, 0.5), batches of 32, an "epoch" is one batch. They update
-# the discriminator twice, on 16 real faces, then on 16 fakes of a generator at rest; here once, on 32 and 32 of a
-# generator in training.
+# the discriminator twice, on 16 real faces, then on 16 fakes of a generator in inference mode; here once, on 32
+# and on 32 fakes of a generator in training mode.
 KERAS_GAN = {
     **UDACITY, "image_size": 28, "noise_distribution": "normal", "batch_size": 32, "steps_per_epoch": 1,
 }  # fmt: skip

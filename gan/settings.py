@@ -11,12 +11,15 @@ from pathlib import Path
 from gan.config import (
     ALIGNMENTS,
     DISCRIMINATOR_AUGMENTATIONS,
+    IMAGE_SIZES,
     LOCAL,
     PRECISIONS,
     Config,
     build_config,
     differences,
     follows_images,
+    join_words,
+    list_flags,
 )
 from gan.errors import UsageError
 from gan.files import expand_path
@@ -56,7 +59,9 @@ def resolve_settings(given: dict, distribution=None):
             print(f"{reason}, so --image-size is {size}", flush=True)
         config = build_config({**given, "image_size": size})
         run = open_run(config, "recipe" in given)
-        decided = {**take_from_start(config), **run.read_decided(given), "image_size": size}
+        kept = run.read_decided(given)
+        report_kept(config, run, {name: value for name, value in kept.items() if name not in given})
+        decided = {**take_from_start(config), **kept, "image_size": size}
         if run.folder.name != config.name:
             decided["run"] = run.folder.name
     if distribution:
@@ -64,6 +69,13 @@ def resolve_settings(given: dict, distribution=None):
     config = build_config({**decided, **given})
     run = open_run(config)
     return resolve_align(config, run), run, opened
+
+
+def report_kept(config: Config, run, kept: dict) -> None:
+    """Prints the settings that a run keeps although neither flags nor the recipe of `config` have them now."""
+    others = {name: value for name, value in kept.items() if name != "recipe" and value != getattr(config, name)}
+    if others:
+        print(f"{run.folder} goes on with {join_words(list_flags(others))}, as before", flush=True)
 
 
 def resolve_image_size(given: dict) -> tuple[int, str, dict]:
@@ -112,7 +124,7 @@ def find_earlier_sizes(config: Config) -> dict[int, Path]:
         return {run.load_config().image_size: run.folder} if there else {}
     if not (follows_images(config) or config.start_from):
         return {}  # built-in data have one size unless another is given
-    runs = {size: open_run(dataclasses.replace(config, image_size=size)) for size in range(16, 129, 4)}
+    runs = {size: open_run(dataclasses.replace(config, image_size=size)) for size in IMAGE_SIZES}
     return {size: run.folder for size, run in runs.items() if (run.folder / "config.json").exists()}
 
 
@@ -152,6 +164,8 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
         raise UsageError("--jit: XLA cannot compile a step of several replicas. Leave it out, or use one device.")
     # This machine may prefer another precision than the one on which the run began.
     earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
+    if config.optimizer == "acgd" and config.precision == "auto":
+        precision = "float32"  # which it needs, although the machine may prefer another
     decided = {"precision": earlier or precision, "align": config.align}
     same = {name: value for name, value in dataclasses.asdict(config).items() if name not in {*LOCAL, *decided}}
     distribution.require_same("settings", same)
@@ -159,8 +173,11 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
     return config, f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
 
 
-def require_steps_left(config: Config, run, title: str, length) -> None:
-    """Raises UsageError where a run that has its length would be said to be trained on other images, `title`."""
+def require_steps_for_new_data(config: Config, run, title: str, length) -> None:
+    """Raises UsageError where a finished run, which takes no further step, is given new images, `title`.
+
+    Its config.json would name images that it has never seen.
+    """
     log = run.tables.read_log(1)
     if not (config.accept_new_data and len(log.get("iteration", ()))):
         return

@@ -16,11 +16,24 @@ from gan.networks import build_uninitialized_networks
 
 
 def load_start(config: Config, run):
-    """What --start-from names, a `gan.training.warm_start.Start`.
+    """What --start-from names, a `gan.training.warm_start.Start`; None where `find_start` returns None.
+
+    Warns where a generator alone is named. Raises UsageError as `find_start`, and where no checkpoint is whole.
+    """
+    from gan.runs.run_directory import Run
+
+    start = find_start(config, run)
+    if isinstance(start, Path):
+        return load_start_generator(start)
+    return start and load_start_checkpoint(config, Run(expand_path(config.start_from)), start)
+
+
+def find_start(config: Config, run) -> Path | Config | None:
+    """What --start-from names: a .keras file, or a run, whose configuration is returned.
 
     None where nothing is named, or where the run has a checkpoint from which it goes on: what it started from may be
-    gone by then. Warns where a generator alone is named. Raises UsageError where there is no run or no generator, no
-    whole checkpoint, or another pair of networks, and where layers are to be frozen without a start.
+    gone by then. Raises UsageError where there is no such file or run, or it has another pair of networks, and where
+    layers are to be frozen without a start.
     """
     from gan.runs import checkpoints
     from gan.runs.run_directory import Run
@@ -29,11 +42,13 @@ def load_start(config: Config, run):
         raise UsageError("--freeze-discriminator needs --start-from: new layers know nothing that should stay.")
     if not config.start_from or checkpoints.list_paths(run.checkpoints):
         return None
-    path, other = expand_path(config.start_from), Run(expand_path(config.start_from))
+    path = expand_path(config.start_from)
     try:
         if path.suffix == ".keras" and not path.is_dir():
-            return load_start_generator(path)
-        saved = other.load_config()
+            if not path.exists():
+                raise UsageError("there is no such file.")
+            return path
+        saved = Run(path).load_config()
     except UsageError as error:
         raise UsageError(f"--start-from {config.start_from}: {error}") from error
     for name in ("generator", "discriminator"):
@@ -41,17 +56,21 @@ def load_start(config: Config, run):
             raise UsageError(
                 f"--start-from {config.start_from}: its {name} is {there}, and here it is {here}. Add --{name} {there}."
             )
-    return load_start_checkpoint(config, other, saved)
+    return saved
 
 
 def load_start_generator(path: Path):
-    """A generator alone, in a .keras file, to start from. Warns that the discriminator starts anew."""
+    """A generator alone, in a .keras file, to start from. Warns that the discriminator starts anew.
+
+    Raises UsageError where it cannot be loaded.
+    """
     from gan.generation.generator import load_model
     from gan.training.warm_start import Start, layers_with_weights
 
-    if not path.exists():
-        raise UsageError("there is no such file.")
-    network = load_model(path)
+    try:
+        network = load_model(path)
+    except UsageError as error:
+        raise UsageError(f"--start-from {error}") from error
     warnings.warn(
         f"--start-from {path} is a generator alone: the discriminator starts anew. The folder of a run has both",
         stacklevel=2,

@@ -12,7 +12,7 @@ from keras import layers
 
 from models.layers import flatten_noise, normal
 
-EMBEDDING = 32  # numbers at most to which labels are embedded: of more classes, similar ones share
+EMBEDDING = 32  # the largest size of the embedding of labels; more classes than that share its dimensions
 
 
 def build_inputs(shape, labels: int, name: str) -> tuple:

@@ -16,7 +16,10 @@ from models.layers import count_doublings, dropout, flatten_noise, minibatch_std
 
 
 def options(normalization: str) -> dict:
-    """Returns the options of a convolution: it has a bias only where no norm follows that has an offset."""
+    """Returns the options of a convolution: it has no bias with a norm that has an offset.
+
+    That is so in the first layer of the discriminator, too, although no norm follows that one.
+    """
     return {"use_bias": not has_offset(normalization), "kernel_initializer": normal()}
 
 

@@ -19,8 +19,8 @@ from models.layers import minibatch_stddev
 NORM = {"momentum": 0.8, "epsilon": 1e-3}
 
 
-def more(filters: int, depth: int, normalization: str) -> list:
-    """Returns `depth` more convolutions, (n, h, w, filters) -> (n, h, w, filters)."""
+def extra_convolutions(filters: int, depth: int, normalization: str) -> list:
+    """Returns `depth` convolutions, (n, h, w, filters) -> (n, h, w, filters)."""
     chain = []
     for _ in range(depth):
         chain.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
@@ -44,10 +44,10 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling=
     first = layers.Conv2D(2 * width, 3, padding="same", activation="relu")  # 28 x 28 x 128
     others = [
         *normalize(normalization, 2 * width, **NORM),
-        *more(2 * width, depth, normalization),
+        *extra_convolutions(2 * width, depth, normalization),
         *upsample(width, upsampling, activation="relu"),  # 56 x 56 x 64
         *normalize(normalization, width, **NORM),
-        *more(width, depth, normalization),
+        *extra_convolutions(width, depth, normalization),
         layers.Flatten(),  # 200,704
         *hidden(4 * width, depth, normalization),  # 256
         *hidden(8 * width, depth, normalization),  # 512
@@ -75,10 +75,10 @@ def discriminator(
     """
     chain = [
         layers.Conv2D(2 * width, 3, padding="same", activation="relu"),  # 28 x 28 x 128
-        *more(2 * width, depth, normalization),
+        *extra_convolutions(2 * width, depth, normalization),
         layers.Conv2D(width, 3, padding="same", activation="relu"),  # 28 x 28 x 64
         *normalize(normalization, width, **NORM),
-        *more(width, depth, normalization),
+        *extra_convolutions(width, depth, normalization),
         *minibatch_stddev(stddev),
         layers.Flatten(),  # 50,176
         *classifier_head(width, rate, depth, normalization),  # 512, 256, 1

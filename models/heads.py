@@ -1,4 +1,4 @@
-"""The SAN head: tells the features of a discriminator from the direction in which its last layer looks at them.
+"""The SAN head: splits the weights of a discriminator's last layer into their direction and their length.
 
     split = split_logits(discriminator)
     (function, direction), class_logits = split([images, labels])
@@ -43,8 +43,9 @@ def split_logits(discriminator: keras.Model):
         scale = tf.sqrt(tf.reduce_sum(weights**2, axis=1, keepdims=True) + 1e-12)
         direction, scaled = weights / scale, scale * h
         function = tf.reduce_sum(scaled * tf.stop_gradient(direction), axis=1, keepdims=True) + bias
-        looking = tf.reduce_sum(tf.stop_gradient(scaled) * direction, axis=1, keepdims=True) + tf.stop_gradient(bias)
-        return (function, looking), outputs.get("classes")
+        bias = tf.stop_gradient(bias)
+        direction_logits = tf.reduce_sum(tf.stop_gradient(scaled) * direction, axis=1, keepdims=True) + bias
+        return (function, direction_logits), outputs.get("classes")
 
     return split
 

@@ -3,8 +3,8 @@
     x = UpsamplingConv2D(64)(x)                  # (n, h, w, c) -> (n, 2h, 2w, 64)
     x = BatchNormalization(momentum=0.9)(x)
 
-These layers compute what Keras's own do: faster, or in several replicas as in one. `models.portable` replaces them by
-Keras's own for saving.
+Most compute what Keras's own do: faster, or in several replicas as in one. `models.portable` replaces those of
+generators by Keras's own for saving.
 """
 
 import keras
@@ -271,7 +271,7 @@ def shrink(gradients):
 class BilinearUpSampling2D(layers.UpSampling2D):
     """Bilinear upsampling by 2, (n, h, w, c) -> (n, 2h, 2w, c), that can be differentiated twice.
 
-    In TensorFlow, the gradient of a bilinear interpolation has none, and says nothing: `gan.training.competitive` would
+    In TensorFlow, the gradient of a bilinear interpolation has none, and says nothing: `gan.training.acgd` would
     not see how the networks' gradients depend on each other through it.
     """
 

@@ -66,7 +66,7 @@ class DownsamplingConv2D(layers.Conv2D):
         return (batch, height // 2, width // 2, self.filters)
 
 
-def activate(x, normalization: str):
+def normalize_relu(x, normalization: str):
     """Normalizes maps (n, h, w, c), then applies a ReLU."""
     return apply_layers([*normalize(normalization, x.shape[-1]), layers.ReLU()], x)
 
@@ -89,7 +89,7 @@ def upsample_block(x, filters: int, upsampling: str, normalization: str):
     """
     options = {"use_bias": not has_offset(normalization), "kernel_initializer": scaled_upsampling(upsampling, 2)}
     chain = constrain(upsample(filters, upsampling, **options), normalization)
-    y = activate(apply_layers(chain, activate(x, normalization)), normalization)
+    y = normalize_relu(apply_layers(chain, normalize_relu(x, normalization)), normalization)
     last = "zeros" if normalization == "none" else scaled(2)
     y = convolve(y, filters, 3, normalization, kernel_initializer=last)
     # A 1x1 convolution gives the same before upsampling as after it, for a quarter of the products.
@@ -99,8 +99,8 @@ def upsample_block(x, filters: int, upsampling: str, normalization: str):
 
 def downsample_block(x, filters: int, normalization: str):
     """Maps (n, h, w, c) -> (n, h/2, w/2, filters). arXiv:1802.05957, figure 8 (a)."""
-    y = convolve(activate(x, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
-    y = downsample(activate(y, normalization), filters, normalization)
+    y = convolve(normalize_relu(x, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
+    y = downsample(normalize_relu(y, normalization), filters, normalization)
     x = convolve(layers.AveragePooling2D(2)(x), filters, 1, normalization, kernel_initializer=scaled())
     return layers.Add()([x, y])
 
@@ -115,8 +115,8 @@ def first_block(images, filters: int, normalization: str):
 
 def last_block(x, filters: int, normalization: str):
     """Maps (n, h, w, c) -> (n, h, w, filters), without downsampling."""
-    y = convolve(activate(x, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
-    y = convolve(activate(y, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
+    y = convolve(normalize_relu(x, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
+    y = convolve(normalize_relu(y, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
     return layers.Add()([convolve(x, filters, 1, normalization, kernel_initializer=scaled()), y])
 
 
@@ -127,8 +127,8 @@ def more_blocks(x, depth: int, normalization: str):
     """
     for _ in range(depth):
         filters, last = x.shape[-1], scaled(2) if normalization == "spectral" else "zeros"
-        y = convolve(activate(x, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
-        y = convolve(activate(y, normalization), filters, 3, normalization, kernel_initializer=last)
+        y = convolve(normalize_relu(x, normalization), filters, 3, normalization, kernel_initializer=scaled(2))
+        y = convolve(normalize_relu(y, normalization), filters, 3, normalization, kernel_initializer=last)
         x = layers.Add()([x, y])
     return x
 
@@ -196,7 +196,7 @@ def generator(noise_shape, image_shape, width=32, labels=0, depth=0, upsampling=
         x = more_blocks(upsample_block(x, filters, upsampling, normalization), depth, normalization)
     image = layers.Conv2D(
         image_shape[-1], 3, padding="same", activation="tanh", kernel_initializer=scaled(), dtype="float32"
-    )(activate(x, normalization))  # 32 x 32 x 3
+    )(normalize_relu(x, normalization))  # 32 x 32 x 3
     return keras.Model(inputs, image, name="generator")
 
 
@@ -215,7 +215,7 @@ def discriminator(
     for i in range(1, count):  # 8 x 8 x w, 4 x 4 x 2w
         x = downsample_block(x, width * 2**i // 2, normalization)
         x = apply_layers(dropout(rate), more_blocks(x, depth, normalization))
-    x = activate(last_block(x, width * 2**count // 2, normalization), normalization)  # 4 x 4 x 4w
+    x = normalize_relu(last_block(x, width * 2**count // 2, normalization), normalization)  # 4 x 4 x 4w
     return build_head(apply_layers(dropout(rate), x), images, given, auxiliary, stddev, normalization)
 
 

@@ -47,8 +47,8 @@ def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling=
     )
 
 
-def more(filters: int, rate: float, depth: int, normalization: str) -> list:
-    """Returns `depth` more convolutions of a discriminator, (n, h, w, filters) -> (n, h, w, filters)."""
+def extra_convolutions(filters: int, rate: float, depth: int, normalization: str) -> list:
+    """Returns `depth` convolutions of a discriminator, (n, h, w, filters) -> (n, h, w, filters)."""
     chain = []
     for _ in range(depth):
         chain += [layers.Conv2D(filters, 3, padding="same"), layers.LeakyReLU(0.2), Dropout(rate)]
@@ -68,18 +68,18 @@ def discriminator(
         layers.Conv2D(width, 3, 2, "same"),  # 14 x 14 x w
         layers.LeakyReLU(0.2),
         Dropout(rate),
-        *more(width, rate, depth, normalization),
+        *extra_convolutions(width, rate, depth, normalization),
         layers.Conv2D(2 * width, 3, 2, "same"),  # 7 x 7 x 2w
         layers.ZeroPadding2D(((0, 1), (0, 1))),  # 8 x 8 x 2w
         layers.LeakyReLU(0.2),
         Dropout(rate),
         *normalize(normalization, 2 * width, **NORM),
-        *more(2 * width, rate, depth, normalization),
+        *extra_convolutions(2 * width, rate, depth, normalization),
         layers.Conv2D(4 * width, 3, 2, "same"),  # 4 x 4 x 4w
         layers.LeakyReLU(0.2),
         Dropout(rate),
         *normalize(normalization, 4 * width, **NORM),
-        *more(4 * width, rate, depth, normalization),
+        *extra_convolutions(4 * width, rate, depth, normalization),
         layers.Conv2D(8 * width, 3, 1, "same"),  # 4 x 4 x 8w
         layers.LeakyReLU(0.2),
         Dropout(rate),

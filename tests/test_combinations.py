@@ -90,7 +90,8 @@ def test_settings_of_a_penalty_that_there_is_not(line, flag):
     [
         ({"penalty": "gradient", "discriminator": "conv"}, ["-normalization layer"]),
         ({"penalty": "gradient"}, []),
-        ({"discriminator": "conv"}, []),
+        ({"discriminator": "conv"}, ["-normalization layer, or --penalty none"]),
+        ({"discriminator": "conv", "penalty": "none"}, []),
         ({"loss": "relativistic"}, ["--penalty r1.r2"]),
         ({"loss": "relativistic", "penalty": "r1+r2"}, []),
         ({"loss": "relativistic", "penalty": "gradient", "discriminator": "conv"}, ["layer", "--penalty r1.r2"]),

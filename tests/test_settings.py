@@ -17,7 +17,7 @@ from gan.config import AUGMENT_FEW, DATASETS, Config, build_config, format_comma
 from gan.errors import UsageError
 from gan.experiment import load_data
 from gan.runs.run_directory import Run
-from gan.settings import record_align, require_steps_left, resolve_align, resolve_augment, resolve_settings
+from gan.settings import record_align, require_steps_for_new_data, resolve_align, resolve_augment, resolve_settings
 from gan.training.schedule import RunLength
 
 
@@ -241,10 +241,11 @@ def test_avatars_of_earlier_versions(sized, settings, missing):
     assert resolve_settings({})[0] == before
 
 
-def test_what_a_run_of_default_keeps(sized):
+def test_what_a_run_of_default_keeps(sized, capsys):
     """What the recipes decide by the images stays as it was given, when the command is repeated without it."""
     before = write_config({"recipe": "default", "depth": 1, "palette": 4, "augmentation": "none"})
-    assert resolve_settings({"recipe": "default"})[0] == before
+    assert resolve_settings({"recipe": "default", "depth": 1})[0] == before
+    assert "goes on with --palette 4 --augmentation none, as before" in capsys.readouterr().out
     assert resolve_settings({"recipe": "default", "depth": 0})[0] == dataclasses.replace(before, depth=0)
 
 
@@ -398,4 +399,4 @@ def test_steps_left_for_new_data(tmp_path, iteration, other, accepted, refused):
     )
     title = "9 of faces (def)" if other else "8 of faces (abc)"
     with pytest.raises(UsageError, match="--epochs") if refused else contextlib.nullcontext():
-        require_steps_left(config, run, title, RunLength(10))
+        require_steps_for_new_data(config, run, title, RunLength(10))

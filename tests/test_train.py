@@ -33,6 +33,8 @@ from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).parent.parent
 # A configuration with all kinds of state: dropout, batch norm, both optimizers, EMA, lazy penalty, augmentation.
+# A penalty beside batch norm, which is warned of: both have to resume exactly.
+pytestmark = pytest.mark.filterwarnings("ignore:--penalty r1 is for discriminators that judge each image alone")
 SMALL_RUN = [
     *("--recipe", "keras-gan-upsample", "--width", "4", "--discriminator-width", "4", "--image-size", "16"),
     *("--penalty", "r1", "--penalty-every", "3", "--ema-half-life", "40", "--flip", "--batch-size", "7"),
@@ -550,8 +552,9 @@ def test_another_configuration_is_refused(faces, cache, whole, monkeypatch, caps
     """A run with another seed is not resumed: exit code 2, a message with the difference, config.json unchanged."""
     monkeypatch.chdir(whole)
     before = (whole / "output/it/config.json").read_bytes()
-    assert train.main(command(faces, cache, "--epochs", "12", "--seed", "3")[2:]) == 2
-    assert "seed: 0 there, 3 here" in capsys.readouterr().err
+    for more in ([], ["--dry-run"]):
+        assert train.main(command(faces, cache, "--epochs", "12", "--seed", "3", *more)[2:]) == 2
+        assert "seed: 0 there, 3 here" in capsys.readouterr().err
     assert (whole / "output/it/config.json").read_bytes() == before
 
 
@@ -571,6 +574,21 @@ def test_held_out_images_are_not_in_batches(faces, cache, tmp_path, monkeypatch)
     loaded = data.load(str(faces), 16, cache_dir=cache)
     rows, held = ({loaded.images[i].tobytes() for i in side} for side in loaded.split(0.4))
     assert len(held) > 10 and rows <= seen and not held & seen
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--loss", "hinge", "--label-smoothing", "0.1"], "--label-smoothing"),
+        (["--start-from", "output/none"], "--start-from output/none"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_before_images_are_read(tmp_path, monkeypatch, capsys, flags, message):
+    """Settings that exclude each other, and a start that is not there, need neither images nor TensorFlow."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("gan.experiment.load_data", lambda *given: pytest.fail("images are read"))
+    assert train.main(["--image-size", "32", *flags]) == 2
+    assert message in capsys.readouterr().err
 
 
 def test_a_second_process_is_refused(faces, cache, whole, monkeypatch, capsys):

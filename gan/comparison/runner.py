@@ -16,7 +16,7 @@ from gan import config as configs
 from gan.comparison import hardware
 from gan.errors import RunError, UsageError
 from gan.files import damaged_file_error, has_values, read_json, write_json
-from gan.metrics.evaluation import HELD_OUT, name_half, protocol_differences
+from gan.metrics.evaluation import HELD_OUT_NAME, name_half, protocol_differences
 from gan.runs import checkpoints, legacy
 from gan.runs.run_directory import Run
 from gan.signals import STOPS, handle_signals, heeded_stops
@@ -163,7 +163,7 @@ def find_scores(run: Run, samples: int, networks: list[str], half: str = "") -> 
     It has to be against that half of the held-out images, or all of them.
     """
     path, iteration = run.find_generator()
-    wanted = {"file": path.name, "iteration": iteration}, samples, 0, set(networks), name_half(HELD_OUT, half)
+    wanted = {"file": path.name, "iteration": iteration}, samples, 0, set(networks), name_half(HELD_OUT_NAME, half)
     for result in reversed(run.read_evaluations()):
         how = result["protocol"]
         try:

@@ -45,7 +45,7 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
     files = find_exports(folder, [FORMATS[name].file for name in names])
     folder.mkdir(parents=True, exist_ok=True)
     seeds = np.arange(SAMPLE_COUNT)
-    inputs = generator.pair_with_labels(generator.sample_noise(seeds), generator.draw_codes(seeds))
+    inputs = generator.list_inputs(generator.sample_noise(seeds), generator.draw_codes(seeds))
     grid = images.make_grid(generator(*inputs), scale=images.display_scale(generator.size))
     for name in names:
         complete = files | {FORMATS[name].file: model_card.digest_weights(generator)}
@@ -66,7 +66,7 @@ def export(run: Run, generator: Generator, names: list[str], folder: Path) -> It
 def export_format(generator: Generator, name: str, folder: Path, inputs: list[np.ndarray]) -> tuple[Path, float]:
     """Exports a generator to one format; returns the path and the largest difference from Keras's images.
 
-    Images are generated from `inputs`, as from `Generator.pair_with_labels`, in one batch and one by one, which shows
+    Images are generated from `inputs`, as from `Generator.list_inputs`, in one batch and one by one, which shows
     that any batch size works. Raises RunError, and leaves nothing behind, where they differ by more than
     `MAX_DIFFERENCE`.
     """

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from gan.config import Config
 from gan.generation.generator import Generator
-from gan.metrics.evaluation import HELD_OUT
+from gan.metrics.evaluation import HELD_OUT_NAME
 from gan.metrics.report import format_number
 from gan.runs.run_directory import Run, format_iteration
 
@@ -166,7 +166,7 @@ def describe_scores(run: Run, generator: Generator) -> str:
         return f"Not evaluated yet: run `python -m tools.evaluate {Path(*run.folder.parts[-2:])}`, then export again."
     scores, protocol = evaluations[-1]["scores"], evaluations[-1]["protocol"]
     rows = [f"| {name} | {format_number(scores[name])} |" for name in SCORES if name in scores]
-    data = protocol["reference"].get("data", HELD_OUT)  # older evaluations were against no other data
+    data = protocol["reference"].get("data", HELD_OUT_NAME)  # older evaluations were against no other data
     samples, images = f"{protocol['samples']:,} samples", f"{protocol['reference']['faces']:,} images"
     summary = scores.get("memorization", {}).get("summary", "").replace(data, base_name(data))  # older ones lack it
     summary = f" {summary[0].upper()}{summary[1:]}." if summary else ""

@@ -86,10 +86,10 @@ class Generator:
 
     def generate(self, noise, codes: np.ndarray | None = None):
         """Computes images from noise in one batch: a float32 tensor in [-1, 1], through which gradients flow."""
-        inputs = self.pair_with_labels(noise, codes)
+        inputs = self.list_inputs(noise, codes)
         return self.network(inputs if self.labels else inputs[0], training=False)
 
-    def pair_with_labels(self, noise, codes: np.ndarray | None = None) -> list:
+    def list_inputs(self, noise, codes: np.ndarray | None = None) -> list:
         """Lists what the network takes for noise: [noise], or [noise, labels float32 (n, width)]."""
         if self.labels is None:
             return [noise]

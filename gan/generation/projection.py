@@ -60,7 +60,8 @@ def project(generator: Generator, extractor: FeatureExtractor, photo: np.ndarray
             best = int(np.argmin(current))
             found.append((z.numpy()[best], nearest[best]))
             distances.append(current[best])
-        step()
+        if i < STEPS[-1]:
+            step()
     noise, chosen = (np.stack(each) for each in zip(*found, strict=True))
     codes = None if codes is None else codes[chosen]
     return Projection(noise[-1:], generator(noise, codes), np.array(distances), None if codes is None else codes[-1:])

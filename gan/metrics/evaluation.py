@@ -20,7 +20,7 @@ from gan.errors import summarize
 from gan.metrics import distances, memorization
 from gan.thumbnails import make_thumbnails
 
-HELD_OUT = "held out"  # the name of a run's own held-out images, in protocols
+HELD_OUT_NAME = "held out"  # the name of a run's own held-out images, in protocols
 HALVES = ("choose", "report")  # every second image: settings are chosen by one half, and reported by the other
 MAX_DETECTED = 1000  # samples that the face detector gets, at a hundred a second; half as many real images
 KID_SUBSETS, KID_SUBSET_SIZE = 100, 1000  # a subset is smaller where there are fewer images

@@ -5,7 +5,7 @@ format_number(1234.5)                                    # "1,234"
 """
 
 from gan.errors import UsageError
-from gan.metrics.evaluation import HALVES, HELD_OUT, name_half, protocol_differences
+from gan.metrics.evaluation import HALVES, HELD_OUT_NAME, name_half, protocol_differences
 from gan.metrics.memorization import MemorizationResult
 from gan.runs.run_directory import format_iteration
 
@@ -102,8 +102,8 @@ def format_share(value: float | None) -> str:
 
 def describe_reference(reference: dict) -> str:
     """Says which images a run was scored against; older scores, all against held-out ones, do not name them."""
-    data = reference.get("data", HELD_OUT)
-    own = {name_half(HELD_OUT, half): name_half("held-out faces", half) for half in ("", *HALVES)}
+    data = reference.get("data", HELD_OUT_NAME)
+    own = {name_half(HELD_OUT_NAME, half): name_half("held-out faces", half) for half in ("", *HALVES)}
     return f"{reference['faces']:,} {own.get(data, f'faces of {data}')}"
 
 

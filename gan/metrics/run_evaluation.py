@@ -17,7 +17,7 @@ from gan.files import write_json
 from gan.images import make_grid, write_png
 from gan.metrics import evaluation, report
 from gan.metrics.class_scores import LabelledImages, score_classes
-from gan.metrics.evaluation import HELD_OUT, ImageSubset
+from gan.metrics.evaluation import HELD_OUT_NAME, ImageSubset
 from gan.runs.run_directory import Run
 
 MAX_HELD_OUT = 5000  # held-out images, or those of another reference, that are used
@@ -74,7 +74,7 @@ def build_case(
     Raises UsageError where fewer than `FEWEST_HELD` images are left.
     """
     training_rows, held_out_rows = dataset.split(run.load_config().holdout)
-    own = subset = ImageSubset(dataset.images, held_out_rows, HELD_OUT)
+    own = subset = ImageSubset(dataset.images, held_out_rows, HELD_OUT_NAME)
     if reference:
         new = ~np.isin(reference.digests, dataset.digests[training_rows])
         subset = ImageSubset(reference.images, np.flatnonzero(new), name)
@@ -140,7 +140,7 @@ def evaluate_run(
     scores["memorization"] = score_copies(case, fake, seed)
     case.announce("predicting the attributes of avatars" if case.avatars else "detecting faces")
     # Images of another reference may be photographs where the run has avatars.
-    real = case.held_out if case.held_out.name == HELD_OUT else case.training.subsample(MAX_HELD_OUT)
+    real = case.held_out if case.held_out.name == HELD_OUT_NAME else case.training.subsample(MAX_HELD_OUT)
     detection, content = evaluation.detect_content(fake, real, case.avatars, case.cache, progress.track_task)
     result = {
         "protocol": describe_protocol(case, fake, extractors, seed) | {"face rate": detection},
@@ -165,7 +165,7 @@ def score_copies(case: EvaluationCase, fake: np.ndarray, seed: int) -> dict:
     """Measures memorization, with a summary, and writes nearest.png."""
     result, nearest = evaluation.compare_with_training(fake, case.held_out, case.training, case.mirrors, seed)
     summary = report.describe_memorization(result)
-    if case.held_out.name != HELD_OUT:
+    if case.held_out.name != HELD_OUT_NAME:
         summary += f", if the images of {case.held_out.name} are of the same kind as those trained on"
     rows = [np.stack([fake[i], case.training.images[j], case.held_out.images[k]]) for i, j, k in nearest]
     picture = make_grid(np.concatenate(rows), columns=3, scale=max(1, 96 // fake.shape[1]))

@@ -77,33 +77,16 @@ class Run:
     def claim(self, config: dict, current: Labels | None = None) -> str:
         """Makes the directory and writes its config.json, and the labels that it is to be trained with.
 
-        Raises UsageError where the directory belongs to a run of another configuration.
+        Raises UsageError as `require_same`.
 
         Returns:
             What the run was trained on before, if these are other images and `accept_new_data` is set; else "".
         """
         path, before = self.folder / "config.json", ""
         if path.exists():
-            try:
-                saved = self.read_config()
-            except (UsageError, TypeError):
-                saved = {}  # it is written whole or not at all, so somebody else wrote this one
-            titles = {"faces": saved.get("faces", "")}, {"faces": config.get("faces", "")}
+            self.require_same(config, current)
+            titles = {"faces": self.trained_on()}, {"faces": config.get("faces", "")}
             before = titles[0]["faces"] if configs.differences(*titles) else ""
-
-            def compare(accept_new_data: bool) -> list[str]:
-                here = json.loads(json.dumps({**config, "accept_new_data": accept_new_data}))
-                different = configs.differences(saved, here, legacy.DEFAULTS)
-                digests = saved.get("label_digest"), here.get("label_digest")
-                return different + self.compare_labels(current, accept_new_data, digests)
-
-            if different := compare(config.get("accept_new_data", False)):
-                accept = "" if compare(True) else " To continue it with these images, add --accept-new-data."
-                raise UsageError(
-                    f"{self.folder} holds a run of another configuration:\n  "
-                    + "\n  ".join(different)
-                    + f"\nGive --run another name, or remove that folder.{accept}"
-                )
         for part in [*self.folder.glob(".*.part*"), *self.checkpoints.glob(".*.part")]:
             part.unlink(missing_ok=True)  # what a killed process was writing
         if before:
@@ -112,6 +95,27 @@ class Run:
             current.save(self.folder / labels.FILE)
         write_json(path, config)
         return before
+
+    def require_same(self, config: dict, current: Labels | None = None) -> None:
+        """Raises UsageError where the directory belongs to a run of another configuration, or with other labels."""
+        try:
+            saved = self.read_config()
+        except (UsageError, TypeError):
+            saved = {}  # it is written whole or not at all, so somebody else wrote this one
+
+        def compare(accept_new_data: bool) -> list[str]:
+            here = json.loads(json.dumps({**config, "accept_new_data": accept_new_data}))
+            different = configs.differences(saved, here, legacy.DEFAULTS)
+            digests = saved.get("label_digest"), here.get("label_digest")
+            return different + self.compare_labels(current, accept_new_data, digests)
+
+        if different := compare(config.get("accept_new_data", False)):
+            accept = "" if compare(True) else " To continue it with these images, add --accept-new-data."
+            raise UsageError(
+                f"{self.folder} holds a run of another configuration:\n  "
+                + "\n  ".join(different)
+                + f"\nGive --run another name, or remove that folder.{accept}"
+            )
 
     def read_config(self) -> dict:
         """The content of config.json, by the present names. Raises UsageError where it is damaged."""

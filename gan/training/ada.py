@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from gan.replicas import count_replicas, sum_over_replicas
 
-# Of the mean sign of real logits. Section 3.2 has 0.6, which an R1 penalty on small networks hardly lets it reach; this
+# Of the mean sign of real logits. Section 3 has 0.6, which an R1 penalty on small networks hardly lets it reach; this
 # was the best in trials with 500 and 2,000 images (docs/findings.md).
 TARGET = 0.15
 BATCHES = 4  # over which that mean is taken
@@ -23,7 +23,7 @@ SPAN = 1 / 20
 class Adaptation:
     """The probability of augmentations, from 0 on, which rises while real images are recognized too surely.
 
-    The measure is r_t of the paper's section 3.2, the mean of sign(D(x)) at training images: 1 where each of them is
+    The measure is r_t, equation 1 of the paper, the mean of sign(D(x)) at training images: 1 where each of them is
     taken for real, 0 where half of them are. It is averaged over about `BATCHES` batches.
     """
 

@@ -29,8 +29,9 @@ def diagnose(
     smoothing: float = 0.0,
     regularized: bool = False,
     critic: bool = False,
-    competitive: bool = False,
+    acgd: bool = False,
     batch_norm: bool = False,
+    penalty: str = "r1",
 ) -> dict[str, str]:
     """Returns the failure modes of a training by name, each with what is seen and what to try.
 
@@ -40,13 +41,14 @@ def diagnose(
         score: the last score, with `diversity` (1: the real images'), `copying` (0 or 1) and `copied` (a share).
         smoothing: of the labels; the best score of real images is then 1 - smoothing.
         regularized: whether the discriminator has a penalty, which is then not advised.
-        competitive: whether the optimizer is ACGD, which has no penalty.
+        acgd: whether the optimizer is ACGD, which has no penalty.
         batch_norm: whether the discriminator has batch norm, which does not go with a penalty of single images.
+        penalty: the one to advise.
         critic: whether the loss is Wasserstein's, which teaches the generator however far apart the scores are.
     """
     found, add_penalty = {}, ""
-    if not (regularized or competitive):
-        add_penalty = f"--penalty r1{' with --discriminator-normalization layer' if batch_norm else ''}, "
+    if not (regularized or acgd):
+        add_penalty = f"--penalty {penalty}{' with --discriminator-normalization layer' if batch_norm else ''}, "
     strengthen = "a larger --penalty-weight, " if regularized else add_penalty
     if all(len(scalars.get(name, ())) >= WINDOW for name in SCALARS):
         d_loss, g_loss, real_score, fake_score = (np.asarray(scalars[name])[-WINDOW:] for name in SCALARS)

@@ -49,8 +49,8 @@ def diffaugment(images, seed, probability):
         contrast=tf.where(use_contrast, contrast + 0.5, 1.0),
     )
     down, right = (
-        tf.where(use_translation, scale_to_integer(number, 2 * (side // 8) + 1) - side // 8, 0)
-        for number, side in ((down, height), (right, width))
+        tf.where(use_translation, scale_to_integer(number, 2 * shift + 1) - shift, 0)
+        for number, shift in ((down, (height + 4) // 8), (right, (width + 4) // 8))  # 1/8, rounded
     )
     rows, columns = (
         is_cut(side, scale_to_integer(number, side + 1 - side // 2 % 2))

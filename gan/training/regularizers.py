@@ -28,7 +28,7 @@ def r2(discriminate, real, fake):
 
 
 def r1_and_r2(discriminate, real, fake):
-    """The sum of both, which the relativistic loss needs to converge. arXiv:2501.05441, section 2.2."""
+    """The sum of both, which arXiv:2501.05441, section 2.2, recommends for the relativistic loss."""
     return r1(discriminate, real, fake) + r2(discriminate, real, fake)
 
 

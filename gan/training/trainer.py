@@ -272,8 +272,9 @@ class Trainer(Loop):
         found = diagnostics.diagnose(
             self.recent, saturation, scores[-1] if scores else None,
             smoothing=self.config.label_smoothing, regularized=self.config.penalized,
-            critic=self.config.loss == "wasserstein", competitive=self.config.optimizer == "acgd",
+            critic=self.config.loss == "wasserstein", acgd=self.config.optimizer == "acgd",
             batch_norm=self.gan.has_batch_norm,
+            penalty="r1+r2" if self.config.loss == "relativistic" else "r1",
         )  # fmt: skip
         rows = [(self.iteration, name, "started", found[name]) for name in found if name not in self.failures]
         rows += [(self.iteration, name, "ended", "") for name in self.failures if name not in found]

@@ -31,7 +31,8 @@ from gan.training.clock import clock
 BUDGET = 0.05  # share of a run's training time that scores may take in addition
 SETUP_SECONDS = 5.0  # about what loading takes; a run whose budget is less is not scored unless asked
 LARGE_BUDGET = 20.0  # seconds from which the finest network is used: VGG16 takes some 25 times ONet's time
-HELD_OUT, TRAINING, DETECTED = 250, 20_000, 64  # images that are used: held-out, training, samples for the detector
+# Images that are used: held-out ones, training images, and samples for the face detector.
+MAX_HELD_OUT, MAX_TRAINING, DETECTED = 250, 20_000, 64
 MIN_SAMPLES, MAX_SAMPLES = 64, 1024  # of one score
 
 
@@ -57,7 +58,7 @@ class Scorer:
         mirrors: bool = False,
         protocol: dict | None = None,
     ):
-        self.held_out, self.training = held_out.subsample(HELD_OUT), training.subsample(TRAINING)
+        self.held_out, self.training = held_out.subsample(MAX_HELD_OUT), training.subsample(MAX_TRAINING)
         self.generate, self.photographs, self.mirrors = generate, photographs, mirrors
         self.extra_protocol = protocol or {}
         self.extractor = None
@@ -130,7 +131,7 @@ class Scorer:
     @functools.cached_property
     def real_saturation(self) -> float:
         """The share of the training images' color values that are black or white."""
-        return diagnostics.saturated_share(self.training.subsample(HELD_OUT).load())
+        return diagnostics.saturated_share(self.training.subsample(MAX_HELD_OUT).load())
 
     @functools.cached_property
     def references(self) -> dict:
@@ -216,7 +217,7 @@ class Validator:
         """Scores the generator if a score is due. Whatever fails ends the scoring, with a warning, not the training.
 
         Of several averaged generators each is scored, and the best is the one that generates samples at the end. If
-        no score is due, any of them may be.
+        no score is due, any of them may be left selected, and the caller selects again.
 
         Arguments:
             iteration: the present iteration.
@@ -311,7 +312,7 @@ class Validator:
         return self.scorer.protocol(self.network)
 
     @property
-    def best(self) -> int:
+    def best_row(self) -> int:
         """The index of the best row (see `evaluation.select_best`); -1 where there is none."""
         kids, errors = ([row[name] for row in self.rows] for name in ("kid", "kid_stderr"))
         return select_best(kids, errors) if kids else -1
@@ -322,14 +323,14 @@ class Validator:
         True if its score is the best; or, if the generator of the best score was lost, if it is lower than that of
         `kept`.
         """
-        kids = self.lowest
+        kids = self.kid_by_iteration
         if self.failure or iteration not in kids or iteration == kept:
             return False
-        best = self.rows[self.best]["iteration"]
+        best = self.rows[self.best_row]["iteration"]
         return best == iteration or kept not in kids or kids[iteration] < kids[kept]
 
     @property
-    def lowest(self) -> dict[int, float]:
+    def kid_by_iteration(self) -> dict[int, float]:
         """The KID of each iteration; of several averages, the lowest, which comes last."""
         return {row["iteration"]: row["kid"] for row in self.rows}
 
@@ -341,7 +342,7 @@ class Validator:
     @property
     def scores_since_lowest(self) -> int:
         """How many scores have come after the lowest."""
-        kids = [*self.lowest.values()]
+        kids = [*self.kid_by_iteration.values()]
         return len(kids) - 1 - int(np.argmin(kids)) if kids else 0
 
     def describe(self, seconds: float, planned: float, kept: int | None = None) -> str:
@@ -357,7 +358,7 @@ class Validator:
             if self.can_evaluate(planned):
                 return "No score yet; --score-every N scores in any case."
             return "No score: it would take more than 5% of so short a run; --score-every N scores in any case."
-        row, lowest = self.rows[self.best], min(self.rows, key=lambda row: row["kid"])
+        row, lowest = self.rows[self.best_row], min(self.rows, key=lambda row: row["kid"])
         first = lowest["iteration"]
         near = "" if row["iteration"] == first else f", within the error of {lowest['kid']:,.0f} at {first:,}"
         average = f" with a half-life of {row['half_life']:,g} images" if "half_life" in row else ""

@@ -221,7 +221,7 @@ def test_labels(labelled, tmp_path):
     network = to_stock_keras(GENERATORS["conv"]((8,), (16, 16, 3), 4, labels=3 if labelled else 0))
     generator = Generator(network, Config(precision="float32"), Path("generator.keras"), 5, labels)
     noise = generator.sample_noise([7])
-    inputs = generator.pair_with_labels(noise, generator.draw_codes([7]))
+    inputs = generator.list_inputs(noise, generator.draw_codes([7]))
     last = next(layer for layer in reversed(network.layers) if layer.weights)
     kernel, *bias = last.get_weights()
     last.set_weights([kernel * 0.5 / generator.generate(*inputs).numpy().std(), *bias])

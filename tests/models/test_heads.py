@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 from keras import layers
 
+from gan.config import SAN_LOSSES
 from gan.errors import UsageError
 from gan.training.losses import LOSSES, direction_loss
 from models import DISCRIMINATORS
@@ -81,10 +82,9 @@ def test_direction_loss_by_hand():
 
     found = direction_loss(LOSSES["cross-entropy"].slope, real, fake)
     assert float(found) == pytest.approx(mean(fake) - mean(real), rel=1e-5)
-    assert [name for name, loss in LOSSES.items() if loss.slope] == ["cross-entropy", "hinge", "wasserstein"]
 
 
-@pytest.mark.parametrize("name", ["cross-entropy", "hinge", "wasserstein"])
+@pytest.mark.parametrize("name", SAN_LOSSES)
 def test_slopes(name):
     """The slope is how fast the generator's loss falls with a logit."""
     logits = tf.constant([[-2.0], [0.3], [5.0]])

@@ -146,7 +146,7 @@ def test_advice_depends_on_the_configuration():
         assert ("--penalty-weight" in found["discriminator winning"]) is regularized
     for advice in diagnostics.diagnose(by_name(constant), 0.0, score, batch_norm=True).values():
         assert ("--discriminator-normalization layer" in advice) is ("--penalty r1" in advice)
-    for advice in diagnostics.diagnose(by_name(constant), 0.0, score, competitive=True).values():
+    for advice in diagnostics.diagnose(by_name(constant), 0.0, score, acgd=True).values():
         assert "--penalty" not in advice  # which --optimizer acgd refuses
     assert "--precision" not in diagnostics.suggest_after_nan(
         "float32"

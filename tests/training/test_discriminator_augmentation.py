@@ -31,7 +31,7 @@ def augment_as_published(image, numbers, probability):
     if c < probability:
         image = (image - image.mean()) * (sizes[2] + 0.5) + image.mean()
     if t < probability:
-        shift = side // 8
+        shift = int(side * 0.125 + 0.5)
         down, right = (int(number * (2 * shift + 1)) - shift for number in sizes[3:5])
         padded = np.pad(image, ((shift, shift), (shift, shift), (0, 0)))
         image = padded[shift + down :, shift + right :][:side, :side]

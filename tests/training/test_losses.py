@@ -61,7 +61,13 @@ def test_generator_loss_by_hand(name, fake, expected):
     assert float(LOSSES[name].generator(None, logits(*fake))) == pytest.approx(expected, abs=2e-6)
 
 
-SMOOTHABLE = [name for name, loss in LOSSES.items() if loss.smoothable]
+SMOOTHABLE = config.SMOOTHABLE_LOSSES
+
+
+def test_names_of_losses():
+    """gan/config.py, which command lines are checked by before TensorFlow is there, names the same losses."""
+    assert tuple(name for name, loss in LOSSES.items() if loss.smoothable) == config.SMOOTHABLE_LOSSES
+    assert tuple(name for name, loss in LOSSES.items() if loss.slope) == config.SAN_LOSSES
 
 
 def test_relativistic_generator_by_hand():

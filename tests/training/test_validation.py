@@ -58,7 +58,7 @@ def test_best_score(quick_extractors):
     validator = build(lambda count: faces(count, 3) + np.uint8(next(shifts)), samples=200, forced=True)
     found = [validator.evaluate(iteration, 0.0, 1) for iteration in (5, 10, 15, 20)]
     kids = [row["kid"] for row in found]
-    assert validator.rows == found and validator.best == int(np.argmin(kids)) == 2
+    assert validator.rows == found and validator.best_row == int(np.argmin(kids)) == 2
     assert kids[0] > kids[3] > kids[1] > kids[2] and abs(kids[2]) < 0.05 * kids[1]
     assert [row["iteration"] for row in found] == [5, 10, 15, 20] and quick_extractors == ["quick"]
     assert found[2]["diversity"] == pytest.approx(1, abs=0.05) and found[2]["memorization"] == pytest.approx(1, abs=0.1)
@@ -106,7 +106,7 @@ def test_the_best_of_two_averages(quick_extractors):
     assert [row["iteration"] for row in validator.rows] == [5, 5, 10, 10, 15, 15, 20, 20]
     assert [row["half_life"] for row in validator.rows] == [20.0, 10.0, 10.0, 20.0, 20.0, 10.0, 10.0, 20.0]
     assert validator.rows[1::2] == found and found[0]["kid"] < found[1]["kid"] < found[2]["kid"] < found[3]["kid"]
-    assert validator.best == 1 and validator.is_best(5, None) and not validator.is_best(20, 5)
+    assert validator.best_row == 1 and validator.is_best(5, None) and not validator.is_best(20, 5)
     assert "at iteration 5 with a half-life of 10 images (low is good)" in validator.describe(9.0, 9.0, 5)
     alone = build(lambda count: faces(count, 3) + np.uint8(20), samples=128, forced=True).evaluate(10, 0.0, 1)
     same = {"eval_seconds": 0, "half_life": 20.0}
@@ -120,7 +120,7 @@ def test_a_standard_error_is_of_no_account_among_averages(quick_extractors):
     row = validator.evaluate(5, 0.0, 1, averages.shows)
     other = validator.rows[0]
     assert row["kid"] < other["kid"] < row["kid"] + row["kid_stderr"]
-    assert validator.best == 1 and averages.selected == row["half_life"] == 10.0
+    assert validator.best_row == 1 and averages.selected == row["half_life"] == 10.0
 
 
 def test_an_average_that_cannot_be_scored(quick_extractors):
@@ -169,7 +169,7 @@ def test_patience(quick_extractors, kids, patience, exhausted):
     validator = build(patience=patience)
     validator.resume(rows(kids))
     assert validator.should_stop is exhausted
-    assert validator.best == {(1, 1): 1, (-1, -2, -1.5, -1.9): 3}.get(
+    assert validator.best_row == {(1, 1): 1, (-1, -2, -1.5, -1.9): 3}.get(
         tuple(kids), kids.index(min(kids)) if kids else -1
     )
 
@@ -389,7 +389,7 @@ def test_resume(quick_extractors, clock):
     """After a resume, earlier scores count for the best, the time spent and, unless given, the number of samples."""
     validator = build_slow(clock)
     validator.resume(rows([3, 1, 2], cost=20.0))
-    assert validator.best == 1 and validator.evaluate(40, 1000.0, 17)["samples"] == 128
+    assert validator.best_row == 1 and validator.evaluate(40, 1000.0, 17)["samples"] == 128
     assert validator.rows[-1]["eval_seconds"] == pytest.approx(20 + 12.8) and len(validator.rows) == 4
     given = build_slow(clock, samples=192)
     given.resume(rows([3.0]))
@@ -479,7 +479,7 @@ def test_the_real_networks(monkeypatch):
         Scorer(real(drawn[:64]), real(drawn[64:128]), lambda count: next(made)), samples=64, forced=True
     )
     like, unlike = (validator.evaluate(iteration, 0.0, 1) for iteration in (1, 2))
-    assert like["kid"] < 0.1 * unlike["kid"] and validator.best == 0
+    assert like["kid"] < 0.1 * unlike["kid"] and validator.best_row == 0
     assert unlike["face_rate"] == 0 and 0.7 < like["diversity"] < 1.5
     assert not like["copying"] and list(validator.protocol()["network"]) == ["onet"]
     json.dumps([validator.rows, validator.protocol()], allow_nan=False)

@@ -1,6 +1,6 @@
 """ACGD: a step of generator and discriminator at once, each of which takes the step of the other into account.
 
-    g_step, d_step, count = compete(g_gradient, d_gradient, mixed_gd, mixed_dg, g_rate, d_rate)
+    g_step, d_step, count = find_equilibrium(g_gradient, d_gradient, mixed_gd, mixed_dg, g_rate, d_rate)
 
 Adaptive competitive gradient descent, arXiv:1910.05852, algorithm 1; competitive gradient descent, arXiv:1905.12103,
 section 2. Both play one zero-sum game, f = -L_D, which the generator minimizes and the discriminator maximizes. The
@@ -18,8 +18,9 @@ ITERATIONS, TOLERANCE = 20, 1e-3
 
 
 class SecondMoments(keras.optimizers.Optimizer):
-    """The rates of ACGD for one network: learning_rate / (sqrt(v) + epsilon) for each weight. It changes no weights.
+    """The rates of ACGD for one network: learning_rate / (sqrt(v) + epsilon) for each weight.
 
+    It changes no weights: it is an optimizer so that checkpoints and schedules find its variables and learning rate.
     v is the moving average of squared gradients, corrected for its start. arXiv:1910.05852, algorithm 1.
     """
 
@@ -44,7 +45,7 @@ class SecondMoments(keras.optimizers.Optimizer):
         return rates
 
 
-def train(gan, images, labels) -> dict[str, tf.Tensor]:
+def train_step(gan, images, labels) -> dict[str, tf.Tensor]:
     """One step of a `dcgan.DCGAN` by ACGD, whose optimizers are `SecondMoments`; returns scalars.
 
     They are those of `DCGAN.train_step`, where g_loss is -d_loss, and cg_steps, the iterations of conjugate gradients.
@@ -71,7 +72,7 @@ def train(gan, images, labels) -> dict[str, tf.Tensor]:
 
     g_rates = gan.g_optimizer.update_rates(g_gradients, gan.generator.trainable_variables)
     d_rates = gan.d_optimizer.update_rates(d_gradients, gan.d_variables)
-    g_step, d_step, count = compete(
+    g_step, d_step, count = find_equilibrium(
         flatten(g_gradients),
         flatten(d_gradients),
         lambda vector: multiply(d_gradients, g_weights, vector),
@@ -96,7 +97,7 @@ def train(gan, images, labels) -> dict[str, tf.Tensor]:
     }
 
 
-def compete(g_gradient, d_gradient, mixed_gd, mixed_dg, g_rate, d_rate):
+def find_equilibrium(g_gradient, d_gradient, mixed_gd, mixed_dg, g_rate, d_rate):
     """The steps of both players of min_x max_y f(x, y), and how many iterations they took.
 
     The discriminator's is the best reply to the generator's. arXiv:1910.05852, algorithm 1.

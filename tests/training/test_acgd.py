@@ -8,8 +8,8 @@ from dcgan import DCGAN, NOISE_DISTRIBUTIONS
 from gan import experiment
 from gan.config import Config
 from gan.errors import UsageError
-from gan.training import competitive
-from gan.training.competitive import SecondMoments, compete, conjugate_gradients
+from gan.training import acgd
+from gan.training.acgd import SecondMoments, conjugate_gradients, find_equilibrium
 from gan.training.losses import LOSSES
 
 
@@ -24,11 +24,11 @@ def solve(g_gradient, d_gradient, mixed, g_rate, d_rate):
 
 def test_steps_are_the_equilibrium_of_the_local_game(monkeypatch):
     """Of random gradients, mixed derivatives and rates, the steps are those of a dense linear system."""
-    monkeypatch.setattr(competitive, "TOLERANCE", 1e-10)
+    monkeypatch.setattr(acgd, "TOLERANCE", 1e-10)
     rng = np.random.default_rng(0)
     given = rng.normal(size=6), rng.normal(size=4), rng.normal(size=(6, 4)), rng.random(6) + 0.1, rng.random(4) + 0.1
     g_gradient, d_gradient, mixed, g_rate, d_rate = map(tf.constant, given)
-    *steps, count = compete(
+    *steps, count = find_equilibrium(
         g_gradient, d_gradient, lambda v: tf.linalg.matvec(mixed, v),
         lambda v: tf.linalg.matvec(mixed, v, transpose_a=True), g_rate, d_rate,
     )  # fmt: skip
@@ -44,7 +44,7 @@ def test_bilinear_game():
     """
     rate, x, y = tf.constant([0.5], tf.float64), tf.constant([1.0], tf.float64), tf.constant([2.0], tf.float64)
     for n in range(1, 20):
-        g_step, d_step, _ = compete(y, x, tf.identity, tf.identity, rate, rate)
+        g_step, d_step, _ = find_equilibrium(y, x, tf.identity, tf.identity, rate, rate)
         x, y = x + g_step, y + d_step
         assert float(x[0] ** 2 + y[0] ** 2) == pytest.approx(5 / 1.25**n, rel=1e-6)
 
@@ -72,7 +72,7 @@ def test_train_step_by_hand(monkeypatch):
 
     f is linear in each network's weights, so the dense system has all of its mixed derivatives.
     """
-    monkeypatch.setattr(competitive, "TOLERANCE", 1e-6)
+    monkeypatch.setattr(acgd, "TOLERANCE", 1e-6)
     keras.utils.set_random_seed(0)
     generator = keras.Sequential([keras.Input((2,)), layers.Dense(3), layers.Reshape((1, 1, 3))])
     critic = keras.Sequential([keras.Input((1, 1, 3)), layers.Flatten(), layers.Dense(1, use_bias=False)])
@@ -121,18 +121,18 @@ def test_mixed_derivatives_are_transposes(monkeypatch, settings):
     """The product u . (D_gd v) is v . (D_dg u) for all of our networks: no path from one to the other is left out."""
     found = []
 
-    def compete(g_gradient, d_gradient, mixed_gd, mixed_dg, *rates):
+    def find_equilibrium(g_gradient, d_gradient, mixed_gd, mixed_dg, *rates):
         u, v = (tf.random.stateless_normal(each.shape, (0, i)) for i, each in enumerate((g_gradient, d_gradient)))
         found.append([float(tf.tensordot(u, mixed_gd(v), 1)), float(tf.tensordot(v, mixed_dg(u), 1))])
         return tf.zeros_like(g_gradient), tf.zeros_like(d_gradient), tf.constant(0)
 
-    monkeypatch.setattr(competitive, "compete", compete)
+    monkeypatch.setattr(acgd, "find_equilibrium", find_equilibrium)
     gan = experiment.build_gan(Config(**{**SMALL, "image_size": 16, "penalty": "none", **settings}))
     keras.utils.set_random_seed(0)
     for variable in gan.generator.trainable_variables + gan.discriminator.trainable_variables:
         variable.assign_add(tf.random.normal(variable.shape, stddev=0.1))
     real = tf.constant(np.random.default_rng(0).uniform(-1, 1, (4, 16, 16, 3)), tf.float32)
-    competitive.train(gan, real, tf.zeros((4, 0)))
+    acgd.train_step(gan, real, tf.zeros((4, 0)))
     assert abs(found[0][0]) > 1e-3 and found[0][0] == pytest.approx(found[0][1], rel=1e-3)
 
 
