@@ -8,6 +8,7 @@ import csv
 import io
 import json
 import os
+import re
 from typing import NamedTuple
 
 import numpy as np
@@ -16,12 +17,21 @@ from gan.datasets.source import SUFFIXES, summarize_skipped
 from gan.errors import UsageError, summarize
 from gan.labels import NO, UNKNOWN, YES, Attribute, Labels
 
-# Names of the column of file names, the likeliest first: beside one of the others, "name" may be that of a person.
-IMAGE_COLUMNS = ("file", "filename", "file_name", "image", "image_id", "path", "name")
+# Names of the column of file names, without spaces, hyphens and underscores, the likeliest first: beside one of the
+# others, "name" may be that of a person, and "id" a number of the row.
+IMAGE_COLUMNS = (
+    *("file", "filename", "image", "imagename", "imagefile", "img", "imgname", "imgfile", "imageid", "imgid"),
+    *("imagepath", "imgpath", "filepath", "path", "name", "id"),
+)
+UNNAMED = re.compile(r"Unnamed: \d+")  # what pandas calls a column without a name when it writes it again
 CLASS_COLUMNS = ("class", "label")
 EMPTY = ("nan", "null", "n/a")  # cells that spreadsheets and programs write where there is no value
 MOST_VALUES = 0.5  # share of the rows that may have values of their own: a column of more is no label, but a caption
 LARGEST_CLASS = 2**53  # up to which floats are exact
+
+
+class NullLabelsError(UsageError):
+    """A dataset.json whose labels are null, as StyleGAN writes it for images without labels."""
 
 
 class Table(NamedTuple):
@@ -86,7 +96,7 @@ def read_csv(text: str, title: str) -> Table:
     """Reads a CSV with a header: a column of file names, and one for each attribute; an empty cell is no label.
 
     A column of nothing but `YES` and `NO` is yes or no; others, and that called class or label, have values.
-    Columns without a name, such as the index that pandas writes, are passed over.
+    Columns without a name, such as the index that pandas writes, are passed over, unless they have file names.
     """
     delimiter = max(",;\t", key=text.partition("\n")[0].count)
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
@@ -94,18 +104,19 @@ def read_csv(text: str, title: str) -> Table:
         lines = [(reader.line_num, row) for row in reader if row]
     except csv.Error as error:
         raise UsageError(f"--labels {title}: line {reader.line_num} is not as in a CSV ({error}).") from None
-    header, rows = [name.strip() for name in lines[0][1]], [row for _, row in lines[1:]]
+    header, rows = [UNNAMED.sub("", name.strip()) for name in lines[0][1]], [row for _, row in lines[1:]]
     for number, row in lines[1:]:
         if len(row) != len(header):
             raise UsageError(f"--labels {title}: line {number} has {len(row)} columns, and the header {len(header)}.")
     is_row = any(name and name in {row[i].strip() for row in rows[:1000]} for i, name in enumerate(header))
-    if not any(header[1:]) or not rows or is_row or any(remove_suffix(name) != name for name in header):
+    is_header = any(header) and not is_row and not any(remove_suffix(name) != name for name in header)
+    image = find_image_column(header, rows) if is_header and rows else 0
+    labelled = [i for i, name in enumerate(header) if name and i != image]
+    if not is_header or not rows or not labelled:
         raise UsageError(
             f"--labels {title}: it needs a header, as file,label, with a column of file names and others of labels, and"
             " a row for each image."
         )
-    image = find_image_column(header, rows)
-    labelled = [i for i, name in enumerate(header) if name and i != image]
     _require_names([header[i] for i in labelled], title)
     classes = next((name for name in header if name.lower() in CLASS_COLUMNS), "")
     if classes.lower() == "label" and "class" in map(str.lower, header):
@@ -127,11 +138,12 @@ def read_csv(text: str, title: str) -> Table:
 
 
 def find_image_column(header: list[str], rows: list[list[str]]) -> int:
-    """The number of the column of file names: of those whose first cell ends like an image's name, or else of all, the
-    one with the first name of `IMAGE_COLUMNS`, or else the first.
+    """The number of the column of file names: of those whose first cell ends like an image's name, or else of those
+    that have a name, the one with the first name of `IMAGE_COLUMNS`, or else the first.
     """
-    names = [name.lower() for name in header]
-    columns = [i for i, cell in enumerate(rows[0]) if remove_suffix(cell.strip()) != cell.strip()] or range(len(names))
+    names = [re.sub("[ _-]", "", name.lower()) for name in header]
+    columns = [i for i, cell in enumerate(rows[0]) if remove_suffix(cell.strip()) != cell.strip()]
+    columns = columns or [i for i, name in enumerate(header) if name]  # without a name it may be the number of the row
     return min(columns, key=lambda i: [*IMAGE_COLUMNS, names[i]].index(names[i]))
 
 
@@ -156,12 +168,14 @@ def read_column(name: str, cells: list[str]) -> tuple[Attribute, np.ndarray]:
 def read_dataset_json(text: str, title: str) -> Table:
     """Reads StyleGAN's dataset.json: {"labels": [["00000/img00000000.png", 3], ...]}, a class or a list of 0 and 1.
 
-    An image whose label is null has none.
+    An image whose label is null has none. Raises NullLabelsError where null is in place of the list.
 
     Source: dataset_tool.py of github.com/NVlabs/stylegan3.
     """
     try:
         rows = json.loads(text)
+        if isinstance(rows, dict) and rows.get("labels", rows) is None:
+            raise NullLabelsError(f"--labels {title}: its labels are null, so that its images have none.")
         rows = rows.get("labels") if isinstance(rows, dict) else rows
         if not isinstance(rows, list):
             raise ValueError(f"its labels are {summarize(json.dumps(rows), 50)}, not a list")

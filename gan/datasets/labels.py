@@ -5,16 +5,19 @@
 `find_labels` returns a `gan.labels.Labels` with a row for each image of the sources; what has no label has the code -1.
 """
 
+import functools
 import os
+import re
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 
-from gan.datasets.joined import add_prefix
-from gan.datasets.label_files import read_table
+from gan.config import FILE_SUFFIXES
+from gan.datasets.joined import add_prefix, join
+from gan.datasets.label_files import NullLabelsError, read_table
 from gan.datasets.label_names import NoMatchError, list_some, match
 from gan.datasets.source import Source, summarize_skipped
 from gan.errors import UsageError, summarize
@@ -22,16 +25,33 @@ from gan.files import expand_path
 from gan.labels import UNKNOWN, Attribute, Labels
 
 # Beside the data, or within a folder, in this order; after these a CSV that is named like the data.
-FILES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "dataset.json", "labels.csv", "attributes.csv")
-LARGEST = 1 << 30  # bytes of a label file
+# metadata.csv is that of Hugging Face's image folders, and of many other programs.
+FILES = ("list_attr_celeba.txt", "list_attr_celeba.csv", "dataset.json", "labels.csv", "attributes.csv", "metadata.csv")
+LARGEST = 64 << 20  # bytes of a label file, of which a zip may pack far more; CelebA's list has 26 MB
+LEAST_SHARE = 0.5  # of the images that a file has to label which may be that of other data
+
+# Folders of parts of a data set, in lower case, and of a thousand images each, as FFHQ has them and StyleGAN writes
+# them.
+SPLITS = {"train", "training", "test", "testing", "val", "valid", "validation", "dev", "eval"}
+THOUSAND = re.compile(r"\d\d000")
+STYLEGAN = re.compile(r"(?:^|/)(\d{5})/img\1\d{3}\.\w+$")
+ARCHIVE = re.compile(f"({'|'.join(map(re.escape, FILE_SUFFIXES))})$", re.IGNORECASE)
 
 
 class Found(NamedTuple):
-    """Labels of the images of a source, where they come from in words, and columns that are no labels, and why."""
+    """Labels of images of some sources.
+
+    Arguments:
+        labels: a row for each image.
+        where: where they come from, in words.
+        unusable: columns that are no labels, and why.
+        count: how many images have a row in a file of labels.
+    """
 
     labels: Labels
     where: str
     unusable: list[tuple[str, str]]
+    count: int = 0
 
 
 def find_labels(
@@ -49,12 +69,12 @@ def find_labels(
     Raises UsageError where there are none, or none that fit.
     """
     if wanted in ("auto", "folders"):
-        found = [_find_own(source, each, wanted) for source, each in zip(sources, data, strict=True)]
+        found = _find_with_data(sources, data, wanted)
     else:
         path = expand_path(wanted)
         if not path.is_file():
             raise UsageError(f"--labels {wanted}: there is no such file; give a file, folders, auto or none.")
-        found = [_match_file(_read_file(path), path.name, sources)]
+        found = [_match_file(_read_file(path, wanted), path.name, sources)]
     where = " and ".join(dict.fromkeys(_describe(each, attributes) for each in found))
     if not attributes:
         return join_labels([each.labels for each in found]), where
@@ -74,30 +94,73 @@ def find_labels(
         raise UsageError(f"--attributes {','.join(attributes)}: {error}") from None
 
 
-def _find_own(source: Source, data: str, wanted: str) -> Found:
-    """Finds the labels that a source has with it."""
+def _find_with_data(sources: Sequence[Source], data: Sequence[str], wanted: str) -> list[Found]:
+    """Finds the labels that each source has with it; where there are none, those of all by the titles of sources."""
+    results = [_find_own(source, each, wanted) for source, each in zip(sources, data, strict=True)]
+    if all(found is None for found, _ in results):
+        # As paths, so that train and test are no classes here either.
+        labels = label_folders([f"{source.title}/" for source in sources for _ in source.names])
+        if labels is not None:
+            others = [reason for _, reasons in results for reason in reasons]
+            return [Found(labels, _add_reasons("the names of the data sets", others), [])]
+    for source, (found, others) in zip(sources, results, strict=True):
+        if found is None:
+            _refuse(source, wanted, others)
+    return [found for found, _ in results]
+
+
+def _find_own(source: Source, data: str, wanted: str) -> tuple[Found | None, list[str]]:
+    """Finds the labels that a source has with it; where it has none, also why files there are not used, in words."""
     if wanted == "auto" and source.labels:
-        return Found(source.labels(), f"{source.title} itself", [])
-    others = []  # beside the data there may be files of other data
-    for content, where, is_beside in find_files(data) if wanted == "auto" else ():
-        try:
-            return _match_file(content, where, [source])
-        except NoMatchError:
-            if not is_beside:
-                raise
-            others.append(where)
-    no_match = f"{' and '.join(others)} {'has' if len(others) == 1 else 'have'} no row for any of its images"
+        return Found(source.labels(), f"{source.title} itself", []), []
+    others = []
+    for read, where, is_doubtful in find_files(data) if wanted == "auto" else ():
+        found = _try_file(read, where, is_doubtful, source)
+        if isinstance(found, Found):
+            return found._replace(where=_add_reasons(found.where, others)), []
+        others.append(found)
     if (labels := label_folders(source.names)) is not None:
-        return Found(labels, f"class folders ({no_match})" if others else "class folders", [])
+        return Found(labels, _add_reasons("class folders", others), []), []
+    return None, others
+
+
+def _try_file(read: Callable[[], bytes], where: str, is_doubtful: bool, source: Source) -> Found | str:
+    """The labels of a file for the images of a source, or why it is not used, in words.
+
+    Raises UsageError where it cannot be used and is not doubtful, so that it has to be that of the source.
+    """
+    try:
+        found = _match_file(read(), where, [source])
+    except NullLabelsError:
+        return f"{where} has null in place of labels"
+    except UsageError as error:
+        if not is_doubtful:
+            raise
+        if isinstance(error, NoMatchError):
+            return f"{where} has no row for any of its images"
+        return f"{where} cannot be used: {str(error).removeprefix(f'--labels {where}: ').removesuffix('.')}"
+    if is_doubtful and found.count < LEAST_SHARE * len(source.names):
+        return f"{where} has rows for only {found.count:,} of its {len(source.names):,} images"
+    return found
+
+
+def _add_reasons(where: str, others: Sequence[str]) -> str:
+    """Where labels come from, with why they do not come from other files."""
+    return f"{where} ({'; '.join(dict.fromkeys(others))})" if others else where
+
+
+def _refuse(source: Source, wanted: str, others: Sequence[str]) -> NoReturn:
+    """Raises UsageError for a source that has no labels with it, with what was looked for."""
     named = f"named such as {list_some(source.names)}"
     if wanted == "folders":
         raise UsageError(
-            f"--labels folders: the images of {source.title} are not in two or more class folders, but {named}."
+            f"--labels folders: the images of {source.title} are not in two or more class folders, but {named}. Give"
+            " each class a folder, or a --data of its own."
         )
     raise UsageError(
         f"--labels auto: {source.title} has none. Looked for arrays `labels` or `y` in an .npz file, for"
         f" {', '.join(FILES)} in a folder or zip of it, or beside it, and for class folders; its images are {named}."
-        f"{f' {no_match}.' if others else ''} --labels FILE names another file."
+        f"{''.join(f' {reason}.' for reason in others)} --labels FILE names another file."
     )
 
 
@@ -148,9 +211,10 @@ def join_labels(parts: list[Labels]) -> Labels:
 def label_folders(names: Sequence[str]) -> Labels | None:
     """Labels images by the first folder of their names in which they differ; None where that is fewer than two.
 
-    An image beside the class folders has no label.
+    Folders of parts of a data set, such as train and test, and of a thousand images each are left out first. An archive
+    in a folder counts as one. An image beside the class folders has no label.
     """
-    folders = [name.replace("\\", "/").split("/")[:-1] for name in names]
+    folders = _leave_out_parts([_list_folders(name) for name in names])
     inner = [folder for folder in folders if folder] or [[]]
     first, last = min(inner), max(inner)  # between which all others are
     shared = next((i for i, pair in enumerate(zip(first, last, strict=False)) if len({*pair}) > 1), len(first))
@@ -162,57 +226,92 @@ def label_folders(names: Sequence[str]) -> Labels | None:
     return Labels((Attribute("class", tuple(values)),), np.array([[codes[each]] for each in classes], np.int32))
 
 
-def find_files(data: str) -> Iterator[tuple[bytes, str, bool]]:
-    """Yields the content of files of labels in a folder or a zip, or beside it, where they are, and if it is beside it.
+def _list_folders(name: str) -> list[str]:
+    """The folders of a name, an archive without its suffix, and without StyleGAN's, as in 00001/img00001234.png."""
+    name = name.replace("\\", "/")
+    folders = name.split("/")[: -2 if STYLEGAN.search(name) else -1]
+    return [ARCHIVE.sub("", folder) for folder in folders]
 
-    Raises UsageError where one cannot be read.
+
+def _leave_out_parts(folders: list[list[str]]) -> list[list[str]]:
+    """Leaves out folders of parts of a data set, and of a thousand images each, where all at their depth are such."""
+    for depth in reversed(range(max(map(len, folders), default=0))):
+        values = {folder[depth] for folder in folders if len(folder) > depth}
+        if {value.lower() for value in values} <= SPLITS or all(map(THOUSAND.fullmatch, values)):
+            folders = [folder[:depth] + folder[depth + 1 :] for folder in folders]
+    return folders
+
+
+def find_files(data: str) -> Iterator[tuple[Callable[[], bytes], str, bool]]:
+    """Yields files of labels in a folder or a zip, and then beside it, each of which may be missing.
+
+    Of each it yields a function to read it, which raises UsageError where that fails, where it is, in words, and
+    whether it may be that of other data: those beside the data, and metadata.csv.
     """
     path = expand_path(data)
-    if path.is_file() and zipfile.is_zipfile(path) and (found := _find_in_zip(path)):
-        yield *found, False
+    if path.is_file() and zipfile.is_zipfile(path):
+        for name in _list_zip(path):
+            title = f"{path.name}/{name}"
+            yield functools.partial(_read_from_zip, path, name, title), title, name.endswith("metadata.csv")
     names = (*FILES, *dict.fromkeys(f"{stem}.csv" for stem in (path.stem, path.name.partition(".")[0])))
     places = [(path, f"in {path.name}")] if path.is_dir() else []
-    for folder, where in [*places, (path.parent, "beside the data")] if path.exists() else []:
+    for folder, place in [*places, (path.parent, "beside the data")] if path.exists() else []:
         for name in names:
             if os.path.isfile(folder / name) and folder / name != path:
-                yield _read_file(folder / name), f"{name} {where}", folder != path
+                where, is_doubtful = f"{name} {place}", folder != path or name == "metadata.csv"
+                yield functools.partial(_read_file, folder / name, where), where, is_doubtful
 
 
-def _find_in_zip(path: Path) -> tuple[bytes, str] | None:
+def _list_zip(path: Path) -> list[str]:
+    """Lists the files of labels in a zip, the least deep first, and then in the order of `FILES`."""
     try:
-        archive = zipfile.ZipFile(path)
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
     except Exception:  # a damaged zip raises nearly every kind; that of its images tells of the damage
-        return None
-    with archive:
-        entries = [entry for entry in archive.infolist() if entry.filename.rpartition("/")[2] in FILES]
-        entries = [entry for entry in entries if "__MACOSX" not in entry.filename]
-        if not entries:
-            return None
-        first = min(entries, key=lambda entry: (entry.filename.count("/"), FILES.index(Path(entry.filename).name)))
-        title = f"{path.name}/{first.filename}"
-        if first.file_size > LARGEST:
-            raise UsageError(f"--labels {title}: more than {LARGEST >> 20:,} MB.")
-        try:
-            return archive.read(first), title
-        except Exception as error:  # as above; it may have a password as well
-            raise UsageError(f"--labels {title}: it cannot be read ({summarize(error)}).") from error
+        return []
+    names = [name for name in names if name.rpartition("/")[2] in FILES and "__MACOSX" not in name]
+    return sorted(dict.fromkeys(names), key=lambda name: (name.count("/"), FILES.index(name.rpartition("/")[2])))
 
 
-def _read_file(path: Path) -> bytes:
+def _read_from_zip(path: Path, name: str, title: str) -> bytes:
     try:
-        if path.stat().st_size > LARGEST:
-            raise UsageError(f"--labels {path}: more than {LARGEST >> 20:,} MB.")
+        with zipfile.ZipFile(path) as archive:
+            _require_size(archive.getinfo(name).file_size, title)
+            return archive.read(name)
+    except UsageError:
+        raise
+    except Exception as error:  # as above; it may have a password as well
+        raise UsageError(f"--labels {title}: it cannot be read ({summarize(error)}).") from error
+
+
+def _read_file(path: Path, title: str) -> bytes:
+    try:
+        _require_size(path.stat().st_size, title)
         return path.read_bytes()
     except OSError as error:
-        raise UsageError(f"--labels {path}: it cannot be read ({error.strerror or error}).") from error
+        raise UsageError(f"--labels {title}: it cannot be read ({error.strerror or error}).") from error
+
+
+def _require_size(size: int, title: str) -> None:
+    """Raises UsageError for a file of more bytes than `LARGEST`."""
+    if size > LARGEST:
+        raise UsageError(
+            f"--labels {title}: it has {size / 2**20:,.1f} MB, and {LARGEST / 2**20:,.0f} MB are the most. Give a file"
+            " with fewer columns, or with no other rows than those of the images."
+        )
 
 
 def _match_file(content: bytes, title: str, sources: Sequence[Source]) -> Found:
     """The labels of a file that fit the images of some sources, and the file in words."""
     table = read_table(content, title)
+    names = [name for source in sources for name in source.names]
     # A table may have the name of the folder that is --data, which names in it do not have.
-    labels, ambiguous = match(table, [name for source in sources for name in add_prefix(source, source.title).names])
+    prefixed = add_prefix(sources[0], sources[0].title) if len(sources) == 1 else join(sources)
+    labels, ambiguous, count = match(table, names, prefixed.names)
     where = table.title
     if ambiguous:
-        where += f", in which {len(ambiguous):,} names, such as {ambiguous[0]}, have several rows that differ"
-    return Found(labels, where, table.unusable)
+        where += (
+            f", in which {len(ambiguous):,} names, such as {ambiguous[0]}, have several rows that differ, or a row that"
+            " other images have as well"
+        )
+    return Found(labels, where, table.unusable, count)

@@ -72,6 +72,17 @@ def test_columns_without_a_name():
         read("file,,\n1.png,a,\n")
 
 
+@pytest.mark.parametrize("index", ["", "Unnamed: 0"])
+def test_an_index_is_no_file_name(index):
+    """The index that pandas writes is not taken for file names without suffixes, of which it has the numbers."""
+    for name in ("id", "img", "Image Name", "image_path", "filepath"):
+        table = read(f"{index},{name},gender\n0,1,f\n1,2,m\n")
+        assert table.names == ["1", "2"] and [each.name for each in table.labels.attributes] == ["gender"]
+    assert read("id,gender,img_name\n0,f,1\n1,m,2\n").names == ["1", "2"]
+    with pytest.raises(UsageError, match="header"):
+        read(f"{index},gender\n0,f\n1,m\n")
+
+
 @pytest.mark.parametrize("header", ["sex,name,picture", "sex,name,image_path", "sex,id,file"])
 def test_column_of_file_names(header):
     """File names are in the column whose cells end like them, wherever it is; of several, in the usual one."""
