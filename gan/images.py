@@ -42,6 +42,7 @@ PNG_BITS = 24  # where a PNG has the bits of a sample
 # At the end of a mode.
 INVERTED = " with white as zero"
 UPPER_BITS = " of 16 bits, of which the upper 8 are read"  # more is not in Pillow
+FIRST = ", first of several frames"  # of an animation, or of the pages of a TIFF
 
 # How an image is turned upright: the value of the EXIF tag "orientation" -> Pillow's operation.
 ORIENTATIONS = {
@@ -321,7 +322,7 @@ def _decode(stream: io.BytesIO, max_pixels: int) -> tuple[Image.Image, ImageInfo
             mode += (" signed" if image.mode == "L" else "") + (INVERTED if white_is_zero else "")
         elif 16 in (head[PNG_BITS] if image.format == "PNG" else 0, *tags.get(BITS_PER_SAMPLE, ())):
             mode += UPPER_BITS
-        return decoded, ImageInfo(mode, upright.size)
+        return decoded, ImageInfo(mode + _mark_first(image), upright.size)
 
 
 def _decode_split(split: color_tiff.SplitColors, max_pixels: int) -> tuple[Image.Image, ImageInfo]:
@@ -342,7 +343,15 @@ def _decode_split(split: color_tiff.SplitColors, max_pixels: int) -> tuple[Image
     image = _to_rgb_or_wide(image, white_is_zero=False)
     operation = ORIENTATIONS.get(split.orientation)
     image = image if operation is None else image.transpose(operation)
-    return image, ImageInfo(mode, image.size)
+    return image, ImageInfo(mode + _mark_first(grays[0]), image.size)
+
+
+def _mark_first(image: Image.Image) -> str:
+    """Returns `FIRST` where a file has further images, of which none is read; those of an MPO are previews."""
+    try:
+        return FIRST if image.format != "MPO" and getattr(image, "is_animated", False) else ""
+    except Exception:  # what follows the first image may be damaged
+        return ""
 
 
 def _turn_upright(image: Image.Image) -> Image.Image:
@@ -375,12 +384,23 @@ def _to_rgb_or_wide(image: Image.Image, white_is_zero: bool) -> Image.Image:
     profile = image.info.get("icc_profile")
     convert = color_profiles.find_conversion(profile) if profile else None
     if image.has_transparency_data:
-        image = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
+        image = _put_on_white(image)
     elif convert and convert.mode == image.mode:
         return convert(image)
-    image = image.convert("RGB")
+    else:
+        image = image.convert("RGB")
     return convert(image) if convert and convert.mode == "RGB" else image
+
+
+def _put_on_white(image: Image.Image) -> Image.Image:
+    """Converts an image with transparency to RGB, on white.
+
+    The bytes are those of `Image.alpha_composite`, which takes two more images of four bytes a pixel.
+    """
+    image = image if image.mode == "RGBA" else image.convert("RGBA")
+    white = Image.new("RGB", image.size, "white")
+    white.paste(image, mask=image)
+    return white
 
 
 def _describe_error(error: Exception, content: bytes) -> str:

@@ -1,5 +1,8 @@
 import io
+import os
 import struct
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -499,3 +502,57 @@ def test_png_round_trip(tmp_path, eight):
     """Reading a PNG gives exactly the pixels that were written."""
     images.write_png(tmp_path / "new" / "a.png", eight[0])
     np.testing.assert_array_equal(images.read_png(tmp_path / "new" / "a.png"), eight[0])
+
+
+PAGES = [Image.fromarray(NOISE), Image.fromarray(NOISE[::-1])]
+
+
+@pytest.mark.parametrize("format", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_further_frames_are_counted(format):
+    """The mode says where a file has more than the image that is read, and of no other file."""
+    one, several = encode(PAGES[0], format), encode(PAGES[0], format, save_all=True, append_images=PAGES[1:])
+    mode = images.open_image(one)[1].mode
+    assert images.open_image(several)[1].mode == f"{mode}, first of several frames" and "first" not in mode
+
+
+def test_previews_are_no_frames():
+    """The further images of an MPO, as cameras write it, are previews of the first one."""
+    assert images.open_image(encode(PAGES[0], "MPO", save_all=True, append_images=PAGES[1:]))[1].mode == "RGB"
+
+
+def test_a_damaged_second_frame():
+    """The first frame is read, whatever follows."""
+    data = encode(PAGES[0], "GIF", save_all=True, append_images=PAGES[1:])
+    for end in range(len(data) // 2, len(data), 97):
+        assert images.open_image(data[:end] + b"?" * 50)[0].size == (64, 64)
+
+
+def test_white_behind_all_colors():
+    """For each value and each alpha, the bytes are those of Pillow's composition on white."""
+    values = np.arange(256, dtype=np.uint8).repeat(256).reshape(256, 256)
+    image = Image.fromarray(np.stack([values, values, 255 - values, values.T], axis=-1))
+    expected = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+    np.testing.assert_array_equal(images.open_image(encode(image))[0], expected)
+
+
+@pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="reads the peak of memory as Linux has it")
+def test_memory_of_a_transparent_palette():
+    """Ten bytes a pixel suffice: one of the palette, four of colors with transparency, and four of the result."""
+    program = """
+import io, pathlib
+from PIL import Image
+from gan import images, memory
+def peak():
+    return memory.read_sizes(pathlib.Path("/proc/self/status"))["VmHWM"]
+def encode(side):
+    buffer = io.BytesIO()
+    Image.new("P", (side, side)).save(buffer, "PNG", transparency=0)
+    return buffer.getvalue()
+small, large = encode(8), encode(3000)
+images.open_image(small)
+before = peak()
+images.open_image(large)
+print((peak() - before) / 3000**2)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 10

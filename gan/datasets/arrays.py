@@ -21,6 +21,7 @@ from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error, expand_path, map_array, read_array_header
 from gan.image_files import file_kinds, value_range
 from gan.labels import Labels
+from gan.memory import available_memory
 
 NAMES = ("images", "x", "arr_0")
 LABEL_NAMES = ("labels", "y")
@@ -107,12 +108,14 @@ def load_label_array(path: Path, count: int) -> Labels:
 def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRange | None, str]:
     """Loads an array; that of a .npy is mapped from disk.
 
-    Raises UsageError if it is damaged, or if its values are in no range that is known.
+    Raises UsageError if it is damaged, too large for the memory, or if its values are in no range that is known.
 
     Returns:
         The array; the range of its values, or None for uint8; a description of both.
     """
     try:
+        if read_head(path).startswith(b"PK"):  # a .npz, which is read whole
+            _require_memory(path, name)
         with damage_as_value_error():
             content = map_array(path)
             array = content if isinstance(content, np.ndarray) else content[name]
@@ -136,6 +139,17 @@ def load_array(path: Path, name: str) -> tuple[np.ndarray, value_range.ValueRang
             " [-1, 1]."
         )
     return array, found, value_range.describe_range(counts, found)
+
+
+def _require_memory(path: Path, name: str) -> None:
+    """Raises UsageError where an array takes more memory than there is."""
+    shape, dtype = _read_headers(path)[name]
+    needed, available = math.prod(shape) * dtype.itemsize, available_memory()
+    if available is not None and needed > available:
+        raise UsageError(
+            f"--data {path}: its array {name} takes {needed / 1e6:,.0f} MB of memory, of {available / 1e6:,.0f} MB that"
+            f" are available. A .npz is a zip: unpack it, and give its {name}.npy, which is mapped from disk."
+        )
 
 
 def _read_headers(path: Path) -> dict[str, tuple[tuple[int, ...], np.dtype]]:

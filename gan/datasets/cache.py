@@ -21,12 +21,12 @@ import numpy as np
 
 from gan import files, images
 from gan.datasets.report import advise
-from gan.datasets.source import no_progress, summarize_skipped
+from gan.datasets.source import no_progress, stop_at_failures, summarize_skipped
 from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.image_files.value_range import ValueCounts, count_values, describe_range, find_range
 
-VERSION = 9  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 10  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
 HEADER = 128  # bytes of the header of a .npy file whose shape has four numbers
 NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
@@ -91,13 +91,13 @@ def build(
         progress: a function (title) -> context manager that yields tick(done, total).
 
     Raises:
-        RunError: if no image can be read.
+        RunError: if no image can be read, or one cannot for a reason that may pass; then nothing is cached.
         UsageError: if the cache cannot be written.
     """
     source.prepare()
     names = [source.names[i] for i in numbers]
     ranges = {}  # mode -> `ValueCounts` and range of its values
-    decode = functools.partial(_decode, source.read, size, crop, ranges)
+    decode = functools.partial(_decode, stop_at_failures(source).read, size, crop, ranges)
     try:
         with files.atomic_write(path) as file:
             with progress(f"Decoding {source.title}") as tick:
@@ -230,11 +230,13 @@ def _decode(read: Callable, size: int, crop: int, ranges: dict, i: int) -> _Imag
     try:
         image, info, content = read(i)
         if image.mode in images.WIDE_MODES:
-            if info.mode not in ranges:
-                return info.mode, count_values(np.asarray(image))
-            counts, found = ranges[info.mode]
+            mode = info.mode.replace(images.FIRST, "")  # which does not change the range
+            if mode not in ranges:
+                return mode, count_values(np.asarray(image))
+            counts, found = ranges[mode]
             image = images.scale_to_rgb(image, found)
-            info = info._replace(mode=f"{info.mode} of {describe_range(counts, found)}")
+            first = images.FIRST if mode != info.mode else ""
+            info = info._replace(mode=f"{mode} of {describe_range(counts, found)}{first}")
         pixels = np.asarray(images.resize_image(images.crop_square(image, crop), size))
         digest = hashlib.blake2b(content, digest_size=8).digest()
         return _Image(pixels.tobytes(), info, _describe_look(pixels), digest)

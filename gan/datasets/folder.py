@@ -14,17 +14,29 @@ from itertools import groupby
 
 from gan import images
 from gan.datasets.joined import add_prefix, concatenate
-from gan.datasets.source import Request, Source, digest, is_run_config, may_hold_images, reason_to_pass_over
+from gan.datasets.source import (
+    PHOTOS_LIBRARY,
+    Request,
+    Source,
+    digest,
+    is_run_config,
+    may_hold_images,
+    reason_to_pass_over,
+)
 from gan.errors import UsageError, summarize
 from gan.files import expand_path
 from gan.image_files.file_kinds import HEAD
+
+# A live photo is a photo, and a video of three seconds with its name. A film, of more bytes, may have a picture, too.
+PHOTOS, MOVING, LARGEST_MOVING = (".heic", ".heif", ".jpg", ".jpeg"), (".mov", ".mp4"), 30 << 20
+HASHED, START_HASHED = 16, 4096  # files of a folder, and bytes at the start of each, that are part of its identity
 
 
 def open_folder(request: Request, open_file: Callable[[Request], Source | None] = lambda request: None) -> Source:
     """Opens the images of a folder and its subfolders, sorted by path.
 
-    Folders of training runs, and subfolders that cannot be read, are passed over. Raises UsageError if the folder
-    itself cannot be read.
+    Folders of training runs, subfolders that cannot be read, and videos of live photos are passed over. Raises
+    UsageError if the folder itself cannot be read.
 
     Arguments:
         open_file: opens a file that may hold images, such as an archive, whose images are joined to those of the
@@ -33,10 +45,13 @@ def open_folder(request: Request, open_file: Callable[[Request], Source | None] 
     """
     root = expand_path(request.data).resolve()
     found, passed_over = [], []
-    for path, status, reason in sorted(_walk(str(root)), key=lambda entry: entry[0]):
+    walked = sorted(_walk(str(root)), key=lambda entry: entry[0].replace(os.sep, "/"))  # the same on all systems
+    moving = _find_moving_parts([(path, status) for path, status, _ in walked if status])
+    library = f"{root.name}/" if root.name.lower().endswith(PHOTOS_LIBRARY) else ""
+    for path, status, reason in walked:
         name = os.fsencode(path[len(str(root)) :]).decode(errors="replace").replace(os.sep, "/").lstrip("/")
-        reason = reason or _why_not_a_file(status)
-        if not reason and may_hold_images(name):
+        reason = reason or _why_not_a_file(status) or ("the moving part of a live photo" if path in moving else "")
+        if not reason and may_hold_images(library + name):
             try:
                 if source := open_file(replace(request, data=path)):
                     found.append(add_prefix(source, name))
@@ -47,7 +62,7 @@ def open_folder(request: Request, open_file: Callable[[Request], Source | None] 
                 reason = summarize(error.strerror or error).lower()
             except UsageError as error:
                 reason = summarize(str(error).removeprefix(f"--data {path}: ").removesuffix("."))
-        if reason := reason or reason_to_pass_over(name, functools.partial(read_head, path)):
+        if reason := reason or reason_to_pass_over(library + name, functools.partial(read_head, path)):
             passed_over.append((name, reason))
         else:
             found.append((name, path, status and (status.st_size, status.st_mtime_ns, status.st_mode)))
@@ -56,7 +71,8 @@ def open_folder(request: Request, open_file: Callable[[Request], Source | None] 
         entries = list(group)
         sources += [_list_files(entries, request.max_pixels)] if is_file else entries
     joined = concatenate(root.name, sources)
-    return replace(joined, passed_over=sorted(passed_over + joined.passed_over))
+    identity = digest(joined.identity, _read_some([entry[1] for entry in found if isinstance(entry, tuple)]))
+    return replace(joined, identity=identity, passed_over=sorted(passed_over + joined.passed_over))
 
 
 def _list_files(files: list[tuple[str, str, object]], max_pixels: int) -> Source:
@@ -64,6 +80,27 @@ def _list_files(files: list[tuple[str, str, object]], max_pixels: int) -> Source
     paths = [path for _, path, _ in files]
     identity = digest([(name, state) for name, _, state in files])
     return Source("", identity, [name for name, *_ in files], lambda i: images.open_image(paths[i], max_pixels), [])
+
+
+def _read_some(paths: list[str]) -> list[bytes]:
+    """Reads the start of a few files, evenly spread, to tell apart folders with equal names, sizes and times."""
+    return [read_head(path, START_HASHED) for path in paths[:: -(-len(paths) // HASHED) or 1]]
+
+
+def _find_moving_parts(files: list[tuple[str, os.stat_result]]) -> set[str]:
+    """Finds the short videos that were taken with a photo, of which they would repeat the face.
+
+    Arguments:
+        files: their paths and states.
+    """
+    videos = [path for path, status in files if path.lower().endswith(MOVING) and status.st_size <= LARGEST_MOVING]
+    photos = {_find_stem(path) for path, _ in files if path.lower().endswith(PHOTOS)} if videos else set()
+    return {path for path in videos if _find_stem(path) in photos}
+
+
+def _find_stem(path: str) -> tuple[str, str]:
+    folder, name = os.path.split(path)
+    return folder, os.path.splitext(name)[0].lower()
 
 
 def read_head(path: str | os.PathLike, length: int = HEAD) -> bytes:

@@ -8,14 +8,17 @@ content.read_at(1_000_000, 20_000)   # at any place that was passed, by several 
 import bisect
 import io
 import threading
+import weakref
 import zlib
 from pathlib import Path
 from typing import BinaryIO
 
-SPACING = 1 << 17  # unpacked bytes from one place to the next, in files of up to `MOST_PLACES` of these
-MOST_PLACES = 2048  # each takes 40 KB of memory
+SPACING = 1 << 17  # unpacked bytes from one place to the next, at least
+MOST_PLACES = 1600  # of all open files; each takes 41 KB of memory, measured
 PIECE = 1 << 16  # bytes that are unpacked at once
 GZIP = 31  # zlib's name of the format, with a window of any size
+
+_OPEN, _LOCK = weakref.WeakSet(), threading.Lock()  # each `IndexedGzip` that is in use
 
 
 class _Unpacker:
@@ -58,6 +61,8 @@ class IndexedGzip:
         self.path, self.places, self.spacing = path, [], SPACING
         self.unpacker, self.piece = _Unpacker(), b""
         self.last = threading.local()  # where each thread stopped: an unpacker, and the last piece
+        with _LOCK:
+            _OPEN.add(self)
 
     def __enter__(self):
         self.file = open(self.path, "rb")
@@ -92,7 +97,8 @@ class IndexedGzip:
 
         A thread goes on where it read last, if that is nearer than the place before `position`.
         """
-        place = self.places[bisect.bisect(self.places, position, key=lambda place: place.position) - 1]
+        places = self.places  # another thread may replace the list
+        place = places[bisect.bisect(places, position, key=lambda place: place.position) - 1]
         unpacker, piece = getattr(self.last, "unpacker", place), getattr(self.last, "piece", b"")
         self.last.__dict__.clear()
         if not place.position <= unpacker.position - len(piece) <= position:
@@ -110,12 +116,25 @@ class IndexedGzip:
         self.last.unpacker, self.last.piece = unpacker, piece
         return b"".join(parts)
 
+    def drop_places(self) -> None:
+        """Forgets every second place, but not the first one."""
+        self.places, self.spacing = self.places[::2], 2 * self.spacing
+
     def _advance(self) -> bool:
         """Unpacks the next piece, and notes the place before it where the last one is far. Returns False at the end."""
         far = not self.places or self.unpacker.position >= self.places[-1].position + self.spacing
         if far and not self.unpacker.state.eof:
             self.places.append(self.unpacker.copy())
-            if len(self.places) > MOST_PLACES:
-                self.places, self.spacing = self.places[::2], 2 * self.spacing
+            _drop_places()
         self.piece = self.unpacker.next_piece(self.file)
         return bool(self.piece)
+
+
+def _drop_places() -> None:
+    """Keeps the places of all files together to `MOST_PLACES`, though each file keeps its first one."""
+    with _LOCK:
+        while sum(len(each.places) for each in _OPEN) > MOST_PLACES:
+            most = max(_OPEN, key=lambda each: len(each.places))
+            if len(most.places) == 1:
+                break
+            most.drop_places()

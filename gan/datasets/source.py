@@ -6,18 +6,19 @@ def open_grays(request: Request) -> Source:
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from PIL import Image
 
 from gan import images
-from gan.errors import UsageError
+from gan.errors import RunError, UsageError, summarize
 from gan.image_files import file_kinds
 from gan.labels import Labels
 
@@ -40,6 +41,15 @@ RAW_SUFFIXES = {
 }
 # Of thumbnails, backups, and downloads that are not complete, whatever they hold.
 LEFTOVER_SUFFIXES = (".thm", ".bak", "~", "_original", ".tmp", ".part", ".crdownload", ".download")
+
+# Folders of a library of Apple's Photos with its smaller or edited copies of the originals, in lower case.
+PHOTOS_LIBRARY, PHOTOS_COPIES = ".photoslibrary", {"derivatives", "renders", "thumbnails", "thumbs"}
+
+# Errors of the system that say something of the file itself. Others, as of a network share that went away, may pass.
+LASTING = {
+    *(errno.ENOENT, errno.ENOTDIR, errno.EACCES, errno.EPERM, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG),
+    errno.EINVAL,
+}
 
 LARGEST = 256 << 20  # bytes of one image in an archive or a table
 MOST_IMAGES = 5_000_000  # in a file whose header says how many there are
@@ -96,7 +106,8 @@ class Source:
         names: the name of each image.
         read: a function (i) -> image, `ImageInfo`, and bytes that identify the image on any machine, such as the
             content of its file. The image is RGB, or of one of `images.WIDE_MODES`: then all images of that mode are
-            scaled alike. Several threads call it at once. Raises `images.UnreadableImage`.
+            scaled alike. Several threads call it at once. Raises `images.UnreadableImage`, from the error of
+            the system where there is one, by which `stop_at_failures` tells what may pass.
         passed_over: (name, reason) of each file that is not an image.
         labels: a function () -> `gan.labels.Labels` with a row for each image, for data that have labels with them;
             None: no such. It raises UsageError where these cannot be used.
@@ -121,6 +132,38 @@ class Source:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     crop: str = ""
     avatars: bool = False
+
+
+def stop_at_failures(source: Source) -> Source:
+    """Returns a source whose `read` raises RunError where an image cannot be read for a reason that may pass.
+
+    Such an image would be remembered as unreadable, and be missing when it can be read again.
+    """
+
+    def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
+        try:
+            return source.read(i)
+        except (images.UnreadableImage, OSError, MemoryError) as error:
+            cause = error.__cause__ if isinstance(error, images.UnreadableImage) else error
+            if not may_pass(cause):
+                raise
+            memory = isinstance(cause, MemoryError)
+            reason = "there is too little memory for it" if memory else summarize(cause.strerror or cause).lower()
+            raise RunError(
+                f"{_make_printable(source.names[i])} in {source.title} cannot be read now ({reason}). It is not left"
+                " out, as this may pass: the same command starts again. If it never can be read, move it away."
+            ) from error
+
+    return replace(source, read=read)
+
+
+def may_pass(error: BaseException | None) -> bool:
+    """Tests for too little memory, and for errors of the system that are no property of a file.
+
+    Decoders raise an OSError without a number for damaged images.
+    """
+    failed = isinstance(error, OSError) and error.errno is not None and error.errno not in LASTING
+    return failed or isinstance(error, MemoryError)
 
 
 def digest(*parts: object) -> str:
@@ -204,6 +247,8 @@ def _why_unwanted(name: str) -> str:
         return MACOS
     if leftover := next((name for name in folders if _is_hidden(name) or name.lower() in LEFTOVER_FOLDERS), ""):
         return f"in {leftover}, a folder of thumbnails, caches or deleted files"
+    if _is_copy_of_photos(folders):
+        return "a copy that Photos made of an original in its library"
     if _is_hidden(file):
         return "a hidden file"
     suffix = os.path.splitext(file)[1].lower()
@@ -227,6 +272,17 @@ def _is_hidden(name: str) -> bool:
     return name.startswith(".") and name not in (".", "..")
 
 
+def _is_copy_of_photos(folders: list[str]) -> bool:
+    """Tests whether a file is in one of `PHOTOS_COPIES`, at any depth of a library."""
+    names = [name.lower() for name in folders]
+    library = next((i for i, name in enumerate(names) if name.endswith(PHOTOS_LIBRARY)), len(names))
+    return not PHOTOS_COPIES.isdisjoint(names[library + 1 :])
+
+
+def _make_printable(name: str) -> str:
+    return "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name)
+
+
 def summarize_skipped(skipped: list[tuple[str, str]], count: int = 5) -> str:
     """Summarizes (name, reason) in one line: for each kind of reason the number of files, and the first one.
 
@@ -235,8 +291,7 @@ def summarize_skipped(skipped: list[tuple[str, str]], count: int = 5) -> str:
     """
     kinds = {}
     for name, reason in skipped:
-        printable = "".join(one if one.isprintable() else "\N{REPLACEMENT CHARACTER}" for one in name)
-        kinds.setdefault(DETAIL.sub("", reason), []).append((printable, reason))
+        kinds.setdefault(DETAIL.sub("", reason), []).append((_make_printable(name), reason))
     groups = sorted(kinds.values(), key=lambda group: ("pip install" not in group[0][1], -len(group)))
     words = []
     for group in groups[:count]:

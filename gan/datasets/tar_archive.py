@@ -28,6 +28,7 @@ from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error, expand_path
 from gan.image_files.file_kinds import GZIP, HEAD, TAR, UNKNOWN, describe, identify
 
+ZEROS = bytes(tarfile.BLOCKSIZE)  # two of these end an archive
 LARGEST_HEADER = 1 << 20  # bytes, of the name and the attributes of an entry
 
 
@@ -80,23 +81,43 @@ def open_tar(request: Request) -> Source:
 
 
 class _ShortReads:
-    """A file of which no more than `LARGEST_HEADER` bytes are read at once, whatever a header says."""
+    """A file of which no more than `LARGEST_HEADER` bytes are read at once, whatever a header says.
+
+    Arguments:
+        last: what was read last.
+        next: a block that was read on the way, and is read again.
+    """
 
     def __init__(self, file):
-        self.seek, self.tell, self.file, self.last = file.seek, file.tell, file, b""
+        self.seek, self.file, self.last, self.next = file.seek, file, b"", b""
+
+    def tell(self) -> int:
+        return self.file.tell() - len(self.next)
 
     def read(self, length: int) -> bytes:
         if length > LARGEST_HEADER:
             raise ValueError(f"the header of a file takes {length:,} bytes")
-        self.last = self.file.read(length)
+        self.last, self.next = self.next or self.file.read(length), b""
         return self.last
+
+    def skip_zeros(self) -> bool:
+        """Goes from a block of zeros, if one was read last, to the next other block; returns whether there is one."""
+        found = self.last
+        while found == ZEROS:
+            found = self.file.read(len(ZEROS))
+        self.next = found if self.last == ZEROS and len(found) == len(ZEROS) else b""
+        return bool(self.next)
 
 
 def _list_entries(content, tick: Callable[[], None]) -> Iterator[Entry]:
     """Yields the files of an archive in order, reading forward. Raises ValueError and `tarfile.TarError`."""
-    file, end = _ShortReads(content), -1
+    file, end, follows = _ShortReads(content), -1, ""
     archive = tarfile.TarFile(fileobj=file, encoding="utf-8")
-    while member := archive.next():
+    while (member := archive.next()) or file.skip_zeros():
+        if not member:  # an end, after which `cat` may have put another archive
+            archive.offset = file.tell()
+            follows = "what follows its end is damaged, or no archive; unpack it, and give the folder"
+            continue
         archive.members.clear()  # they would take a kilobyte each
         if archive.offset <= end or member.size < 0:
             raise ValueError("the size of a file is negative")
@@ -115,7 +136,7 @@ def _list_entries(content, tick: Callable[[], None]) -> Iterator[Entry]:
         reason = "a link, or not a plain file" if odd else reason_to_pass_over(name.replace("\\", "/"), head)
         yield Entry(name, member.offset_data, member.size, reason, is_run)
     if file.last.strip(b"\0"):  # tarfile takes a damaged header for the end
-        raise ValueError("a part of it is damaged, or missing")
+        raise ValueError(follows or "a part of it is damaged, or missing")
 
 
 def _read_packed(content: IndexedGzip, start: int, length: int) -> bytes:

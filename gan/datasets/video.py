@@ -7,6 +7,7 @@ import contextlib
 import importlib.util
 import math
 import threading
+from fractions import Fraction
 from pathlib import Path
 
 from PIL import Image
@@ -19,6 +20,8 @@ from gan.files import expand_path
 # Formats of FFmpeg; others can name files and addresses that it would then open.
 FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
+UNSPECIFIED, HDR = 2, {16, 18}  # values of FFmpeg's colorspace, and of its color_trc: PQ and HLG
+HD = (1280, 720)  # width or height from which players take colors without a tag for those of BT.709
 NEAR = 10  # seconds that are decoded on the way to a frame; to one further on, the file is searched
 # How a frame is turned upright: degrees counterclockwise -> Pillow's operation.
 ROTATIONS = {
@@ -52,17 +55,22 @@ def open_video(request: Request) -> Source:
             frame = video.find_frame(i * step)
             if i * step - video.get_time(frame) > max(step, NEAR):
                 raise images.UnreadableImage(f"the video ends after {video.get_time(frame):,.0f} seconds")
-            images.require_few_pixels(frame.width, frame.height, request.max_pixels)
-            image = frame.to_image()
+            width = _find_width(frame.width, video.stream.sample_aspect_ratio)
+            images.require_few_pixels(max(width, frame.width), frame.height, request.max_pixels)
+            image = frame.to_image(src_colorspace=_find_colorspace(frame))
         except images.UnreadableImage:
             raise
         except Exception as error:  # as above
             _LOCAL.identity = None  # it is opened anew
-            raise images.UnreadableImage(f"damaged in the video: {_summarize(error)}") from error
+            reason = f"damaged in the video: {_summarize(error)}"
+            raise images.UnreadableImage(reason) from _find_failure(path)
+        if width != frame.width:
+            image = image.resize((width, frame.height), Image.Resampling.BILINEAR)
         if operation := ROTATIONS.get(frame.rotation):
             image = image.transpose(operation)
         images.require_size(*image.size)
-        return image, images.ImageInfo("RGB", image.size), image.tobytes()
+        mode = "RGB, HDR not converted" if getattr(frame, "color_trc", None) in HDR else "RGB"  # not in PyAV 15
+        return image, images.ImageInfo(mode, image.size), image.tobytes()
 
     names = [f"{path.name}[{i * step:.10g} s]" for i in range(count)]
     return Source(path.name, digest(identity, step), names, read, [])
@@ -127,6 +135,27 @@ class _Video:
         while self.next and self.get_time(self.next) <= seconds:
             self.shown, self.next = self.next, next(self.frames, None)
         return self.shown
+
+
+def _find_width(width: int, aspect: Fraction | None) -> int:
+    """Returns the width in which a frame is shown; `aspect` is that of its pixels, None where it is unknown."""
+    return max(1, round(width * aspect)) if aspect and aspect > 0 else width
+
+
+def _find_colorspace(frame) -> str | None:
+    """Returns the colors of HD video without a tag, which FFmpeg takes for those before HD; None: as tagged."""
+    is_large = frame.width >= HD[0] or frame.height >= HD[1]
+    return "ITU709" if frame.colorspace == UNSPECIFIED and is_large else None
+
+
+def _find_failure(path: Path) -> OSError | None:
+    """Returns why the system cannot read a file, or None where it can: FFmpeg has the same errors for damaged ones."""
+    try:
+        with open(path, "rb") as file:
+            file.read(1)
+    except OSError as error:
+        return error
+    return None
 
 
 def _summarize(error: Exception) -> str:

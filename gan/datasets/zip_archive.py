@@ -13,7 +13,7 @@ from PIL import Image
 from gan import images
 from gan.datasets.folder import read_head
 from gan.datasets.source import LARGEST, Request, Source, digest, file_identity, is_run_config, reason_to_pass_over
-from gan.datasets.zip_repair import open_archive
+from gan.datasets.zip_repair import UTF8, open_archive
 from gan.errors import UsageError, summarize
 from gan.files import expand_path
 from gan.image_files.file_kinds import HEAD, describe, identify
@@ -39,18 +39,17 @@ def open_zip(request: Request) -> Source:
         advice = f"({summarize(error)}): unpack it, and give the folder."
         reason = advice if kind.suffix == ".zip" else f"(it is {describe(kind)})."
         raise UsageError(f"--data {request.data}: not a zip file that can be opened {reason}") from error
-    listed = [entry for entry in archive.infolist() if not entry.filename.endswith("/")]
-    entries = sorted(listed, key=lambda entry: entry.filename)
-    runs = _find_runs(archive, {entry.filename for entry in entries})
+    listed = [(_find_name(entry), entry) for entry in archive.infolist() if not entry.filename.endswith("/")]
+    entries = sorted(listed, key=lambda pair: pair[0])
+    runs = _find_runs(archive, dict(entries))
     found, passed_over = [], []
-    for entry in entries:
-        name = entry.filename
+    for name, entry in entries:
         reason = "in the folder of a training run" if name.startswith(runs) else ""
         head = functools.partial(_read_head, archive, entry)
         if reason := reason or reason_to_pass_over(name.replace("\\", "/"), head):  # names may be as Windows has them
             passed_over.append((name, reason))
         else:
-            found.append(entry)
+            found.append((name, entry))
 
     def read(i: int) -> tuple[Image.Image, images.ImageInfo, bytes]:
         try:
@@ -58,11 +57,11 @@ def open_zip(request: Request) -> Source:
         except Exception as error:  # as above
             raise images.UnreadableImage(f"{path.name} cannot be opened again: {summarize(error)}") from error
         with lock:  # there is one file handle; unpacking is short beside decoding, which runs in parallel
-            data = _unpack(archive, found[i])
+            data = _unpack(archive, found[i][1])
         return images.open_image(data, request.max_pixels)
 
-    identity = digest([(entry.filename, entry.file_size, entry.CRC) for entry in found])
-    return Source(path.name, identity, [entry.filename for entry in found], read, passed_over)
+    identity = digest([(name, entry.file_size, entry.CRC) for name, entry in found])
+    return Source(path.name, identity, [name for name, _ in found], read, passed_over)
 
 
 @functools.lru_cache(OPEN)  # one that is dropped is closed when no thread reads from it
@@ -70,14 +69,24 @@ def _open(path: Path, state: str) -> tuple[zipfile.ZipFile, threading.Lock]:
     return open_archive(path), threading.Lock()
 
 
-def _find_runs(archive: zipfile.ZipFile, names: set[str]) -> tuple[str, ...]:
+def _find_name(entry: zipfile.ZipInfo) -> str:
+    """The name of an entry: also where it is UTF-8 without the flag for that, as older programs of macOS write it."""
+    if entry.flag_bits & UTF8:
+        return entry.filename
+    try:
+        return entry.filename.encode("cp437").decode()  # as which zipfile has decoded it
+    except UnicodeError:
+        return entry.filename
+
+
+def _find_runs(archive: zipfile.ZipFile, entries: dict[str, zipfile.ZipInfo]) -> tuple[str, ...]:
     """The folders of training runs, each with a slash."""
-    configs = {name for name in names if name.rpartition("/")[2] == "config.json"}
-    runs = {name for name in configs if is_run_config(_read_head(archive, name, 1 << 20))}
+    configs = [name for name in entries if name.rpartition("/")[2] == "config.json"]
+    runs = [name for name in configs if is_run_config(_read_head(archive, entries[name], 1 << 20))]
     return tuple(name.removesuffix("config.json") for name in runs)
 
 
-def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo | str, length: int = HEAD) -> bytes:
+def _read_head(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, length: int = HEAD) -> bytes:
     try:
         with archive.open(entry) as file:
             return file.read(length)

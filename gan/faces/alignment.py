@@ -19,15 +19,16 @@ from PIL import Image
 
 from gan import files, images
 from gan.datasets.joined import join
-from gan.datasets.source import Source, digest, no_progress, summarize_skipped
+from gan.datasets.source import Source, digest, no_progress, stop_at_failures, summarize_skipped
 from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.faces import geometry, selection
 from gan.faces.search import LazyDetector, Photograph, search
 from gan.thumbnails import make_thumbnails
 
-VERSION = 3  # raise it when other faces would be used, or cut out differently
+VERSION = 4  # raise it when other faces would be used, or cut out differently
 SAMPLE = 100  # images by which it is decided
+SIZED = 10  # of these at least, evenly spread, whose sizes tell whether they are photographs
 MOST = 0.5  # share of them that must have a face
 # Up to these, faces lie in one place: the deviation of the middles of their cuts and of the sides, as shares of a side,
 # and of the angles in degrees. Those of CelebA's aligned faces are 0.011, 0.04 and 0.9; of the press photographs of
@@ -50,7 +51,8 @@ def decide(
 ) -> Decision:  # fmt: skip
     """Decides by a sample of the images whether they should be aligned. It is done once: the cache knows the answer.
 
-    Where the sample cannot be searched, as the detector is not installed or the cache cannot be written, they are not.
+    Where the sample cannot be searched, as the detector is not installed, the cache cannot be written, or no image can
+    be read, they are not, and it is decided anew the next time.
 
     Arguments:
         numbers: the images that would be used, as numbers in the source.
@@ -67,8 +69,9 @@ def decide(
     rng = np.random.default_rng(len(numbers))
     chosen = sorted(rng.choice(numbers, min(SAMPLE, len(numbers)), replace=False).tolist())
     try:
-        decision = decide_by_sample(source, chosen, min_face=min_face, folder=folder, progress=progress)
-    except UsageError as error:
+        stopping = stop_at_failures(source)
+        decision = decide_by_sample(stopping, chosen, min_face=min_face, folder=folder, progress=progress)
+    except (UsageError, images.UnreadableImage) as error:
         return Decision(False, f"all are left as they are, without a search for faces. {error}")
     with contextlib.suppress(OSError):
         files.write_json(path, decision._asdict())
@@ -76,15 +79,20 @@ def decide(
 
 
 def decide_by_sample(source: Source, chosen: list[int], *, min_face: int, folder: Path, progress: Callable) -> Decision:
-    """Decides whether images should be aligned by those whose numbers are given."""
+    """Decides whether images should be aligned by those whose numbers are given.
+
+    Raises UnreadableImage where none of those can be read that are tried first, for their size.
+    """
     source.prepare()
-    sizes = []
-    for number in chosen[:10]:
+    sizes, tried = [], chosen[:: max(1, len(chosen) // SIZED)]  # they are in order of name: the first may be alike
+    for number in tried:
         try:
             sizes.append(min(source.read(number)[0].size))
         except images.UnreadableImage:
             continue
-    if not sizes or np.median(sizes) < 2 * min_face:
+    if not sizes:
+        raise images.UnreadableImage(f"None of {len(tried)} images that were tried can be read.")
+    if np.median(sizes) < 2 * min_face:
         return Decision(False, "")  # too small for photographs with a face among other things
     photographs = search(source, chosen, min_face=min_face, folder=folder, progress=progress)
     places = []
@@ -126,7 +134,7 @@ def align(
     A face is named by its photograph and its place in that. Photographs that cannot be read stay in the list, and raise
     `images.UnreadableImage` when they are read. `left_out` has the other photographs and faces that are not used.
     """
-    photographs = search(source, numbers, min_face=min_face, folder=folder, progress=progress)
+    photographs = search(stop_at_failures(source), numbers, min_face=min_face, folder=folder, progress=progress)
     entries, left_out = choose_faces(photographs, min_face, keep_copies)
     titles, reasons = [source.names[i] for i in numbers], [photograph.reason for photograph in photographs]
     read_photograph = functools.lru_cache(count_cores())(source.read)  # once for all faces of one, which are in a row

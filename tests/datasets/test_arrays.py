@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from data_files import open_data, read_pixels, save_npy
 
+from gan.datasets import arrays
 from gan.errors import UsageError
 from gan.images import UnreadableImage
 
@@ -228,3 +229,15 @@ def test_images_without_pixels(tmp_path, shape):
     with pytest.raises(UsageError) as caught:
         open_data(save_npy(tmp_path / "a.npy", np.zeros(shape, np.float32)))
     assert str(shape) in str(caught.value)
+
+
+def test_more_than_the_memory(tmp_path, eight, monkeypatch):
+    """An array that would not fit is refused before it is read; that of a .npy is mapped."""
+    np.savez_compressed(tmp_path / "a.npz", faces=eight)
+    monkeypatch.setattr(arrays, "available_memory", lambda: eight.nbytes - 1)
+    with pytest.raises(UsageError, match=r"unpack it, and give its faces\.npy"):
+        open_data(tmp_path / "a.npz").prepare()
+    np.testing.assert_array_equal(read_pixels(open_data(save_npy(tmp_path / "a.npy", eight))), eight)
+    for enough in (eight.nbytes, None):
+        monkeypatch.setattr(arrays, "available_memory", lambda enough=enough: enough)
+        np.testing.assert_array_equal(read_pixels(open_data(tmp_path / "a.npz")), eight)

@@ -1,4 +1,5 @@
 import errno
+import functools
 import hashlib
 import json
 import os
@@ -7,7 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import save_grays
+from data_files import encode_png, open_data, save_folder, save_grays, save_tar, save_zip
+from PIL import Image
 
 import data
 from gan import images
@@ -192,3 +194,48 @@ def test_progress(tmp_path, load, capsys):
     """Decoding displays its progress under the title of the source."""
     load(str(save_grays(tmp_path / "faces", 8)), 16)
     assert capsys.readouterr().out.splitlines() == [f"Decoding faces: {n}%" for n in (25, 50, 75, 100)]
+
+
+@pytest.mark.parametrize("error", [OSError(errno.ESTALE, "Stale file handle"), MemoryError()])
+@pytest.mark.parametrize(
+    ("name", "place"),
+    [
+        ("a", "gan.images._read_file"),
+        ("a.zip", "zipfile.ZipFile.open"),
+        ("a.tar", "gan.datasets.source.open"),
+        ("a.tgz", "gan.datasets.indexed_gzip.open"),
+    ],
+)
+def test_failures_that_may_pass(tmp_path, monkeypatch, eight, name, place, error):
+    """They end the decoding, name the file, and leave nothing; when they have passed, all images are read."""
+    files = {f"{i}.png": encode_png(face) for i, face in enumerate(eight)}
+    if name == "a":
+        save_folder(tmp_path / name, eight)
+    else:
+        {"a.zip": save_zip, "a.tar": save_tar, "a.tgz": functools.partial(save_tar, packed=True)}[name](
+            tmp_path / name, files
+        )
+    source, path = open_data(tmp_path / name), tmp_path / "cache" / "0.npy"
+
+    def fail(*_, **options):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(place, fail, raising=False)
+        with pytest.raises(RunError, match=r"0\.png in a.* cannot be read now .*the same command"):
+            cache.build(path, source, 16, numbers=range(8))
+    assert os.listdir(path.parent) == []
+    cache.build(path, source, 16, numbers=range(8))
+    assert len(cache.read(path).pixels) == 8
+
+
+def test_range_of_several_frames(tmp_path, load):
+    """The first page of a TIFF of more than 8 bits is scaled like other images, and counted."""
+    (tmp_path / "faces").mkdir()
+    for i, pages in enumerate(([], [Image.new("I;16", (16, 16))])):
+        page = Image.fromarray(np.full((16, 16), 4095 // (i + 1), np.uint16))
+        page.save(tmp_path / "faces" / f"{i}.tif", save_all=True, append_images=pages)
+    faces = load(str(tmp_path / "faces"), 16)
+    assert faces.images[:, 0, 0, 0].tolist() == [255, 127]
+    mode = "I;16 of 2,047 to 4,095, read as 12-bit"
+    assert faces.report["modes"] == {mode: 1, f"{mode}, first of several frames": 1}

@@ -5,12 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from data_files import encode_png, open_data, save_folder
+from data_files import encode_png, open_data, save_folder, save_grays
 from PIL import Image
 
 import data
 from gan import images
 from gan.config import Config
+from gan.datasets import Request
+from gan.datasets.folder import LARGEST_MOVING, open_folder, read_head
 from gan.errors import RunError, UsageError
 
 
@@ -185,3 +187,50 @@ def test_raw_photos_and_backups(tmp_path, eight, name):
     Image.fromarray(eight[1]).save(tmp_path / name, "TIFF")
     source = open_data(tmp_path)
     assert source.names == ["0.png"] and [passed for passed, _ in source.passed_over] == [name]
+
+
+def test_identity_has_the_start_of_files(tmp_path, eight):
+    """Folders that are equal in names, sizes and times are not taken for each other."""
+    identities = set()
+    for i, name in enumerate(("men", "women")):
+        folder = save_folder(tmp_path / name, eight[:1])
+        (folder / "a.png").write_bytes(bytes([i]))
+        for path in folder.iterdir():
+            os.utime(path, ns=(1, 1))
+        identities.add(open_data(folder).identity)
+    assert len(identities) == 2
+
+
+def test_few_files_are_read_for_the_identity(tmp_path, monkeypatch):
+    """Of many files, no more than 16 are opened, from the first to one of the last."""
+    save_grays(tmp_path / "faces", 50)
+    read = []
+    monkeypatch.setattr(
+        "gan.datasets.folder.read_head", lambda path, length: read.append(path) or read_head(path, length)
+    )
+    open_data(tmp_path / "faces")
+    assert [Path(path).name for path in read] == [f"good {i:03}.png" for i in range(0, 50, 4)]
+
+
+def test_order_of_systems(tmp_path, eight, monkeypatch):
+    """Images are in the same order where another character separates the parts of a path."""
+    for name in ("a\\1.png", "aB.png"):
+        (tmp_path / name).write_bytes(encode_png(eight[0]))
+    monkeypatch.setattr(os, "sep", "\\")
+    assert open_data(tmp_path).names == ["a/1.png", "aB.png"]
+
+
+def test_live_photos(tmp_path, eight):
+    """The video of a live photo is passed over; a film, also one that has a picture of its name, is not."""
+    (tmp_path / "x").mkdir()
+    for name in ("IMG_1.JPG", "IMG_2.HEIC", "film.jpg"):
+        (tmp_path / name).write_bytes(encode_png(eight[0]))
+    for name in ("img_1.mov", "IMG_2.MOV", "IMG_2.mp4", "film.mp4", "other.mov", "x/IMG_1.MOV"):
+        (tmp_path / name).touch()
+    with open(tmp_path / "film.mp4", "r+b") as file:
+        file.truncate(LARGEST_MOVING + 1)
+    opened = []
+    source = open_folder(Request(str(tmp_path), 32), lambda request: opened.append(request.data))
+    assert [os.path.relpath(path, tmp_path) for path in opened] == ["film.mp4", "other.mov", "x/IMG_1.MOV"]
+    live = [name for name, reason in source.passed_over if reason == "the moving part of a live photo"]
+    assert live == ["IMG_2.MOV", "IMG_2.mp4", "img_1.mov"]

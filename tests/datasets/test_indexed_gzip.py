@@ -74,3 +74,18 @@ def test_damaged_files(tmp_path):
                     file.seek(len(CONTENT) + 1)
             else:
                 assert file.read(len(CONTENT) + 1) == CONTENT
+
+
+def test_places_of_all_files_are_few(tmp_path, monkeypatch):
+    """Of several open files, all together keep no more than the limit, each at least one, and all can be read."""
+    monkeypatch.setattr(indexed_gzip, "SPACING", 1000)
+    monkeypatch.setattr(indexed_gzip, "MOST_PLACES", 12)
+    opened = []
+    for i in range(4):
+        with IndexedGzip(write(tmp_path / f"{i}.gz", CONTENT[i:])) as file:
+            file.seek(len(CONTENT))
+            opened.append(file)
+    assert sum(len(file.places) for file in opened) <= 12 and all(file.places[0].position == 0 for file in opened)
+    for start in (300_000, 10, 499_000, 123_456):
+        for i, file in enumerate(opened):
+            assert file.read_at(start, 500) == CONTENT[i:][start : start + 500]

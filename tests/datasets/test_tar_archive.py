@@ -1,4 +1,5 @@
 import dataclasses
+import gzip
 import io
 import json
 import tarfile
@@ -139,3 +140,24 @@ def test_changed_afterwards(tmp_path, eight):
     path.unlink()
     with pytest.raises(UnreadableImage):
         opened.read(0)
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_archives_in_a_row(tmp_path, eight, packed):
+    """Of archives that `cat` joined, all are read; other bytes after the end are refused, up to zeros and a line."""
+    parts = [
+        save_tar(tmp_path / f"{i}.tar", {f"{i}.png": encode_png(face)}, packed).read_bytes()
+        for i, face in enumerate(eight[:3])
+    ]
+    joined = tmp_path / "a.tar"
+    joined.write_bytes(b"".join(parts))
+    opened = open_data(joined)
+    assert opened.names == ["0.png", "1.png", "2.png"]
+    np.testing.assert_array_equal(read_pixels(opened), eight[:3])
+    for more, allowed in ((bytes(99_999), True), (bytes(512) + b"\n", True), (b"x" * 600, False)):
+        joined.write_bytes(parts[0] + (gzip.compress(more) if packed else more))
+        if allowed:
+            assert open_data(joined).names == ["0.png"]
+        else:
+            with pytest.raises(UsageError, match=r"what follows its end .* unpack it"):
+                open_data(joined)

@@ -1,12 +1,15 @@
+import errno
 import gc
 import importlib.util
 import os
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 
 import numpy as np
 import pytest
 from data_files import encode_png, open_data, save_video
 
+from gan.datasets import video
 from gan.errors import UsageError
 from gan.images import UnreadableImage
 
@@ -133,3 +136,72 @@ def test_without_pyav(tmp_path, monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
     with pytest.raises(UsageError, match="pip install av"):
         open_data(path)
+
+
+def write_video(path, frames, **settings):
+    """Writes frames of PyAV with H.264, and settings of its encoder."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("libx264", rate=4)
+        stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, "yuv420p"
+        for name, value in settings.items():
+            setattr(stream.codec_context, name, value)
+        for frame in frames:
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode())
+    return path
+
+
+def make_frame(width, height, y, u, v):
+    """Makes a frame of one color."""
+    frame = av.VideoFrame(width, height, "yuv420p")
+    for plane, value in zip(frame.planes, (y, u, v), strict=True):
+        plane.update(bytes([value]) * plane.buffer_size)
+    return frame
+
+
+@pytest.mark.parametrize(("aspect", "size"), [("4/3", (85, 48)), ("1/2", (32, 48)), ("1", (64, 48)), ("0", (64, 48))])
+def test_pixels_that_are_not_square(tmp_path, aspect, size):
+    """A frame is as wide as it is shown; the limit of pixels is that of the wider one."""
+    frames = [av.VideoFrame.from_ndarray(frame, "rgb24") for frame in FRAMES[:4]]
+    path = write_video(tmp_path / "a.mp4", frames, sample_aspect_ratio=Fraction(aspect))
+    image, info, _ = open_data(path).read(0)
+    assert image.size == info.size == size
+    if size[0] > 64:
+        with pytest.raises(UnreadableImage, match="4,080"):
+            open_data(path, max_pixels=64 * 48).read(0)
+
+
+@pytest.mark.parametrize(
+    ("size", "color"), [((64, 48), (81, 90, 240)), ((64, 720), (63, 102, 240)), ((1280, 48), (63, 102, 240))]
+)
+def test_colors_without_a_tag(tmp_path, size, color):
+    """Red by BT.601 is red in small videos, red by BT.709 in HD ones: the values are those of the two standards."""
+    path = write_video(tmp_path / "a.mp4", [make_frame(*size, *color)] * 2)
+    assert np.abs(np.subtract(open_data(path).read(0)[0].getpixel((9, 9)), (255, 0, 0))).max() <= 4
+
+
+@pytest.mark.parametrize(("curve", "more"), [(18, ", HDR not converted"), (16, ", HDR not converted"), (1, "")])
+def test_hdr_is_counted(tmp_path, curve, more):
+    """Frames of HLG and PQ have a mode of their own, which the report counts."""
+    frame = make_frame(64, 48, 81, 90, 240)
+    if not hasattr(frame, "color_trc"):
+        pytest.skip("this PyAV cannot read it")
+    path = write_video(tmp_path / "a.mp4", [frame] * 2, color_trc=curve)
+    assert open_data(path).read(0)[1].mode == f"RGB{more}"
+
+
+def test_failures_of_the_system(tmp_path, monkeypatch):
+    """FFmpeg's errors are damage, unless the system cannot read the file: then its error is the cause."""
+    opened = open_data(save_video(tmp_path / "a.mp4", FRAMES[:4]))
+
+    def fail(*_):
+        raise av.error.OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(video, "_get_video", fail)
+    with pytest.raises(UnreadableImage) as caught:
+        opened.read(0)
+    assert caught.value.__cause__ is None
+    (tmp_path / "a.mp4").unlink()
+    with pytest.raises(UnreadableImage) as caught:
+        opened.read(0)
+    assert isinstance(caught.value.__cause__, FileNotFoundError)

@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from data_files import encode_png, open_data, save_zip
+from data_files import encode_png, open_data, read_pixels, save_zip
 
 from gan import images
 from gan.config import Config
@@ -182,3 +182,18 @@ def test_damaged_headers(tmp_path, eight):
         open_data(path)
     path.write_bytes(whole[: central + 46] + b"\0" + whole[central + 47 :])  # the name ends there
     assert open_data(path).names == []
+
+
+def test_names_in_utf8_without_the_flag(tmp_path, eight):
+    """Names as older programs of macOS write them are read as UTF-8; others are those of zipfile."""
+    config = json.dumps(dataclasses.asdict(Config())).encode()
+    files = {"zoe1/1.png": encode_png(eight[1]), "cafe.png": encode_png(eight[2]), "ü.png": encode_png(eight[3])}
+    path = save_zip(tmp_path / "a.zip", {**files, "run1/config.json": config, "run1/4.png": encode_png(eight[4])})
+    content = path.read_bytes()
+    for placeholder, name in ((b"zoe1", "zoé".encode()), (b"run1", "ruñ".encode()), (b"cafe", "café".encode("cp437"))):
+        content = content.replace(placeholder, name)
+    path.write_bytes(content)
+    source = open_data(path)
+    assert source.names == ["café.png", "zoé/1.png", "ü.png"]
+    np.testing.assert_array_equal(read_pixels(source), eight[[2, 1, 3]])
+    assert [name for name, _ in source.passed_over] == ["ruñ/4.png", "ruñ/config.json"]

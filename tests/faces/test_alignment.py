@@ -1,6 +1,7 @@
 """Whether images are aligned, and what becomes of their faces."""
 
 import dataclasses
+import errno
 import json
 
 import numpy as np
@@ -315,3 +316,42 @@ def test_align_largest():
     cut = alignment.align_largest(photo((10, 10, 50), (90, 50, 90)), 32)
     assert abs(np.asarray(cut)[2:-2, 2:-2].astype(int) - [255, 0, 0]).max() <= 2
     assert alignment.align_largest(photo(), 32) is None
+
+
+@pytest.mark.parametrize("start", ["small", "damaged"])
+def test_the_first_images_do_not_decide(tmp_path, start):
+    """Where the first third of a folder is of another kind, the other images decide."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    for i in range(30):
+        photo((10 + 4 * i, 5 + 3 * i, 60)).save(folder / f"{i:02}.png")
+    for i in range(10):
+        if start == "small":
+            photo(size=(40, 40)).save(folder / f"{i:02}.png")
+        else:
+            (folder / f"{i:02}.png").write_bytes(b"damaged")
+    assert decide(str(folder), tmp_path).align
+
+
+def test_no_image_that_can_be_read(tmp_path):
+    """The reason says so, and it is decided again when they can be read."""
+    folder = save(tmp_path / "photos", [photo((10 + 8 * i, 5 + 5 * i, 60)) for i in range(10)])
+    source = open_source(Request(folder, 64, max_pixels=100))
+    decision = alignment.decide(source, range(10), min_face=48, folder=tmp_path)
+    assert not decision.align and "None of 10 images" in decision.reason
+    assert decide(folder, tmp_path).align
+
+
+def test_failures_that_may_pass(tmp_path, monkeypatch):
+    """Neither the decision nor the faces are made from what could be read before a share went away."""
+    folder = save(tmp_path / "photos", [photo((10 + 8 * i, 5 + 5 * i, 60)) for i in range(10)])
+
+    def fail(path):
+        raise OSError(errno.ESTALE, "Stale file handle")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(images, "_read_file", fail)
+        for work in (decide, align):
+            with pytest.raises(RunError, match=r"0\.png in photos cannot be read now \(stale file handle\)"):
+                work(folder, tmp_path)
+    assert not list(tmp_path.glob("alignment-*")) and decide(folder, tmp_path).align
