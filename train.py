@@ -87,7 +87,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     def check(config, generator, discriminator):
         if is_new:
             require_sound_penalty(config, discriminator)
-        require_memory(config, generator, discriminator, distribution.count, distribution.replicas)
+        parts = distribution.count, distribution.replicas, distribution.processes_here
+        require_memory(config, generator, discriminator, *parts)
 
     labels = experiment.build_label_distribution(config, faces, split.training)
     gan = experiment.build_gan(config, check=check, strategy=distribution.strategy, labels=labels)

@@ -37,6 +37,11 @@ def find_cluster(kind: str) -> Cluster | None:
     if kind == "slurm":
         return read_slurm()
     text = os.environ.get("TF_CONFIG", "")
+    if kind == "auto" and not text.strip() and os.environ.get("SLURM_STEP_NUM_TASKS", "1") not in ("", "1"):
+        raise UsageError(
+            f"srun has started {os.environ['SLURM_STEP_NUM_TASKS']} tasks: --cluster slurm trains one network by all of"
+            " them, --cluster none one by each, which then needs a --run of its own."
+        )
     return parse_tf_config(text) if kind == "auto" and text.strip() else None
 
 
@@ -51,6 +56,8 @@ def parse_tf_config(text: str) -> Cluster | None:
         jobs, task = config.get("cluster", {}), config.get("task", {})
         if not jobs:
             return None
+        if not isinstance(task.get("index"), int | str) and sum(map(len, jobs.values())) > 1:
+            raise ValueError("its task has no index")
         kind, index = str(task.get("type", "worker")), int(str(task.get("index", 0)))
         jobs = {name: addresses for name, addresses in jobs.items() if addresses}
         addresses = {name: jobs.get(name, []) for name in ("chief", "worker")}
@@ -103,11 +110,15 @@ def read_slurm() -> Cluster:
         hosts = slurm_cluster_resolver.expand_hostlist(machines)
         counts = slurm_cluster_resolver.expand_tasks_per_node(tasks)
         # Jobs that share a machine have ports of their own.
-        port = FIRST_PORT + int(os.environ.get("SLURM_JOB_ID", 0)) * 16 % PORTS
+        job, step = (os.environ.get(name, "0") for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
+        port = FIRST_PORT + (int(job) * 16 + int(step) * 4) % PORTS
         addresses = [
             f"{host}:{port + i}" for host, count in zip(hosts, counts, strict=True) for i in range(count)
         ]  # fmt: skip
         index = range(len(addresses))[int(rank)]
+        machine = hosts[int(os.environ.get("SLURM_NODEID", hosts.index(addresses[index].rpartition(":")[0])))]
+        if not addresses[index].startswith(f"{machine}:"):
+            raise ValueError(f"task {rank} runs on {machine}: give srun --distribution block")
     except (ValueError, IndexError) as error:
         raise UsageError(f"--cluster slurm: the tasks of this job cannot be read: {summarize(error)}") from error
     return Cluster(tuple(addresses), index)

@@ -11,6 +11,7 @@ import dataclasses
 import math
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -88,7 +89,8 @@ def connect(config: Config, cluster: Cluster | None = None):
 
     distribution = distribute(config.devices, cluster, config.connect_seconds)
     if not distribution.is_chief:
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115 (until the process ends)
+        sys.stdout = open(os.devnull, "w", encoding="utf-8", errors="replace")  # noqa: SIM115 (until the process ends)
+        warnings.showwarning = lambda *given: None
     return distribution, device, precision
 
 

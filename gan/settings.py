@@ -6,6 +6,8 @@ config, device = agree_on_settings(config, run, distribution, device, precision)
 
 import contextlib
 import dataclasses
+import hashlib
+import platform
 from pathlib import Path
 
 from gan.config import (
@@ -159,9 +161,7 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
     Arguments are as from `gan.experiment.connect`. Returns the configuration with what was decided, and the devices in
     words. Raises UsageError where the processes have other settings, or replicas cannot share a batch.
     """
-    distribution.require_divisible(config.batch_size)
-    if config.jit and distribution.replicas > 1:
-        raise UsageError("--jit: XLA cannot compile a step of several replicas. Leave it out, or use one device.")
+    distribution.require_same("versions", describe_versions() if distribution.count > 1 else {})
     # This machine may prefer another precision than the one on which the run began.
     earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
     if config.optimizer == "acgd" and config.precision == "auto":
@@ -169,8 +169,27 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
     decided = {"precision": earlier or precision, "align": config.align}
     same = {name: value for name, value in dataclasses.asdict(config).items() if name not in {*LOCAL, *decided}}
     distribution.require_same("settings", same)
+    distribution.require_divisible(config.batch_size)
+    if config.jit and distribution.replicas > 1:
+        raise UsageError("--jit: XLA cannot compile a step of several replicas. Leave it out, or use one device.")
     config = dataclasses.replace(config, **distribution.broadcast_object(decided))
     return config, f"{distribution.describe(device)}, {config.precision}{' as before' if earlier else ''}"
+
+
+def describe_versions() -> dict[str, str]:
+    """The versions of what computes, and a digest of this program's code: processes of a run need the same."""
+    import keras
+    import numpy as np
+    import tensorflow as tf
+
+    root = Path(__file__).parents[1]
+    code = hashlib.blake2b(digest_size=8)
+    for path in sorted(path for pattern in ("*.py", "gan/**/*.py", "models/*.py") for path in root.glob(pattern)):
+        code.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
+    return {
+        "python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__,
+        "numpy": np.__version__, "code": code.hexdigest(),
+    }  # fmt: skip
 
 
 def require_steps_for_new_data(config: Config, run, title: str, length) -> None:

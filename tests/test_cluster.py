@@ -44,6 +44,7 @@ def test_tf_config(monkeypatch, text, expected):
         (config({"worker": ["a:1"]}, "chief"), "0 of type chief"),
         (config({"worker": ["a:1"]}, ["worker"]), "of type"),
         (config({"worker": ["a:1", "b:1"]}, index=1.9), "cannot be read"),
+        (config({"worker": ["a:1", "b:1"]}, index=None), "its task has no index"),
         (config({"worker": ["a:1", "b:1"]}, index=True), "cannot be read"),
         (config({"worker": "a:1"}), "host:port"),
         (config({"worker": {"0": "a:1"}}), "host:port"),
@@ -70,9 +71,26 @@ def test_slurm(monkeypatch):
         monkeypatch.setenv(f"SLURM_{name}", value)
     found = find_cluster("slurm")
     assert found == Cluster(("n9:20112", "n9:20113", "n10:20112"), 2)
+    monkeypatch.setenv("SLURM_STEP_ID", "3")
+    assert find_cluster("slurm").addresses[0] == "n9:20124"
+    monkeypatch.setenv("SLURM_NODEID", "0")  # as with another distribution of tasks
+    with pytest.raises(UsageError, match="task 2 runs on n9: give srun --distribution block"):
+        find_cluster("slurm")
+    monkeypatch.delenv("SLURM_NODEID")
     monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "many")
     with pytest.raises(UsageError, match="cannot be read"):
         find_cluster("slurm")
+
+
+def test_tasks_of_srun_without_a_flag(monkeypatch):
+    """They would each train the same run: what to type is said. One task, and TF_CONFIG, are as elsewhere."""
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "1")
+    assert find_cluster("auto") is None
+    monkeypatch.setenv("SLURM_STEP_NUM_TASKS", "4")
+    with pytest.raises(UsageError, match="--cluster slurm"):
+        find_cluster("auto")
+    assert find_cluster("none") is None
 
 
 def test_slurm_without_srun(monkeypatch):

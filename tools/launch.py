@@ -7,12 +7,14 @@ train.py alone would. Ctrl-C saves and stops them all; the same command goes on 
 """
 
 import argparse
+import contextlib
+import math
 import os
 import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 if not __package__:  # run as a file: python tools/launch.py
@@ -37,6 +39,8 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("flags", nargs="*", metavar="-- FLAG", help="flags of train.py")
     arguments = parser.parse_args(argv)
     given, _ = parse_settings(arguments.flags)  # which exits with code 2 where train.py would
+    if (cluster := given.get("cluster", "auto")) != "auto":
+        parser.error(f"--cluster {cluster}: the processes of tools.launch are a cluster of their own: leave it out")
     if (batch := given.get("batch_size", 0)) % arguments.workers:
         parser.error(f"--batch-size {batch} cannot be shared equally by {arguments.workers} processes")
     return run_command("launch", lambda: launch(arguments.workers, arguments.flags))
@@ -59,7 +63,7 @@ def launch(workers: int, flags: list[str]) -> int:
             if os.name == "posix" and process.poll() is None:  # Windows passes it on by itself
                 process.send_signal(number)
 
-    with handle_signals(heeded_stops(), pass_on):
+    with handle_signals(heeded_stops(), pass_on), end_all(processes):
         for index in range(workers):
             environment = {**os.environ, **environments[index], **gpus[index]}
             processes.append(
@@ -77,18 +81,42 @@ def launch(workers: int, flags: list[str]) -> int:
     return next((code if code > 0 else 1 for code in codes if code), 0)
 
 
+@contextlib.contextmanager
+def end_all(processes: list[subprocess.Popen]) -> Iterator[None]:
+    """Kills all processes where the block raises, as where one of them cannot be started."""
+    try:
+        yield
+    except BaseException:
+        for process in processes:
+            process.kill()
+            process.wait()
+        raise
+
+
 def wait(processes: list[subprocess.Popen]) -> list[int]:
     """Waits for all processes, and returns their exit codes. Where one fails, the others have `PATIENCE` to end."""
     fine = {None, 0, *(128 + number for number in STOPS)}
-    failed_at = None
-    while any(process.poll() is None for process in processes):
-        if failed_at is None and any(process.poll() not in fine for process in processes):
+    failed_at, are_running = None, True
+    while are_running:
+        are_running = any(process.poll() is None for process in processes)
+        if failed_at is None and (failed := [i for i, each in enumerate(processes) if each.poll() not in fine]):
             failed_at = time.monotonic()
+            print(f"launch: process {failed[0]} {describe_end(processes[failed[0]].returncode)}", file=sys.stderr)
         if failed_at is not None and time.monotonic() - failed_at > PATIENCE:
+            print(f"launch: {PATIENCE:g} s later, the others are ended", file=sys.stderr)
             for process in processes:
                 process.kill()
-        time.sleep(POLL)
+            failed_at = math.inf
+        if are_running:
+            time.sleep(POLL)
     return [process.returncode for process in processes]
+
+
+def describe_end(code: int) -> str:
+    """Says how a process ended that has a given exit code, which is minus the number of a signal."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    return f"was ended by signal {-code}{': memory may have been exhausted' if code == -9 else ''}"
 
 
 def share_cores(workers: int) -> list[Callable | None]:
@@ -101,11 +129,17 @@ def share_cores(workers: int) -> list[Callable | None]:
 
 
 def share_gpus(workers: int) -> list[dict[str, str]]:
-    """What each process needs in its environment to use its share of the GPUs; nothing where there are too few."""
+    """What each process needs in its environment to use its share of the GPUs, as many as the others; without GPUs, {}.
+
+    Raises UsageError where there are fewer GPUs than processes.
+    """
     gpus = list_gpus()
-    if len(gpus) < workers:
+    if not gpus:
         return [{}] * workers
-    shares = [gpus[i * len(gpus) // workers : (i + 1) * len(gpus) // workers] for i in range(workers)]
+    each = len(gpus) // workers  # all processes need the same number
+    if not each:
+        raise UsageError(f"--workers {workers}: there are only {len(gpus)} GPUs, and each process needs its own.")
+    shares = [gpus[i * each : (i + 1) * each] for i in range(workers)]
     return [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in shares]
 
 
@@ -115,7 +149,10 @@ def list_gpus() -> list[str]:
         return [one for one in visible.split(",") if one.strip()]
     if not shutil.which("nvidia-smi"):
         return []
-    done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True)
+    try:
+        done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10)
+    except subprocess.TimeoutExpired:
+        return []
     return [str(i) for i, line in enumerate(done.stdout.splitlines()) if line.startswith("GPU ")]
 
 

@@ -21,14 +21,14 @@ import numpy as np
 import tensorflow as tf
 
 from gan.cluster import Cluster
-from gan.devices import count_gpus, silence_tensorflow, split_cpu
+from gan.devices import count_gpus, require_fresh_tensorflow, silence_tensorflow, split_cpu
 from gan.errors import RunError, UsageError, summarize
 from gan.signals import handle_signals, heeded_stops
 
 # What TensorFlow raises where a process that takes part in a sum over replicas is gone.
 LOST = (
     tf.errors.UnavailableError, tf.errors.AbortedError, tf.errors.CancelledError, tf.errors.InternalError,
-    tf.errors.DeadlineExceededError,
+    tf.errors.DeadlineExceededError, tf.errors.FailedPreconditionError, tf.errors.UnknownError,
 )  # fmt: skip
 ENDED = "another process of this run has ended, or cannot be reached"
 CONTINUE = "Once all can run again, the same command goes on from the last checkpoint, if any."
@@ -43,8 +43,8 @@ def describe_difference(chief, value) -> str:
     """The first differing entry of two dictionaries, in words; of other values, both."""
     if not isinstance(chief, dict):
         return f": {value} here, {chief} there" if chief != value else ""
-    names = [name for name in chief if chief[name] != value.get(name)]
-    return f": {names[0]} is {value.get(names[0])} here, {chief[names[0]]} there" if names else ""
+    names = [name for name in {**chief, **value} if chief.get(name) != value.get(name)]
+    return f": {names[0]} is {value.get(names[0])} here, {chief.get(names[0])} there" if names else ""
 
 
 def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 600.0) -> "Distribution":
@@ -82,7 +82,8 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
             f"{number} cannot connect to the others: {summarize(getattr(error, 'message', error))}. Its own address is"
             f" {own}, whose port may be in use; those of all are {addresses}."
         ) from error
-    return Distribution(strategy, cluster.index, len(cluster.addresses))
+    hosts = [address.rpartition(":")[0] for address in cluster.addresses]
+    return Distribution(strategy, cluster.index, len(hosts), processes_here=hosts.count(hosts[cluster.index]))
 
 
 def resolve(cluster: Cluster, names: list[str]) -> tf.distribute.cluster_resolver.ClusterResolver:
@@ -102,7 +103,7 @@ def end_after(seconds: float) -> Iterator[None]:
 
     No thread of Python's runs while TensorFlow connects, and no handler of signals; faulthandler's watchdog needs none.
     """
-    with open(os.devnull, "w") as nowhere:  # for the traceback
+    with open(os.devnull, "w", encoding="utf-8") as nowhere:  # for the traceback
         faulthandler.dump_traceback_later(seconds, exit=True, file=nowhere)
         try:
             yield
@@ -129,7 +130,8 @@ def hide_other_gpus(names: list[str]) -> None:
     With none of these names, it leaves none.
     """
     gpus = tf.config.list_physical_devices("GPU")
-    tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if name.startswith("GPU")], "GPU")
+    with require_fresh_tensorflow():
+        tf.config.set_visible_devices([gpus[int(name[4:])] for name in names if name.startswith("GPU")], "GPU")
 
 
 def prefetch(iterator: Iterator) -> Iterator:
@@ -149,6 +151,7 @@ class Distribution:
         strategy: None is one device.
         index, count: the number of this process, and how many there are.
         device: TensorFlow's name of the one device; a strategy knows its own.
+        processes_here: how many of the processes are on this machine.
     """
 
     def __init__(
@@ -157,9 +160,10 @@ class Distribution:
         index: int = 0,
         count: int = 1,
         device: str = "CPU:0",
+        processes_here: int = 1,
     ):
         self.strategy = strategy or tf.distribute.get_strategy()
-        self.index, self.count = index, count
+        self.index, self.count, self.processes_here = index, count, processes_here
         self.devices = strategy.extended.worker_devices if strategy else (device,)  # of this process
         self.replicas = self.strategy.num_replicas_in_sync
         self.local_replicas = self.replicas // count
@@ -258,15 +262,16 @@ class Distribution:
     def broadcast_state(self, variables: dict[str, tf.Variable]) -> None:
         """Gives the variables of all processes the chief's values."""
         if self.count > 1:
-            values = self.broadcast([variable.numpy() for variable in variables.values()])
-            for variable, value in zip(variables.values(), values, strict=True):
-                variable.assign(value)
+            for variable in variables.values():  # one by one: what is sent takes ten times the memory of it
+                variable.assign(self.broadcast([variable.numpy()])[0])
 
     def chief_first(self, work: Callable):
         """Returns what `work()` returns, in the chief before it begins elsewhere, as where they share a cache."""
         if self.is_chief:
             result = work()
-        self.gather([0])
+        # Within TensorFlow's call Python hears no signal, and there is nothing to save yet.
+        with contextlib.nullcontext() if self.is_chief else handle_signals(heeded_stops(), signal.SIG_DFL):
+            self.gather([0])
         return result if self.is_chief else work()
 
     def finish(self) -> None:

@@ -91,14 +91,21 @@ def share_batch(config: Config, parts: int) -> Config:
 
 
 def require_memory(
-    config: Config, generator: keras.Model, discriminator: keras.Model, processes: int = 1, replicas: int = 1
+    config: Config,
+    generator: keras.Model,
+    discriminator: keras.Model,
+    processes: int = 1,
+    replicas: int = 1,
+    processes_here: int = 1,
 ) -> None:
     """Raises UsageError where a training does not fit, with the largest batch that does or what else to lower.
 
-    Each of `processes` has a part of the batch in this machine's memory, each of `replicas` in that of its GPU. Warns
-    where it does not fit into the memory of a GPU.
+    Each of `processes` has a part of the batch in its machine's memory, of which `processes_here` share this one, and
+    each of `replicas` in that of its GPU. Warns where it does not fit into the memory of a GPU.
     """
-    for gpu, parts, available in ((False, processes, available_memory()), (True, replicas, available_gpu_memory())):
+    memory = available_memory()
+    share = None if memory is None else memory // processes_here
+    for gpu, parts, available in ((False, processes, share), (True, replicas, available_gpu_memory())):
         part = share_batch(config, parts)
         needed = estimate_memory(part, generator, discriminator, gpu)
         if available is None or needed <= available:

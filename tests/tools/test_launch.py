@@ -15,6 +15,7 @@ from helpers import THREADS
 import train
 from dcgan import DCGAN
 from gan.cluster import cluster_environments, find_free_ports
+from gan.errors import UsageError
 from gan.training.distribution import ENDED
 from tools import launch
 
@@ -151,18 +152,48 @@ def test_a_process_that_is_alone(tmp_path):
     assert "ends after 3 seconds" in printed.splitlines()[-1]
 
 
-def test_processes_that_do_not_end_are_killed(monkeypatch):
-    """Where one fails, the others have some time to end; then they are killed, and all exit codes are returned."""
+def test_processes_that_do_not_end_are_killed(monkeypatch, capsys):
+    """Where one fails, that is said, and the others have some time to end; then they are killed.
+
+    All exit codes are returned.
+    """
     monkeypatch.setattr(launch, "PATIENCE", 0.2)
     lines = ("import sys; sys.exit(3)", "import time; time.sleep(60)")
     began = time.monotonic()
     codes = launch.wait([subprocess.Popen([sys.executable, "-c", line]) for line in lines])
     assert codes[0] == 3 and codes[1] not in (0, 3) and time.monotonic() - began < 30
+    assert "process 0 ended with exit code 3" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such exit codes")
+def test_a_process_that_the_system_ends(capsys):
+    """The signal is named; that of a system without memory, too."""
+    line = "import os, signal; os.kill(os.getpid(), signal.SIGKILL)"
+    assert launch.wait([subprocess.Popen([sys.executable, "-c", line])]) == [-9]
+    assert "process 0 was ended by signal 9: memory may" in capsys.readouterr().err
+
+
+def test_a_process_that_cannot_be_started(monkeypatch):
+    """Those that were started before it end with it."""
+    started, popen = [], subprocess.Popen
+
+    def start(line, **options):
+        if started:
+            raise BlockingIOError("no more processes")
+        started.append(popen([sys.executable, "-c", "import time; time.sleep(60)"]))
+        return started[0]
+
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.setattr(subprocess, "Popen", start)
+    with pytest.raises(BlockingIOError):
+        launch.launch(2, QUICK)
+    assert started[0].returncode not in (None, 0)
 
 
 def test_what_cannot_be_launched(monkeypatch):
     """What train.py would refuse is refused once, before any process starts."""
-    for line in (["--", "--epochs", "0"], ["--workers", "3", "--", "--batch-size", "8"]):
+    lines = (["--epochs", "0"], ["--batch-size", "8"], ["--cluster", "none"], ["--cluster", "slurm"])
+    for line in (["--workers", "3", "--", *each] for each in lines):
         with pytest.raises(SystemExit) as stop:
             launch.main(line)
         assert stop.value.code == 2
@@ -171,9 +202,12 @@ def test_what_cannot_be_launched(monkeypatch):
 
 
 def test_shares(monkeypatch):
-    """Cores and GPUs are shared equally; where there are too few, nothing is said about them."""
+    """Cores and GPUs are shared: of GPUs each has as many; too few are refused, and without any nothing is said."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
-    assert launch.share_gpus(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5,6"}]
-    assert launch.share_gpus(4) == [{}] * 4
+    assert launch.share_gpus(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5"}]
+    with pytest.raises(UsageError, match="--workers 4: there are only 3 GPUs"):
+        launch.share_gpus(4)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert launch.share_gpus(2) == [{}] * 2
     assert launch.share_cores(10**6) == [None] * 10**6
     assert len(set(find_free_ports(3))) == 3

@@ -145,6 +145,10 @@ def test_what_does_not_fit_is_refused(pair, monkeypatch, gpu):
     memory.require_memory(dataclasses.replace(PLAIN, batch_size=3 * largest), *pair, **parts)
     with refused(match=f"--batch-size {3 * largest}"):
         memory.require_memory(dataclasses.replace(PLAIN, batch_size=3 * largest + 1), *pair, **parts)
+    if not gpu:  # two processes that share the machine have half of its memory each
+        memory.require_memory(dataclasses.replace(PLAIN, batch_size=1), *pair, processes_here=2)
+        with refused(match=r"1\.0 GB are available"):
+            memory.require_memory(dataclasses.replace(PLAIN, batch_size=largest), *pair, processes_here=2)
     grouped = dataclasses.replace(PLAIN, batch_size=10**8, minibatch_stddev=True)
     with refused(match=rf"--batch-size {largest - largest % 4}\."):
         memory.require_memory(grouped, *pair)
