@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -391,8 +392,12 @@ def list_flags(settings: dict) -> list[str]:
 
 
 def join_words(words: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """Joins the words of a command, quoted as the shell of this system reads them."""
-    return subprocess.list2cmdline(words) if windows else shlex.join(words)
+    """Joins the words of a command, quoted as the shells of this system read them: on Windows, cmd and PowerShell."""
+    if not windows:
+        return shlex.join(words)
+    quoted = [subprocess.list2cmdline([word]) for word in words]
+    special = re.compile(r"[,@&|<>^();'`{}]")  # to one of them, outside of quotes
+    return " ".join(f'"{word}"' if special.search(word) and not word.startswith('"') else word for word in quoted)
 
 
 def remove_suffix(name: str) -> str:

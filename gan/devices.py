@@ -5,6 +5,7 @@ device, precision = setup_devices("auto")  # "CPU (8 cores)", "float32"
 
 import contextlib
 import json
+import math
 import os
 import warnings
 from collections.abc import Iterator
@@ -45,26 +46,40 @@ def setup_devices(precision: str, cpu: bool = False) -> tuple[str, str]:
         import tensorflow as tf  # the import itself logs
 
         gpus = [] if cpu else tf.config.get_visible_devices("GPU")
-        for gpu in gpus:
-            tf.config.experimental.set_memory_growth(gpu, True)
+        with contextlib.suppress(RuntimeError):  # of a notebook in which TensorFlow has computed: it stays as it was
+            for gpu in gpus:
+                tf.config.experimental.set_memory_growth(gpu, True)
         details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
         setup_keras()
     if precision == "auto":
         native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
         precision = "mixed_bfloat16" if native else "float32"
-    if not gpus and not cpu and Path("/dev/nvidia0").exists():
+    if not gpus and not cpu and (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()):  # dxg: WSL2
         warnings.warn(
             'there is a GPU that TensorFlow cannot use. CUDA comes with pip install "tensorflow[and-cuda]"; if that is'
             " installed, TF_CPP_MIN_LOG_LEVEL=0 in front of the command shows why",
             stacklevel=2,
         )
-    name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
+    name = details[0].get("device_name", "unnamed") if gpus else f"{count_cores()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
 
 
 def count_cores() -> int:
-    """Counts the cores of the CPU that this process may use: `taskset` and `tools.launch` leave it a part of them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Counts the cores of the CPU that this process may use.
+
+    `taskset` and `tools.launch` leave it a part of them, and a container may have the time of fewer.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return math.ceil(min(cores, read_cpu_quota()))
+
+
+def read_cpu_quota(groups: Path = Path("/sys/fs/cgroup")) -> float:
+    """Reads how many cores' time a container may use, by version 2 or 1 of control groups; infinity: all."""
+    for names in (["cpu.max"], ["cpu/cpu.cfs_quota_us", "cpu/cpu.cfs_period_us"]):
+        with contextlib.suppress(OSError, ValueError):  # "max" is no limit
+            quota, period = map(int, " ".join((groups / name).read_text("utf-8") for name in names).split())
+            return quota / period if quota > 0 and period > 0 else math.inf
+    return math.inf
 
 
 def count_gpus() -> int:
@@ -79,8 +94,21 @@ def split_cpu(count: int) -> list[str]:
     import tensorflow as tf
 
     (cpu,) = tf.config.list_physical_devices("CPU")
-    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
+    with require_fresh_tensorflow():
+        tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * count)
     return [f"CPU:{i}" for i in range(count)]
+
+
+@contextlib.contextmanager
+def require_fresh_tensorflow() -> Iterator[None]:
+    """Raises UsageError where TensorFlow refuses the block, because it has computed something before."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise UsageError(
+            "--devices: TensorFlow has computed something in this process, as in a notebook, and cannot change its"
+            " devices any more. Start Python again."
+        ) from error
 
 
 def setup_keras() -> None:
@@ -133,6 +161,6 @@ def has_bfloat16_cpu(cpuinfo: str = "/proc/cpuinfo") -> bool:
     (benchmarks/speed.py --recipe default --precision mixed_bfloat16).
     """
     try:
-        return "avx512_bf16" in Path(cpuinfo).read_text()  # a flag of all of them
+        return "avx512_bf16" in Path(cpuinfo).read_text("utf-8")  # a flag of all of them
     except OSError:
         return False

@@ -42,14 +42,14 @@ def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cg
 
 def read_sizes(path: Path) -> dict[str, int]:
     """Reads the lines of a file in /proc that are sizes in kB: bytes by name."""
-    found = re.findall(r"^(\w+):\s+(\d+) kB$", path.read_text(), re.MULTILINE)
+    found = re.findall(r"^(\w+):\s+(\d+) kB$", path.read_text("utf-8"), re.MULTILINE)
     return {name: int(value) * 1024 for name, value in found}
 
 
 def group_limits(proc: Path, groups: Path) -> list[int]:
     """What the limits of this process's control group, and of the groups around it, leave, in bytes."""
     left = []
-    for line in (proc / "self" / "cgroup").read_text().splitlines():
+    for line in (proc / "self" / "cgroup").read_text("utf-8").splitlines():
         _, controller, path = line.split(":", 2)
         if controller in ("", "memory"):  # versions 2 and 1
             group = groups / controller / path.lstrip("/")
@@ -69,8 +69,8 @@ def limit_left(group: Path) -> int | None:
         else ("memory.limit_in_bytes", "memory.usage_in_bytes", "total_")
     )
     try:
-        limit, used = (int((group / name).read_text()) for name in names[:2])
-        statistics = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+        limit, used = (int((group / name).read_text("utf-8")) for name in names[:2])
+        statistics = dict(line.split() for line in (group / "memory.stat").read_text("utf-8").splitlines())
         return limit - used + sum(int(statistics[f"{names[2]}{kind}_file"]) for kind in ("active", "inactive"))
     except (OSError, ValueError, KeyError):  # "max" is no limit
         return None

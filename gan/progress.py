@@ -28,8 +28,13 @@ def show_progress(total: float, done: float, unit: str = "") -> Iterator[Callabl
         A function show(done, text), which may be called at any rate.
     """
     console = Console()
-    with update_line(console, total, done, unit) if console.is_terminal else print_lines(total, done, unit) as show:
+    with update_line(console, total, done, unit) if can_update(console) else print_lines(total, done, unit) as show:
         yield show
+
+
+def can_update(console: Console) -> bool:
+    """Whether a line that is printed can be updated; FORCE_COLOR makes a terminal of a file, for colors alone."""
+    return console.is_terminal and not console.is_dumb_terminal and console.file.isatty()
 
 
 @contextlib.contextmanager
@@ -69,7 +74,7 @@ def track_task(title: str) -> Iterator[Callable[[int, int], None]]:
     Yields tick(done, total).
     """
     bar = Progress(transient=True)
-    if not bar.console.is_terminal:
+    if not can_update(bar.console):
         yield functools.partial(print_quarter, title, time.monotonic(), [0])
         return
     with bar:

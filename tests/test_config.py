@@ -548,7 +548,9 @@ def test_words_of_a_command():
     """They are quoted for the shell of the system."""
     words = ["train.py", "--data", r"C:\my faces", "it's"]
     assert shlex.split(join_words(words, windows=False)) == words
-    assert join_words(words, windows=True) == r"""train.py --data "C:\my faces" it's"""
+    assert join_words(words, windows=True) == r'''train.py --data "C:\my faces" "it's"'''
+    words = ["--attributes", "hair,skin", "--recipes", "@list.txt", r"C:\a&b", "plain"]
+    assert join_words(words, windows=True) == r'--attributes "hair,skin" --recipes "@list.txt" "C:\a&b" plain'
 
 
 def test_flags_of_other_programs(capsys):

@@ -1,3 +1,4 @@
+import math
 import os
 import platform
 import subprocess
@@ -62,6 +63,44 @@ def test_given_precision(monkeypatch, precision):
     for native in (True, False):
         monkeypatch.setattr(devices, "has_bfloat16_cpu", lambda native=native: native)
         assert devices.setup_devices(precision)[1] == precision
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"cpu.max": "150000 100000"}, 1.5),
+        ({"cpu.max": "max 100000"}, math.inf),
+        ({"cpu/cpu.cfs_quota_us": "300000", "cpu/cpu.cfs_period_us": "100000"}, 3.0),
+        ({"cpu/cpu.cfs_quota_us": "-1", "cpu/cpu.cfs_period_us": "100000"}, math.inf),
+        ({}, math.inf),
+    ],
+)
+def test_cpu_quota(tmp_path, files, quota):
+    """The time that a container may use, by both versions of control groups, in cores."""
+    for name, content in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(content)
+    assert devices.read_cpu_quota(tmp_path) == quota
+
+
+def test_a_quota_limits_the_cores(monkeypatch):
+    """A part of a core counts as one."""
+    monkeypatch.setattr(devices, "read_cpu_quota", lambda: 0.5)
+    assert devices.count_cores() == 1
+
+
+def test_devices_of_a_process_that_has_computed(monkeypatch):
+    """TensorFlow cannot change them any more: what to do is said."""
+    monkeypatch.setattr(tf.config, "set_logical_device_configuration", lambda *given: int("x"))
+    with pytest.raises(ValueError):  # other errors pass
+        devices.split_cpu(2)
+
+    def refuse(*given):
+        raise RuntimeError("Virtual devices cannot be modified after being initialized")
+
+    monkeypatch.setattr(tf.config, "set_logical_device_configuration", refuse)
+    with pytest.raises(UsageError, match="Start Python again"):
+        devices.split_cpu(2)
 
 
 def test_other_backends_are_refused(monkeypatch):

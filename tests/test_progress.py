@@ -67,11 +67,25 @@ def test_terminal_line(width):
     assert "1,000/1,000" in last and text in last and "0:00:00" in last and "left" in last
 
 
-@pytest.mark.parametrize("terminal", [True, False])
-def test_output_is_detected(monkeypatch, clock, capsys, terminal):
-    """A terminal gets escape codes; a file or pipe gets plain text."""
-    screen = io.StringIO()
-    console = Console(file=screen, force_terminal=terminal, width=100, _environ={})
+class Screen(io.StringIO):
+    """A terminal that remembers what it shows."""
+
+    def isatty(self):
+        return True
+
+
+@pytest.mark.parametrize(
+    ("screen", "environment", "terminal"),
+    [
+        (Screen(), {}, True),
+        (io.StringIO(), {}, False),
+        (io.StringIO(), {"FORCE_COLOR": "1"}, False),
+        (Screen(), {"TERM": "dumb"}, False),
+    ],
+)
+def test_output_is_detected(monkeypatch, clock, capsys, screen, environment, terminal):
+    """A terminal gets escape codes; a file, a pipe and a terminal that cannot move its cursor get plain text."""
+    console = Console(file=screen, width=100, _environ=environment)
     monkeypatch.setattr(progress, "Console", lambda: console)
     with progress.show_progress(10, 0) as show:
         show(10, "done")
@@ -100,7 +114,7 @@ def test_time_left_of_a_task(capsys, monkeypatch):
 
 def test_task_on_a_terminal(capsys, monkeypatch):
     """On a terminal a task displays a bar, and prints nothing else."""
-    screen = io.StringIO()
+    screen = Screen()
     terminal = Console(file=screen, force_terminal=True)
     monkeypatch.setattr(progress, "Progress", functools.partial(Progress, console=terminal))
     with progress.track_task("Decoding") as tick:

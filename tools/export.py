@@ -8,7 +8,6 @@ A model card, README.md, is written beside them. Files that no export wrote are 
 """
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
@@ -16,6 +15,7 @@ if not __package__:  # run as a file: python tools/export.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
 from gan import cli, experiment
+from gan.config import join_words
 from gan.errors import RunError
 from gan.export import exporter, model_card
 from gan.export.formats import FORMATS
@@ -47,7 +47,7 @@ def export(arguments: argparse.Namespace) -> None:
             continue
         print(f"{result.path}: images differ from Keras's by at most {result.difference:.0e}, in [-1, 1]", flush=True)
         if result.name == "web":
-            print(f"To open it: python -m http.server -d {shlex.quote(str(result.path))}, then http://localhost:8000")
+            print(f"To open it: python -m http.server -d {join_words([str(result.path)])}, then http://localhost:8000")
     for name, packages in skipped.items():
         if packages:
             print(f"Skipped {name}, which needs {' and '.join(packages)}: pip install {' '.join(packages)}")

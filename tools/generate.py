@@ -113,7 +113,7 @@ def write_separately(folder: Path, generator: Generator, seeds: np.ndarray, argu
 
 def file_name(seed: int, label: str | None = None) -> str:
     """The file name of one image with the labels that were asked for, unlike those of a run's grids."""
-    words = "-" + re.sub(r"[^\w=,.-]", "_", label)[:150] if label else ""
+    words = "-" + re.sub(r"[^\w=,.-]", "_", label).encode()[:150].decode(errors="ignore") if label else ""
     return f"face-{seed:06d}{words}.png"
 
 

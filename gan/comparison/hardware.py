@@ -38,14 +38,14 @@ def describe_machine(device: str, precision: str) -> dict:
 def read_cpu_model(cpuinfo: str = "/proc/cpuinfo") -> str:
     """Reads the name of the processor."""
     path = Path(cpuinfo)
-    found = re.search(r"model name\s*:\s*(.+)", path.read_text()) if path.exists() else None
+    found = re.search(r"model name\s*:\s*(.+)", path.read_text("utf-8")) if path.exists() else None
     return found[1] if found else platform.processor() or platform.machine()
 
 
 def read_cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
     """Reads which of `FLAGS` the processor has; none where the system does not say (macOS, Windows)."""
     try:
-        known = set(Path(cpuinfo).read_text().split())
+        known = set(Path(cpuinfo).read_text("utf-8").split())
     except OSError:
         return []
     return [flag for flag in FLAGS if flag in known]
@@ -65,7 +65,7 @@ def read_busy_seconds(stat: str = "/proc/stat") -> float | None:
     None where the system does not say. `taskset` chooses the cores of a process.
     """
     try:
-        lines = Path(stat).read_text().splitlines()
+        lines = Path(stat).read_text("utf-8").splitlines()
     except OSError:
         return None
     cores = {f"cpu{number}" for number in os.sched_getaffinity(0)}

@@ -176,4 +176,4 @@ def describe_scores(run: Run, generator: Generator) -> str:
 
 def base_name(data: str) -> str:
     """Returns the last part of a path, or of several joined ones: a card should not reveal its writer's folders."""
-    return " + ".join(Path(each).name or each for each in data.split(" + "))
+    return " + ".join(re.split(r"[\\/]", each.rstrip("\\/"))[-1] or each for each in data.split(" + "))

@@ -67,7 +67,7 @@ def fetch_runtime(folder: Path) -> bool:
     with tempfile.TemporaryDirectory() as temporary:
         command = [npm, "pack", RUNTIME, "--loglevel", "error", "--ignore-scripts", "--pack-destination", temporary]
         try:
-            done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=NPM_TIMEOUT)
+            done = subprocess.run(command, capture_output=True, encoding="utf-8", errors="replace", timeout=NPM_TIMEOUT)
             failed, reason = done.returncode, summarize(done.stderr or "it gave no reason")
         except subprocess.TimeoutExpired:
             failed, reason = True, f"no answer in {NPM_TIMEOUT} seconds"

@@ -84,6 +84,7 @@ def test_card_reveals_no_folders(tiny):
     assert "Of 64 samples, against 30 images (B.zip). No sign of B.zip in it." in card
     assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
     assert model_card.base_name("/home/alice/A.zip + faces/B.zip") == "A.zip + B.zip"
+    assert model_card.base_name("C:\\Users\\alice\\photos\\ + avatars") == "photos + avatars"
 
 
 @pytest.mark.parametrize(
