@@ -28,7 +28,8 @@ from gan.config import IMAGE_SIZES
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
-from gan.datasets.report import advise, count_duplicates, describe, describe_choice, describe_labels
+from gan.datasets.report import advise, describe, describe_choice, describe_labels
+from gan.datasets.sides import choose_sides
 from gan.datasets.source import Source, summarize_skipped
 from gan.errors import RunError, UsageError
 from gan.faces import alignment
@@ -59,6 +60,7 @@ class Faces:
         skipped: (name, reason), first of the unreadable images, then of the files that were passed over.
         avatars: whether all images are avatars, which a face detector does not find.
         digests: uint64 (n,), of the content of each file.
+        sides: uint64 (n,), by which `split` decides, as from `gan.datasets.sides.choose_sides`; None: `digests`.
         labels: a row for each image; None: no labels.
         unlabelled: "keep": images without a label are used; "drop": `split` leaves them out.
     """
@@ -70,6 +72,7 @@ class Faces:
     digests: np.ndarray = field(default_factory=lambda: np.zeros(0, ">u8"))
     labels: Labels | None = None
     unlabelled: str = "drop"
+    sides: np.ndarray | None = None
 
     @property
     def digest(self) -> str:
@@ -89,8 +92,8 @@ class Faces:
         """Splits the images into those to train on and those held out.
 
         The content of an image decides, so an image is on the same side on every machine and in every folder, and so
-        are its copies. None is held out where fewer than `FEWEST_HELD` are to be expected, or where nearly all images
-        are copies of one.
+        are its copies, and the frames of a minute of a film. None is held out where fewer than `FEWEST_HELD` are to be
+        expected, or where nearly all images are copies of one.
 
         Images that have no label are on neither side, unless these are kept.
 
@@ -101,7 +104,8 @@ class Faces:
         if self.labels and self.unlabelled == "drop":
             used = self.labels.known
         share = holdout if holdout * used.sum() >= FEWEST_HELD else 0.0
-        held = used & (self.digests < np.uint64(int(share * 2**64))) if share else np.zeros(len(used), bool)
+        sides = self.digests if self.sides is None else self.sides
+        held = used & (sides < np.uint64(int(share * 2**64))) if share else np.zeros(len(used), bool)
         if (held == used).all() or len(np.unique(self.digests[held])) < 2:  # distances need two
             held[:] = False
         return Split(np.flatnonzero(used & ~held), np.flatnonzero(held))
@@ -213,7 +217,7 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
         align_one = functools.partial(
             alignment.align, size=image_size, keep_copies=asked.keep_duplicates, **asked.search
         )
-        pixels, report, skipped, digests = cache.open_or_build(
+        pixels, report, skipped, digests, copies = cache.open_or_build(
             asked.folder / f"{key}.npy",
             functools.partial(alignment.join_aligned, sources, parts, decisions, align_one),
             image_size,
@@ -223,8 +227,10 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
     describe_choice(report, joined, sources, decisions, len(numbers), bool(asked.sample))
     origins = report.pop("origins", numbers)  # it is not there where all that were asked for are decoded
     unused = skipped[: report["skipped"]["unreadable"] + report["skipped"].get("left_out", 0)]
-    if not report["aligned"]:  # of faces that were cut out, the copies are left out already
-        report["copies"], report["first_copy"] = count_duplicates([joined.names[i] for i in origins], digests)
+    report["copies"], report["first_copy"] = len(copies), ""
+    if len(copies):
+        report["first_copy"] = " of ".join(joined.names[origins[i]] for i in copies[0])
+    sides = choose_sides(digests, copies, joined.groups and [joined.groups[i] for i in origins])
     labels = None
     if asked.labels != "none" or asked.attributes:
         wanted = [name.strip() for name in asked.attributes.split(",") if name.strip()]
@@ -232,7 +238,7 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
         report["labels"], labels = {"from": where}, found.take(origins)
         report["labels"]["shared"] = len(origins) - sum(count == 1 for count in Counter(origins).values())
         unused += describe_labels(labels, [joined.names[i] for i in origins], asked.unlabelled, report)
-    faces = Faces(pixels, report, unused + joined.passed_over, joined.avatars, digests, labels, asked.unlabelled)
+    faces = Faces(pixels, report, unused + joined.passed_over, joined.avatars, digests, labels, asked.unlabelled, sides)
     _require_readable(faces, asked.allow_bad)
     return faces
 

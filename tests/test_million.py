@@ -79,7 +79,7 @@ def write_cache(monkeypatch):
         "size": SIZE, "key": paths[0].stem, "crop": "center square",
     }  # fmt: skip
     digests = np.random.default_rng(0).integers(0, 2**63, COUNT).astype(">u8")
-    parts = [report, [], digests.tobytes().hex()]
+    parts = [report, [], digests.tobytes().hex(), []]
     paths[0].with_suffix(".json").write_text(json.dumps([*parts, cache.compute_key(*parts)]))
 
 

@@ -166,8 +166,8 @@ def load_cached(folder: Path) -> None:
 
 def read_cache(folder: Path) -> None:
     """Reads the files of the cache alone."""
-    pixels, report, skipped, digests = cache.read(next(folder.glob("cache/*.npy")))
-    assert len(pixels) == len(digests) and isinstance(report, dict)
+    pixels, report, skipped, digests, copies = cache.read(next(folder.glob("cache/*.npy")))
+    assert (copies < len(pixels)).all() and len(pixels) == len(digests) and isinstance(report, dict)
     assert all(isinstance(name, str) and isinstance(reason, str) for name, reason in skipped)
 
 

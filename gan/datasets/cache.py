@@ -1,7 +1,7 @@
 """Cache of decoded images: <key>.npy, which is mapped into memory, and <key>.json, which says what is in it.
 
 path = folder / f"{compute_key(source.identity, 64, crop)}.npy"
-images, report, skipped, digests = open_or_build(path, lambda: (source, range(len(source.names))), 64)
+images, report, skipped, digests, copies = open_or_build(path, lambda: (source, range(len(source.names))), 64)
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.image_files.value_range import ValueCounts, count_values, describe_range, find_range
 
-VERSION = 10  # raise it when the same files would give other pixels, or the report has other keys
+VERSION = 11  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
 HEADER = 128  # bytes of the header of a .npy file whose shape has four numbers
 NEARLY = 20  # of 255: how far the pixels of a nearly black, white or one-colored image may be from that
@@ -47,12 +47,14 @@ class CachedImages(NamedTuple):
         report: counts of files, sizes and modes, as in data.json.
         skipped: (name, reason) of skipped files, first of unreadable images.
         digests: of the content of each image, uint64 (n,).
+        copies: the number of an image, and that of an earlier one with the same pixels, int64 (k, 2).
     """
 
     pixels: np.ndarray
     report: dict
     skipped: list[tuple[str, str]]
     digests: np.ndarray
+    copies: np.ndarray
 
 
 def open_or_build(path: Path, choose: Callable, size: int, **settings) -> CachedImages:
@@ -120,7 +122,7 @@ def build(
             if source.origins is not None or decoded.skipped:  # else they are all that were asked for
                 used = [numbers[i] for i in decoded.numbers]
                 report["origins"] = used if source.origins is None else [source.origins[i] for i in used]
-            parts = [report, skipped, decoded.digests.hex()]
+            parts = [report, skipped, decoded.digests.hex(), decoded.copies]
             with files.atomic_write(path.with_suffix(".json")) as beside:
                 beside.write(json.dumps([*parts, compute_key(*parts)]).encode())  # with a checksum
     except OSError as error:
@@ -141,8 +143,9 @@ def read(path: Path) -> CachedImages:
             *parts, checksum = json.loads(path.with_suffix(".json").read_bytes())
             if checksum != compute_key(*parts):
                 raise ValueError("its checksum is another")
-            report, skipped, digests = parts
+            report, skipped, digests, copies = parts
             digests = np.frombuffer(bytes.fromhex(digests), ">u8")
+            copies = np.array(copies, np.int64).reshape(-1, 2)
             pixels = files.map_array(path)
             size, length = report["size"], path.stat().st_size
             if pixels.dtype != np.uint8 or pixels.shape != (len(digests), size, size, 3):
@@ -156,7 +159,7 @@ def read(path: Path) -> CachedImages:
             raise MemoryError(str(error)) from error
         reason = f"{path} cannot be read ({error.strerror or error})"
         raise UsageError(f"The cache file {reason}; choose another folder with --cache-dir.") from error
-    return CachedImages(pixels, report, [(name, reason) for name, reason in skipped], digests)
+    return CachedImages(pixels, report, [(name, reason) for name, reason in skipped], digests, copies)
 
 
 @dataclass
@@ -168,7 +171,8 @@ class _Decoded:
         infos: how many images have each `ImageInfo`.
         looks: how many are nearly "black", "white" or of "one color".
         digests: of the content of each image, 8 bytes each.
-        pixels: the different digests of pixels.
+        pixels: the different digests of pixels, each with the number of the first image that has it.
+        copies: the numbers of an image, and of the first with the same pixels.
         skipped: (name, reason) of those that are unreadable.
         values: mode -> `ValueCounts` of the images that are not decoded yet, as their range is not known.
     """
@@ -177,7 +181,8 @@ class _Decoded:
     infos: Counter = field(default_factory=Counter)
     looks: Counter = field(default_factory=Counter)
     digests: bytearray = field(default_factory=bytearray)
-    pixels: set[bytes] = field(default_factory=set)
+    pixels: dict[bytes, int] = field(default_factory=dict)
+    copies: list[tuple[int, int]] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
     values: dict[str, ValueCounts] = field(default_factory=dict)
 
@@ -200,7 +205,10 @@ def _decode_all(file: BinaryIO, names: list[str], decode: Callable, tick: Callab
                 result.infos[image.info] += 1
                 result.looks[image.look] += 1
                 result.digests += image.digest
-                result.pixels.add(hashlib.blake2b(image.pixels, digest_size=8).digest())
+                number = len(result.numbers) - 1
+                first = result.pixels.setdefault(hashlib.blake2b(image.pixels, digest_size=8).digest(), number)
+                if first != number:
+                    result.copies.append((number, first))
             tick(done, len(names))
     return result
 

@@ -73,7 +73,18 @@ def concatenate(title: str, sources: list[Source]) -> Source:
         left_out=[entry for source in sources for entry in source.left_out],
         crop=", or ".join(dict.fromkeys(crops)) if any(source.crop for source in sources) else "",
         avatars=bool(sources) and all(source.avatars for source in sources),
+        groups=_join_groups(sources),
     )
+
+
+def _join_groups(sources: list[Source]) -> list[str | None] | None:
+    """The groups of the images of several sources, none of which has images of two."""
+    if all(source.groups is None for source in sources):
+        return None
+    groups = []
+    for number, source in enumerate(sources):
+        groups += [each and f"{number} {each}" for each in source.groups or [None] * len(source.names)]
+    return groups
 
 
 def _mark_range(read: Callable, number: int) -> Callable:

@@ -12,7 +12,8 @@ from gan.datasets.source import MACOS, Source, summarize_skipped
 from gan.errors import UsageError
 from gan.labels import Labels
 
-MANY = 0.9  # share of images that look the same, above which there is a warning
+MANY = 0.9  # share of images that look the same, above which samples will, too
+SOME = 0.05  # share of images that are black, white or of one color, from which there is a warning
 MANY_COPIES = 0.02  # share of images that are copies of others, from which there is a warning
 FEW = 100  # different images, below which a warning says that samples will be copies
 
@@ -58,6 +59,11 @@ def find_problems(report: dict) -> list[str]:
             problems.append(
                 f"warning: {count:,} of {used:,} images are nearly {look}, so samples will be, too. If an image viewer"
                 " shows them differently, their value range was not recognized: save them as 8-bit PNG."
+            )
+        elif count >= SOME * used:
+            problems.append(
+                f"warning: {count:,} of {used:,} images are nearly {look}, and are used like the rest. If an image viewer"
+                " shows them differently, save them as 8-bit PNG: images of one mode have one value range."
             )
     copies = report.get("copies", 0)
     if different <= (1 - MANY) * used:
@@ -131,15 +137,6 @@ def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: d
         return []
     report["skipped"]["left_out"] = report["skipped"].get("left_out", 0) + len(missing)
     return [(names[i], "no label") for i in missing]
-
-
-def count_duplicates(names: list[str], digests: np.ndarray) -> tuple[int, str]:
-    """Counts the images whose content an earlier one has, and names the first of them, or ""."""
-    _, earliest, number = np.unique(digests, return_index=True, return_inverse=True)
-    copies = np.flatnonzero(earliest[number] < np.arange(len(digests)))
-    if not len(copies):
-        return len(copies), ""
-    return len(copies), f"{names[copies[0]]} of {names[earliest[number[copies[0]]]]}"
 
 
 def advise(skipped: list[tuple[str, str]]) -> str:

@@ -118,6 +118,8 @@ class Source:
         left_out: (name, reason) of what is in images and is not used, such as faces that are too small.
         crop: what has been cut out of the images, for people; empty: nothing yet.
         avatars: whether all images are avatars, which a face detector does not find.
+        groups: of each image, what it has in common with images that are much like it, such as the minute of a film;
+            None: it is in no group. None: no image is in one.
     """
 
     title: str
@@ -132,6 +134,7 @@ class Source:
     left_out: list[tuple[str, str]] = field(default_factory=list)
     crop: str = ""
     avatars: bool = False
+    groups: list[str | None] | None = None
 
 
 def stop_at_failures(source: Source) -> Source:

@@ -73,7 +73,8 @@ def open_video(request: Request) -> Source:
         return image, images.ImageInfo(mode, image.size), image.tobytes()
 
     names = [f"{path.name}[{i * step:.10g} s]" for i in range(count)]
-    return Source(path.name, digest(identity, step), names, read, [])
+    minutes = [f"minute {i * step // 60:.0f}" for i in range(count)]
+    return Source(path.name, digest(identity, step), names, read, [], groups=minutes)
 
 
 class _Video:

@@ -170,10 +170,12 @@ def test_cache_of_another_format_is_rebuilt(tmp_path, load):
     digests = load(str(folder), 16).digests
     (path,) = (tmp_path / "cache").glob("*.json")
     whole = path.read_text()
-    report, skipped, hexadecimal, checksum = json.loads(whole)
+    report, skipped, hexadecimal, _, checksum = json.loads(whole)
     for parts in (
         [report, skipped],
         [report, skipped, hexadecimal[:16]],
+        [report, skipped, hexadecimal],
+        [report, skipped, hexadecimal, [[1]]],
         [report, skipped, {}, hexadecimal],
         [report, [], 3],
         [report | {"size": 4}, skipped, hexadecimal],

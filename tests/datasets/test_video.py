@@ -2,12 +2,14 @@ import errno
 import gc
 import importlib.util
 import os
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
 import pytest
 from data_files import encode_png, open_data, save_video
+from PIL import Image
 
 from gan.datasets import video
 from gan.errors import UsageError
@@ -63,6 +65,16 @@ def test_identity_has_the_interval(tmp_path):
     path = save_video(tmp_path / "a.mp4", FRAMES)
     assert open_data(path).identity == open_data(path).identity
     assert open_data(path).identity != open_data(path, seconds_between_frames=2.0).identity
+
+
+def test_minutes_are_groups(tmp_path):
+    """Frames of a minute of one film are alike; those of another film, and images beside it, are not."""
+    path = save_video(tmp_path / "a.mp4", FRAMES)
+    shutil.copy(path, tmp_path / "b.mp4")
+    Image.new("RGB", (16, 16)).save(tmp_path / "c.png")
+    assert open_data(path).groups == ["minute 0"] * 5
+    groups = open_data(tmp_path).groups
+    assert len(set(groups[:5])) == len(set(groups[5:10])) == 1 and len(set(groups)) == 3 and groups[10] is None
 
 
 def test_turned_upright(tmp_path):
