@@ -14,7 +14,7 @@ import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from types import UnionType
 from typing import BinaryIO, TextIO
@@ -31,6 +31,8 @@ from gan.errors import UsageError, summarize
 
 MOST_DIGITS = 18  # of an iteration, in tables and in names of files
 
+# Seconds for which a file is waited for that another program has open. Windows alone refuses to replace it meanwhile.
+BUSY = 2.0 if os.name == "nt" else 0.0
 ABANDONED = 3600.0  # seconds without a change after which a temporary file is a leftover, where there are no locks
 
 # Errors of file systems that cannot do what is asked, such as network and FUSE ones: nothing was lost.
@@ -57,15 +59,30 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
             flush_to_disk(file)
         with ignore_unsupported():
             os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
+        wait_while_busy(lambda: os.replace(temporary, path))
     except BaseException:
-        with contextlib.suppress(FileNotFoundError):
+        with contextlib.suppress(FileNotFoundError, PermissionError):  # the error that is raised says more
             os.unlink(temporary)
         raise
     finally:
         if lock is not None:
             os.close(lock)
     _sync_folder(path.parent)
+
+
+def wait_while_busy(change: Callable[[], None]) -> None:
+    """Calls a function that changes a file, again for `BUSY` seconds where another program has that file open.
+
+    Raises PermissionError where it still has then.
+    """
+    end = time.monotonic() + BUSY
+    while True:
+        try:
+            return change()
+        except PermissionError:
+            if time.monotonic() >= end:
+                raise
+        time.sleep(0.05)
 
 
 def remove_leftovers(path: str | os.PathLike) -> None:

@@ -7,6 +7,7 @@ The zip archive has a checksum for each array, and holds nothing that can execut
 rest of a run: tables, scores, diagnostics.
 """
 
+import contextlib
 import math
 import re
 import warnings
@@ -36,7 +37,8 @@ def save(folder: Path, iteration: int, arrays: dict[str, np.ndarray]) -> None:
 def remove_old(folder: Path) -> None:
     """Removes all checkpoints but the newest two."""
     for old in list_paths(folder)[:-MAX_TO_KEEP]:
-        old.unlink(missing_ok=True)
+        with contextlib.suppress(PermissionError):  # on Windows, where another program reads it: the next save does it
+            old.unlink(missing_ok=True)
 
 
 def list_paths(folder: Path) -> list[Path]:

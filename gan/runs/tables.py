@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from gan.errors import UsageError
-from gan.files import damaged_file_error, flush_to_disk, parse_numbers, read_csv, write_csv
+from gan.files import damaged_file_error, flush_to_disk, parse_numbers, read_csv, wait_while_busy, write_csv
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -75,9 +75,13 @@ class Tables:
 
     def append_rows(self, path: Path, rows: list[tuple]) -> None:
         """Adds rows to one of the tables."""
-        with open(path, "a", newline="", encoding="utf-8") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-            flush_to_disk(file)  # the checkpoint that follows must not outlive these rows
+
+        def append() -> None:
+            with open(path, "a", newline="", encoding="utf-8") as file:
+                csv.writer(file, lineterminator="\n").writerows(rows)
+                flush_to_disk(file)  # the checkpoint that follows must not outlive these rows
+
+        wait_while_busy(append)
 
     def append_diagnostics(self, rows: list[tuple]) -> None:
         """Adds starts and ends of failure modes to diagnostics.csv, each with the values of `DIAGNOSTIC_COLUMNS`."""
