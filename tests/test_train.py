@@ -33,8 +33,6 @@ from gan.runs.run_directory import Run
 
 ROOT = Path(__file__).parent.parent
 # A configuration with all kinds of state: dropout, batch norm, both optimizers, EMA, lazy penalty, augmentation.
-# A penalty beside batch norm, which is warned of: both have to resume exactly.
-pytestmark = pytest.mark.filterwarnings("ignore:--penalty r1 is for discriminators that judge each image alone")
 SMALL_RUN = [
     *("--recipe", "keras-gan-upsample", "--width", "4", "--discriminator-width", "4", "--image-size", "16"),
     *("--penalty", "r1", "--penalty-every", "3", "--ema-half-life", "40", "--flip", "--batch-size", "7"),
