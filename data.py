@@ -91,9 +91,9 @@ class Faces:
     def split(self, holdout: float) -> Split:
         """Splits the images into those to train on and those held out.
 
-        The content of an image decides, so an image is on the same side on every machine and in every folder, and so
-        are its copies, and the frames of a minute of a film. None is held out where fewer than `FEWEST_HELD` are to be
-        expected, or where nearly all images are copies of one.
+        The content of an image decides, so it is on the same side on every machine and in every folder, unless it has
+        copies there, or is a frame of a film: images that are alike are on one side. None is held out where fewer than
+        `FEWEST_HELD` are to be expected, or where nearly all images are copies of one.
 
         Images that have no label are on neither side, unless these are kept.
 
@@ -106,7 +106,7 @@ class Faces:
         share = holdout if holdout * used.sum() >= FEWEST_HELD else 0.0
         sides = self.digests if self.sides is None else self.sides
         held = used & (sides < np.uint64(int(share * 2**64))) if share else np.zeros(len(used), bool)
-        if (held == used).all() or len(np.unique(self.digests[held])) < 2:  # distances need two
+        if (held == used).all() or len(np.unique(sides[held])) < 2:  # distances need two
             held[:] = False
         return Split(np.flatnonzero(used & ~held), np.flatnonzero(held))
 

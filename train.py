@@ -118,6 +118,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         if before := run.claim(recorded, labels):
             print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
             warn_of_new_data(config, run, faces, split)
+        elif not is_new:
+            begin_scores_anew(run, split)
         counts = {"trained": len(split.training), "held_out": len(split.held_out)}
         run.write_data_report(faces.report | counts, faces.skipped)
         save_contact_sheet(run, faces, split.training, config.seed)
@@ -136,6 +138,20 @@ def explain_missing_scores(config: Config, validator, length) -> None:
     if len(config.ema_half_lives) > 1:
         first = f"that with a half-life of {config.ema_half_lives[0]:g} images"
         print(f"No score chooses between the averages: {first} makes all samples. {reason}", flush=True)
+
+
+def begin_scores_anew(run, split) -> None:
+    """Sets the scores of a run aside where an older version has held out other images, and warns of that."""
+    earlier = {}
+    with contextlib.suppress(UsageError):  # a damaged data.json, which is written anew
+        earlier = run.read_data_report() or {}
+    if earlier.get("held_out", len(split.held_out)) != len(split.held_out) and (folder := run.set_scores_aside()):
+        warnings.warn(
+            f"{len(split.held_out):,} of its images are held out, and {earlier['held_out']:,} were so far: it was"
+            f" trained on some of those, and will score too well. Its earlier scores are in {folder}; --run NAME trains"
+            " anew",
+            stacklevel=2,
+        )
 
 
 def warn_of_new_data(config: Config, run, faces, split) -> None:

@@ -109,7 +109,7 @@ def read_slurm() -> Cluster:
     try:
         hosts = slurm_cluster_resolver.expand_hostlist(machines)
         counts = slurm_cluster_resolver.expand_tasks_per_node(tasks)
-        # Jobs that share a machine have ports of their own.
+        # Jobs that share a machine have ports of their own, and so have steps of up to 4 tasks a machine.
         job, step = (os.environ.get(name, "0") for name in ("SLURM_JOB_ID", "SLURM_STEP_ID"))
         port = FIRST_PORT + (int(job) * 16 + int(step) * 4) % PORTS
         addresses = [

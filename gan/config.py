@@ -325,6 +325,13 @@ def _find_usual(config: Config) -> dict:
     return usual
 
 
+def choose_precision(config: Config, best: str) -> str:
+    """The precision of a configuration on a machine where `best` is that of --precision auto. ACGD needs float32."""
+    if config.precision != "auto":
+        return config.precision
+    return "float32" if config.optimizer == "acgd" else best
+
+
 def follows_images(config: Config) -> bool:
     """Whether the images decide the image size where none is given: not if they are built in or the recipe has one."""
     return "image_size" not in RECIPES.get(config.recipe, {}) and not all(data in DATASETS for data in config.data)
@@ -392,12 +399,19 @@ def list_flags(settings: dict) -> list[str]:
 
 
 def join_words(words: Sequence[str], windows: bool = os.name == "nt") -> str:
-    """Joins the words of a command, quoted as the shells of this system read them: on Windows, cmd and PowerShell."""
+    """Joins the words of a command, quoted as the shells of this system read them: on Windows, cmd and PowerShell.
+
+    There, $ and % are not quoted, which these replace in different ways.
+    """
     if not windows:
         return shlex.join(words)
     quoted = [subprocess.list2cmdline([word]) for word in words]
     special = re.compile(r"[,@&|<>^();'`{}]")  # to one of them, outside of quotes
-    return " ".join(f'"{word}"' if special.search(word) and not word.startswith('"') else word for word in quoted)
+    # A backslash before the last quote would be read with it.
+    return " ".join(
+        f'"{word}{word[len(word.rstrip(chr(92))) :]}"' if special.search(word) and not word.startswith('"') else word
+        for word in quoted
+    )
 
 
 def remove_suffix(name: str) -> str:

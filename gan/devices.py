@@ -13,6 +13,8 @@ from pathlib import Path
 
 from gan.errors import UsageError
 
+WSL_CUDA = Path("/usr/lib/wsl/lib/libcuda.so.1")  # which WSL 2 has where Windows has a driver of NVIDIA's
+
 
 @contextlib.contextmanager
 def silence_tensorflow() -> Iterator[None]:
@@ -54,13 +56,13 @@ def setup_devices(precision: str, cpu: bool = False) -> tuple[str, str]:
     if precision == "auto":
         native = has_bfloat16_gpu(details[0]) if gpus else has_bfloat16_cpu()
         precision = "mixed_bfloat16" if native else "float32"
-    if not gpus and not cpu and (any(Path("/dev").glob("nvidia[0-9]*")) or Path("/dev/dxg").exists()):  # dxg: WSL2
+    if not gpus and not cpu and (any(Path("/dev").glob("nvidia[0-9]*")) or WSL_CUDA.exists()):
         warnings.warn(
             'there is a GPU that TensorFlow cannot use. CUDA comes with pip install "tensorflow[and-cuda]"; if that is'
             " installed, TF_CPP_MIN_LOG_LEVEL=0 in front of the command shows why",
             stacklevel=2,
         )
-    name = details[0].get("device_name", "unnamed") if gpus else f"{count_cores()} cores"
+    name = details[0].get("device_name", "unnamed") if gpus else f"{os.cpu_count()} cores"
     return f"{'GPU' if gpus else 'CPU'} ({name})", precision
 
 

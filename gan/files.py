@@ -73,7 +73,7 @@ def atomic_write(path: str | os.PathLike) -> Iterator[BinaryIO]:
 def wait_while_busy(change: Callable[[], None]) -> None:
     """Calls a function that changes a file, again for `BUSY` seconds where another program has that file open.
 
-    Raises PermissionError where it still has then.
+    Raises PermissionError where it is still open after that.
     """
     end = time.monotonic() + BUSY
     while True:

@@ -18,6 +18,7 @@ from gan.config import (
     PRECISIONS,
     Config,
     build_config,
+    choose_precision,
     differences,
     follows_images,
     join_words,
@@ -75,7 +76,12 @@ def resolve_settings(given: dict, distribution=None):
 
 def report_kept(config: Config, run, kept: dict) -> None:
     """Prints the settings that a run keeps although neither flags nor the recipe of `config` have them now."""
-    others = {name: value for name, value in kept.items() if name != "recipe" and value != getattr(config, name)}
+    unused = {"recipe", *(("epochs", "steps_per_epoch") if config.minutes else ())}
+    others = {
+        field.name: kept[field.name]
+        for field in dataclasses.fields(config)
+        if field.name in kept.keys() - unused and kept[field.name] != getattr(config, field.name)
+    }
     if others:
         print(f"{run.folder} goes on with {join_words(list_flags(others))}, as before", flush=True)
 
@@ -150,7 +156,7 @@ def load_start_config(config: Config) -> Config | None:
     if not config.start_from:
         return None
     start = expand_path(config.start_from)
-    with contextlib.suppress(UsageError):  # which `load_start` raises
+    with contextlib.suppress(UsageError):  # which `find_start` raises
         return Run(start if start.is_dir() else start.parent).load_config()
     return None
 
@@ -164,9 +170,7 @@ def agree_on_settings(config: Config, run, distribution, device: str, precision:
     distribution.require_same("versions", describe_versions() if distribution.count > 1 else {})
     # This machine may prefer another precision than the one on which the run began.
     earlier = run.read_choice("precision", PRECISIONS[1:]) if config.precision == "auto" else ""
-    if config.optimizer == "acgd" and config.precision == "auto":
-        precision = "float32"  # which it needs, although the machine may prefer another
-    decided = {"precision": earlier or precision, "align": config.align}
+    decided = {"precision": earlier or choose_precision(config, precision), "align": config.align}
     same = {name: value for name, value in dataclasses.asdict(config).items() if name not in {*LOCAL, *decided}}
     distribution.require_same("settings", same)
     distribution.require_divisible(config.batch_size)
@@ -184,10 +188,12 @@ def describe_versions() -> dict[str, str]:
 
     root = Path(__file__).parents[1]
     code = hashlib.blake2b(digest_size=8)
-    for path in sorted(path for pattern in ("*.py", "gan/**/*.py", "models/*.py") for path in root.glob(pattern)):
+    files = [root / name for name in ("data.py", "dcgan.py", "train.py")]
+    for path in sorted([*files, *root.glob("gan/**/*.py"), *root.glob("models/*.py")]):
         code.update(path.relative_to(root).as_posix().encode() + b"\0" + path.read_bytes().replace(b"\r\n", b"\n"))
     return {
-        "python": platform.python_version(), "tensorflow": tf.__version__, "keras": keras.__version__,
+        "python": ".".join(platform.python_version_tuple()[:2]),
+        "tensorflow": tf.__version__, "keras": keras.__version__,
         "numpy": np.__version__, "code": code.hexdigest(),
     }  # fmt: skip
 

@@ -18,6 +18,7 @@ from gan.config import (
     RECIPES,
     Config,
     build_config,
+    choose_precision,
     differences,
     format_command,
     format_flag,
@@ -544,6 +545,15 @@ def test_limit_of_pixels_is_that_of_images():
     assert Config().max_pixels == images.MAX_PIXELS
 
 
+@pytest.mark.parametrize(
+    ("flags", "expected"),
+    [([], "mixed_bfloat16"), (["--precision", "float32"], "float32"), (["--optimizer", "acgd"], "float32")],
+)
+def test_precision_of_a_configuration(flags, expected):
+    """It is the best of the machine unless it is given; ACGD needs float32."""
+    assert choose_precision(parse_arguments(flags)[0], "mixed_bfloat16") == expected
+
+
 def test_words_of_a_command():
     """They are quoted for the shell of the system."""
     words = ["train.py", "--data", r"C:\my faces", "it's"]
@@ -551,6 +561,7 @@ def test_words_of_a_command():
     assert join_words(words, windows=True) == r'''train.py --data "C:\my faces" "it's"'''
     words = ["--attributes", "hair,skin", "--recipes", "@list.txt", r"C:\a&b", "plain"]
     assert join_words(words, windows=True) == r'--attributes "hair,skin" --recipes "@list.txt" "C:\a&b" plain'
+    assert join_words(["C:\\a(1)\\"], windows=True) == '"C:\\a(1)\\\\"'
 
 
 def test_flags_of_other_programs(capsys):

@@ -348,15 +348,15 @@ def test_copies_are_on_one_side(tmp_path, load):
     assert not sides[0] & sides[1] and len(held) == 2 * len(sides[1]) > 0
 
 
-def test_minutes_of_a_film_are_on_one_side(load):
-    """Of 6,000 frames in a hundred minutes, each minute is held out as a whole, or not at all."""
+def test_parts_of_a_film_are_on_one_side(load):
+    """Of 6,000 frames in a hundred parts, each part is held out as a whole, or not at all."""
 
     def read(i):
         image = Image.fromarray(np.random.default_rng(i).integers(0, 256, (8, 8, 3), np.uint8))
         return image, images.ImageInfo("RGB", image.size), image.tobytes()
 
-    names, minutes = [f"film[{i} s]" for i in range(6000)], [f"minute {i // 60}" for i in range(6000)]
-    faces = load("film", 16, opened={"film": Source("film", "film", names, read, [], groups=minutes)})
+    names, parts = [f"film[{i} s]" for i in range(6000)], [f"part {i // 60}" for i in range(6000)]
+    faces = load("film", 16, opened={"film": Source("film", "film", names, read, [], groups=parts)})
     rows, held = faces.split(0.1)
     assert not {i // 60 for i in rows} & {i // 60 for i in held} and len(held) and not len(held) % 60
 

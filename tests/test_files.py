@@ -112,7 +112,6 @@ def test_a_file_removed_before_it_is_locked(tmp_path, monkeypatch):
     assert os.listdir(tmp_path) == ["a.bin"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 @pytest.mark.parametrize(("refusals", "seconds", "written"), [(3, 10.0, True), (3, 0.0, False), (10**9, 0.1, False)])
 def test_a_file_that_another_program_has_open(tmp_path, monkeypatch, refusals, seconds, written):
     """As on Windows, where it cannot be replaced then: it is waited for, and stays as it is where that takes long."""
@@ -132,6 +131,7 @@ def test_a_file_that_another_program_has_open(tmp_path, monkeypatch, refusals, s
     assert path.read_bytes() == (b"new" if written else b"old") and os.listdir(tmp_path) == ["a.txt"]
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no umask")
 def test_permissions_follow_the_umask(tmp_path):
     """The file has the permissions that `open` gives, not those of temporary files."""
     old = os.umask(0o027)

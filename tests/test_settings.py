@@ -245,7 +245,10 @@ def test_what_a_run_of_default_keeps(sized, capsys):
     """What the recipes decide by the images stays as it was given, when the command is repeated without it."""
     before = write_config({"recipe": "default", "depth": 1, "palette": 4, "augmentation": "none"})
     assert resolve_settings({"recipe": "default", "depth": 1})[0] == before
-    assert "goes on with --palette 4 --augmentation none, as before" in capsys.readouterr().out
+    assert "goes on with --augmentation none --palette 4, as before" in capsys.readouterr().out
+    write_config({"recipe": "default", "epochs": 9})
+    resolve_settings({"recipe": "default", "minutes": 5.0})
+    assert "goes on with" not in capsys.readouterr().out
     assert resolve_settings({"recipe": "default", "depth": 0})[0] == dataclasses.replace(before, depth=0)
 
 

@@ -28,6 +28,7 @@ import train
 from gan import images
 from gan.config import Config
 from gan.datasets import avatars
+from gan.files import write_json
 from gan.metrics.evaluation import select_best
 from gan.runs.run_directory import Run
 
@@ -515,6 +516,19 @@ def test_odd_data(eight, cache, tmp_path, monkeypatch, capsys, closed_folder, no
         "photos/old run/config.json",
     }  # fmt: skip
     assert "web page" in skipped["photos/page.jpg"] and "Deflate64" in skipped["more.zip/0.png"]
+
+
+def test_another_split(faces, cache, whole, tmp_path, monkeypatch, recwarn, no_steps):
+    """Where an older version has held out other images, scores begin anew, with a warning; else they stay."""
+    shutil.copytree(whole / "output", tmp_path / "output")
+    monkeypatch.chdir(tmp_path)
+    run, line = Run(tmp_path / "output/it"), command(faces, cache, "--epochs", "20")[2:]
+    assert train.main(line) == 0 and run.tables.read_scores() and not run.describe_earlier_scores()
+    report = run.read_data_report()
+    write_json(run.folder / "data.json", report | {"held_out": report["held_out"] + 1})
+    assert train.main(line) == 0 and not run.tables.read_scores()
+    assert "earlier-1" in run.describe_earlier_scores()
+    assert any("of its images are held out" in str(each.message) for each in recwarn)
 
 
 @pytest.mark.slow

@@ -30,7 +30,7 @@ from gan.combinations import require_sound_penalty
 from gan.comparison import hardware, results, runner, variants
 from gan.comparison.markdown import DISTANCES
 from gan.comparison.variants import Variant
-from gan.config import Config, build_config
+from gan.config import Config, build_config, choose_precision
 from gan.errors import RunError, UsageError
 from gan.metrics.evaluation import HALVES
 from gan.runs.run_directory import Run
@@ -212,9 +212,8 @@ def find_refusal(configs: dict[str, Config], precision: str) -> str:
     A comparison may take hours until its turn comes. `precision` is that of --precision auto.
     """
     for label, config in configs.items():
-        if config.precision == "auto":
-            config = dataclasses.replace(config, precision=precision)
         try:
+            config = dataclasses.replace(config, precision=choose_precision(config, precision))
             experiment.build_gan(config, check=_pass)
         except _Passed:
             continue

@@ -8,6 +8,7 @@ train.py alone would. Ctrl-C saves and stops them all; the same command goes on 
 
 import argparse
 import contextlib
+import itertools
 import math
 import os
 import shutil
@@ -54,7 +55,7 @@ def launch(workers: int, flags: list[str]) -> int:
     if os.environ.get("TF_CONFIG", "").strip():
         raise UsageError("TF_CONFIG is set, so train.py trains with the processes it names: start that, or unset it.")
     environments = cluster_environments(workers)
-    cores, gpus = share_cores(workers), share_gpus(workers)
+    cores, gpus = share_cores(workers), share_gpus(workers, parse_settings(flags)[0].get("devices", "auto"))
     processes, received = [], []
 
     def pass_on(number, frame):
@@ -128,17 +129,22 @@ def share_cores(workers: int) -> list[Callable | None]:
     return [lambda share=share: os.sched_setaffinity(0, share) for share in shares]
 
 
-def share_gpus(workers: int) -> list[dict[str, str]]:
-    """What each process needs in its environment to use its share of the GPUs, as many as the others; without GPUs, {}.
+def share_gpus(workers: int, devices: str = "auto") -> list[dict[str, str]]:
+    """What each process needs in its environment to use its share of the GPUs, the same number for each.
 
-    Raises UsageError where there are fewer GPUs than processes.
+    Nothing where there are none, or --devices is of the CPU. Raises UsageError where there are fewer GPUs than
+    processes.
     """
-    gpus = list_gpus()
+    gpus = [] if devices.startswith("cpu:") else list_gpus()
     if not gpus:
         return [{}] * workers
     each = len(gpus) // workers  # all processes need the same number
     if not each:
-        raise UsageError(f"--workers {workers}: there are only {len(gpus)} GPUs, and each process needs its own.")
+        are = "is" if len(gpus) == 1 else "are"
+        raise UsageError(
+            f"--workers {workers}: each process needs a GPU of its own, and there {are} only {len(gpus)}. With the"
+            " environment variable CUDA_VISIBLE_DEVICES=-1 all train on the CPU."
+        )
     shares = [gpus[i * each : (i + 1) * each] for i in range(workers)]
     return [{"CUDA_VISIBLE_DEVICES": ",".join(share)} for share in shares]
 
@@ -146,8 +152,9 @@ def share_gpus(workers: int) -> list[dict[str, str]]:
 def list_gpus() -> list[str]:
     """The GPUs that may be used, as CUDA_VISIBLE_DEVICES names them."""
     if (visible := os.environ.get("CUDA_VISIBLE_DEVICES")) is not None:
-        return [one for one in visible.split(",") if one.strip()]
-    if not shutil.which("nvidia-smi"):
+        listed = (one.strip() for one in visible.split(","))
+        return [*itertools.takewhile(lambda one: one and not one.startswith("-"), listed)]  # as CUDA reads it
+    if os.name == "nt" or not shutil.which("nvidia-smi"):  # on Windows, TensorFlow uses none
         return []
     try:
         done = subprocess.run(["nvidia-smi", "-L"], capture_output=True, text=True, timeout=10)

@@ -81,7 +81,7 @@ def find_conflicts(run: Run, config: configs.Config, title: str, machine: dict, 
     if run.tables.log.exists():
         rows = [*rows, {"run": config.name, "config": run.read_config(), "sessions": read_sessions(run)}]
     wanted = json.loads(json.dumps(dataclasses.asdict(config))) | {"faces": title}
-    wanted["precision"] = machine["precision"] if config.precision == "auto" else config.precision
+    wanted["precision"] = configs.choose_precision(config, machine["precision"])
     lines = []
     for row in rows:
         saved, name = row["config"], f"{row['run']}: "

@@ -28,7 +28,9 @@ from gan.files import expand_path
 from gan.image_files.file_kinds import HEAD
 
 # A live photo is a photo, and a video of three seconds with its name. A film, of more bytes, may have a picture, too.
-PHOTOS, MOVING, LARGEST_MOVING = (".heic", ".heif", ".jpg", ".jpeg"), (".mov", ".mp4"), 30 << 20
+# Programs that download films write an .mp4 beside a .jpg.
+PHOTOS = {".mov": (".heic", ".heif", ".jpg", ".jpeg"), ".mp4": (".heic", ".heif")}
+LARGEST_MOVING = 30 << 20
 HASHED, START_HASHED = 16, 4096  # files of a folder, and bytes at the start of each, that are part of its identity
 
 
@@ -93,9 +95,12 @@ def _find_moving_parts(files: list[tuple[str, os.stat_result]]) -> set[str]:
     Arguments:
         files: their paths and states.
     """
-    videos = [path for path, status in files if path.lower().endswith(MOVING) and status.st_size <= LARGEST_MOVING]
-    photos = {_find_stem(path) for path, _ in files if path.lower().endswith(PHOTOS)} if videos else set()
-    return {path for path in videos if _find_stem(path) in photos}
+    found = set()
+    for suffix, of_photos in PHOTOS.items():
+        videos = [path for path, status in files if path.lower().endswith(suffix) and status.st_size <= LARGEST_MOVING]
+        photos = {_find_stem(path) for path, _ in files if path.lower().endswith(of_photos)} if videos else set()
+        found |= {path for path in videos if _find_stem(path) in photos}
+    return found
 
 
 def _find_stem(path: str) -> tuple[str, str]:

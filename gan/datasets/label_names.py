@@ -138,10 +138,10 @@ def _fit_moved(fit: _Fit) -> None:
     their whole names, or other rows of the same folder an image, the folders are known, and what is left is not moved.
     """
     # An image without a folder tells nothing of where folders are.
-    fitted = [i for i in np.flatnonzero(fit.found >= 0).tolist() if "/" in fit.prefixed[i]]
-    tops = {_find_top(fit.prefixed[i]) for i in fitted}
+    fitted = [i for i in np.flatnonzero(fit.found >= 0).tolist() if "/" in fit.names[i]]
+    tops = {_find_top(fit.names[i]) for i in fitted}
     folders = {_find_folder(fit.rows[fit.found[i]]) for i in fitted}
-    images = [i for i in fit.waiting if _find_top(fit.prefixed[i]) not in tops]
+    images = [i for i in fit.waiting if _find_top(fit.names[i]) not in tops]
     if not images:
         return
     rows = [i for i in np.flatnonzero(fit.owners == NO_ROW).tolist() if _find_folder(fit.rows[i]) not in folders]

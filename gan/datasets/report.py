@@ -63,7 +63,7 @@ def find_problems(report: dict) -> list[str]:
         elif count >= SOME * used:
             problems.append(
                 f"warning: {count:,} of {used:,} images are nearly {look}, and are used like the rest. If an image"
-                " viewer shows them differently, save them as 8-bit PNG: images of one mode have one value range."
+                " viewer shows them differently, save them as 8-bit PNG."
             )
     copies = report.get("copies", 0)
     if different <= (1 - MANY) * used:

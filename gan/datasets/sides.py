@@ -1,6 +1,6 @@
 """Sides: which images are held out together, because they are alike.
 
-sides = choose_sides(digests, copies=np.array([[7, 3]]), groups=["film, minute 0", "film, minute 0", None, ...])
+sides = choose_sides(digests, copies=np.array([[7, 3]]), groups=["film, part 0", "film, part 0", None, ...])
 """
 
 import hashlib
@@ -28,14 +28,19 @@ def choose_sides(digests: np.ndarray, copies: np.ndarray, groups: Sequence[str |
     sides = digests.copy()
     differ = np.flatnonzero(least < most)
     values, numbers = np.unique(least[differ], return_inverse=True)
-    hashes = [hashlib.blake2b(value.tobytes(), digest_size=8).digest() for value in values.astype(">u8")]
+    hashes = [hashlib.blake2b(value.to_bytes(8, "little"), digest_size=8).digest() for value in values.tolist()]
     sides[differ] = np.frombuffer(b"".join(hashes), ">u8").astype(np.uint64)[numbers]
     return sides
 
 
 def number_alike(count: int, copies: np.ndarray, groups: Sequence[str | None] | None) -> list[np.ndarray]:
-    """Numbers the images that are alike, once by copies and once by groups: int64 (count,), the first of them."""
+    """Numbers the images that are alike, once by copies and once by groups: int64 (count,), the first of them.
+
+    Copies in two groups do not count, as black frames of a film would join all its parts.
+    """
     parts = []
+    if groups is not None:
+        copies = np.array([pair for pair in copies.tolist() if None in (groups[pair[0]], groups[pair[1]])], np.int64)
     if len(copies):
         parts.append(np.arange(count))
         parts[0][copies[:, 0]] = copies[:, 1]

@@ -22,6 +22,7 @@ FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi,mpegts,mpeg,flv,asf,ogg"
 OPTIONS = {"format_whitelist": FORMATS, "protocol_whitelist": "file"}
 UNSPECIFIED, HDR = 2, {16, 18}  # values of FFmpeg's colorspace, and of its color_trc: PQ and HLG
 HD = (1280, 720)  # width or height from which players take colors without a tag for those of BT.709
+ALIKE = 10  # seconds of a video whose frames are held out together, or trained on
 NEAR = 10  # seconds that are decoded on the way to a frame; to one further on, the file is searched
 # How a frame is turned upright: degrees counterclockwise -> Pillow's operation.
 ROTATIONS = {
@@ -63,7 +64,7 @@ def open_video(request: Request) -> Source:
         except Exception as error:  # as above
             _LOCAL.identity = None  # it is opened anew
             reason = f"damaged in the video: {_summarize(error)}"
-            raise images.UnreadableImage(reason) from _find_failure(path)
+            raise images.UnreadableImage(reason) from (error if isinstance(error, MemoryError) else _find_failure(path))
         if width != frame.width:
             image = image.resize((width, frame.height), Image.Resampling.BILINEAR)
         if operation := ROTATIONS.get(frame.rotation):
@@ -73,8 +74,8 @@ def open_video(request: Request) -> Source:
         return image, images.ImageInfo(mode, image.size), image.tobytes()
 
     names = [f"{path.name}[{i * step:.10g} s]" for i in range(count)]
-    minutes = [f"minute {i * step // 60:.0f}" for i in range(count)]
-    return Source(path.name, digest(identity, step), names, read, [], groups=minutes)
+    parts = [f"part {i * step // ALIKE:.0f}" for i in range(count)]
+    return Source(path.name, digest(identity, step), names, read, [], groups=parts)
 
 
 class _Video:

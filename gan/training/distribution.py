@@ -21,7 +21,7 @@ import numpy as np
 import tensorflow as tf
 
 from gan.cluster import Cluster
-from gan.devices import count_gpus, require_fresh_tensorflow, silence_tensorflow, split_cpu
+from gan.devices import count_gpus, require_fresh_tensorflow, split_cpu
 from gan.errors import RunError, UsageError, summarize
 from gan.signals import handle_signals, heeded_stops
 
@@ -75,7 +75,7 @@ def distribute(devices: str, cluster: Cluster | None, connect_seconds: float = 6
         flush=True,
     )
     try:
-        with handle_signals(heeded_stops(), signal.SIG_DFL), end_after(connect_seconds), silence_tensorflow():
+        with handle_signals(heeded_stops(), signal.SIG_DFL), end_after(connect_seconds):
             strategy = tf.distribute.MultiWorkerMirroredStrategy(resolve(cluster, names))
     except (tf.errors.OpError, RuntimeError) as error:
         raise RunError(

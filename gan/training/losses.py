@@ -4,7 +4,8 @@
     d_loss = loss.discriminator(real_logits, fake_logits)
     g_loss = loss.generator(real_logits, fake_logits)
 
-To add one, write its two functions, a row of `LOSSES` with one of the `..._scores`, and its name in gan/config.py.
+To add one, write its two functions, a row of `LOSSES` with one of the `..._scores`, and its name in
+gan/config.py: in `LOSSES`, and where they apply in `SMOOTHABLE_LOSSES` and `SAN_LOSSES`.
 """
 
 import functools

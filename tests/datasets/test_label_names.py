@@ -94,6 +94,10 @@ def test_paths_of_another_machine():
     table = read("file,label\nold/root/a/1.jpg,m\nold/root/b/1.jpg,f\n./old/root/b/2.jpg,f\n")
     labels, ambiguous, _ = match(table, ["new/a/1.jpg", "new/b/1.png", "new/c/2.jpg"])
     assert labels.codes[:, 0].tolist() == [1, 0, 0] and not ambiguous
+    rows = "".join(f"/home/me/lfw/p{i}/1.png,{'fm'[i % 2]}\n" for i in range(6))
+    names = [f"p{i}/1.png" for i in range(6)] + ["new.png"]
+    labels, ambiguous, _ = match(read(f"file,label\n{rows}new.png,f\n"), names, [f"photos/{name}" for name in names])
+    assert labels.codes[:, 0].tolist() == [0, 1, 0, 1, 0, 1, 0] and not ambiguous
     labels, ambiguous, _ = match(table, ["new/a/1.jpg", "newer/a/1.jpg", "new/c/1.jpg"])
     assert labels.codes[:, 0].tolist() == [-1, -1, -1] and len(ambiguous) == 3
 

@@ -19,7 +19,8 @@ def test_images_that_are_alone():
     [
         ([[2, 0], [3, 0]], None, [{0, 2, 3}]),
         ([], ["a", "a", None, "b", "b", None], [{0, 1}, {3, 4}]),
-        ([[4, 1]], ["a", "a", "b", "b", "c", "c"], [{0, 1, 4, 5}, {2, 3}]),  # a and c are alike through a copy
+        ([[4, 1]], ["a", "a", None, None, None, None], [{0, 1, 4}]),  # alike through a copy
+        ([[4, 1]], ["a", "a", "b", "b", "c", "c"], [{0, 1}, {2, 3}, {4, 5}]),
     ],
 )
 def test_images_that_are_alike(copies, groups, alike):

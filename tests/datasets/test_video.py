@@ -67,14 +67,16 @@ def test_identity_has_the_interval(tmp_path):
     assert open_data(path).identity != open_data(path, seconds_between_frames=2.0).identity
 
 
-def test_minutes_are_groups(tmp_path):
-    """Frames of a minute of one film are alike; those of another film, and images beside it, are not."""
+def test_parts_are_groups(tmp_path, monkeypatch):
+    """Frames of some seconds of one film are alike; those of another film, and images beside it, are not."""
     path = save_video(tmp_path / "a.mp4", FRAMES)
     shutil.copy(path, tmp_path / "b.mp4")
     Image.new("RGB", (16, 16)).save(tmp_path / "c.png")
-    assert open_data(path).groups == ["minute 0"] * 5
+    assert open_data(path).groups == ["part 0"] * 5
     groups = open_data(tmp_path).groups
     assert len(set(groups[:5])) == len(set(groups[5:10])) == 1 and len(set(groups)) == 3 and groups[10] is None
+    monkeypatch.setattr(video, "ALIKE", 2)
+    assert open_data(path).groups == ["part 0", "part 0", "part 1", "part 1", "part 2"]
 
 
 def test_turned_upright(tmp_path):

@@ -205,9 +205,11 @@ def test_shares(monkeypatch):
     """Cores and GPUs are shared: of GPUs each has as many; too few are refused, and without any nothing is said."""
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5,6")
     assert launch.share_gpus(2) == [{"CUDA_VISIBLE_DEVICES": "3"}, {"CUDA_VISIBLE_DEVICES": "5"}]
-    with pytest.raises(UsageError, match="--workers 4: there are only 3 GPUs"):
+    with pytest.raises(UsageError, match="--workers 4: each process needs a GPU of its own, and there are only 3"):
         launch.share_gpus(4)
-    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    assert launch.share_gpus(2) == [{}] * 2
+    assert launch.share_gpus(4, "cpu:1") == [{}] * 4
+    for none in ("", "-1", "-1,3"):
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", none)
+        assert launch.share_gpus(2) == [{}] * 2
     assert launch.share_cores(10**6) == [None] * 10**6
     assert len(set(find_free_ports(3))) == 3
