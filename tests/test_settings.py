@@ -246,8 +246,8 @@ def test_what_a_run_of_default_keeps(sized, capsys):
     before = write_config({"recipe": "default", "depth": 1, "palette": 4, "augmentation": "none"})
     assert resolve_settings({"recipe": "default", "depth": 1})[0] == before
     assert "goes on with --augmentation none --palette 4, as before" in capsys.readouterr().out
-    write_config({"recipe": "default", "epochs": 9})
-    resolve_settings({"recipe": "default", "minutes": 5.0})
+    write_config({"recipe": "default", "epochs": 9, "run": "it"})
+    resolve_settings({"recipe": "default", "minutes": 5.0, "run": "it"})
     assert "goes on with" not in capsys.readouterr().out
     assert resolve_settings({"recipe": "default", "depth": 0})[0] == dataclasses.replace(before, depth=0)
 
