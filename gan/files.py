@@ -75,12 +75,14 @@ def wait_while_busy(change: Callable[[], None]) -> None:
 
     Raises PermissionError where it is still open after that.
     """
-    end = time.monotonic() + BUSY
+    end = None
     while True:
         try:
             return change()
         except PermissionError:
-            if time.monotonic() >= end:
+            now = time.monotonic()
+            end = now + BUSY if end is None else end
+            if now >= end:
                 raise
         time.sleep(0.05)
 
