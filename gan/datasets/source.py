@@ -118,7 +118,7 @@ class Source:
         left_out: (name, reason) of what is in images and is not used, such as faces that are too small.
         crop: what has been cut out of the images, for people; empty: nothing yet.
         avatars: whether all images are avatars, which a face detector does not find.
-        groups: of each image, what it has in common with images that are much like it, such as the minute of a film;
+        groups: of each image, what it has in common with images that are much like it, such as a part of a film;
             None: it is in no group. None: no image is in one.
     """
 

@@ -351,7 +351,7 @@ class Validator:
         `kept` is the iteration of best.keras, or None.
         """
         if not len(self.scorer.held_out):
-            return "No score: too few images would be held out, or they are all alike (--holdout)."
+            return "No score: fewer than 20 images would be held out, or all are alike (--holdout)."
         if not self.rows and self.failure:
             return f"No score: {self.failure}."
         if not self.rows:

@@ -459,7 +459,7 @@ def test_describe(quick_extractors):
     waiting = "No score yet; --score-every N scores in any case."
     assert build(forced=True).describe(3.0, 9.0) == build().describe(3.0, 9000.0) == waiting
     none = Validator(without_held_out())
-    assert none.describe(9.0, 9.0) == "No score: fewer than 20 images would be held out (--holdout)."
+    assert none.describe(9.0, 9.0) == "No score: fewer than 20 images would be held out, or all are alike (--holdout)."
 
 
 def test_real_saturation():
