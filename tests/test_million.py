@@ -86,7 +86,10 @@ def write_cache(monkeypatch):
 @pytest.mark.slow(minutes=1)
 @pytest.mark.skipif(sys.platform != "linux", reason="files are sparse, and memory is measured, as on Linux")
 def test_a_million_images(tmp_path, monkeypatch):
-    """The first step comes within 20 seconds, memory stays below 1.5 GB, and data are waited for in less than 6%, beside other tests."""
+    """The first step comes within 20 seconds, memory stays below 1.5 GB, and data are waited for in less than 6%.
+
+    That is beside another test on the other core.
+    """
     monkeypatch.chdir(tmp_path)
     write_sparse(tmp_path / "faces.npy")
     write_cache(monkeypatch)
