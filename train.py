@@ -140,11 +140,16 @@ def explain_missing_scores(config: Config, validator, length) -> None:
         print(f"No score chooses between the averages: {first} makes all samples. {reason}", flush=True)
 
 
+def read_earlier_report(run) -> dict:
+    """The content of data.json before it is written anew; {} where there is none, or it is damaged."""
+    with contextlib.suppress(UsageError):
+        return run.read_data_report() or {}
+    return {}
+
+
 def begin_scores_anew(run, split) -> None:
     """Sets the scores of a run aside where an older version has held out other images, and warns of that."""
-    earlier = {}
-    with contextlib.suppress(UsageError):  # a damaged data.json, which is written anew
-        earlier = run.read_data_report() or {}
+    earlier = read_earlier_report(run)
     if earlier.get("held_out", len(split.held_out)) != len(split.held_out) and (folder := run.set_scores_aside()):
         warnings.warn(
             f"{len(split.held_out):,} of its images are held out, and {earlier['held_out']:,} were so far: it was"
@@ -156,9 +161,7 @@ def begin_scores_anew(run, split) -> None:
 
 def warn_of_new_data(config: Config, run, faces, split) -> None:
     """Warns of what a run with new images keeps from the earlier ones, whose data.json is still there."""
-    earlier = {}
-    with contextlib.suppress(UsageError):  # a damaged data.json, which is written anew
-        earlier = run.read_data_report() or {}
+    earlier = read_earlier_report(run)
     if len(split.held_out) and earlier.get("held_out") == 0:
         warnings.warn(
             "none of its images were held out so far, so that it was trained on some that are now, and will score too"

@@ -24,7 +24,8 @@ def choose_sides(digests: np.ndarray, copies: np.ndarray, groups: Sequence[str |
         uint64 (n,).
     """
     digests = digests.astype(np.uint64)
-    least, most = (spread(digests, number_alike(len(digests), copies, groups), by) for by in (np.minimum, np.maximum))
+    parts = number_alike(len(digests), copies, groups)
+    least, most = (spread(digests, parts, by) for by in (np.minimum, np.maximum))
     sides = digests.copy()
     differ = np.flatnonzero(least < most)
     values, numbers = np.unique(least[differ], return_inverse=True)
