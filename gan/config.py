@@ -236,7 +236,7 @@ class Config:
         0.5, "keep the images in the memory of each GPU, if they take at most this share of it; 0: never", least=0.0,
         most=0.9,
     )  # fmt: skip
-    connect_seconds: int = option(600, "seconds that the processes of --cluster wait for each other at the start", least=1)
+    connect_seconds: int = option(600, "how long the processes of --cluster wait for each other at the start", least=1)
     precision: str = option("auto", "auto: mixed_bfloat16 where hardware has it, else float32", choices=PRECISIONS)
     recipe: str = option(
         "default", "a set of settings by name, which other flags override (default: default, or avatars for the"

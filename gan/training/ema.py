@@ -4,8 +4,8 @@
     calibrate = Calibrator(network, dataset_variance(images, mirrored=True))
     calibrate(batch)  # batch(i): the i-th batch of noise; changes the network's batch-norm statistics and first kernels
 
-Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. Calibration makes samples as
-sharp and as varied as the real images.
+Averaged weights under averaged batch-norm statistics give samples that vary too little and look soft. Calibration
+makes samples as sharp and as varied as the real images.
 """
 
 from collections.abc import Callable, Iterator
