@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan import files, images, progress
+from gan import files, images
 from gan.config import IMAGE_SIZES
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
@@ -57,7 +57,8 @@ class Faces:
     Arguments:
         images: uint8 (n, h, w, 3), on disk.
         report: counts of found, used and skipped files, sizes, modes and crop, for data.json.
-        skipped: (name, reason), first of the unreadable images, then of the files that were passed over.
+        skipped: (name, reason): of unreadable images, then of faces that are not used, then of images without a label,
+            and last of files that were passed over.
         avatars: whether all images are avatars, which a face detector does not find.
         digests: uint64 (n,), of the content of each file.
         sides: uint64 (n,), by which `split` decides, as from `gan.datasets.sides.choose_sides`; None: `digests`.
@@ -161,22 +162,22 @@ class DataSettings:
         return self.max_pixels, self.allow_truncated, images.has_heif(), images.has_avif()
 
     @property
-    def search(self) -> dict:
+    def search_options(self) -> dict:
         """Arguments of a search for faces."""
-        return {"min_face": self.min_face, "folder": self.folder, "progress": progress.track_task}
+        return {"min_face": self.min_face, "folder": self.folder}
 
     def open_source(self, data: str, image_size: int) -> Source:
         """Opens a data source. Raises UsageError."""
         request = Request(
             data, image_size, limit=self.limit, seed=self.seed, cache_dir=self.folder, max_pixels=self.max_pixels,
-            seconds_between_frames=self.seconds_between_frames, progress=progress.track_task,
+            seconds_between_frames=self.seconds_between_frames,
         )  # fmt: skip
         return open_source(request)
 
     def decide_alignment(self, source: Source, numbers: Sequence[int], built_in: bool) -> alignment.Decision:
         """Decides whether the images of a source, of which `numbers` are used, are aligned."""
         if self.align == "auto" and not built_in and not self.crop:
-            return alignment.decide(source, numbers, limits=self.limits_of_files, **self.search)
+            return alignment.decide(source, numbers, limits=self.limits_of_files, **self.search_options)
         return alignment.Decision(self.align == "yes", "")
 
     def compute_key(self, identity: str, image_size: int, aligned: list[bool]) -> str:
@@ -215,14 +216,13 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
         ]
         key = asked.compute_key(joined.identity, image_size, [decision.align for decision in decisions])
         align_one = functools.partial(
-            alignment.align, size=image_size, keep_copies=asked.keep_duplicates, **asked.search
+            alignment.align, size=image_size, keep_copies=asked.keep_duplicates, **asked.search_options
         )
         pixels, report, skipped, digests, copies = cache.open_or_build(
             asked.folder / f"{key}.npy",
             functools.partial(alignment.join_aligned, sources, parts, decisions, align_one),
             image_size,
             crop=asked.crop,
-            progress=progress.track_task,
         )
     describe_choice(report, joined, sources, decisions, len(numbers), bool(asked.sample))
     origins = report.pop("origins", numbers)  # it is not there where all that were asked for are decoded

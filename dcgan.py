@@ -258,7 +258,7 @@ class DCGAN:
             if self.split_logits:
                 total += direction_loss(self.loss.slope, on_real.direction, on_fake.direction)
             if self.auxiliary_weight:
-                extra["label_loss"] = self.classification_loss(labels, on_real.labels)
+                extra["label_loss"] = classification_loss(labels, on_real.labels, self.labels.widths)
                 total += self.auxiliary_weight * extra["label_loss"]
             if penalize and self.penalty.is_estimated:
                 value = self.estimate_penalty(real, fake, real_logits, fake_logits, labels, micro_step)
@@ -290,7 +290,7 @@ class DCGAN:
             on_fake = self.call_discriminator(self.augment_inputs(fake, last, fake=True), labels)
             total = loss = self.loss.generator(real_logits, on_fake.logits)
             if self.auxiliary_weight:
-                total += self.auxiliary_weight * self.classification_loss(labels, on_fake.labels)
+                total += self.auxiliary_weight * classification_loss(labels, on_fake.labels, self.labels.widths)
             scaled = self.g_optimizer.scale_loss(divide_by_replicas(total))
         gradients = tape.gradient(fake, self.g_weights, output_gradients=fake_tape.gradient(scaled, fake))
         gradients = sum_over_replicas(gradients)
@@ -380,10 +380,6 @@ class DCGAN:
             return Outputs(logits, direction, label_logits)
         outputs = self.discriminator(inputs, training=True)
         return Outputs(outputs[0], labels=outputs[1]) if self.auxiliary_weight else Outputs(outputs)
-
-    def classification_loss(self, labels, logits):
-        """The loss of predicted labels; see `gan.training.losses.classification_loss`."""
-        return classification_loss(labels, logits, [attribute.width for attribute in self.labels.attributes])
 
     def pair_with_labels(self, x, labels):
         """What a network takes: x alone, or a list of x and its labels."""

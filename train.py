@@ -58,7 +58,7 @@ def train(given: dict, dry_run: bool = False) -> int:
     else:  # the data first: a path that does not exist need not wait for TensorFlow
         config, run, opened = settings.resolve_settings(given)
         require_possible(config, replicas=1)  # images are searched and decoded only for what can be trained
-        find_start(config, run)
+        find_start(config, run)  # raises where --start-from names nothing that fits
         faces = experiment.load_data(config, opened)
         distribution, device, precision = experiment.connect(config)
         config, device = settings.agree_on_settings(config, run, distribution, device, precision)
@@ -78,8 +78,8 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
 
     split = faces.split(config.holdout)
     print(*faces.describe(), sep="\n")
-    config = settings.record_align(config, run, faces.report)
-    augment = settings.resolve_augment(config, run, len(split.training)).augment
+    config = settings.apply_align(config, run, faces.report)
+    augment = settings.resolve_augment(config, run, len(split.training))
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = load_start(config, run) if distribution.is_chief else None
     is_new = distribution.broadcast_object(not (run.folder / "config.json").exists())  # each machine has a folder
@@ -115,17 +115,27 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         return build_trainer().train()
     with run.lock():
         settings.require_steps_for_new_data(config, run, faces.title, length)
-        if before := run.claim(recorded, labels):
-            print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
-            warn_of_new_data(config, run, faces, split)
-        elif not is_new:
-            begin_scores_anew(run, split)
-        counts = {"trained": len(split.training), "held_out": len(split.held_out)}
-        run.write_data_report(faces.report | counts, faces.skipped)
-        save_contact_sheet(run, faces, split.training, config.seed)
+        claim_folder(config, run, faces, split, recorded, labels, is_new)
         trainer = build_trainer()
         explain_missing_scores(config, trainer.validator, length)
         return trainer.train()
+
+
+def claim_folder(config: Config, run, faces, split, recorded: dict, labels, is_new: bool) -> None:
+    """Writes the settings and the report of the data to the run's folder, if they go with what is there.
+
+    Arguments:
+        recorded: the content of config.json.
+        is_new: whether the folder has no run yet.
+    """
+    if before := run.claim(recorded, labels):
+        print(f"New data: so far the run was trained on {before}.{run.describe_earlier_scores()}")
+        warn_of_new_data(config, run, faces, split)
+    elif not is_new:
+        begin_scores_anew(run, split)
+    counts = {"trained": len(split.training), "held_out": len(split.held_out)}
+    run.write_data_report(faces.report | counts, faces.skipped)
+    save_contact_sheet(run, faces, split.training, config.seed)
 
 
 def explain_missing_scores(config: Config, validator, length) -> None:

@@ -1,6 +1,6 @@
 """Command lines: train.py's parser, what the tools share, and how errors become exit codes.
 
-config, dry_run = parse_arguments(["--noise", "image"])           # what reads train.py's flags
+given, dry_run = parse_settings(["--noise", "image"])             # train.py's flags, those that are given
 arguments = run_parser("generate", __doc__, "generated.png").parse_args(argv)  # a tool that takes a run
 return run_command("generate", lambda: generate(arguments))
 
@@ -24,6 +24,7 @@ from gan.config import IMAGE_SIZES, Config, build_config, format_flag, one_or_se
 from gan.console import prepare_streams
 from gan.devices import require_valid_keras_settings
 from gan.errors import RunError, UsageError, summarize
+from gan.files import expand_path
 from gan.runs import legacy
 
 # The titles of --help, each before its first field.
@@ -204,8 +205,6 @@ def in_range(kind: Callable, least: float | None = None, most: float | None = No
 
 def path_argument(text: str) -> str:
     """The type of an argument that is a path: ~ is the home folder, and it is not empty."""
-    from gan.files import expand_path  # which imports NumPy, and --help needs none
-
     text = in_range(str)(text)
     try:
         return str(expand_path(text))

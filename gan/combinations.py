@@ -18,6 +18,8 @@ def require_possible(config: Config, replicas: int) -> None:
     require_possible_loss(config)
     require_possible_head(config)
     require_groups(config)
+    if config.freeze_discriminator and not config.start_from:
+        raise UsageError("--freeze-discriminator needs --start-from: new layers know nothing that should stay.")
     estimated = config.penalty_method == "finite-difference"
     if estimated and config.penalty not in ("r1", "r2", "r1+r2"):
         raise UsageError(
@@ -52,11 +54,14 @@ def require_used(config: Config) -> None:
         "penalty_method": (not config.penalized, penalty),
         "penalty_schedule": (not config.penalized, penalty),
         "penalty_batch": (not config.penalized, penalty),
-        "final_penalty_weight": (config.penalty_schedule == "constant", "it is fixed. Add --penalty-schedule linear"),
-        "final_beta2": (config.beta_schedule == "constant", "they are fixed. Add --beta-schedule linear"),
+        "final_penalty_weight": (
+            config.penalty_schedule == "constant",
+            "the weight of the penalty is constant. Add --penalty-schedule linear",
+        ),
+        "final_beta2": (config.beta_schedule == "constant", "the decay rates are constant. Add --beta-schedule linear"),
         "discriminator_noise_schedule": (
             not config.discriminator_noise,
-            "there is none. Add --discriminator-noise 0.1",
+            "no noise is added. Add --discriminator-noise 0.1",
         ),
     }
     for name, (is_unused, why) in unused.items():

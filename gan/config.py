@@ -54,8 +54,8 @@ OPTIMIZERS = ("adam", "adamw", "rmsprop", "sgd")
 PAIRED_OPTIMIZERS = ("separate", "acgd")
 SCHEDULES = ("constant", "linear", "cosine", "cooldown")
 CLUSTERS = ("auto", "slurm", "none")
-DATASETS = ("avatars", "orl", "celeba")  # that --data takes, as these files
-FILE_SUFFIXES = (
+DATASETS = ("avatars", "orl", "celeba")  # built-in names that --data takes
+FILE_SUFFIXES = (  # of files that --data takes
     *(".zip", ".tar", ".tar.gz", ".tgz", ".npz", ".npy", ".csv", ".parquet", ".tfrecord", ".tfrecords"),
     *(".mp4", ".mov", ".mkv", ".webm", ".avi"),
 )
@@ -264,7 +264,7 @@ class Config:
             return self.run
         parts = [self.recipe, self.noise, self.generator, str(self.image_size)]
         paths = [Path(data) for data in self.data]
-        data = "+".join(remove_suffix(path.name) for path in paths)
+        data = "+".join(remove_data_suffix(path.name) for path in paths)
         if self.data != ("avatars",):
             parts.append(data or "data")
         elif self.recipe == "default":
@@ -385,16 +385,15 @@ def format_command(config: Config) -> str:
 def list_flags(settings: dict) -> list[str]:
     """The words of a command line that give some settings, by their names."""
     words = []
-    for name, value in [*(("data", each) for each in settings.get("data", ())), *settings.items()]:
+    for name, value in settings.items():
         flag = format_flag(name)
-        if name == "data" and isinstance(value, tuple):
-            continue  # each is listed alone
-        if isinstance(value, bool):
-            words.append(flag if value else flag.replace("--", "--no-", 1))
-        elif str(value).startswith("-"):
-            words.append(f"{flag}={value}")  # else it looks like a flag itself
-        else:
-            words += [flag, *map(str, value if isinstance(value, tuple) else [value])]
+        for each in value if name == "data" else [value]:
+            if isinstance(each, bool):
+                words.append(flag if each else flag.replace("--", "--no-", 1))
+            elif str(each).startswith("-"):
+                words.append(f"{flag}={each}")  # else it looks like a flag itself
+            else:
+                words += [flag, *map(str, each if isinstance(each, tuple) else [each])]
     return words
 
 
@@ -414,7 +413,7 @@ def join_words(words: Sequence[str], windows: bool = os.name == "nt") -> str:
     )
 
 
-def remove_suffix(name: str) -> str:
+def remove_data_suffix(name: str) -> str:
     """The name of a file without one of `FILE_SUFFIXES`."""
     return name.removesuffix(next((suffix for suffix in FILE_SUFFIXES if name.endswith(suffix)), ""))
 
@@ -436,13 +435,16 @@ def differences(saved: dict, config: dict, defaults: dict | None = None) -> list
 
     A setting that a run does not have has the value of `defaults`, or today's default.
     """
-    accepted = {"label_digest"}  # which `Run.compare_labels` looks at
-    accepted |= {"faces"} if config.get("accept_new_data") else set()
     defaults = json.loads(json.dumps(dataclasses.asdict(Config()))) | (defaults or {})
     saved, config = {**defaults, **saved}, {**defaults, **config}
-    both = [(name, saved.get(name), config.get(name)) for name in {**saved, **config} if name not in MUTABLE | accepted]
-    digests = (str(one.get("faces")).rpartition("(")[2] for one in (saved, config))
-    moved = len(set(digests)) == 1  # the same images are the same wherever they are
-    other = [found for found in both if found[1] != found[2] and not (moved and found[0] == "faces")]
-    shown = [(name, *(summarize("none" if value == "" else value) for value in values)) for name, *values in other]
-    return [f"{name.replace('_', '-')}: {there} there, {here} here" for name, there, here in shown]
+    ignored = MUTABLE | {"label_digest"}  # `Run.compare_labels` compares the labels
+    digests = {str(one.get("faces")).rpartition("(")[2] for one in (saved, config)}
+    if config["accept_new_data"] or len(digests) == 1:  # the same images are the same wherever they are
+        ignored |= {"faces"}
+    lines = []
+    for name in {**saved, **config}:
+        there, here = saved.get(name), config.get(name)
+        if name not in ignored and there != here:
+            there, here = (summarize("none" if value == "" else value) for value in (there, here))
+            lines.append(f"{name.replace('_', '-')}: {there} there, {here} here")
+    return lines

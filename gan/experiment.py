@@ -296,7 +296,7 @@ def fits_on_devices(config: Config, size: int) -> bool:
 def load_generator(run, best: bool = True):
     """The generator of a run, a `gan.generation.generator.Generator`: of its best score, or the last.
 
-    It comes from best.keras or generator.keras, or, where a run has neither, from its newest checkpoint. Raises
+    It comes from best.keras or generator.keras, or from its newest checkpoint, where there is no such file. Raises
     UsageError where the folder is not a run's, or there is no generator that can be opened.
     """
     from gan.devices import setup_devices

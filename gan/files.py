@@ -144,8 +144,8 @@ def cache_folder(chosen: str | os.PathLike | None = None) -> Path:
     return folder
 
 
-def write_json(path: Path, content: dict) -> None:
-    """Writes a dictionary as indented JSON, atomically."""
+def write_json(path: Path, content: dict | list) -> None:
+    """Writes a dictionary or a list as indented JSON, atomically."""
     with atomic_write(path) as file:
         file.write((json.dumps(content, indent=2) + "\n").encode())
 

@@ -39,7 +39,7 @@ BITS_PER_SAMPLE, PHOTOMETRIC, SAMPLE_FORMAT = 258, 262, 339  # tags of a TIFF
 WHITE_IS_ZERO = 0  # a value of `PHOTOMETRIC`
 UNSIGNED, SIGNED = 1, 2  # values of `SAMPLE_FORMAT`
 PNG_BITS = 24  # where a PNG has the bits of a sample
-# At the end of a mode.
+# Endings of `ImageInfo.mode`.
 INVERTED = " with white as zero"
 UPPER_BITS = " of 16 bits, of which the upper 8 are read"  # more is not in Pillow
 FIRST = ", first of several frames"  # of an animation, or of the pages of a TIFF

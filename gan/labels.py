@@ -25,7 +25,7 @@ from gan.errors import UsageError, summarize
 from gan.files import atomic_write
 
 FILE = "labels.json"  # in the folder of a run
-MOST_COMBINATIONS = 10_000  # of which a run keeps the shares; of more, it keeps that many images' drawn at random
+MOST_COMBINATIONS = 10_000  # whose shares a run keeps; of more, it keeps the labels of so many images, drawn at random
 UNKNOWN = -1  # the code of an image that has no label
 YES, NO = ("1", "1.0", "yes", "y", "true"), ("0", "0.0", "no", "n", "false", "-1", "-1.0")
 
@@ -51,6 +51,11 @@ class Attribute:
     def codes(self) -> range:
         """The codes of the values."""
         return range(len(self.values) or 2)
+
+    @property
+    def value_names(self) -> tuple[str, ...]:
+        """The names of the values, by their codes."""
+        return self.values or ("no", "yes")
 
     def describe(self, code: int) -> str:
         """A value in words: "Smiling", "not Smiling", "hair bob"; of classes, the name alone."""
@@ -89,13 +94,18 @@ class Labels:
     counts: np.ndarray | None = None
 
     @property
+    def widths(self) -> list[int]:
+        """How many numbers of the vector that networks take are of each attribute."""
+        return [attribute.width for attribute in self.attributes]
+
+    @property
     def width(self) -> int:
-        """The length of the vector that networks take."""
-        return sum(attribute.width for attribute in self.attributes)
+        """The length of that vector."""
+        return sum(self.widths)
 
     @property
     def columns(self) -> list[str]:
-        """The names of that vector's columns, as `parse` takes them: "Smiling", "hair=bob"."""
+        """The names of its columns, as `parse` takes them: "Smiling", "hair=bob"."""
         return [
             name
             for attribute in self.attributes

@@ -61,7 +61,7 @@ def print_lines(total: float, first: float, unit: str = "") -> Iterator[Callable
         if done < total and now - printed < SECONDS_BETWEEN_LINES:
             return
         printed = now
-        left = int((now - start) / max(1, done - first) * (total - done))
+        left = max(0, int((now - start) / max(1, done - first) * (total - done)))  # the last step may end late
         print(f"{done:,.0f}/{total:,.0f}{unit}  {text}  left {format_time(left)}", flush=True)
 
     yield show

@@ -209,7 +209,7 @@ def require_steps_for_new_data(config: Config, run, title: str, length) -> None:
     other = differences({"faces": run.read_config().get("faces", "")}, {"faces": title})
     if other and length.progress(int(log["iteration"][-1]), float(log["seconds"][-1])) >= 1:
         raise UsageError(
-            f"{run.folder} has its length, and would not be trained on the new images: with --accept-new-data, give a"
+            f"{run.folder} is finished, and would not be trained on the new images: with --accept-new-data, give a"
             f" larger {'--minutes' if length.seconds else '--epochs'}, too."
         )
 
@@ -225,7 +225,7 @@ def resolve_align(config: Config, run) -> Config:
     return dataclasses.replace(config, align=earlier or config.align)
 
 
-def record_align(config: Config, run, report: dict) -> Config:
+def apply_align(config: Config, run, report: dict) -> Config:
     """The configuration with what --align auto came to, by the report of the data: the run goes on with it.
 
     It stays auto where some sources are aligned and others not, and in runs of older versions, which did not record it.
@@ -234,10 +234,10 @@ def record_align(config: Config, run, report: dict) -> Config:
     return config if undecided else dataclasses.replace(config, align=report["align"])
 
 
-def resolve_augment(config: Config, run, images: int) -> Config:
-    """The configuration with --augment auto decided: as the run has had it, or by the number of training images.
+def resolve_augment(config: Config, run, images: int) -> str:
+    """What --augment auto comes to: what the run has had, or what the number of training images decides.
 
     The choice is recorded, so that a run goes on with it although it has more images now.
     """
     earlier = run.read_choice("augment", DISCRIMINATOR_AUGMENTATIONS) if config.augment == "auto" else ""
-    return dataclasses.replace(config, augment=earlier or config.choose_augment(images))
+    return earlier or config.choose_augment(images)

@@ -32,14 +32,11 @@ def find_start(config: Config, run) -> Path | Config | None:
     """What --start-from names: a .keras file, or a run, whose configuration is returned.
 
     None where nothing is named, or where the run has a checkpoint from which it goes on: what it started from may be
-    gone by then. Raises UsageError where there is no such file or run, or it has another pair of networks, and where
-    layers are to be frozen without a start.
+    gone by then. Raises UsageError where there is no such file or run, or it has another pair of networks.
     """
     from gan.runs import checkpoints
     from gan.runs.run_directory import Run
 
-    if config.freeze_discriminator and not config.start_from:
-        raise UsageError("--freeze-discriminator needs --start-from: new layers know nothing that should stay.")
     if not config.start_from or checkpoints.list_paths(run.checkpoints):
         return None
     path = expand_path(config.start_from)

@@ -38,6 +38,14 @@ def test_lines(clock, capsys):
     ]
 
 
+def test_a_last_step_that_ends_late(clock, capsys):
+    """No time is left where a training of a certain time has taken longer."""
+    with progress.print_lines(60, 0, " s") as show:
+        clock.now = 164.0
+        show(64, "text")
+    assert capsys.readouterr().out == "64/60 s  text  left 0:00\n"
+
+
 def test_lines_in_seconds(clock, capsys):
     """A training of a certain time counts seconds, and has their unit."""
     with progress.show_progress(7200.0, 3600.0, " s") as show:

@@ -18,7 +18,7 @@ import numpy as np
 if not __package__:  # run as a file: python tools/audit.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan import cli, experiment, progress
+from gan import cli, experiment
 from gan.errors import UsageError
 from gan.files import atomic_write, cache_folder
 from gan.generation.generator import NOISE_BATCH
@@ -79,7 +79,7 @@ def audit(arguments: argparse.Namespace) -> None:
     from gan.metrics import attribute_classifier, audit
 
     cache = cache_folder(config.cache_dir)
-    classifier = attribute_classifier.load_for_faces(faces, training, held_out, cache, progress.track_task)
+    classifier = attribute_classifier.load_for_faces(faces, training, held_out, cache)
 
     seeds = np.arange(arguments.samples)
     print(f"Generating {len(seeds):,} samples with {generator.description} ...", flush=True)

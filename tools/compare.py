@@ -259,7 +259,8 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
                 f"--data {config.data_title} has {len(faces.images):,} images, of which {held_out} would be held out; a"
                 f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
             )
-        config = settings.resolve_augment(settings.record_align(config, run, faces.report), run, training)
+        config = settings.apply_align(config, run, faces.report)
+        config = dataclasses.replace(config, augment=settings.resolve_augment(config, run, training))
         conflicts += runner.find_conflicts(run, config, faces.title, machine, document["rows"])
     results.refuse("Runs are there that would not compare", conflicts)
 

@@ -19,7 +19,7 @@ import numpy as np
 if not __package__:  # run as a file: python tools/evaluate.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan import cli, experiment, progress
+from gan import cli, experiment
 from gan.devices import setup_devices
 from gan.errors import RunError, UsageError
 from gan.files import cache_folder
@@ -143,7 +143,7 @@ def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:
     graph, extractors = Path(arguments.inception) if arguments.inception else None, []
     for name in dict.fromkeys(arguments.network or feature_extractors.installed_extractors()):
         if name == "inception":
-            graph = graph or inception.fetch(cache, progress.track_task)
+            graph = graph or inception.fetch(cache)
         extractors.append(feature_extractors.load_extractor(name, graph))
     return extractors
 

@@ -96,7 +96,8 @@ def write_grid(path: Path, generator: Generator, seeds: np.ndarray, arguments: a
     """Writes one picture of all images. Raises UsageError where it would have more than `MAX_PIXELS`."""
     scale = arguments.scale or images.display_scale(generator.size)
     if len(seeds) * (scale * generator.size) ** 2 > MAX_PIXELS:
-        smaller = "--separate or --npz" if scale == 1 else "--scale 1 or --separate"
+        fits = scale > 1 and len(seeds) * generator.size**2 <= MAX_PIXELS
+        smaller = "--scale 1 or --separate" if fits else "--separate or --npz"
         raise UsageError(f"{len(seeds):,} faces are too many for one grid at --scale {scale}: {smaller}")
     samples = generator.generate_seeds(seeds, arguments.truncation, arguments.requested)
     samples = enlarge(samples, scale, arguments.smooth)

@@ -74,7 +74,7 @@ def launch(workers: int, flags: list[str]) -> int:
                     preexec_fn=cores[index],
                 )
             )  # fmt: skip
-        if received:  # by those that were there
+        if received:  # while processes were being started: the later ones have not had the signal
             pass_on(received[0], None)
         codes = wait(processes)
     if received and any(codes):

@@ -19,7 +19,7 @@ import numpy as np
 if not __package__:  # run as a file: python tools/project.py
     sys.path[0] = str(Path(__file__).resolve().parents[1])
 
-from gan import cli, experiment, images, progress
+from gan import cli, experiment, images
 from gan.errors import RunError, UsageError
 from gan.files import atomic_write, cache_folder
 from gan.generation import animation, latent_directions
@@ -93,7 +93,7 @@ def project(arguments: argparse.Namespace) -> None:
 def edit(generator: Generator, noise: np.ndarray, path: Path) -> None:
     """Writes a row of images for each latent direction, with its name below. Raises RunError where there is none."""
     cache = cache_folder(generator.config.cache_dir)
-    directions = latent_directions.find_directions(generator, noise, cache, progress.track_task)
+    directions = latent_directions.find_directions(generator, noise, cache)
     if not directions:
         raise RunError("samples are too similar to find directions in which they differ: train for longer")
     paths = latent_directions.edit_paths(noise, [*directions.values()], generator.noise_distribution)

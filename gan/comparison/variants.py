@@ -22,7 +22,7 @@ SHARED = {
 }  # fmt: skip
 KINDS = {f.name: f.metadata["kind"] for f in dataclasses.fields(Config) if f.name not in SHARED}
 # Settings of older versions keep their names, which are part of the names of runs.
-FORMER_KINDS = {"flip": bool, **{old: KINDS[new] for old, new in legacy.SETTINGS.items()}}
+ALL_KINDS = {**KINDS, "flip": bool, **{old: KINDS[new] for old, new in legacy.SETTINGS.items()}}
 
 LONGEST = 210  # bytes of a label in the name of a file, which has 255 at most
 
@@ -49,7 +49,7 @@ class Variant:
         """The variant as flags of train.py."""
         typed = ["--recipe", self.recipe]
         for name, text in self.overrides:
-            if {**KINDS, **FORMER_KINDS}[name] is bool:
+            if ALL_KINDS[name] is bool:
                 typed.append(format_flag(name if text == "yes" else f"no_{name}"))
             else:
                 typed += [format_flag(name), *(text.split() if is_several(name) else [text])]
@@ -58,7 +58,7 @@ class Variant:
 
 def is_several(name: str) -> bool:
     """Whether a setting has several values, with spaces between them."""
-    return {**KINDS, **FORMER_KINDS}[name] in (tuple, one_or_several)
+    return ALL_KINDS[name] in (tuple, one_or_several)
 
 
 def name_file(label: str) -> str:
@@ -123,7 +123,7 @@ def parse_variant(text: str) -> Variant:
     for setting in settings:
         name, _, value = setting.partition("=")
         name = name.replace("-", "_")
-        kind = {**KINDS, **FORMER_KINDS}.get(name)
+        kind = ALL_KINDS.get(name)
         if not kind or not value.strip() or (kind is bool and value not in ("yes", "no")):
             raise UsageError(
                 f"--recipes {text}: {setting!r} is not a setting that may differ and its value, such as noise_size=16"

@@ -22,6 +22,7 @@ from PIL import Image
 from gan import images
 from gan.datasets.source import Request, Source, digest
 from gan.labels import Attribute, Labels
+from gan.progress import track_task
 
 COUNT = 10_000  # avatars, unless --limit is given
 VERSION = f"1 (dicebear-styles {version('dicebear-styles')})"  # raise the number when a pixel changes
@@ -219,7 +220,7 @@ def open_avatars(request: Request) -> Source:
     def prepare() -> None:
         if values:
             return
-        with request.progress("Drawing avatars") as tick:
+        with track_task("Drawing avatars") as tick:
             pixels[:], attributes = draw(count, request.size, request.seed, progress=tick)
         values[:] = zip(*attributes.values(), strict=True)
 

@@ -21,10 +21,11 @@ import numpy as np
 
 from gan import files, images
 from gan.datasets.report import advise
-from gan.datasets.source import no_progress, stop_at_failures, summarize_skipped
+from gan.datasets.source import stop_at_failures, summarize_skipped
 from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.image_files.value_range import ValueCounts, count_values, describe_range, find_range
+from gan.progress import track_task
 
 VERSION = 11  # raise it when the same files would give other pixels, or the report has other keys
 CHUNK = 64  # images decoded by one task
@@ -77,9 +78,7 @@ def open_or_build(path: Path, choose: Callable, size: int, **settings) -> Cached
     return read(path)
 
 
-def build(
-    path: Path, source, size: int, *, numbers: Sequence[int], crop: int = 0, progress: Callable = no_progress
-) -> None:
+def build(path: Path, source, size: int, *, numbers: Sequence[int], crop: int = 0) -> None:
     """Decodes, crops and resizes the images of a source, and writes them to the cache.
 
     The .npy is written last and atomically, so the cache is whole where that file exists.
@@ -90,7 +89,6 @@ def build(
         size: side of the decoded images in pixels.
         numbers: the images to use, as numbers in the source.
         crop: as for `gan.images.crop_square`.
-        progress: a function (title) -> context manager that yields tick(done, total).
 
     Raises:
         RunError: if no image can be read, or one cannot for a reason that may pass; then nothing is cached.
@@ -102,14 +100,14 @@ def build(
     decode = functools.partial(_decode, stop_at_failures(source).read, size, crop, ranges)
     try:
         with files.atomic_write(path) as file:
-            with progress(f"Decoding {source.title}") as tick:
+            with track_task(f"Decoding {source.title}") as tick:
                 decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if decoded.values:  # of modes whose range is known only now, so that their images can be decoded
                 ranges |= {
                     mode: (counts, find_range(counts, images.INVERTED in mode))
                     for mode, counts in decoded.values.items()
                 }
-                with progress(f"Decoding {source.title} again") as tick:
+                with track_task(f"Decoding {source.title} again") as tick:
                     decoded = _decode_all(file, names, lambda i: decode(numbers[i]), tick)
             if not decoded.infos:
                 skipped = decoded.skipped + source.left_out + source.passed_over

@@ -8,6 +8,7 @@ from dataclasses import replace
 from gan import download
 from gan.datasets.source import Request, Source
 from gan.datasets.zip_archive import open_zip, require_images
+from gan.progress import track_task
 
 URL = (
     "https://s3.amazonaws.com/video.udacity-data.com/topher/2018/November/"
@@ -19,6 +20,6 @@ def open_celeba(request: Request) -> Source:
     """Opens the zip of CelebA, which is first downloaded to `request.cache_dir`. Raises RunError if that fails."""
     path = request.cache_dir / URL.rsplit("/", 1)[1]
     if not path.exists():
-        with request.progress("Downloading CelebA") as tick:
+        with track_task("Downloading CelebA") as tick:
             download.fetch(URL, path, require_images, tick)
     return open_zip(replace(request, data=str(path)))

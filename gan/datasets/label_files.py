@@ -109,7 +109,7 @@ def read_csv(text: str, title: str) -> Table:
         if len(row) != len(header):
             raise UsageError(f"--labels {title}: line {number} has {len(row)} columns, and the header {len(header)}.")
     is_row = any(name and name in {row[i].strip() for row in rows[:1000]} for i, name in enumerate(header))
-    is_header = any(header) and not is_row and not any(remove_suffix(name) != name for name in header)
+    is_header = any(header) and not is_row and not any(remove_image_suffix(name) != name for name in header)
     image = find_image_column(header, rows) if is_header and rows else 0
     labelled = [i for i, name in enumerate(header) if name and i != image]
     if not is_header or not rows or not labelled:
@@ -142,7 +142,7 @@ def find_image_column(header: list[str], rows: list[list[str]]) -> int:
     that have a name, the one with the first name of `IMAGE_COLUMNS`, or else the first.
     """
     names = [re.sub("[ _-]", "", name.lower()) for name in header]
-    columns = [i for i, cell in enumerate(rows[0]) if remove_suffix(cell.strip()) != cell.strip()]
+    columns = [i for i, cell in enumerate(rows[0]) if remove_image_suffix(cell.strip()) != cell.strip()]
     columns = columns or [i for i, name in enumerate(header) if name]  # without a name it may be the number of the row
     return min(columns, key=lambda i: [*IMAGE_COLUMNS, names[i]].index(names[i]))
 
@@ -234,7 +234,7 @@ def _require_names(names: list[str], title: str) -> None:
         raise UsageError(f"--labels {title}: its columns of labels, {', '.join(names)}, need names that differ.")
 
 
-def remove_suffix(name: str) -> str:
+def remove_image_suffix(name: str) -> str:
     """Removes the suffix of an image; what comes after other dots stays."""
     stem, suffix = os.path.splitext(name)
     return stem if suffix.lower() in SUFFIXES else name

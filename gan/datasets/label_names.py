@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gan.datasets.label_files import Table, remove_suffix
+from gan.datasets.label_files import Table, remove_image_suffix
 from gan.errors import UsageError
 from gan.labels import UNKNOWN, Labels
 
@@ -81,7 +81,7 @@ class _Fit:
     def __init__(self, names: list[str], prefixed: list[str], rows: list[str], codes: np.ndarray):
         self.names, self.prefixed, self.rows, self.codes = names, prefixed, rows, codes
         numbers = {}
-        self.places = np.array([numbers.setdefault(remove_suffix(name), len(numbers)) for name in prefixed], int)
+        self.places = np.array([numbers.setdefault(remove_image_suffix(name), len(numbers)) for name in prefixed], int)
         self.found = np.full(len(names), NO_ROW)  # `NO_ROW` while an image waits
         self.owners = np.full(len(rows), NO_ROW)
 
@@ -89,7 +89,7 @@ class _Fit:
         """The same with names that have no suffixes; what is found in either is found in both."""
         other = copy.copy(self)
         other.names, other.prefixed, other.rows = (
-            [remove_suffix(name) for name in names] for names in (self.names, self.prefixed, self.rows)
+            [remove_image_suffix(name) for name in names] for names in (self.names, self.prefixed, self.rows)
         )
         return other
 

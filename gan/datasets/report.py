@@ -35,7 +35,10 @@ def describe(report: dict, skipped: list[tuple[str, str]]) -> list[str]:
         lines.append(f"{report['chosen']:,} of them used, {report['choice']}")
     lines += report["alignment"]
     if report["aligned"]:
-        reasons = Counter(reason for _, reason in skipped[unreadable:left_out])
+        # Images without a label come last among those that are left out; the faces below include them.
+        labels = report.get("labels")
+        unlabelled = labels["unlabelled"] if labels and not labels["kept"] else 0
+        reasons = Counter(reason for _, reason in skipped[unreadable : left_out - unlabelled])
         some = ", ".join(f"{count:,} ({reason})" for reason, count in reasons.most_common())
         lines.append(f"{used:,} faces{'; left out, by name in skipped.csv: ' if some else ''}{some}")
     if labels := report.get("labels"):
@@ -129,7 +132,7 @@ def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: d
         "kept": unlabelled == "keep",
         "summary": labels.describe_shares(),
         "shares": {
-            attribute.name: dict(zip(attribute.values or ("no", "yes"), map(float, share), strict=True))
+            attribute.name: dict(zip(attribute.value_names, map(float, share), strict=True))
             for attribute, share in shares
         },
     }

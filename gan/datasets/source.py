@@ -5,7 +5,6 @@ def open_grays(request: Request) -> Source:
     return Source("grays", "grays, version 1", names, read=lambda i: ..., passed_over=[])
 """
 
-import contextlib
 import errno
 import hashlib
 import json
@@ -66,11 +65,6 @@ LEFTOVER_FOLDERS = {
 }
 
 
-def no_progress(title: str) -> contextlib.AbstractContextManager:
-    """A `Request.progress` that displays nothing."""
-    return contextlib.nullcontext(lambda done, total: None)
-
-
 @dataclass(frozen=True)
 class Request:
     """What to open, and how.
@@ -83,7 +77,6 @@ class Request:
         cache_dir: folder for downloads.
         max_pixels: the most pixels that an image file may have.
         seconds_between_frames: of videos.
-        progress: a function (title) -> context manager that yields tick(done, total).
     """
 
     data: str
@@ -93,7 +86,6 @@ class Request:
     cache_dir: Path = Path(".")
     max_pixels: int = images.MAX_PIXELS
     seconds_between_frames: float = 1.0
-    progress: Callable[[str], contextlib.AbstractContextManager] = no_progress
 
 
 @dataclass(frozen=True)

@@ -27,6 +27,7 @@ from gan.datasets.source import (
 from gan.errors import UsageError, summarize
 from gan.files import damage_as_value_error, expand_path
 from gan.image_files.file_kinds import GZIP, HEAD, TAR, UNKNOWN, describe, identify
+from gan.progress import track_task
 
 ZEROS = bytes(tarfile.BLOCKSIZE)  # two of these end an archive
 LARGEST_HEADER = 1 << 20  # bytes, of the name and the attributes of an entry
@@ -54,7 +55,7 @@ def open_tar(request: Request) -> Source:
     try:
         with damage_as_value_error():
             if is_packed:
-                with IndexedGzip(path) as content, request.progress(f"Listing {path.name}") as tick:
+                with IndexedGzip(path) as content, track_task(f"Listing {path.name}") as tick:
                     length = path.stat().st_size
                     entries = list(_list_entries(content, lambda: tick(content.unpacker.packed, length)))
                 read_at = functools.partial(_read_packed, content)

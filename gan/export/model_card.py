@@ -12,6 +12,7 @@ from pathlib import Path
 
 from gan.config import Config
 from gan.generation.generator import Generator
+from gan.metrics.audit import format_cell
 from gan.metrics.evaluation import HELD_OUT_NAME
 from gan.metrics.report import format_number
 from gan.runs.run_directory import Run, format_iteration
@@ -106,8 +107,7 @@ def describe_labels(generator: Generator) -> list[str]:
     for attribute, shares in zip(labels.attributes, labels.shares, strict=True):
         for code in attribute.codes if attribute.values else [1]:
             value = f"{attribute.name}: {attribute.values[code]}" if attribute.values else attribute.name
-            value = in_one_line(value).replace("|", "\\|")  # which would end a cell
-            rows.append(f"| {column} | {value} | {shares[code]:.1%} |")
+            rows.append(f"| {column} | {format_cell(value)} | {shares[code]:.1%} |")
             column += 1
     note = "A column is 1 where an image shall have the label, and 0 elsewhere; values between are possible."
     return ["## Labels", note, "\n".join(rows), f"```python\n{format_example(generator)}\n```"]
@@ -155,7 +155,7 @@ def describe_data(run: Run, config: Config) -> str:
 def describe_terms(data: tuple[str, ...]) -> str:
     """Describes license and bias of the data, where they are known."""
     known = {"avatars": AVATARS, "orl": ORL}
-    return " ".join(dict.fromkeys(known.get(each, CELEBA if "celeb" in each.lower() else UNKNOWN) for each in data))
+    return " ".join(dict.fromkeys(known.get(each, CELEBA if "celeba" in each.lower() else UNKNOWN) for each in data))
 
 
 def describe_scores(run: Run, generator: Generator) -> str:

@@ -19,7 +19,7 @@ from PIL import Image
 
 from gan import files, images
 from gan.datasets.joined import join
-from gan.datasets.source import Source, digest, no_progress, stop_at_failures, summarize_skipped
+from gan.datasets.source import Source, digest, stop_at_failures, summarize_skipped
 from gan.devices import count_cores
 from gan.errors import RunError, UsageError
 from gan.faces import geometry, selection
@@ -45,10 +45,7 @@ class Decision(NamedTuple):
     reason: str
 
 
-def decide(
-    source: Source, numbers: Sequence[int], *, min_face: int, folder: Path, progress: Callable = no_progress,
-    limits: Sequence = (),
-) -> Decision:  # fmt: skip
+def decide(source: Source, numbers: Sequence[int], *, min_face: int, folder: Path, limits: Sequence = ()) -> Decision:
     """Decides by a sample of the images whether they should be aligned. It is done once: the cache knows the answer.
 
     Where the sample cannot be searched, as the detector is not installed, the cache cannot be written, or no image can
@@ -70,7 +67,7 @@ def decide(
     chosen = sorted(rng.choice(numbers, min(SAMPLE, len(numbers)), replace=False).tolist())
     try:
         stopping = stop_at_failures(source)
-        decision = decide_by_sample(stopping, chosen, min_face=min_face, folder=folder, progress=progress)
+        decision = decide_by_sample(stopping, chosen, min_face=min_face, folder=folder)
     except (UsageError, images.UnreadableImage) as error:
         return Decision(False, f"all are left as they are, without a search for faces. {error}")
     with contextlib.suppress(OSError):
@@ -78,7 +75,7 @@ def decide(
     return decision
 
 
-def decide_by_sample(source: Source, chosen: list[int], *, min_face: int, folder: Path, progress: Callable) -> Decision:
+def decide_by_sample(source: Source, chosen: list[int], *, min_face: int, folder: Path) -> Decision:
     """Decides whether images should be aligned by those whose numbers are given.
 
     Raises UnreadableImage where none of those can be read that are tried first, for their size.
@@ -94,7 +91,7 @@ def decide_by_sample(source: Source, chosen: list[int], *, min_face: int, folder
         raise images.UnreadableImage(f"None of {len(tried)} images that were tried can be read.")
     if np.median(sizes) < 2 * min_face:
         return Decision(False, "")  # too small for photographs with a face among other things
-    photographs = search(source, chosen, min_face=min_face, folder=folder, progress=progress)
+    photographs = search(source, chosen, min_face=min_face, folder=folder)
     places = []
     for photograph in photographs:
         good = [each for each in photograph.candidates if each.confidence >= selection.CONFIDENT]
@@ -126,15 +123,14 @@ def lie_in_one_place(places: np.ndarray) -> bool:
 
 
 def align(
-    source: Source, numbers: Sequence[int], size: int, *, min_face: int, keep_copies: bool, folder: Path,
-    progress: Callable = no_progress,
-) -> Source:  # fmt: skip
+    source: Source, numbers: Sequence[int], size: int, *, min_face: int, keep_copies: bool, folder: Path
+) -> Source:
     """Returns the faces of photographs as a source of aligned images, size x size.
 
     A face is named by its photograph and its place in that. Photographs that cannot be read stay in the list, and raise
     `images.UnreadableImage` when they are read. `left_out` has the other photographs and faces that are not used.
     """
-    photographs = search(stop_at_failures(source), numbers, min_face=min_face, folder=folder, progress=progress)
+    photographs = search(stop_at_failures(source), numbers, min_face=min_face, folder=folder)
     entries, left_out = choose_faces(photographs, min_face, keep_copies)
     titles, reasons = [source.names[i] for i in numbers], [photograph.reason for photograph in photographs]
     read_photograph = functools.lru_cache(count_cores())(source.read)  # once for all faces of one, which are in a row

@@ -1,6 +1,6 @@
 """Search for faces in all photographs of a source, in parallel; what was found is kept for the next time.
 
-    found = search(source, range(len(source.names)), min_face=48, folder=cache_folder(), progress=track_task)
+    found = search(source, range(len(source.names)), min_face=48, folder=cache_folder())
     found[0]  # of the first photograph: its `Candidate`s, or why it cannot be read
 
 What was found is kept in a file in the cache, by the content of the photograph, and added to every half a minute, so a
@@ -13,7 +13,7 @@ import hashlib
 import json
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -22,11 +22,12 @@ from PIL import Image
 
 from gan import files, images
 from gan.datasets.cache import map_in_order
-from gan.datasets.source import Source, no_progress
+from gan.datasets.source import Source
 from gan.devices import setup_devices
 from gan.errors import UsageError
 from gan.faces import geometry
 from gan.faces.selection import SHARPNESS_SIDE, Candidate, measure_sharpness
+from gan.progress import track_task
 from gan.thumbnails import SIDE
 
 VERSION = 1  # raise it when the same photographs would give other candidates
@@ -43,15 +44,12 @@ class Photograph(NamedTuple):
     size: tuple[int, int] = (0, 0)
 
 
-def search(
-    source: Source, numbers: Sequence[int], *, min_face: int, folder: Path, progress: Callable = no_progress
-) -> list[Photograph]:
+def search(source: Source, numbers: Sequence[int], *, min_face: int, folder: Path) -> list[Photograph]:
     """Searches photographs for faces whose cuts are at least about `min_face` pixels wide.
 
     Arguments:
         numbers: the photographs, as numbers in the source.
         folder: of the cache.
-        progress: as for `gan.datasets.cache.build`.
 
     Raises:
         UsageError: if the detector is not installed, or the cache cannot be written.
@@ -76,7 +74,7 @@ def search(
 
     found, title = [], f"Searching {len(numbers):,} images of {source.title} for faces"
     results = contextlib.closing(map_in_order(work, len(numbers), CHUNK))
-    with progress(title) as tick, memory.saving(), results as photographs:
+    with track_task(title) as tick, memory.saving(), results as photographs:
         for photograph, key in photographs:
             if key:
                 memory.add(key, photograph.candidates)

@@ -9,7 +9,6 @@ For normal noise, linear regression finds the same; InterFaceGAN (arXiv:1907.107
 plane.
 """
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +23,7 @@ CLUSTERS = 8  # of samples that have no known attributes
 MAX_NOISE = 20_000_000  # numbers of noise, which take 500 MB while they are computed
 
 
-def find_directions(generator: Generator, noise: np.ndarray, cache: Path, progress: Callable) -> dict[str, np.ndarray]:
+def find_directions(generator: Generator, noise: np.ndarray, cache: Path) -> dict[str, np.ndarray]:
     """Finds directions that change the image of `noise` (*shape), by name; none where samples hardly differ.
 
     For a generator of avatars they lead to other values of known attributes, which a classifier predicts; for all
@@ -32,7 +31,6 @@ def find_directions(generator: Generator, noise: np.ndarray, cache: Path, progre
 
     Arguments:
         cache: folder in which the classifier is kept.
-        progress: as `gan.metrics.avatar_classifier.load_classifier` takes it.
     """
     from gan.metrics import avatar_classifier, feature_extractors
 
@@ -41,7 +39,7 @@ def find_directions(generator: Generator, noise: np.ndarray, cache: Path, progre
     points = np.concatenate([noise[None], generator.sample_noise(np.arange(1, count))])
     images = generator(points)
     if avatars:
-        classifier = avatar_classifier.load_classifier(generator.size, cache, progress)
+        classifier = avatar_classifier.load_classifier(generator.size, cache)
         return attribute_directions(points, avatar_classifier.most_likely_values(classifier.predict(images)))
     return cluster_directions(points, feature_extractors.load_extractor("onet").embed(images), CLUSTERS)
 

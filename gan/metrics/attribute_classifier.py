@@ -10,7 +10,6 @@ have a network of their own (gan/metrics/avatar_classifier.py), whose prediction
 
 import hashlib
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from gan import images
 from gan.labels import Labels
 from gan.metrics import avatar_classifier
 from gan.metrics.stored_network import SIDE, load_or_train, reduce_images
+from gan.progress import track_task
 
 VERSION = 1  # raise it when the same images and labels would give another network
 WIDTHS = (24, 48, 96)
@@ -86,18 +86,18 @@ class AvatarAttributes:
         )
 
 
-def load_for_faces(faces, training_rows: np.ndarray, held_out_rows: np.ndarray, cache_dir: Path, progress: Callable):
+def load_for_faces(faces, training_rows: np.ndarray, held_out_rows: np.ndarray, cache_dir: Path):
     """Loads a classifier of the labels of `faces`, a `data.Faces`: that of avatars, or one trained on the images.
 
     Arguments:
-        training_rows, held_out_rows, cache_dir, progress: as for `load_classifier`.
+        training_rows, held_out_rows, cache_dir: as for `load_classifier`.
     """
     known = {name: tuple(values) for name, values in avatar_classifier.ATTRIBUTES.items()}
     # Labels from a file may have the names of avatars' attributes, and other values or another order of these.
     if faces.avatars and all(known.get(each.name) == each.values for each in faces.labels.attributes):
-        found = avatar_classifier.load_classifier(faces.images.shape[1], cache_dir, progress)
+        found = avatar_classifier.load_classifier(faces.images.shape[1], cache_dir)
         return AvatarAttributes(faces.labels, found)
-    return load_classifier(faces.images, faces.labels, training_rows, held_out_rows, cache_dir, progress)
+    return load_classifier(faces.images, faces.labels, training_rows, held_out_rows, cache_dir)
 
 
 def load_classifier(
@@ -106,7 +106,6 @@ def load_classifier(
     training_rows: np.ndarray,
     held_out_rows: np.ndarray,
     cache_dir: Path,
-    progress: Callable = lambda title: nullcontext(lambda done, total: None),
 ) -> AttributeClassifier:
     """Loads the classifier of a data set from the cache, or trains it, which takes two minutes.
 
@@ -117,7 +116,6 @@ def load_classifier(
         labels: of these images; those that are unknown are not learned from.
         training_rows, held_out_rows: the numbers of the images to train on, and to measure accuracies on.
         cache_dir: folder where the classifier is stored.
-        progress: a function (title) -> context manager that yields tick(done, total), as `gan.progress.track_task`.
     """
     size = pixels.shape[1]
     key = hashlib.blake2b(repr((VERSION, pixels.shape, labels.digest)).encode(), digest_size=10)
@@ -129,7 +127,7 @@ def load_classifier(
     network = build_network(min(size, SIDE), labels.width)
 
     def train_and_measure() -> dict[str, np.ndarray]:
-        train(network, labels, pixels, training_rows, progress)
+        train(network, labels, pixels, training_rows)
         return {"accuracy": measure_accuracy(network, labels, pixels, held_out_rows)}
 
     names = [attribute.name for attribute in labels.attributes]
@@ -168,16 +166,16 @@ def build_network(side: int, width: int) -> keras.Model:
     return keras.Model(start, head(x), name="attributes")
 
 
-def train(network: keras.Model, labels: Labels, pixels: np.ndarray, rows: np.ndarray, progress: Callable) -> None:
+def train(network: keras.Model, labels: Labels, pixels: np.ndarray, rows: np.ndarray) -> None:
     """Trains a network on the images of some rows, by AdamW with a cosine schedule."""
     x = np.concatenate([reduce_images(pixels[rows[i : i + PREDICTED]]) for i in range(0, len(rows), PREDICTED)])
     codes = labels.codes[rows]
     targets = labels.encode(codes)
-    known = np.repeat(codes >= 0, [attribute.width for attribute in labels.attributes], axis=1).astype(np.float32)
-    step = _build_step(network, [attribute.width for attribute in labels.attributes])
+    known = np.repeat(codes >= 0, labels.widths, axis=1).astype(np.float32)
+    step = _build_step(network, labels.widths)
     order = np.random.default_rng(SEED)
     queue = np.zeros(0, np.int64)
-    with progress("Training a classifier of the labels") as tick:
+    with track_task("Training a classifier of the labels") as tick:
         for i in range(STEPS):
             while len(queue) < BATCH:
                 queue = np.concatenate([queue, order.permutation(len(x))])
@@ -210,7 +208,7 @@ def predict_codes(network: keras.Model, labels: Labels, pixels: np.ndarray) -> n
             for batch in batches
         ]
     )
-    parts = np.split(logits, np.cumsum([attribute.width for attribute in labels.attributes])[:-1], axis=1)
+    parts = np.split(logits, np.cumsum(labels.widths)[:-1], axis=1)
     return np.stack(
         [
             part.argmax(axis=1) if attribute.values else part[:, 0] > 0

@@ -98,8 +98,7 @@ def measure_agreement(attributes: Sequence[Attribute], asked: np.ndarray, predic
         for code in sorted(np.argsort(-counts, kind="stable")[:MOST_ASKED]):
             if counts[code]:
                 share = measure_share(right[asked[:, i] == code])
-                value = attribute.values[code] if attribute.values else ("no", "yes")[code]
-                found.append(Agreement(attribute.name, value, int(counts[code]), share))
+                found.append(Agreement(attribute.name, attribute.value_names[code], int(counts[code]), share))
     return found
 
 
@@ -138,19 +137,23 @@ def format_report(
         low, high = 100 * row.difference.low, 100 * row.difference.high
         points = f"{100 * row.difference.value:+.1f} ({low:+.1f} to {high:+.1f})"
         ratio, accuracy = _format(row.ratio, ".2f"), _format(row.accuracy, ".1%")
+        name = format_cell(row.name)
         lines.append(
-            f"| {_cell(row.name)} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {ratio} | {accuracy} |"
+            f"| {name} | {row.labelled:.1%} | {row.data} | {row.samples} | {points} | {ratio} | {accuracy} |"
             f" {row.verdict} |"
         )
     for title, found in agreements.items():
         if found:
             lines += ["", f"## {title}", "", "| attribute | label | images | seen as that |", "|---|---|--:|--:|"]
-            lines += [f"| {_cell(each.name)} | {_cell(each.asked)} | {each.count:,} | {each.share} |" for each in found]
+            lines += [
+                f"| {format_cell(each.name)} | {format_cell(each.asked)} | {each.count:,} | {each.share} |"
+                for each in found
+            ]
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
-    """A name as the cell of a Markdown table: in one line, and without a bar that would end it."""
+def format_cell(text: str) -> str:
+    """Formats a text as the cell of a Markdown table: in one line, and without a bar that would end it."""
     return " ".join(text.split()).replace("|", "\\|")
 
 

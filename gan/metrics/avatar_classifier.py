@@ -12,7 +12,6 @@ its mistakes are on both.
 
 import hashlib
 from collections.abc import Callable
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -26,6 +25,7 @@ from gan import images
 from gan.datasets import avatars
 from gan.datasets.avatars import ATTRIBUTES
 from gan.metrics.stored_network import SIDE, load_or_train, reduce_images
+from gan.progress import track_task
 
 VERSION = 2  # raise it when the same avatars would give another network
 SEED = 20_231_117  # of the avatars to train on, so that a run trains on none of them
@@ -80,9 +80,7 @@ class HistogramComparison(NamedTuple):
     missing: dict[str, list[str]]
 
 
-def load_classifier(
-    size: int, cache_dir: Path, progress: Callable = lambda title: nullcontext(lambda done, total: None)
-) -> Classifier:
+def load_classifier(size: int, cache_dir: Path) -> Classifier:
     """Loads the classifier of a size from the cache, or trains it, which takes half a minute.
 
     It may be called amid a training: no global state, of random numbers or of precision, is used or changed.
@@ -90,14 +88,13 @@ def load_classifier(
     Arguments:
         size: side of the images, a multiple of 4.
         cache_dir: folder where the classifier is stored.
-        progress: a function (title) -> context manager that yields tick(done, total), as `gan.progress.track_task`.
     """
     version = hashlib.blake2b(repr((VERSION, avatars.VERSION)).encode(), digest_size=6).hexdigest()
     path = Path(cache_dir) / f"attributes-{size}-{version}.npz"
     network = _build_network(min(size, SIDE))
 
     def train() -> dict[str, np.ndarray]:
-        accuracy, min_confidence = _train(network, size, progress)
+        accuracy, min_confidence = _train(network, size)
         return {"accuracy": accuracy, "least_sure": min_confidence}
 
     measured, digest = load_or_train(path, network, train, {"accuracy": (len(COUNTS),), "least_sure": ()})
@@ -175,9 +172,9 @@ def _predict(network: keras.Sequential, pixels: np.ndarray) -> dict[str, np.ndar
     return {name: tf.nn.softmax(part).numpy() for name, part in zip(ATTRIBUTES, parts, strict=True)}
 
 
-def _train(network: keras.Sequential, size: int, progress: Callable) -> tuple[np.ndarray, float]:
+def _train(network: keras.Sequential, size: int) -> tuple[np.ndarray, float]:
     """Trains on avatars and on images without a face; returns accuracies and `min_confidence`, of held-out avatars."""
-    with progress("Generating avatars to train on") as tick:
+    with track_task("Generating avatars to train on") as tick:
         pixels, attributes = avatars.draw(TRAINING + HELD_OUT, size, SEED, tick)
     pixels, targets = reduce_images(pixels), _encode(attributes)
     rng = np.random.default_rng(SEED)
@@ -187,7 +184,7 @@ def _train(network: keras.Sequential, size: int, progress: Callable) -> tuple[np
     order = np.concatenate([rng.permutation(len(x)) for _ in range(EPOCHS)])
     steps = len(order) // BATCH
     step = _build_step(network, steps)
-    with progress("Training the classifier of avatars") as tick:
+    with track_task("Training the classifier of avatars") as tick:
         for i in range(steps):
             rows = order[i * BATCH : (i + 1) * BATCH]
             step(x[rows], y[rows], tf.constant(i))

@@ -46,8 +46,8 @@ def score_classes(
     Returns:
         agreement: attribute -> share of samples with the label asked for; classifier_accuracy: attribute -> share of
         held-out images of which the classifier knows the label, NaN as None; fd_by_label: label -> fd, and the numbers
-        of real images and of samples; and extractor, its name. Distances of few images are larger: those of different
-        numbers do not compare.
+        of real images and of samples; and fd_by_label_extractor, the name of the extractor. Distances of few images are
+        larger: those of different numbers do not compare.
     """
     predicted = real.classifier.predict(fake)
     agreement = {
@@ -63,10 +63,9 @@ def score_classes(
         for code in attribute.codes:
             ours, theirs = real.labels.codes[:, i] == code, asked[:, i] == code
             if min(ours.sum(), theirs.sum()) >= FEWEST:
-                value = attribute.values[code] if attribute.values else ("no", "yes")[code]
                 distance = distances.frechet_distance(features[ours], sampled[theirs])
                 counts = {"real": int(ours.sum()), "samples": int(theirs.sum())}
-                found.append((f"{attribute.name}: {value}", {"fd": distance, **counts}))
+                found.append((f"{attribute.name}: {attribute.value_names[code]}", {"fd": distance, **counts}))
     found.sort(key=lambda entry: -entry[1]["real"])
     accuracy = {name: None if np.isnan(value) else value for name, value in real.classifier.accuracy.items()}
     return {

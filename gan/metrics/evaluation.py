@@ -2,14 +2,13 @@
 
 scores = compute_metrics(extractor, extractor.embed(fake), held_out, training, cache_folder)
 result, nearest = compare_with_training(fake, held_out, training, flip=True)
-protocol, scores = detect_content(fake, held_out, False, cache, progress.track_task)
+protocol, scores = detect_content(fake, held_out, False, cache)
 """
 
 import contextlib
 import dataclasses
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -173,9 +172,7 @@ def compare_with_training(
     return result, np.stack(pairs, axis=1)
 
 
-def detect_content(
-    fake: np.ndarray, real: ImageSubset, avatars: bool, cache: Path, progress: Callable
-) -> tuple[dict, dict]:
+def detect_content(fake: np.ndarray, real: ImageSubset, avatars: bool, cache: Path) -> tuple[dict, dict]:
     """Recognizes what is in samples: by a face detector or, of avatars, by the classifier of their attributes.
 
     Arguments:
@@ -183,7 +180,6 @@ def detect_content(
         real: the images to compare with.
         avatars: whether the images are avatars, which the face detector does not know.
         cache: the folder of the classifier, which is trained where there is none.
-        progress: as `avatar_classifier.load_classifier` takes it.
 
     Returns:
         The protocol, and the scores: face_rate and face_rate_real; of avatars also mode_coverage, modes_missing,
@@ -201,7 +197,7 @@ def detect_content(
             "samples": len(fake),
         }
         return protocol, {"face_rate": float(detect(fake).mean()), "face_rate_real": float(detect(photographs).mean())}
-    classifier = avatar_classifier.load_classifier(fake.shape[1], cache, progress)
+    classifier = avatar_classifier.load_classifier(fake.shape[1], cache)
     predicted, predicted_real = classifier.predict(fake), classifier.predict(real.load())
     shares = {
         "samples": avatar_classifier.compute_histograms(predicted),

@@ -1,6 +1,6 @@
 """Inception-v3 as frozen on 2015-12-05, the network of FID and KID: downloads it and loads it safely.
 
-    features, digest = load(fetch(cache_dir, progress.track_task))
+    features, digest = load(fetch(cache_dir))
     features(images)  # float32 (n, 299, 299, 3), (pixels - 128) / 128 -> float32 (n, 2048)
 
 Published scores use these weights (arXiv:1706.08500); Keras's Inception has others, and another last block.
@@ -21,6 +21,7 @@ from google.protobuf.message import DecodeError
 from gan import download
 from gan.errors import RunError, UsageError
 from gan.files import expand_path
+from gan.progress import track_task
 
 URL = "http://download.tensorflow.org/models/image/imagenet/inception-2015-12-05.tgz"  # 89 MB
 GRAPH = "classify_image_graph_def.pb"
@@ -36,16 +37,16 @@ OPS = {
 }
 
 
-def fetch(cache_dir: Path, progress: Callable) -> Path:
+def fetch(cache_dir: Path) -> Path:
     """Returns the path of the graph in `cache_dir`; downloads its archive if neither is there.
 
-    `progress` is `gan.progress.track_task`, or alike. Raises RunError, which says what to do without a network.
+    Raises RunError, which says what to do without a network.
     """
     graph, archive = cache_dir / GRAPH, cache_dir / URL.rsplit("/", 1)[1]
     if graph.exists() or archive.exists():
         return graph if graph.exists() else archive
     try:
-        with progress("Downloading Inception") as tick:
+        with track_task("Downloading Inception") as tick:
             download.fetch(URL, archive, unpack, tick)
     except RunError as error:
         raise RunError(f"{error}; a copy elsewhere is used with --inception PATH.") from error

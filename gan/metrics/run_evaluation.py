@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 
 from data import FEWEST_HELD
-from gan import progress
 from gan.errors import UsageError
 from gan.files import write_json
 from gan.images import make_grid, write_png
@@ -90,9 +89,7 @@ def build_case(
     if dataset.labels and not reference:
         from gan.metrics import attribute_classifier  # imports Keras, which the help of a command need not wait for
 
-        classifier = attribute_classifier.load_for_faces(
-            dataset, training_rows, held_out_rows, cache, progress.track_task
-        )
+        classifier = attribute_classifier.load_for_faces(dataset, training_rows, held_out_rows, cache)
         labelled = LabelledImages(subset, dataset.labels.take(subset.rows), classifier)
     return EvaluationCase(
         run,
@@ -141,7 +138,7 @@ def evaluate_run(
     case.announce("predicting the attributes of avatars" if case.avatars else "detecting faces")
     # Images of another reference may be photographs where the run has avatars.
     real = case.held_out if case.held_out.name == HELD_OUT_NAME else case.training.subsample(MAX_HELD_OUT)
-    detection, content = evaluation.detect_content(fake, real, case.avatars, case.cache, progress.track_task)
+    detection, content = evaluation.detect_content(fake, real, case.avatars, case.cache)
     result = {
         "protocol": describe_protocol(case, fake, extractors, seed) | {"face rate": detection},
         "generator": generator,

@@ -254,7 +254,7 @@ class Run:
         checkpoints nor a log are left. Raises UsageError where there is no generator yet.
         """
         if best and (scored := self.best_iteration()) is not None:
-            path = self.folder / "best.keras"  # later than best.json after a kill between the two
+            path = self.folder / "best.keras"  # after a kill between the two writes it is newer than best.json
             return path, scored if (saved := read_iteration(path)) is None else saved
         if not (self.folder / "generator.keras").exists():
             raise UsageError(f"{self.folder} has no generator yet. Its training goes on with: {self.resume_command()}")

@@ -47,7 +47,8 @@ class Loop:
         # What all processes have agreed on:
         self.ended = False  # whether the run is done, or to be stopped
         self.agreed_iteration = self.next_agreement = 0
-        self.agreed_seconds = self.agreed_step_seconds = 0.0  # of training, and of the iterations since the one before
+        self.agreed_seconds = 0.0  # of training, at the last agreement
+        self.agreed_step_seconds = 0.0  # of an iteration, between the last two agreements
 
     def train(self) -> int:
         """Trains to the end. Returns the exit code: 0, or 128 + the number of the signal that stopped it."""

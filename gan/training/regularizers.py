@@ -90,7 +90,7 @@ ESTIMATED_AT = {"r1": (False,), "r2": (True,), "r1+r2": (False, True)}  # those 
 STEP, MIXED_STEP = 0.01, 0.1
 
 
-@dataclass(frozen=True, eq=False)  # a variable has no hash
+@dataclass(frozen=True, eq=False)  # hashed by identity: `weight` may be a variable, which has no hash
 class Penalty:
     """What is added to the discriminator's loss: a regularizer, how much it counts, and how often it is computed.
 

@@ -254,31 +254,45 @@ class Validator:
             self.network = self.network or installed_extractors()[-1 if BUDGET * planned > LARGE_BUDGET else 0]
             self.scorer.load(self.network)
         if not self.samples:
-            selected_at, count = clock.read(), len(averages)
-            for select in averages.values():
-                select()
-            select_seconds = clock.read() - selected_at
-            seconds = (self.budget.remaining(planned) - (clock.read() - start)) / (remaining + 1)
-            self.samples, each_seconds = self.scorer.affordable_samples((seconds - select_seconds) / count)
-            self.budget.last_seconds = select_seconds + count * each_seconds
+            self._choose_samples(planned, remaining, averages, start)
         begun = clock.read()
         self.budget.seconds_spent += begun - start
         affordable = self.budget.allows(planned, remaining)
         if not (self.forced or affordable or last):
             return None
+        rows = self._score_averages(iteration, averages)
+        self.budget.spend(clock.read() - begun)
+        self.rows += [row | {"eval_seconds": self.budget.seconds_spent} for row in rows]
+        return self.rows[-1]
+
+    def _choose_samples(self, planned: float, remaining: int, averages: dict, start: float) -> None:
+        """Chooses how many samples each average is scored by, so that this score and the later ones fit the budget.
+
+        `start` is when this evaluation began.
+        """
+        selected_at = clock.read()
+        for select in averages.values():
+            select()
+        select_seconds = clock.read() - selected_at
+        seconds = (self.budget.remaining(planned) - (clock.read() - start)) / (remaining + 1)
+        self.samples, each_seconds = self.scorer.affordable_samples((seconds - select_seconds) / len(averages))
+        self.budget.last_seconds = select_seconds + len(averages) * each_seconds
+
+    def _score_averages(self, iteration: int, averages: dict) -> list[dict]:
+        """Scores each average, and selects the one with the lowest score. Returns the rows of metrics.csv.
+
+        The lowest comes last, as `select_best` takes the last within a standard error of the lowest. That error is for
+        independent noise. The averages share theirs, so it would let a worse one win.
+        """
         rows, known = [], {"iteration": iteration, "network": self.network, "samples": self.samples}
         for half_life, select in averages.items():
             select()
             average = {"half_life": half_life} if len(averages) > 1 else {}
             rows.append({**known, **self.scorer.score(self.samples), **average})
-        # The lowest last, as `select_best` takes the last within a standard error: that is of other noise, and for
-        # averages that are scored with the same noise it is too wide.
         rows.sort(key=lambda row: row["kid"], reverse=True)
         if len(averages) > 1:
             averages[rows[-1]["half_life"]]()
-        self.budget.spend(clock.read() - begun)
-        self.rows += [row | {"eval_seconds": self.budget.seconds_spent} for row in rows]
-        return self.rows[-1]
+        return rows
 
     def resume(self, rows: list[dict], budget: np.ndarray | None = None) -> None:
         """Continues after earlier scores, with the same network and number of samples unless asked otherwise.

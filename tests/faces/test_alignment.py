@@ -257,6 +257,8 @@ def test_labels_of_faces(tmp_path):
         assert faces.labels.codes.tolist() == expected + [[1, 2]] * 4 and "origins" not in faces.report
         assert [reason for name, reason in faces.skipped if name == "photos/5.png"] == ["no label"] * 2
         assert [name for name, reason in faces.skipped if reason == "no label"] == ["photos/5.png"] * 2
+        counts = [line for line in faces.describe() if "faces; left out" in line]
+        assert counts[0].startswith("14 faces") and "no label" not in counts[0]  # which 14 includes
         assert data.load(photos, 32, **settings).labels.codes.tolist() == expected
 
 

@@ -200,7 +200,7 @@ def test_second_call_loads(classifier, cache_dir, monkeypatch):
 
 
 @pytest.mark.slow
-def test_damaged_file_is_trained_again(classifier, cache_dir, capsys):
+def test_damaged_file_is_trained_again(classifier, cache_dir, capsys, monkeypatch):
     """The same weights, also amid mixed precision, without use of a global random generator; the damage is reported."""
     [path] = cache_dir.iterdir()
     content = bytearray(path.read_bytes())
@@ -213,7 +213,9 @@ def test_damaged_file_is_trained_again(classifier, cache_dir, capsys):
 
     def train_again():
         DRAW(2, SIDE, 0)  # as a training without cached avatars does
-        avatar_classifier.load_classifier(SIDE, cache_dir, progress)
+        with monkeypatch.context() as patch:
+            patch.setattr(avatar_classifier, "track_task", progress)
+            avatar_classifier.load_classifier(SIDE, cache_dir)
 
     keras.mixed_precision.set_global_policy("mixed_bfloat16")
     try:

@@ -147,7 +147,8 @@ def fetch(tmp_path, monkeypatch):
 
     def fetch(url):
         monkeypatch.setattr(inception, "URL", url)
-        return inception.fetch(tmp_path / "c", progress), titles
+        monkeypatch.setattr(inception, "track_task", progress)
+        return inception.fetch(tmp_path / "c"), titles
 
     return fetch
 

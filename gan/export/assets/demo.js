@@ -73,7 +73,7 @@ function showLabels({ attributes, start }) {
   $("labels").hidden = false;
 }
 
-// The labels that are not 0, as tools.generate --label names them: "Smiling=1,hair=bob"; "" without labels.
+// All labels, for the name of a file: "Smiling=0.5,hair=bob"; "" without labels.
 function describeLabels() {
   let column = 0;
   return (about.labels?.attributes ?? []).map(({ name, values }) => {
