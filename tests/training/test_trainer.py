@@ -79,6 +79,13 @@ class TickingClock(Clock):
         return self.now - self.paused
 
 
+@pytest.fixture
+def unread(monkeypatch):
+    """For tests of many saves that read no generator and no gallery: generator.keras is empty, and there is no page."""
+    monkeypatch.setattr(Run, "save_generator", lambda run, *given: (run.folder / "generator.keras").touch())
+    monkeypatch.setattr(trainer.Page, "refresh", lambda page: None)
+
+
 def set_clock(monkeypatch, clock):
     """Lets a training read another clock."""
     for module in (loop, trainer):
@@ -191,6 +198,7 @@ def test_slow_runs_are_saved_between_grids(tmp_path, monkeypatch):
     assert saved[-1] == 10 and 2 <= len(saved) <= 5
 
 
+@pytest.mark.usefixtures("unread")
 def test_default_number_of_grids(tmp_path):
     """By default a run has at least 20 sample grids, the first at iteration 0, the last at the end."""
     _, run = train(tmp_path, FakeGAN(), 47, sample_every=0)
@@ -221,6 +229,7 @@ def test_a_weight_that_is_not_finite(tmp_path):
 
 
 @pytest.mark.parametrize("tick", [0.1, 2.0])
+@pytest.mark.usefixtures("unread")
 def test_minutes(tmp_path, monkeypatch, capsys, tick):
     """With --minutes 1 a run ends after 60 seconds of training, with about 20 grids, or one per step if slow."""
     _, run = train(tmp_path, FakeGAN(), 1, minutes=1.0, sample_every=0, monkeypatch=monkeypatch, tick=tick)
@@ -235,6 +244,7 @@ def test_minutes(tmp_path, monkeypatch, capsys, tick):
     assert len(table(run.tables.log)) == len(seconds)
 
 
+@pytest.mark.usefixtures("unread")
 def test_resume_with_minutes(tmp_path, monkeypatch):
     """After a resume, earlier seconds count and there are about 20 grids; a larger --minutes continues the run."""
     options = {"sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
@@ -253,6 +263,7 @@ def test_resume_with_minutes(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGCONT")
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
+@pytest.mark.usefixtures("unread")
 def test_a_pause_is_no_training(tmp_path, monkeypatch, minutes):
     """An hour in which the process is stopped adds no second to the log, and causes no checkpoint or other speed."""
     clock = TickingClock(0.5)
@@ -271,6 +282,7 @@ def test_a_pause_is_no_training(tmp_path, monkeypatch, minutes):
 
 
 @pytest.mark.parametrize("minutes", [0.0, 1.0])
+@pytest.mark.usefixtures("unread")
 def test_killed_before_the_grid(tmp_path, monkeypatch, minutes):
     """If a run is killed between a checkpoint and its grid, the grid is written after the resume."""
     options = {"minutes": minutes, "sample_every": 0, "monkeypatch": monkeypatch, "tick": 0.5}
@@ -328,18 +340,18 @@ def test_patience(tmp_path, capsys, quick_extractors):
     assert code == 0 and [int(row["iteration"]) for row in table(run.tables.metrics)] == [3, 6, 9, 12, 15]
     assert best(run) == (9, [0.0] * 768) and grid_iterations(run) == [0, 15]
     printed = capsys.readouterr().out
-    assert "Stopped early: 2 scores without a lower one. To train longer, give --patience above 2." in printed
-    assert "at iteration 9 (low is good), kept as best.keras" in printed
+    assert all(part in printed for part in ("2 scores", "--patience above 2", "iteration 9 ", "best.keras"))
     score = json.loads((run.folder / "best.json").read_text())
     assert score["kid"] == min(float(row["kid"]) for row in table(run.tables.metrics))
     assert (score["images"], score["samples"], next(iter(score["protocol"]))) == (36, 128, "network")
     assert train_drifting(tmp_path, 2)[0] == 0
-    assert "Done already: 15 iterations. To train longer, give --patience above 2." in capsys.readouterr().out
+    printed = capsys.readouterr().out
+    assert "15 iterations" in printed and "--patience above 2" in printed
     assert train_drifting(tmp_path, 4)[0] == 0 and logged_iterations(run)[-1] == 21 and best(run)[0] == 9
     assert train_drifting(tmp_path, 0, total=24)[0] == 0 and logged_iterations(run)[-1] == 24 and best(run)[0] == 9
     capsys.readouterr()
     train_drifting(tmp_path, 0, total=24)
-    assert "To train longer, give --epochs above " in capsys.readouterr().out
+    assert "--epochs above " in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("written", ["nothing", "best.keras"])
@@ -631,6 +643,7 @@ class Scheduled(FakeGAN):
 
 
 @pytest.mark.parametrize("tick", [None, 0.5])
+@pytest.mark.usefixtures("unread")
 def test_learning_rate_schedule(tmp_path, monkeypatch, tick):
     """The linear schedule falls from 0.01 to about 0 by iterations or minutes, and continues after a resume."""
     options = {"learning_rate_schedule": "linear", "monkeypatch": monkeypatch, "tick": tick}
@@ -649,6 +662,7 @@ def test_learning_rate_schedule(tmp_path, monkeypatch, tick):
 
 
 @pytest.mark.parametrize("tick", [None, 0.5])
+@pytest.mark.usefixtures("unread")
 def test_adaptation_speed(tmp_path, monkeypatch, tick):
     """The probability of ADA may change by 1 in a fixed share of the run, by iterations or minutes, resumed or not."""
     speeds, options = [], {"minutes": 1.0, "sample_every": 0, "monkeypatch": monkeypatch, "tick": tick} if tick else {}
