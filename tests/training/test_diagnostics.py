@@ -21,23 +21,32 @@ def modes(rows):
     return {row["failure_mode"]: int(row["iteration"]) for row in rows if row["status"] == "started"}
 
 
+@pytest.fixture
+def short_window(monkeypatch):
+    """Judges losses over 100 iterations, and not 500, so that few are enough."""
+    monkeypatch.setattr(diagnostics, "WINDOW", 100)
+
+
+@pytest.mark.usefixtures("short_window")
 def test_no_failure_in_balanced_training(tmp_path, capsys):
-    """520 iterations of balanced training, diagnosed twice, have no failure mode."""
-    assert train(tmp_path, build(), 520, every=260) == []
+    """A window of balanced training, and a bit more, diagnosed twice, has no failure mode."""
+    assert train(tmp_path, build(), 120, every=60) == []
     assert "started" not in capsys.readouterr().out
 
 
+@pytest.mark.usefixtures("short_window")
 def test_winning_discriminator(tmp_path):
-    """A discriminator that wins against a generator at learning rate 0 is detected after 500 iterations."""
-    rows = train(tmp_path, build(rates=(0.0, 5e-3), weight=0.0), 600, every=300)
-    assert modes(rows) == {"discriminator winning": 600}
+    """A discriminator that wins against a generator at learning rate 0 is detected once it has won for a window."""
+    rows = train(tmp_path, build(rates=(0.0, 2e-2), weight=0.0), 160, every=80)
+    assert modes(rows) == {"discriminator winning": 160}
     assert re.search(r"D\(x\) (1.00|0.9\d) and D\(G\(z\)\) 0.0\d", rows[0]["advice"])
 
 
+@pytest.mark.usefixtures("short_window")
 def test_dead_discriminator(tmp_path):
     """If all ReLUs of the discriminator are always 0, its logits are constant, and losses stuck are detected."""
     dead = discriminator("relu", keras.initializers.Constant(-100.0))
-    assert modes(train(tmp_path, build(d=dead), 510)) == {"losses stuck": 510}
+    assert modes(train(tmp_path, build(d=dead), 210)) == {"losses stuck": 210}
 
 
 @pytest.mark.usefixtures("eagerly")
