@@ -1,7 +1,10 @@
+import contextlib
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from helpers import eager
 from keras import layers
 
 from dcgan import DCGAN, NOISE_DISTRIBUTIONS
@@ -96,16 +99,23 @@ def test_train_step_by_hand(monkeypatch):
     np.testing.assert_allclose(critic.get_weights()[0][:, 0], w + d_step, rtol=1e-3, atol=1e-4)
 
 
-SMALL = {"image_size": 8, "noise_size": 4, "width": 2, "batch_size": 4, "precision": "float32", "optimizer": "acgd"}
+SMALL = {
+    "image_size": 8, "noise_size": 4, "width": 2, "batch_size": 4, "precision": "float32", "optimizer": "acgd",
+    "ema_half_life": 0.0,
+}  # fmt: skip
 
 
-def test_our_networks():
+@pytest.mark.parametrize("compiled", [False, pytest.param(True, marks=pytest.mark.slow)])
+def test_our_networks(monkeypatch, compiled):
     """Two steps of the default pair change all of its weights but for those that have no gradient, finitely."""
+    if not compiled:
+        monkeypatch.setattr(acgd, "ITERATIONS", 2)
     gan = experiment.build_gan(Config(**SMALL, penalty="none"))
     before = gan.generator.get_weights() + gan.discriminator.get_weights()
     real = tf.constant(np.random.default_rng(0).uniform(-1, 1, (4, 8, 8, 3)), tf.float32)
-    for _ in range(2):
-        scalars = gan.train_step((real, tf.zeros((4, 0))))
+    with contextlib.nullcontext() if compiled else eager():
+        for _ in range(2):
+            scalars = gan.train_step((real, tf.zeros((4, 0))))
     after = gan.generator.get_weights() + gan.discriminator.get_weights()
     assert np.isfinite([float(value) for value in scalars.values()]).all()
     assert np.mean([not np.array_equal(a, b) for a, b in zip(before, after, strict=True)]) > 0.8
