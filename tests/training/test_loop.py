@@ -124,8 +124,9 @@ def test_scheduled_settings():
 def test_a_penalty_that_starts_at_nothing():
     """A weight that goes from 0 to 0.2 is 0.1 after half of the run, and its gradient counts from the second step."""
     config = Config(
-        image_size=8, noise_size=4, width=2, batch_size=4, precision="float32", discriminator="dense",
-        penalty_weight=0.0, penalty_schedule="linear", final_penalty_weight=0.2, penalty_every=1,
+        image_size=8, noise_size=4, width=2, batch_size=4, precision="float32", generator="dense",
+        discriminator="dense", ema_half_life=0.0, penalty_weight=0.0, penalty_schedule="linear",
+        final_penalty_weight=0.2, penalty_every=1,
     )  # fmt: skip
     gan = experiment.build_gan(config)
     loop = Loop(config, gan, None, RunLength(2), Distribution())
