@@ -257,6 +257,7 @@ def train(gan, first, last):
     return scalars
 
 
+@pytest.mark.usefixtures("eagerly")
 def test_spectral_training_resumes_exactly(tmp_path):
     """Three steps are two, and one from what a checkpoint of these has; the export computes the same images."""
     settings = Config(
