@@ -13,8 +13,9 @@ from models import DISCRIMINATORS
 from models.heads import split_logits
 
 
-@pytest.mark.parametrize("labels", [0, 2])
-@pytest.mark.parametrize("name", DISCRIMINATORS)
+@pytest.mark.parametrize(
+    ("name", "labels"), [*((name, 0) for name in DISCRIMINATORS), ("conv", 2), ("self-modulated", 2)]
+)
 def test_values_are_the_logits(name, labels):
     """Both parts have the value of the discriminator's own logits; an auxiliary classifier's come along."""
     keras.utils.set_random_seed(0)

@@ -189,7 +189,7 @@ def test_weights_are_those_of_networks_built_at_once(float32_afterwards):
     """Values that come later are the same to the bit, a trained-on projection of noise and dropout included."""
     from models import DISCRIMINATORS, GENERATORS
 
-    for name in DISCRIMINATORS:
+    for name in ("self-modulated", "upsample", "residual-free"):
         config = Config(
             generator=name, discriminator=name, noise="image", image_size=8, width=4, dropout=0.1, seed=7,
             ema_half_life=0.0,
