@@ -152,7 +152,7 @@ def short_search(monkeypatch):
 
 @pytest.fixture
 def fast_saves(monkeypatch):
-    """Saves without charts and garbage collection."""
+    """Saves without charts and garbage collection, and with short calibrations."""
     save_faster(monkeypatch)
 
 

@@ -157,7 +157,7 @@ def test_calibration_equals_scaled_noise(monkeypatch, float32_afterwards, name, 
     ema.Calibrator(generator, 0.0).reestimate_batch_norm(batches(shape=shape))
     before = keras.models.clone_model(generator)
     before.set_weights(generator.get_weights())
-    wanted = 1.2 * variation(generate(generator, shape=shape))
+    wanted = 1.2 * variation(generate(generator, shape=shape, count=4))
     scale = ema.Calibrator(generator, wanted).find_noise_scale(batches(shape=shape))
     ema.Calibrator(generator, wanted)(batches(shape=shape))
     scaled, plain = generate(before, scale, shape, 4), generate(before, shape=shape, count=4)
