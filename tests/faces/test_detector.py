@@ -88,9 +88,9 @@ def test_small_faces_are_not_sought(detector, drawn):
 
 def test_same_faces_piece_by_piece(detector, drawn, monkeypatch):
     """In narrow strips and small batches, which bound the memory, the same faces are found."""
-    page = np.asarray(make_page(drawn, [150] * 6, [0] * 6)[0])[:, :501]
+    page = np.asarray(make_page(drawn, [150] * 6, [0] * 6)[0])[:310, :501]
     whole = detector.find(page, 60)
-    monkeypatch.setattr(detector_module, "PIXELS", 4000)
+    monkeypatch.setattr(detector_module, "PIXELS", 2000)
     monkeypatch.setattr(detector_module, "BATCH", 7)
     pieces = detector.find(page, 60)
     assert len(pieces) == len(whole) >= 2
@@ -102,7 +102,7 @@ def test_same_faces_in_threads(detector, drawn):
     """Two threads at once find what one finds alone."""
     from concurrent.futures import ThreadPoolExecutor
 
-    pages = [np.asarray(make_page(drawn[i:] + drawn[:i], [150] * 6, [0] * 6)[0]) for i in range(2)]
+    pages = [np.asarray(make_page(drawn[i:] + drawn[:i], [150] * 6, [0] * 6)[0])[:310] for i in range(2)]
     alone = [detector.find(page, 60) for page in pages]
     with ThreadPoolExecutor(2) as pool:
         together = list(pool.map(lambda page: detector.find(page, 60), pages))
@@ -139,7 +139,7 @@ def read_landmarks():
 
 
 @pytest.mark.skipif(not (PHOTOS / LANDMARKS).exists(), reason="needs photographs with landmarks, named by PHOTOS")
-@pytest.mark.parametrize(("angle", "lost"), [(0, 0), (15, 1), (-15, 1), (30, 1), (-30, 1)])
+@pytest.mark.parametrize(("angle", "lost"), [(0, 0), (30, 1), (-15, 1)])
 def test_photographs_with_landmarks(detector, angle, lost):
     """Of 18 faces all are found, turned all but one, nine in ten eyes within 12% of the distance between them."""
     distances, tilts = [], []
