@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import tarfile
 import threading
+import warnings
 from pathlib import Path
 
 import keras
@@ -33,13 +34,13 @@ MISSING = [
 
 @pytest.fixture(scope="module")
 def generator():
-    """The default recipe's generator, untrained, with batch-norm statistics as after training and more contrast."""
+    """The default generator, narrow and untrained, with batch-norm statistics as after training and more contrast."""
     import keras
 
     from gan.training.ema import Calibrator
     from models.portable import to_stock_keras
 
-    config = Config(precision="float32")
+    config = Config(precision="float32", width=8)
     keras.utils.set_random_seed(0)
     network = to_stock_keras(GENERATORS[config.generator]((config.noise_size,), (32, 32, 3), config.width))
     generator = Generator(network, config, Path("generator.keras"), 2000)
@@ -53,18 +54,32 @@ def generator():
 
 
 @pytest.fixture(scope="module")
-def page(generator, tmp_path_factory):
+def runtime(tmp_path_factory):
+    """The folder of ONNX Runtime Web, which npm fetches once for all tests."""
+    folder = tmp_path_factory.mktemp("npm") / "runtime"
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        if not web_demo.fetch_runtime(folder):
+            pytest.skip("npm, which gets ONNX Runtime Web, is missing or failed")
+    return folder
+
+
+def export_demo(generator, folder, inputs, runtime):
+    """Exports a generator with the page and a copy of the runtime to a folder `web` in `folder`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(web_demo, "fetch_runtime", lambda target: bool(shutil.copytree(runtime, target)))
+        export_format(generator, "web", folder, inputs)
+
+
+@pytest.fixture(scope="module")
+def page(generator, runtime, tmp_path_factory):
     """An open page of the exported generator; `errors` collects its errors and its requests to other servers."""
     if MISSING:
         pytest.skip(f"needs {', '.join(MISSING)}")
-    if not shutil.which("npm"):
-        pytest.skip("needs npm, to have ONNX Runtime Web on this machine")
     from playwright.sync_api import sync_playwright
 
     folder = tmp_path_factory.mktemp("export")
-    export_format(generator, "web", folder, [generator.sample_noise(range(2))])
-    if not (folder / "web" / "runtime").exists():
-        pytest.skip("npm could not get ONNX Runtime Web")
+    export_demo(generator, folder, [generator.sample_noise(range(2))], runtime)
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), functools.partial(Quiet, directory=folder / "web"))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     here = f"http://127.0.0.1:{server.server_port}/"
@@ -208,10 +223,9 @@ def test_fits_a_phone(page):
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 
-@pytest.mark.filterwarnings("ignore:npm")
 @pytest.mark.skipif(not shutil.which("node") or not all(map(importlib.util.find_spec, ONNX)), reason="needs Node, ONNX")
 @pytest.mark.parametrize("labelled", [True, pytest.param(False, marks=pytest.mark.slow)])
-def test_labels(labelled, tmp_path):
+def test_labels(labelled, runtime, tmp_path):
     """The same noise and labels are the same face as in Python; the page has a control for each; Node.js runs it."""
     from models.portable import to_stock_keras
 
@@ -225,9 +239,7 @@ def test_labels(labelled, tmp_path):
     last = next(layer for layer in reversed(network.layers) if layer.weights)
     kernel, *bias = last.get_weights()
     last.set_weights([kernel * 0.5 / generator.generate(*inputs).numpy().std(), *bias])
-    export_format(generator, "web", tmp_path, inputs)
-    if not (tmp_path / "web" / "runtime").exists():
-        pytest.skip("npm could not get ONNX Runtime Web")
+    export_demo(generator, tmp_path, inputs, runtime)
     (tmp_path / "web" / "package.json").write_text('{"type": "module"}')
     steps = [{"Smiling": 40}, {"hair": 0, "Smiling": 100}] if labelled else []
     command = ["node", str(Path(__file__).with_name("page.mjs")), str(tmp_path / "web"), json.dumps(steps), "7"]
