@@ -274,16 +274,16 @@ def test_values_that_cannot_work(capsys, line):
 
 
 def test_choices_are_the_keys_of_the_tables():
-    """The choices in config.py, which cannot import the tables, are the keys of the tables."""
+    """The choices in config.py, which cannot import the tables, are the keys of the tables, in their order."""
     tables = {
         "generator": GENERATORS, "discriminator": DISCRIMINATORS, "loss": LOSSES, "penalty": REGULARIZERS,
         "noise_distribution": NOISE_DISTRIBUTIONS, "augmentation": AUGMENTATIONS,
-        "augment": {"auto", *DISCRIMINATOR_AUGMENTATIONS}, "generator_optimizer": OPTIMIZERS,
+        "augment": ("auto", *DISCRIMINATOR_AUGMENTATIONS), "generator_optimizer": OPTIMIZERS,
         "discriminator_optimizer": OPTIMIZERS, "learning_rate_schedule": SCHEDULES,
         "penalty_schedule": SCHEDULES, "beta_schedule": SCHEDULES, "discriminator_noise_schedule": SCHEDULES,
     }  # fmt: skip
     for name, table in tables.items():
-        assert set(FIELDS[name].metadata["choices"]) == set(table), name
+        assert FIELDS[name].metadata["choices"] == tuple(table), name
     assert {*FILE_SUFFIXES, *DATASETS, "folder"} == set(SOURCES)
 
 
@@ -436,7 +436,7 @@ def test_differences():
     assert set(FIELDS) >= MUTABLE
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ["avatars", "default", "udacity-64"])
 @pytest.mark.parametrize(
     "line",
     [

@@ -79,8 +79,10 @@ def test_closed_streams(tmp_path, closed):
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no /dev/full")
-@pytest.mark.parametrize("flags", ["", "-u"])
-@pytest.mark.parametrize("to", [">/dev/full", ">/dev/full 2>&1", "2>&1 | true", "| head -c 1"])
+@pytest.mark.parametrize(
+    ("flags", "to"),
+    [("", ">/dev/full"), ("-u", ">/dev/full 2>&1"), ("", "2>&1 | true"), ("-u", "| head -c 1")],
+)
 def test_output_that_nobody_takes(tmp_path, flags, to):
     """With a full disk or a closed pipe behind the output, the work is done, without a word about it."""
     line = f'("$0" {flags} -c "$1"; echo $? >code) {to}'
