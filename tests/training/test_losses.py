@@ -144,11 +144,6 @@ def test_smoothing_needs_targets():
         plain.smoothed(0.1)
 
 
-def test_config_names_the_losses():
-    """The choices of --loss are the keys of LOSSES."""
-    assert tuple(LOSSES) == config.LOSSES
-
-
 def test_classification_loss_by_hand():
     """A yes or no column has a sigmoid, the columns of values a softmax; both are summed, and averaged over images."""
     labels = np.array([[1.0, 1.0, 0.0, 0.0], [0.0, 0.0, 0.0, 1.0]], np.float32)

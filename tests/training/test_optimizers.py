@@ -3,7 +3,6 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from gan import config
 from gan.training.optimizers import OPTIMIZERS, FusedAdam, adam, build_optimizer, make_beta2_variable
 
 SHAPES = [(3, 4), (5,)]
@@ -119,11 +118,6 @@ def test_fused_adam_in_a_graph():
     for number in range(1, 5):
         step([tf.constant(g) for g in arrays(number)])
     assert_close([w.numpy() for w in weights], descend(adam(0.05, (0.5, 0.999)), 4), rtol=1e-6, atol=1e-7)
-
-
-def test_config_names_the_optimizers():
-    """The choices of optimizers in config.py are the keys of OPTIMIZERS."""
-    assert tuple(OPTIMIZERS) == config.OPTIMIZERS
 
 
 @pytest.mark.parametrize(

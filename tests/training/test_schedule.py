@@ -1,6 +1,5 @@
 import pytest
 
-from gan import config
 from gan.training.schedule import SCHEDULES, Milestones, RunLength
 
 
@@ -43,11 +42,6 @@ def test_milestones_by_minutes():
 def test_milestones_after_a_resume(length, stop):
     """Two training sessions have the same milestones as one, wherever the first ends."""
     assert milestones(length, end=stop) + milestones(length, start=stop) == milestones(length)
-
-
-def test_config_names_the_schedules():
-    """The choices of learning rate schedules in config.py are the keys of SCHEDULES."""
-    assert tuple(SCHEDULES) == config.SCHEDULES
 
 
 @pytest.mark.parametrize(
