@@ -27,13 +27,14 @@ DOCUMENT = {
 def test_page():
     """The lowest distance first, means and ranges over seeds, floors, what is left to do, and the command."""
     lines = format_page(DOCUMENT).splitlines()
-    assert lines[0] == "# it: 2 minutes of training each"
+    assert lines[0].startswith("# it") and "2 minutes" in lines[0]
     assert lines[4].startswith("| default | 32 | 2 | 6.00 (4.00 to 8.00) | 2.50 (1.50 to 3.50) | 0.500 (")
     assert "1.50 [0.90, 2.10]" in lines[4] and lines[5].startswith("| udacity-64 | 32 | 1 | 12.0 | 10.5 |")
     text = "\n".join(lines)
     assert "- 32 x 32: fd-onet 2.00, kid-onet 0.500, face rate 0.750" in text
-    assert "Machine: cpu Xeon." in text and "Other work kept the machine busy" in text and "default (seed 1)" in text
-    assert "Not done yet: default (seed 2)." in text
+    assert "cpu Xeon" in text
+    [busy] = [line for line in lines if "busy" in line and "(seed " in line]
+    assert "default (seed 1)" in busy and "default (seed 2)" not in busy and "default (seed 2)" in text
     assert lines[-1] == (
         "    python -m tools.compare --recipes udacity-64 default:3 --data faces --minutes 2 --samples 64"
         " --network onet --name it"
@@ -57,7 +58,7 @@ def test_sizes_and_unknown_values():
     assert sum(line.startswith(("- 28 x 28: fd-onet 2.00", "- 32 x 32: fd-onet 2.00")) for line in lines) == 2
     assert sum("different sizes" in line for line in lines) == 1
     assert sum(line.endswith("| - | float32 | generator.keras of unknown, raw |") for line in lines) == 1
-    assert "Not done yet: conv-dense (seed 0)." in lines
+    assert any("conv-dense (seed 0)" in line for line in lines)
 
 
 @pytest.mark.parametrize(("name", "floor"), [("fid", "floor_fd"), ("kid", "floor_kid"), ("fd-vgg", "floor_fd-vgg")])

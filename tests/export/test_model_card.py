@@ -40,7 +40,7 @@ def change_config(run, **settings):
 def test_card(tiny):
     """It has data, terms and settings, and says how to evaluate."""
     card = export_card(tiny)
-    assert card.startswith("# tiny: a generator of 16 x 16 faces\n\n![Samples](samples.png)")
+    assert card.startswith("# tiny") and "16 x 16" in card and "![Samples](samples.png)" in card
     assert "## Labels" not in card and "```python" not in card
     assert "60 images of `avatars`" in card and "Pablo Stanley" in card and "held out" not in card
     assert f"python -m tools.evaluate {tiny}" in card and '"noise_size": 8' in card
@@ -81,7 +81,7 @@ def test_card_reveals_no_folders(tiny):
     change_config(tiny, data="/home/alice/CelebA.zip", labels="/home/alice/list.txt", start_from="/home/alice/run")
     card = export_card(tiny)
     assert "| kid-onet | 1,234 |" in card and "best.keras" not in card
-    assert "Of 64 samples, against 30 images (B.zip). No sign of B.zip in it." in card
+    assert "64 samples" in card and "30 images (B.zip)" in card and "No sign of B.zip in it" in card
     assert "non-commercial research only" in card and "alice" not in card and '"data": "CelebA.zip"' in card
     assert model_card.base_name("/home/alice/A.zip + faces/B.zip") == "A.zip + B.zip"
     assert model_card.base_name("C:\\Users\\alice\\photos\\ + avatars") == "photos + avatars"
@@ -96,8 +96,8 @@ def test_scores_of_older_versions(tiny, scores):
     """Scores without memorization, or with its former keys, are read."""
     (tiny / "scores.json").write_text(json.dumps([{**RESULT, "scores": scores}]))
     text = model_card.describe_scores(Run(tiny), GENERATOR)
-    summary = " No sign of it." if "memorisation" in scores else ""
-    assert text.endswith(f"\n\nOf 64 samples, against 30 images (B.zip).{summary}")
+    assert "64 samples" in text and "30 images (B.zip)" in text
+    assert ("No sign of it" in text) == ("memorisation" in scores)
 
 
 def test_no_scores(tiny):
@@ -105,15 +105,16 @@ def test_no_scores(tiny):
     assert "evaluate output/tiny`" in model_card.describe_scores(Run(tiny.resolve()), GENERATOR)
 
 
-@pytest.mark.parametrize(("augmentation", "text"), [("flip", ", half of them mirrored."), ("none", "16 x 16.")])
-def test_data(tiny, augmentation, text):
+@pytest.mark.parametrize("augmentation", ["flip", "none"])
+def test_data(tiny, augmentation):
     """Images, held-out images and augmentation come from data.json and the settings; without it, the name is left."""
     change_config(tiny, augmentation=augmentation)
     report = json.loads((tiny / "data.json").read_text())
     (tiny / "data.json").write_text(json.dumps({**report, "held_out": 7, "trained": 40}))
     run = Run(tiny)
     described = model_card.describe_data(run, run.load_config())
-    assert text in described and described.startswith("40 images") and "7 more were held out" in described
+    assert "16 x 16" in described and ("mirrored" in described) == (augmentation == "flip")
+    assert described.startswith("40 images") and " 7 more" in described
     (tiny / "data.json").unlink()
     assert model_card.describe_data(run, run.load_config()) == "`avatars`."
 

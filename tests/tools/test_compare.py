@@ -333,7 +333,7 @@ def test_a_failure_is_named_and_stops_nothing(processes, capsys):
     assert "compare-it-default-0: the training ended with exit code 1" in printed
     assert "compare-it-udacity-64-0: the evaluation was killed by signal 9" in printed
     assert [row["label"] for row in document()["rows"]] == ["udacity-32"]
-    assert "Not done yet: default (seed 0), udacity-64 (seed 0)." in Path("results/it.md").read_text()
+    assert "default (seed 0), udacity-64 (seed 0)" in Path("results/it.md").read_text()
     processes.code.clear(), processes.unscored.clear()
     assert compare.main(command_line("default", "udacity-64", "udacity-32")) == 0
     assert processes.trained.count("compare-it-udacity-64-0") == 1 and len(document()["rows"]) == 3

@@ -443,23 +443,22 @@ def test_describe(quick_extractors):
     """The description has the best score and the time of scoring, or the reason why there is no score."""
     validator = build()
     validator.resume(rows([3000.4, 1200.6, 2000.0], cost=5.0))
-    assert validator.describe(200.0, 400.0, 20) == (
-        "Best of 3 scores: kid-quick, centered, 1,201 at iteration 20 (low is good), kept as best.keras."
-        " Scoring took 2.5% of the training's time."
-    )
-    assert "20 (low is good), but lost with a damaged checkpoint; best.keras is of 30." in validator.describe(
-        200.0, 400.0, 30
-    )
-    assert "20 (low is good), but lost with a damaged checkpoint; the next is kept." in validator.describe(200.0, 400.0)
-    assert "--score-every N scores in any case" in build().describe(LIMIT, LIMIT)
+    text = validator.describe(200.0, 400.0, 20)
+    assert all(part in text for part in ("3 scores", "kid-quick", "1,201", "iteration 20", "best.keras", "2.5%"))
+    assert "lost" not in text
+    other, none = validator.describe(200.0, 400.0, 30), validator.describe(200.0, 400.0)
+    assert all("iteration 20" in text and "lost" in text for text in (other, none))
+    assert "best.keras is of 30" in other and "best.keras" not in none
+    assert "--score-every" in build().describe(LIMIT, LIMIT)
     validator.rows[-1]["kid"] = 1200.65
-    assert "30 (low is good, within the error of 1,201 at 20), " in validator.describe(9.0, 9.0)
+    text = validator.describe(9.0, 9.0)
+    assert "iteration 30" in text and "1,201 at 20" in text
     validator.failure = "out of memory"
-    assert validator.describe(9.0, 9.0).endswith(" training's time. No more scores after iteration 30: out of memory.")
-    waiting = "No score yet; --score-every N scores in any case."
-    assert build(forced=True).describe(3.0, 9.0) == build().describe(3.0, 9000.0) == waiting
-    none = Validator(without_held_out())
-    assert none.describe(9.0, 9.0) == "No score: fewer than 20 images would be held out, or all are alike (--holdout)."
+    assert "iteration 30: out of memory" in validator.describe(9.0, 9.0)
+    waiting = build(forced=True).describe(3.0, 9.0)
+    assert waiting == build().describe(3.0, 9000.0) and "--score-every" in waiting
+    text = Validator(without_held_out()).describe(9.0, 9.0)
+    assert "20 images" in text and "--holdout" in text
 
 
 def test_real_saturation():
