@@ -259,8 +259,8 @@ def score_all(name, images, count, shift, folder, detect=None):
 
 @pytest.fixture(scope="module")
 def avatar_images():
-    """1,600 avatars to train on, 400 held out and 400 fresh ones, uint8 (2400, 32, 32, 3)."""
-    return avatars.draw(2400, 32, seed=2)[0]
+    """800 avatars to train on, 400 held out and 400 fresh ones, uint8 (1600, 32, 32, 3)."""
+    return avatars.draw(1600, 32, seed=2)[0]
 
 
 @pytest.fixture(scope="module")
