@@ -6,7 +6,7 @@ import signal
 
 import numpy as np
 import pytest
-from helpers import eager
+from helpers import eager, save_faster
 
 import train
 from dcgan import DCGAN
@@ -30,7 +30,7 @@ def home(tmp_path_factory):
     home = tmp_path_factory.mktemp("home")
     with pytest.MonkeyPatch.context() as patch, eager():
         patch.chdir(home)
-        patch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
+        save_faster(patch)
         line = [*DENSE, "--cache-dir", "cache", "--run", "first", "--epochs", "3", "--augment", "none"]
         assert train.main(line) == 0
     return home
