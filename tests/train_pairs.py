@@ -5,8 +5,8 @@
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The pair "everything" has every other setting
 whose random numbers or sums depend on the batch and that goes with the others: dropout, two micro-batches, adaptive
 augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, an auxiliary
-classifier of labels, and two averages. "processes" has most of that, without penalties. What schedules change is
-variables: there its penalty's weight, and with Adam decay rates.
+classifier of labels, spectral norms, the head of SAN, and two averages. "processes" has most of that, without
+penalties. What schedules change is variables: there its penalty's weight, and with Adam decay rates.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.
@@ -44,7 +44,8 @@ PAIRS = {
     },
     "everything": {
         "generator": "conv", "discriminator": "conv", "dropout": 0.2, "discriminator_steps": 2, "reuse_fakes": False,
-        "augment": "ada", "loss": "relativistic", "penalty": "r1+r2", "penalty_every": 1, "noise": "image",
+        "augment": "ada", "loss": "hinge", "penalty": "r1+r2", "penalty_every": 1, "noise": "image", "head": "san",
+        "generator_normalization": "spectral", "discriminator_normalization": "spectral",
         "auxiliary_weight": 0.5, "minibatch_stddev": True, "discriminator_noise": 0.1, "penalty_batch": 0.5,
         "penalty_schedule": "linear", "ema_half_life": (20_000.0, 5.0),
     },
@@ -59,7 +60,7 @@ PAIRS = {
     },
     "labelled": {
         "generator": "self-modulated", "discriminator": "self-modulated", "penalty_every": 1, "penalty": "r1+r2",
-        "penalty_method": "finite-difference", "penalty_batch": 0.5,
+        "penalty_method": "finite-difference", "penalty_batch": 0.5, "loss": "relativistic",
     },
 }  # fmt: skip
 LABELLED = ("everything", "processes", "labelled", "residual")

@@ -76,14 +76,8 @@ class Trainer(Loop):
         self.logged_at = self.saved_at = clock.read()
         with self.explain_failures():
             self.distribution.broadcast_state(self.state)
-            if self.is_done():
-                self.agree()  # which the other processes wait for
-                self.distribution.finish()
         if self.is_done():
-            self.write_outputs(*outputs)
-            self.run.grids.save_samples(self.config.image_size, SAMPLES)
-            print(f"Done already: {self.iteration:,} iterations. {self.describe_how_to_continue()}")
-            return 0
+            return self.finish_at_once(outputs)
         if self.iteration:
             print(f"Going on after iteration {self.iteration:,}.")
         start = self.seconds if self.length.seconds else self.iteration
@@ -105,6 +99,16 @@ class Trainer(Loop):
                     logger.close()
         self.distribution.finish()
         return self.finish()
+
+    def finish_at_once(self, outputs: tuple[bool, bool]) -> int:
+        """Writes the outputs that are due of a run that has its length already. Returns exit code 0."""
+        with self.explain_failures():
+            self.agree()  # which the other processes wait for
+            self.distribution.finish()
+        self.write_outputs(*outputs)
+        self.run.grids.save_samples(self.config.image_size, SAMPLES)
+        print(f"Done already: {self.iteration:,} iterations. {self.describe_how_to_continue()}")
+        return 0
 
     def resume(self, saved: dict) -> None:
         """Restores clocks, tables, scores and diagnostics to the moment of a checkpoint, whose variables are restored.

@@ -12,7 +12,7 @@ from benchmarks import soak
 
 ROOT = Path(__file__).parents[2]
 TINY = ["--image-size", "16", "--width", "4", "--batch-size", "8", "--limit", "60", "--depth", "0"]
-TINY += ["--precision", "float32"]
+TINY += ["--precision", "float32", "--generator", "dense", "--discriminator", "dense", "--penalty", "none"]
 LINUX = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
 
 

@@ -156,11 +156,11 @@ def test_avatars(name, monkeypatch, tmp_path):
     faces = SimpleNamespace(images=np.zeros((2, 16, 16, 3), np.uint8), avatars=True)
     codes, rows = np.zeros((2, 1), np.int32), np.arange(2)
     faces.labels = Labels((Attribute(name, values),), codes)
-    found = attribute_classifier.load_for_faces(faces, rows, rows, tmp_path, None)
+    found = attribute_classifier.load_for_faces(faces, rows, rows, tmp_path)
     assert found.predict(faces.images).tolist() == [[len(values) - 1], [0]]
     assert found.predict(faces.images).dtype == np.int32 and found.accuracy == {name: 0.75}
     for others in (values[::-1], values[1:], ()):  # whose codes mean something else
         faces.labels = Labels((Attribute(name, others),), codes)
-        assert attribute_classifier.load_for_faces(faces, rows, rows, tmp_path, None) == "trained"
+        assert attribute_classifier.load_for_faces(faces, rows, rows, tmp_path) == "trained"
     faces = SimpleNamespace(images=faces.images, avatars=False, labels=Labels((Attribute(name, values),), codes))
-    assert attribute_classifier.load_for_faces(faces, rows, rows, tmp_path, None) == "trained"
+    assert attribute_classifier.load_for_faces(faces, rows, rows, tmp_path) == "trained"

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import LONG, each_generator
+from helpers import ALL, LONG, each_generator
 from keras import layers
 
 from gan import config, experiment
@@ -318,6 +318,8 @@ def test_every_choice_trains(generator, discriminator, size):
     kinds = UPSAMPLINGS if generator == "residual-free" else NORMALIZATIONS  # without one, each upsampling once
     tf.config.run_functions_eagerly(True)
     try:
+        if not ALL and generator not in ("self-modulated", "residual-free"):  # each other pair has every second one
+            kinds = kinds[PAIRS.index((generator, discriminator)) % 2 :: 2]
         for kind, upsampling in zip(kinds, itertools.cycle(UPSAMPLINGS), strict=False):
             options = {"generator_normalization": kind, "discriminator_normalization": kind}
             options["penalty"] = "r1" if kind == "instance" else "none"  # R1 through others is tested elsewhere
@@ -327,7 +329,8 @@ def test_every_choice_trains(generator, discriminator, size):
                 continue
             if generator == "residual-free":
                 options = {"penalty": "none"}
-            gan = experiment.build_gan(Config(**{**SMALL, **given, **options, "upsampling": upsampling}))
+            settings = {**SMALL, **given, **options, "upsampling": upsampling, "ema_half_life": 0.0}
+            gan = experiment.build_gan(Config(**settings))
             scalars = gan.train_step((images, tf.zeros((2, 0))))
             assert all(np.isfinite(value) for value in scalars.values()), (kind, upsampling)
             made = gan.generator(gan.fixed_noise(2), training=False)

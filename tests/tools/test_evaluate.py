@@ -2,12 +2,9 @@
 
 import functools
 import json
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 import zipfile
 from pathlib import Path
 
@@ -454,12 +451,3 @@ def test_ctrl_c(home, capsys, monkeypatch):
     assert run("output/photos") == 130
     error = capsys.readouterr().err
     assert error.startswith("evaluate: stopped") and error.count("\n") == 1
-
-
-@pytest.mark.slow
-def test_command(home):
-    """python -m tools.evaluate prints the table, and nothing of TensorFlow's."""
-    line = [sys.executable, "-m", "tools.evaluate", "--network", "onet", "--samples", "64"]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    done = subprocess.run([*line, "output/photos"], env=environment, capture_output=True, text=True)
-    assert done.returncode == 0 and "fd-onet" in done.stdout and done.stderr == ""
