@@ -98,7 +98,9 @@ def test_unwritable_output(tiny, capsys):
     assert "--out faces.jpg" in printed and ".png" in printed
     assert generate.main([str(tiny), "--count", "1000000"]) == 2
     printed = capsys.readouterr().err
-    assert "1,000,000 faces" in printed and "--separate" in printed
+    assert "1,000,000 faces" in printed and "--separate" in printed and "--scale 1 " not in printed
+    assert generate.main([str(tiny), "--count", "700000"]) == 2  # fits at a scale of 1, with 179 million pixels
+    assert "--scale 1 " in capsys.readouterr().err
 
 
 def test_separate_files_beside_grids(tiny):
