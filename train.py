@@ -79,7 +79,7 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
     split = faces.split(config.holdout)
     print(*faces.describe(), sep="\n")
     config = settings.apply_align(config, run, faces.report)
-    augment = settings.resolve_augment(config, run, len(split.training))
+    augment = settings.decide_augment(config, run, len(split.training))
     config = dataclasses.replace(config, augment=distribution.broadcast_object(augment))
     start = load_start(config, run) if distribution.is_chief else None
     is_new = distribution.broadcast_object(not (run.folder / "config.json").exists())  # each machine has a folder
@@ -115,14 +115,17 @@ def train_on(faces, config: Config, run, distribution, device: str, dry_run: boo
         return build_trainer().train()
     with run.lock():
         settings.require_steps_for_new_data(config, run, faces.title, length)
-        claim_folder(config, run, faces, split, recorded, labels, is_new)
+        claim_folder(run, faces, split, config=config, recorded=recorded, labels=labels, is_new=is_new)
         trainer = build_trainer()
         explain_missing_scores(config, trainer.validator, length)
         return trainer.train()
 
 
-def claim_folder(config: Config, run, faces, split, recorded: dict, labels, is_new: bool) -> None:
-    """Writes the settings and the report of the data to the run's folder, if they go with what is there.
+def claim_folder(run, faces, split, *, config: Config, recorded: dict, labels, is_new: bool) -> None:
+    """Claims the run's folder for these settings and data, and sets scores aside that do not go with the data.
+
+    Writes config.json, data.json, skipped.csv and faces.png. Raises UsageError where the folder has a run of other
+    settings.
 
     Arguments:
         recorded: the content of config.json.

@@ -240,7 +240,12 @@ def start_writer(folder: Path, injection: Injection, log: Path, trace: Path) -> 
     child = os.fork()
     if not child:
         code = 70
-        with open(log, "w", buffering=1) as errors, contextlib.redirect_stderr(errors):
+        with (
+            open(log, "w", buffering=1) as errors,
+            open(os.devnull, "w") as nowhere,
+            contextlib.redirect_stderr(errors),
+            contextlib.redirect_stdout(nowhere),  # the progress of the cache
+        ):
             try:
                 os.setsid()
                 os.environ.update(injection.environment(folder, trace=trace))

@@ -159,8 +159,7 @@ def has_bfloat16_gpu(details: dict) -> bool:
 def has_bfloat16_cpu(cpuinfo: str = "/proc/cpuinfo") -> bool:
     """Tests whether this CPU multiplies bfloat16 in hardware: AMD's from Zen 4 on, and Intel's with AMX.
 
-    Even without AMX, a step of `default` takes 0.65 to 0.8 of its time in float32 at 64 x 64, and 0.8 to 1
-    at 32 x 32
+    Even without AMX, a step of `default` takes 0.65 to 0.8 of its time in float32 at 64 x 64, and 0.8 to 1 at 32 x 32
     (benchmarks/speed.py --recipe default --precision mixed_bfloat16).
     """
     try:

@@ -95,17 +95,17 @@ class Labels:
 
     @property
     def widths(self) -> list[int]:
-        """How many numbers of the vector that networks take are of each attribute."""
+        """The number of columns of each attribute in the vector that networks take."""
         return [attribute.width for attribute in self.attributes]
 
     @property
     def width(self) -> int:
-        """The length of that vector."""
+        """The length of the vector that networks take."""
         return sum(self.widths)
 
     @property
     def columns(self) -> list[str]:
-        """The names of its columns, as `parse` takes them: "Smiling", "hair=bob"."""
+        """The names of that vector's columns, as `parse` takes them: "Smiling", "hair=bob"."""
         return [
             name
             for attribute in self.attributes

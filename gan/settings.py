@@ -234,7 +234,7 @@ def apply_align(config: Config, run, report: dict) -> Config:
     return config if undecided else dataclasses.replace(config, align=report["align"])
 
 
-def resolve_augment(config: Config, run, images: int) -> str:
+def decide_augment(config: Config, run, images: int) -> str:
     """What --augment auto comes to: what the run has had, or what the number of training images decides.
 
     The choice is recorded, so that a run goes on with it although it has more images now.

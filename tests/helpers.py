@@ -102,13 +102,18 @@ def until(page, expression):
     pytest.fail(f"timeout: {expression}")
 
 
+def save_without_charts(patch):
+    """While `patch` lasts, a run draws no charts and collects no garbage; its files are as ever."""
+    patch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
+    patch.setattr("gan.training.trainer.release_memory", lambda: None)
+
+
 def save_faster(patch):
     """While `patch` lasts, a run draws no charts, collects no garbage, and calibrates averages by few samples.
 
     Each takes longer than its training.
     """
-    patch.setattr("gan.training.loss_chart.draw_chart", lambda *args: None)
-    patch.setattr("gan.training.trainer.release_memory", lambda: None)
+    save_without_charts(patch)
     patch.setattr("gan.training.ema.STATISTICS_BATCHES", 2)
     patch.setattr("gan.training.ema.VARIANCE_BATCHES", 3)
 

@@ -463,7 +463,7 @@ next(batches)
     ],
 )
 def test_python_exits_while_batches_are_prepared(seconds, then, code):
-    """A program ends from every state: by an error, by Ctrl-C while it waits, by an error in a batch.
+    """A program ends by an error, by Ctrl-C while it waits, and by an error in a batch.
 
     It does not wait for batches of ten minutes.
     """

@@ -15,7 +15,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from helpers import ALL, LONG
+from helpers import ALL, LONG, save_without_charts
 
 import data
 import train
@@ -134,7 +134,6 @@ def newest(run):
 
 
 @LONG
-@pytest.mark.usefixtures("fast_saves")
 @pytest.mark.parametrize(("flags", "size", "precision"), EVERY)
 def test_a_run_with_a_flag(cache, tmp_path, monkeypatch, flags, size, precision):
     """200 iterations show no failure mode; the last 100, from a checkpoint, are the same to the bit.
@@ -143,6 +142,7 @@ def test_a_run_with_a_flag(cache, tmp_path, monkeypatch, flags, size, precision)
     """
     keras.utils.clear_session()
     monkeypatch.chdir(tmp_path)
+    save_without_charts(monkeypatch)
     monkeypatch.setattr(diagnostics, "WINDOW", 100)
     line = [*HEALTHY, *flags.split(), "--image-size", str(size), "--precision", precision, "--cache-dir", str(cache)]
     line += ["--run", "it", *(("--width", "8", "--batch-size", "32") if "acgd" in flags else ())]

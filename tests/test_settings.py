@@ -17,7 +17,7 @@ from gan.config import AUGMENT_FEW, DATASETS, Config, build_config, format_comma
 from gan.errors import UsageError
 from gan.experiment import load_data
 from gan.runs.run_directory import Run
-from gan.settings import apply_align, require_steps_for_new_data, resolve_align, resolve_augment, resolve_settings
+from gan.settings import apply_align, decide_augment, require_steps_for_new_data, resolve_align, resolve_settings
 from gan.training.schedule import RunLength
 
 
@@ -344,11 +344,11 @@ def test_the_chief_decides(sized):
 def test_automatic_augmentation_stays_with_the_run(tmp_path):
     """It is chosen by the number of images once; with more of them, the run goes on with what it had."""
     run, config = Run(tmp_path), Config()
-    few, many = (resolve_augment(config, run, count) for count in (60, 10**5))
+    few, many = (decide_augment(config, run, count) for count in (60, 10**5))
     assert (few, many) == (AUGMENT_FEW, "none")
     run.claim({"augment": few})
-    assert resolve_augment(config, run, 10**5) == few
-    assert resolve_augment(Config(augment="ada"), run, 10**5) == "ada"  # which `claim` refuses
+    assert decide_augment(config, run, 10**5) == few
+    assert decide_augment(Config(augment="ada"), run, 10**5) == "ada"  # which `claim` refuses
 
 
 def test_alignment_stays_with_the_run(tmp_path):

@@ -5,8 +5,9 @@
 FOLDER gets a file for each pair, of each process that TF_CONFIG names. The pair "everything" has every other setting
 whose random numbers or sums depend on the batch and that goes with the others: dropout, two micro-batches, adaptive
 augmentation, noise before the discriminator, two penalties of a part of the batch, groups of images, an auxiliary
-classifier of labels, spectral norms, the head of SAN, and two averages. "processes" has most of that, without
-penalties. What schedules change is variables: there its penalty's weight, and with Adam decay rates.
+classifier of labels, spectral norms, the head of SAN, and two averages. "conv" has batch norm with a penalty, and
+"processes" has it with most of the other settings, without penalties. What schedules change is variables: in
+"everything" its penalty's weight, and with Adam decay rates.
 
 Activations are smooth, unlike those of training: where a unit is near the kink of a ReLU, the last digit of a sum would
 decide its gradient, and sums of other replicas have another order.

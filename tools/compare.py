@@ -260,7 +260,7 @@ def require_comparable(document: dict, configs: Iterable[Config], machine: dict)
                 f" score needs {FEWEST_HELD} or more. Give more: 300 are enough."
             )
         config = settings.apply_align(config, run, faces.report)
-        config = dataclasses.replace(config, augment=settings.resolve_augment(config, run, training))
+        config = dataclasses.replace(config, augment=settings.decide_augment(config, run, training))
         conflicts += runner.find_conflicts(run, config, faces.title, machine, document["rows"])
     results.refuse("Runs are there that would not compare", conflicts)
 

@@ -1,6 +1,6 @@
 """Latent directions: where to move in noise space to change one thing about an image.
 
-    directions = find_directions(generator, noise, cache, track_task)    # {"glasses: none to round": direction, ...}
+    directions = find_directions(generator, noise, cache)                # {"glasses: none to round": direction, ...}
     rows = edit_paths(noise, [*directions.values()], "normal")           # (directions, STEPS, *noise.shape)
     images = generator(rows[0])                                          # from the image itself to one with glasses
 

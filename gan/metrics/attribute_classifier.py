@@ -1,6 +1,6 @@
 """Attribute classifier: a small network that predicts the labels of images, to see what a generator draws.
 
-    classifier = load_for_faces(faces, training_rows, held_out_rows, cache_dir, track_task)
+    classifier = load_for_faces(faces, training_rows, held_out_rows, cache_dir)
     codes = classifier.predict(samples)       # int32 (n, attributes), as in gan/labels.py
     classifier.accuracy["Smiling"]            # on held-out images: 0.90
 

@@ -337,13 +337,11 @@ class Trainer(Loop):
 
     def describe_how_to_continue(self) -> str:
         """What to type to train longer."""
-        share = self.progress()  # above 1 where the run has more than this command asks for
-        minutes, epochs = share * self.length.seconds / 60, int(share * self.config.epochs)
-        flags = (
-            [f"--minutes above {math.ceil(100 * minutes) / 100:g}" if minutes else f"--epochs above {epochs}"]
-            if share >= 1
-            else []
-        )
+        flags = []
+        if self.progress() >= 1:  # the run may have more than this command asks for
+            hundredths = math.ceil(self.progress() * self.length.seconds / 60 * 100)
+            epochs = self.iteration * self.config.epochs // self.length.total
+            flags = [f"--minutes above {hundredths / 100:.10g}" if self.length.seconds else f"--epochs above {epochs}"]
         flags += [f"--patience above {self.validator.scores_since_lowest}"] if self.validator.should_stop else []
         schedules = {self.config.learning_rate_schedule, self.config.penalty_schedule, self.config.beta_schedule}
         schedules |= {self.config.discriminator_noise_schedule} if self.config.discriminator_noise else set()

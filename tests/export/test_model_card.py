@@ -151,5 +151,5 @@ def test_terms():
     assert model_card.describe_terms(("avatars",)) == model_card.AVATARS
     assert model_card.describe_terms(("orl",)) == model_card.ORL
     assert model_card.describe_terms(("/a/CelebA/faces", "CelebA.zip")) == model_card.CELEBA
-    assert model_card.describe_terms(("~/faces",)) == model_card.UNKNOWN
+    assert model_card.describe_terms(("~/faces", "celebrations.zip")) == model_card.UNKNOWN
     assert model_card.describe_terms(("avatars", "orl")) == f"{model_card.AVATARS} {model_card.ORL}"

@@ -259,7 +259,7 @@ def test_labels(runtime, tmp_path):
     assert len({str(each["pixels"]) for each in found}) == len(found)
 
 
-@pytest.mark.parametrize("changed", ["", next(iter(web_demo.HASHES))])
+@pytest.mark.parametrize("changed", ["", *(pytest.param(name, marks=pytest.mark.slow) for name in web_demo.HASHES)])
 def test_runtime_from_the_cdn(page, changed):
     """The page starts with the files of a CDN, simulated here, unless one has changed by a byte."""
 

@@ -104,7 +104,7 @@ def test_unit_tests_of_the_udacity_course():
 @pytest.mark.parametrize("kind", ["vector", "image"])
 @pytest.mark.parametrize("name", GENERATORS)
 def test_generators(name, kind):
-    """At several sizes, noise vectors and noise images give float32 images in [-1, 1] that differ from each other."""
+    """Noise vectors at several sizes, and noise images, give float32 images in [-1, 1] that differ from each other."""
     keras.utils.set_random_seed(0)
     sizes = (28, 64) if kind == "vector" else (20,)
     for size in (*sizes, 128) if name == "conv" else sizes:

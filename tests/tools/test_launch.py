@@ -21,7 +21,7 @@ from tools import launch
 
 ROOT = Path(__file__).parents[2]
 # All kinds of state: batch norm, dropout, both optimizers, averages, a lazy penalty, adaptive augmentation.
-# A discriminator of dense layers compiles soonest; test_distribution has others.
+# A discriminator of dense layers, without batch norm, compiles soonest; test_distribution has others.
 FLAGS = [
     *("--recipe", "keras-gan-upsample", "--limit", "60", "--image-size", "16", "--width", "4", "--batch-size", "8"),
     *("--discriminator", "dense", "--discriminator-width", "4", "--dropout", "0.25"),

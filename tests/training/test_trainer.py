@@ -354,6 +354,14 @@ def test_patience(tmp_path, capsys, quick_extractors):
     assert "--epochs above " in capsys.readouterr().out
 
 
+def test_a_length_that_goes_on(tmp_path, capsys):
+    """Of a run that is done, --epochs above N is what it has had, also where N was given a whole number of steps."""
+    train(tmp_path, FakeGAN(), 61, epochs=61)
+    capsys.readouterr()
+    train(tmp_path, FakeGAN(), 7, epochs=7)
+    assert "--epochs above 61." in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("written", ["nothing", "best.keras"])
 def test_killed_before_the_best_was_saved(tmp_path, monkeypatch, quick_extractors, written):
     """If a run is killed between the checkpoint of its best score and best.json, a resume writes what is missing."""
