@@ -281,7 +281,7 @@ class Validator:
     def _score_averages(self, iteration: int, averages: dict) -> list[dict]:
         """Scores each average, and selects the one with the lowest score. Returns the rows of metrics.csv.
 
-        The lowest comes last, as `select_best` takes the last within a standard error of the lowest. That error is for
+        The lowest comes last, as `select_best` takes the last within two standard errors of the lowest. These are for
         independent noise. The averages share theirs, so it would let a worse one win.
         """
         rows, known = [], {"iteration": iteration, "network": self.network, "samples": self.samples}
@@ -374,7 +374,7 @@ class Validator:
             return "No score: it would take more than 5% of so short a run; --score-every N scores in any case."
         row, lowest = self.rows[self.best_row], min(self.rows, key=lambda row: row["kid"])
         first = lowest["iteration"]
-        near = "" if row["iteration"] == first else f", within the error of {lowest['kid']:,.0f} at {first:,}"
+        near = "" if row["iteration"] == first else f", within two standard errors of {lowest['kid']:,.0f} at {first:,}"
         average = f" with a half-life of {row['half_life']:,g} images" if "half_life" in row else ""
         lost = f"but lost with a damaged checkpoint; {f'best.keras is of {kept:,}' if kept else 'the next is kept'}"
         ended = (

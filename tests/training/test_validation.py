@@ -164,7 +164,7 @@ def test_copies(quick_extractors, mirrored):
 def test_patience(quick_extractors, kids, patience, exhausted):
     """A run should stop if none of the last `patience` scores is lower than the lowest before; 0 never stops it.
 
-    The best is the last score within one standard error, here 0.1, of the lowest.
+    The best is the last score within two standard errors, here 0.2, of the lowest.
     """
     validator = build(patience=patience)
     validator.resume(rows(kids))
