@@ -83,19 +83,21 @@ def draw_scalars(axes, log: dict[str, np.ndarray], quantity: str, names: list[st
 
 
 def draw_quality(axes, scores: list[dict]) -> None:
-    """Draws the KID during training, and marks the score of best.keras with a red dot."""
-    iterations, kid, errors = ([row[name] for row in scores] for name in ("iteration", "kid", "kid_stderr"))
-    best, name = select_best(kid, errors), f"kid-{scores[0]['network']}"
+    """Draws the KID during training, two standard errors around it, and a red dot at the score of best.keras."""
+    iterations, kid, errors = (np.array([row[name] for row in scores]) for name in ("iteration", "kid", "kid_stderr"))
+    best, name = select_best([*kid], [*errors]), f"kid-{scores[0]['network']}"
+    axes.fill_between(iterations, kid - 2 * errors, kid + 2 * errors, color="tab:green", alpha=0.2, linewidth=0)
     axes.plot(iterations, kid, color="tab:green", marker=".", label=name)
-    axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best: {kid[best]:,.0f}")
+    axes.plot(iterations[best], kid[best], "o", color="tab:red", label=f"best.keras: {kid[best]:,.0f}")
     axes.set(ylabel=f"{name}, centered; lower is better", title="Quality")
-    # Scores fall from hundreds of thousands to about 0, on either side of it.
-    axes.set_yscale("symlog", linthresh=10, subs=range(2, 10))
+    # Scores fall from hundreds of thousands to about 0, on either side of it, where they differ by their errors alone.
+    linear = 10 ** max(1, np.floor(np.log10(max(2 * np.median(errors), 1))))
+    axes.set_yscale("symlog", linthresh=linear, subs=range(2, 10))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
     sizes = np.abs(kid)
     if (np.sign(kid) == np.sign(kid[0])).all() and sizes.max() < 100 * sizes.min():
         # There may be no power of ten among so similar scores, so ticks between have labels, too.
-        axes.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5), linthresh=10))
+        axes.yaxis.set_minor_formatter(PlainLogFormatter(minor_thresholds=(2, 0.5), linthresh=linear))
 
 
 class PlainLogFormatter(LogFormatter):

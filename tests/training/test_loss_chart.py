@@ -107,6 +107,19 @@ def test_the_axis_of_scores_has_numbers():
         assert expected <= found and (len(kids) == 2 or found == expected)  # which would overlap others
 
 
+def test_errors_of_scores():
+    """Two standard errors are shaded around each score; the axis is linear where scores differ by less than these."""
+    axes = Figure().subplots()
+    scores = [make_score(100, 900.0, kid_stderr=200.0), make_score(200, -30.0, kid_stderr=60.0)]
+    loss_chart.draw_quality(axes, [*scores, make_score(300, 40.0, kid_stderr=50.0)])
+    (band,) = axes.collections
+    edges = {tuple(vertex) for vertex in band.get_paths()[0].vertices.tolist()}
+    assert edges == {(100, 500), (100, 1300), (200, -150), (200, 90), (300, -60), (300, 140)}
+    assert axes.get_yaxis().get_transform().linthresh == 100  # of 120, which is twice the median error
+    dot = axes.lines[1]
+    assert (*dot.get_xydata()[0], dot.get_label()) == (300, 40, "best.keras: 40")
+
+
 def test_variety():
     """Face rate, diversity and memorization have a line each, of the scores that have a value."""
     axes = Figure().subplots()
