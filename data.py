@@ -28,7 +28,7 @@ from gan.config import IMAGE_SIZES
 from gan.datasets import Request, built_in_names, cache, open_source
 from gan.datasets.joined import join
 from gan.datasets.labels import find_labels
-from gan.datasets.report import advise, describe, describe_choice, describe_labels
+from gan.datasets.report import advise, complete_report, describe, record_labels
 from gan.datasets.sides import choose_sides
 from gan.datasets.source import Source, summarize_skipped
 from gan.errors import RunError, UsageError
@@ -224,7 +224,7 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
             image_size,
             crop=asked.crop,
         )
-    describe_choice(report, joined, sources, decisions, len(numbers), bool(asked.sample))
+    complete_report(report, joined, sources, decisions, len(numbers), bool(asked.sample))
     origins = report.pop("origins", numbers)  # it is not there where all that were asked for are decoded
     unused = skipped[: report["skipped"]["unreadable"] + report["skipped"].get("left_out", 0)]
     report["copies"], report["first_copy"] = len(copies), ""
@@ -237,7 +237,7 @@ def load(source: str | Sequence[str], image_size: int, *, opened: dict[str, Sour
         found, where = find_labels(sources, data, "auto" if asked.labels == "none" else asked.labels, wanted)
         report["labels"], labels = {"from": where}, found.take(origins)
         report["labels"]["shared"] = len(origins) - sum(count == 1 for count in Counter(origins).values())
-        unused += describe_labels(labels, [joined.names[i] for i in origins], asked.unlabelled, report)
+        unused += record_labels(labels, [joined.names[i] for i in origins], asked.unlabelled, report)
     faces = Faces(pixels, report, unused + joined.passed_over, joined.avatars, digests, labels, asked.unlabelled, sides)
     _require_readable(faces, asked.allow_bad)
     return faces

@@ -36,7 +36,7 @@ def uniform(shape, seed):
 # Seeds of augmentations are beyond those of noise: were the random bits the same, a generator could learn from its
 # noise how a fake will be augmented, and undo it.
 AUGMENT_SEEDS, LABEL_SEEDS = 2**32, 2**33
-PENALTY_SEEDS, NOISE_SEEDS = 2**36, 2**37
+PENALTY_SEEDS, INSTANCE_NOISE_SEEDS = 2**36, 2**37
 
 NOISE_DISTRIBUTIONS = {"normal": tf.random.stateless_normal, "uniform": uniform}
 
@@ -357,7 +357,7 @@ class DCGAN:
             seed = self.draw_seed(AUGMENT_SEEDS, micro_step, fake)
             images = self.augment(images, seed, self.adaptation.probability if self.adaptation else 1.0)
         if self.discriminator_noise is not None:
-            seed = self.draw_seed(NOISE_SEEDS, micro_step, fake)
+            seed = self.draw_seed(INSTANCE_NOISE_SEEDS, micro_step, fake)
             shape = images.shape[1:]
             noise = draw_part(lambda n: tf.random.stateless_normal((n, *shape), seed), tf.shape(images)[0])
             images += self.discriminator_noise * noise

@@ -10,7 +10,6 @@ keeps in labels.json.
 """
 
 import dataclasses
-import difflib
 import functools
 import hashlib
 import json
@@ -21,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from gan.errors import UsageError, summarize
+from gan.errors import UsageError, suggest, summarize
 from gan.files import atomic_write
 
 FILE = "labels.json"  # in the folder of a run
@@ -74,8 +73,7 @@ class Attribute:
             return names[value.lower()]
         if not self.values:
             raise UsageError(f"{self.name}={value}: give {self.name}=1 or {self.name}=0.")
-        close = difflib.get_close_matches(value, self.values, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
+        hint = suggest(value, self.values)
         raise UsageError(f"{self.name}={value}: there is no such value.{hint} Give {_list(self.values)}.")
 
 
@@ -260,9 +258,7 @@ class Labels:
 
     def _no_attribute(self, name: str) -> str:
         names = [attribute.name for attribute in self.attributes]
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = f" Did you mean {close[0]}?" if close else ""
-        return f"{name}: there is no such attribute.{hint} There are {_list(names)}."
+        return f"{name}: there is no such attribute.{suggest(name, names)} There are {_list(names)}."
 
     def draw(self, fractions: np.ndarray, requested: dict[int, int] | None = None) -> np.ndarray:
         """Draws labels as the images have them, codes int32 (n, len(attributes)), for uniform fractions in [0, 1).

@@ -33,7 +33,11 @@ def available_memory(proc: Path = Path("/proc"), groups: Path = Path("/sys/fs/cg
             limits.append(space - own["VmSize"] - UNUSED_SPACE)
         return max(0, min(limits)) + own["VmRSS"]
     except (OSError, KeyError):
-        pass
+        return machine_memory()
+
+
+def machine_memory() -> int | None:
+    """How many bytes of memory the machine has; None where the system does not say."""
     try:
         return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):  # Windows has none

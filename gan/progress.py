@@ -5,7 +5,6 @@ with track_task("Decoding faces.zip") as tick:
 """
 
 import contextlib
-import functools
 import time
 from collections.abc import Callable, Iterator
 
@@ -75,22 +74,28 @@ def track_task(title: str) -> Iterator[Callable[[int, int], None]]:
     """
     bar = Progress(transient=True)
     if not can_update(bar.console):
-        yield functools.partial(print_quarter, title, time.monotonic(), [0])
+        yield print_quarters(title)
         return
     with bar:
         number = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(number, completed=done, total=total or None)
 
 
-def print_quarter(title: str, start: float, printed: list[int], done: int, total: int) -> None:
-    """Prints the quarters done, unless they were printed before; `printed` holds their number, and is updated.
+def print_quarters(title: str) -> Callable[[int, int], None]:
+    """Returns tick(done, total), which prints each quarter of a task once, and the time left if it is a second or more.
 
-    `start` is when the task began, for the time left, which is printed where it is a second or more.
+    The task begins now.
     """
-    if total and done * 4 // total > printed[0]:
-        printed[0] = done * 4 // total
-        left = int((time.monotonic() - start) / done * (total - done))
-        print(f"{title}: {25 * printed[0]}%{f', left {format_time(left)}' if left > 0 else ''}", flush=True)
+    start, printed = time.monotonic(), 0
+
+    def tick(done: int, total: int) -> None:
+        nonlocal printed
+        if total and done * 4 // total > printed:
+            printed = done * 4 // total
+            left = int((time.monotonic() - start) / done * (total - done))
+            print(f"{title}: {25 * printed}%{f', left {format_time(left)}' if left > 0 else ''}", flush=True)
+
+    return tick
 
 
 def format_time(seconds: int) -> str:

@@ -16,6 +16,13 @@ from models.layers import (
     UpsamplingConv2D,
 )
 
+# Layers of this project -> Keras's own ones that compute the same, given the same configuration and weights.
+STOCK_LAYERS = {
+    BatchNormalization: layers.BatchNormalization,
+    BilinearUpSampling2D: layers.UpSampling2D,
+    GroupNormalization: layers.GroupNormalization,
+}
+
 
 def to_stock_keras(model: keras.Model) -> keras.Model:
     """Returns a copy of a network in float32, with the same weights, that consists of Keras's own layers alone."""
@@ -41,12 +48,6 @@ def to_stock_layer(layer: keras.Operation) -> layers.Layer:
     if isinstance(layer, SpectralNormalization):
         return to_stock_layer(layer.layer)
     config = {**layer.get_config(), "dtype": "float32"}
-    if isinstance(layer, BatchNormalization):
-        return layers.BatchNormalization.from_config(config)
-    if isinstance(layer, GroupNormalization):
-        return layers.GroupNormalization.from_config(config)
-    if isinstance(layer, BilinearUpSampling2D):
-        return layers.UpSampling2D.from_config(config)
     if isinstance(layer, UpsamplingConv2D):
         return join_layers([layers.UpSampling2D(2, dtype="float32"), layers.Conv2D.from_config(config)])
     if isinstance(layer, SubpixelConv2D):
@@ -57,7 +58,7 @@ def to_stock_layer(layer: keras.Operation) -> layers.Layer:
             layers.Reshape((height, width, channels), dtype="float32"),
         ]
         return join_layers([layers.Conv2D.from_config(config), *shuffle])
-    return type(layer).from_config(config)
+    return STOCK_LAYERS.get(type(layer), type(layer)).from_config(config)
 
 
 def join_layers(chain: list) -> keras.Sequential:

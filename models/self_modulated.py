@@ -17,7 +17,6 @@ import math
 import keras
 from keras import layers
 
-from gan.errors import UsageError
 from models.blocks import constrain, normalize, upsample
 from models.conditional import apply_layers, build_inputs, build_noise_inputs, build_projected
 from models.layers import BilinearUpSampling2D, count_doublings, dropout, minibatch_stddev, normal
@@ -65,8 +64,6 @@ def mix_colors(logits, z, channels: int, hidden_units: int):
     arXiv:1812.05484, whose images are layers of a color and a mask each.
     """
     *sides, count = logits.shape[1:]
-    if count == 1:
-        raise UsageError("--palette 1: each image would be of one color. Give at least 2, or 0 for any color.")
     hidden = layers.LeakyReLU(0.2)(layers.Dense(2 * hidden_units, kernel_initializer=normal())(z))
     # With N(0, 0.02) all colors would start as nearly one gray, and the gradient of their shares be nearly 0.
     spread = keras.initializers.RandomNormal(0.0, 0.2)

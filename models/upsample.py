@@ -9,20 +9,17 @@ activation and after dropout, momentum 0.8, Keras's epsilon and Glorot kernels, 
 
 from keras import layers
 
+from models import conv_dense
 from models.blocks import constrain, normalize, upsample
 from models.conditional import build_discriminator, build_generator
+from models.conv_dense import NORM
 from models.layers import Dropout, count_doublings, flatten_noise, minibatch_stddev
-
-NORM = {"momentum": 0.8, "epsilon": 1e-3}
 
 
 def up(filters: int, depth: int, upsampling: str, normalization: str) -> list:
     """Returns layers (n, h, w, c) -> (n, 2h, 2w, filters), and `depth` convolutions more."""
     chain = [*upsample(filters, upsampling, activation="relu"), *normalize(normalization, filters, **NORM)]
-    for _ in range(depth):
-        chain.append(layers.Conv2D(filters, 3, padding="same", activation="relu"))
-        chain += normalize(normalization, filters, **NORM)
-    return constrain(chain, normalization)
+    return constrain([*chain, *conv_dense.extra_convolutions(filters, depth, normalization)], normalization)
 
 
 def generator(noise_shape, image_shape, width=64, labels=0, depth=0, upsampling="nearest", normalization="batch"):

@@ -112,10 +112,11 @@ def test_task_in_lines(capsys):
 
 def test_time_left_of_a_task(capsys, monkeypatch):
     """A task that takes long says how long its rest will take."""
-    monkeypatch.setattr(progress.time, "monotonic", lambda: 200.0)
-    printed = [0]
+    times = iter([100.0, 200.0, 200.0, 200.0])
+    monkeypatch.setattr(progress.time, "monotonic", lambda: next(times))
+    tick = progress.print_quarters("Decoding")
     for done in (1, 3, 4):
-        progress.print_quarter("Decoding", 100.0, printed, done, 4)
+        tick(done, 4)
     times = [line.partition("left ")[2] for line in capsys.readouterr().out.splitlines()]
     assert times == ["5:00", "0:33", ""]
 

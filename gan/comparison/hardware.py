@@ -10,6 +10,7 @@ import re
 from pathlib import Path
 
 from gan.devices import count_cores
+from gan.memory import machine_memory
 
 FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16")  # of Intel and AMD processors, that decide how fast they train
 
@@ -19,7 +20,7 @@ def describe_machine(device: str, precision: str) -> dict:
     import keras
     import tensorflow as tf
 
-    cores = count_cores()
+    cores, memory = count_cores(), machine_memory()
     return {
         "cpu": read_cpu_model(),
         "cores": cores,
@@ -31,7 +32,7 @@ def describe_machine(device: str, precision: str) -> dict:
         "keras": keras.__version__,
         "flags": read_cpu_flags(),
         "onednn": os.environ.get("TF_ENABLE_ONEDNN_OPTS") == "1",  # whose kernels are faster (gan/__init__.py)
-        "memory_gb": read_memory_gb(),
+        "memory_gb": memory and round(memory / 1e9),
     }
 
 
@@ -49,14 +50,6 @@ def read_cpu_flags(cpuinfo: str = "/proc/cpuinfo") -> list[str]:
     except OSError:
         return []
     return [flag for flag in FLAGS if flag in known]
-
-
-def read_memory_gb() -> int | None:
-    """Reads the size of the memory in whole GB; None where the system does not say."""
-    try:
-        return round(os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 1e9)
-    except (AttributeError, ValueError, OSError):
-        return None
 
 
 def read_busy_seconds(stat: str = "/proc/stat") -> float | None:

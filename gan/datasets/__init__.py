@@ -7,7 +7,7 @@
 To add a source, write a file with a function (Request) -> Source, add a row to `SOURCES`, and name it in gan/config.py.
 """
 
-import difflib
+import functools
 
 from gan.config import SUFFIXES_SHOWN
 from gan.datasets.arrays import open_array
@@ -22,17 +22,12 @@ from gan.datasets.tar_archive import open_tar
 from gan.datasets.tfrecord import is_tfrecord, open_tfrecord
 from gan.datasets.video import open_video
 from gan.datasets.zip_archive import open_zip
-from gan.errors import UsageError
+from gan.errors import UsageError, suggest
 from gan.files import expand_path
 from gan.image_files import file_kinds
 
 # Beside images, arrays are features, landmarks or masks of them.
 ARRAYS = {".npz": open_array, ".npy": open_array}
-
-
-def open_folder_of_all(request: Request) -> Source:
-    """Opens a folder with the archives, tables and videos in it."""
-    return open_folder(request, open_within_folder)
 
 
 def open_within_folder(request: Request) -> Source | None:
@@ -49,7 +44,7 @@ def open_within_folder(request: Request) -> Source | None:
 
 # "folder", a suffix of files, or a built-in name that --data takes -> the function that opens it.
 SOURCES = {
-    "folder": open_folder_of_all,
+    "folder": functools.partial(open_folder, open_file=open_within_folder),
     ".zip": open_zip,
     ".tar": open_tar,
     ".tar.gz": open_tar,
@@ -100,9 +95,7 @@ def find_kind(data: str) -> str:
         kind = file_kinds.identify(head)
         known = "this kind of file is not known" if kind == file_kinds.UNKNOWN else f"it is {file_kinds.describe(kind)}"
         raise UsageError(f"--data {data}: {known}; give {allowed}.")
-    close = difflib.get_close_matches(data, built_in, n=1)
-    hint = f" Did you mean {close[0]}?" if close else ""
-    raise UsageError(f"--data {data}: there is no such file or folder.{hint} Give {allowed}.")
+    raise UsageError(f"--data {data}: there is no such file or folder.{suggest(data, built_in)} Give {allowed}.")
 
 
 def find_suffix(name: str, head: bytes) -> str:

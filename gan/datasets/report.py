@@ -84,7 +84,7 @@ def find_problems(report: dict) -> list[str]:
     return problems
 
 
-def describe_choice(
+def complete_report(
     report: dict, joined: Source, sources: Sequence[Source], decisions: Sequence, chosen: int, sampled: bool
 ) -> None:
     """Completes the report of decoded images, which may come from the cache, by what was asked for.
@@ -109,7 +109,7 @@ def describe_choice(
     report["choice"] = "chosen at random" if sampled else in_order
 
 
-def describe_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:
+def record_labels(labels: Labels, names: list[str], unlabelled: str, report: dict) -> list[tuple[str, str]]:
     """Completes what the report says of labels, and returns the names of images that are left out, with the reason.
 
     Raises UsageError where no image has a label, or all have the same.

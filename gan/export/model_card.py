@@ -124,15 +124,10 @@ import numpy as np
 
 noise = np.random.default_rng().{sample.format(shape)}.astype(np.float32)
 labels = np.zeros((8, {generator.labels.width}), np.float32)
-labels[:, {columns}] = 1  # {in_one_line(generator.labels.describe(frequent[0]))}
+labels[:, {columns}] = 1  # {" ".join(generator.labels.describe(frequent[0]).split())}
 generator = keras.saving.load_model("generator.keras", compile=False)
 images = generator([noise, labels], training=False).numpy()
 # ONNX: onnxruntime.InferenceSession("generator.onnx").run(None, {{"noise": noise, "labels": labels}})"""
-
-
-def in_one_line(text: str) -> str:
-    """A name as one line."""
-    return " ".join(text.split())
 
 
 def describe_data(run: Run, config: Config) -> str:

@@ -23,7 +23,7 @@ class Loss(NamedTuple):
     `discriminator` and `generator` map (real_logits, fake_logits), each (n, 1), to a scalar to minimize. `scores` maps
     the same to real and fake scores (n, 1) on one scale: 1 is what a perfect discriminator gives real images, 0 what
     it gives fakes. `generator_uses_real` says that the generator's loss depends on the real logits, which then cost
-    one more pass of the discriminator. `smoothable` says that `discriminator` takes a `smoothing` of the real targets.
+    one more pass of the discriminator.
     `slope` maps logits to how fast the generator's loss of them falls, for `direction_loss`; None: it may rise, or a
     fake's loss does not depend on its own logit alone.
     """
@@ -32,15 +32,12 @@ class Loss(NamedTuple):
     generator: Callable
     scores: Callable
     generator_uses_real: bool = False
-    smoothable: bool = False
     slope: Callable | None = None
 
     def smoothed(self, smoothing: float) -> "Loss":
-        """The same loss with real targets of 1 - smoothing. Raises ValueError where the loss has no targets."""
+        """The same loss with real targets of 1 - smoothing, one of `SMOOTHABLE_LOSSES` unless that is 0."""
         if not smoothing:
             return self
-        if not self.smoothable:
-            raise ValueError("this loss has no targets to smooth")
         return self._replace(discriminator=functools.partial(self.discriminator, smoothing=smoothing))
 
 
@@ -153,8 +150,8 @@ def plain_scores(real_logits, fake_logits):
 
 
 LOSSES = {
-    "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, smoothable=True, slope=cross_entropy_slope),
-    "least-squares": Loss(least_squares_d, least_squares_g, plain_scores, smoothable=True),
+    "cross-entropy": Loss(cross_entropy_d, cross_entropy_g, sigmoid_scores, slope=cross_entropy_slope),
+    "least-squares": Loss(least_squares_d, least_squares_g, plain_scores),
     "hinge": Loss(hinge_d, hinge_g, margin_scores, slope=tf.ones_like),
     "relativistic": Loss(relativistic_d, relativistic_g, pair_scores, generator_uses_real=True),
     "wasserstein": Loss(wasserstein_d, hinge_g, pair_scores, slope=tf.ones_like),

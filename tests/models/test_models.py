@@ -201,8 +201,6 @@ def test_colors_of_a_palette():
     assert (images == images[:, :1, :1]).all()
     np.testing.assert_allclose(images[:, 0, 0], colors[:, 2], atol=1e-6)
     assert np.abs(images).max() <= 1
-    with pytest.raises(UsageError, match="--palette 1"):
-        GENERATORS["self-modulated"]((5,), (16, 16, 3), 4, palette=1)
 
 
 def test_generators_with_a_palette():
