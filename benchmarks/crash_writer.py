@@ -61,7 +61,7 @@ def write_run(folder: Path) -> None:
         iteration = int(state["iteration"].value)
         run.tables.truncate(iteration)
         scores = run.tables.read_scores()
-        run.keep_best_of([row["iteration"] for row in scores])
+        run.keep_best_of([row["iteration"] for row in scores], iteration)
         write_outputs(run, state, bool(saved.get("grid_due", True)), scores)
         while iteration < ITERATIONS:
             iteration += 1

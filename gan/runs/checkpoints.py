@@ -53,7 +53,8 @@ def restore(folder: Path, variables: dict) -> dict[str, np.ndarray]:
     Raises RunError where all are damaged, and UsageError where a run's were removed, before any variable is changed.
     """
     paths = list_paths(folder)
-    if not paths and (made := folder.parent / "generator.keras").exists():  # which is written after a checkpoint
+    generators = (folder.parent / name for name in ("generator.keras", "best.keras"))  # written after a checkpoint
+    if not paths and (made := next((path for path in generators if path.exists()), None)):
         raise UsageError(
             f"{folder} no longer has a checkpoint to resume from, and a new start would overwrite {made}. Give --run"
             f" another name, or remove {folder.parent}."

@@ -18,6 +18,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
              sessions.json    when and on what machine tools.compare trained it
              tensorboard/     event files, with --log tensorboard
              earlier-1/       scores and best generator on the data before --accept-new-data, the first time
+             unscored-1/      best.keras whose score is no longer in metrics.csv, as after that was moved away
 """
 
 import contextlib
@@ -51,6 +52,8 @@ from gan.recipes import KEPT_ON_RESUME, OWN
 from gan.runs import checkpoints, legacy
 from gan.runs.grids import Grids
 from gan.runs.tables import Tables, choose_columns
+
+BEST = ("best.json", "best.keras")  # the first refers to the second
 
 
 def read_iteration(path: Path) -> int | None:
@@ -287,13 +290,26 @@ class Run:
         columns = {name: score[name] for name in choose_columns(score)}
         write_json(self.folder / "best.json", {**columns, "protocol": protocol})
 
-    def keep_best_of(self, iterations: Sequence[int]) -> None:
-        """Removes best.json and best.keras unless both are of given iterations: the run may have gone back."""
-        saved = read_iteration(self.folder / "best.keras")  # None of an older version's
-        if self.best_iteration() in iterations and saved in (None, *iterations):
-            return
-        for name in ("best.json", "best.keras"):  # the first refers to the second
-            (self.folder / name).unlink(missing_ok=True)
+    def keep_best_of(self, iterations: Sequence[int], reached: int) -> Path | None:
+        """Keeps best.json and best.keras where both are of the given iterations, which have scores.
+
+        Both are removed where best.keras is of an iteration above `reached`: the run has gone back. Where its score, or
+        best.json, is gone, as when a damaged file was moved away, both are moved to a folder, which is returned.
+        """
+        path, named = self.folder / "best.keras", self.best_iteration()
+        saved = read_iteration(path)  # None of an older version's
+        iteration = named if saved is None else saved
+        whole = named in iterations and saved in (None, *iterations)
+        # A training that was killed before it wrote best.json does so first of all.
+        if whole or not path.exists() or (iteration == reached and iteration in iterations):
+            return None
+        if iteration is not None and iteration > reached:
+            for name in BEST:
+                (self.folder / name).unlink(missing_ok=True)
+            return None
+        folder = next(one for one in self._numbered("unscored") if not one.exists())
+        self._move(BEST, folder)
+        return folder
 
     def describe_earlier_scores(self) -> str:
         """Says where the scores on earlier data are, where there are any."""
@@ -307,13 +323,18 @@ class Run:
         """
         if not self.tables.read_scores():
             return None
-        folders = (self.folder / f"earlier-{number}" for number in itertools.count(1))
-        folder = next(folder for folder in folders if not (folder / "metrics.csv").exists())
+        folder = next(one for one in self._numbered("earlier") if not (one / "metrics.csv").exists())
+        self._move((*BEST, "metrics.csv"), folder)  # the last one last: after a kill, the rest follows
+        return folder
+
+    def _numbered(self, name: str) -> Iterator[Path]:
+        return (self.folder / f"{name}-{number}" for number in itertools.count(1))
+
+    def _move(self, names: Sequence[str], folder: Path) -> None:
         folder.mkdir(exist_ok=True)
-        for name in ("best.json", "best.keras", "metrics.csv"):  # the last one last: after a kill, the rest follows
+        for name in names:
             with contextlib.suppress(FileNotFoundError):
                 os.replace(self.folder / name, folder / name)
-        return folder
 
 
 def format_iteration(iteration: int | None) -> str:

@@ -10,6 +10,7 @@ One step is `DCGAN.train_step` in dcgan.py.
 import functools
 import gc
 import math
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -119,7 +120,8 @@ class Trainer(Loop):
         self.iteration = self.saved_iteration = int(self.gan.iteration)
         self.run.tables.truncate(self.iteration)
         self.validator.resume(self.run.tables.read_scores(), saved.get("validation"))
-        self.run.keep_best_of([row["iteration"] for row in self.validator.rows])
+        if moved := self.run.keep_best_of([row["iteration"] for row in self.validator.rows], self.iteration):
+            warnings.warn(f"the score of best.keras is no longer there: it is kept in {moved}", stacklevel=2)
         log = self.run.tables.read_log(diagnostics.WINDOW)
         for name, values in self.recent.items():
             values.extend(log.get(name, ()))

@@ -80,9 +80,10 @@ def test_nothing_to_restore(tmp_path):
     assert_unassigned(variables)
 
 
-def test_removed_checkpoints(tmp_path):
+@pytest.mark.parametrize("name", ["generator.keras", "best.keras"])
+def test_removed_checkpoints(tmp_path, name):
     """A run with a generator but without checkpoints raises a UsageError and does not start again."""
-    (tmp_path / "generator.keras").write_bytes(b"trained for a night")
+    (tmp_path / name).write_bytes(b"trained for a night")
     variables = zero_variables()
     with pytest.raises(UsageError, match="--run"):
         checkpoints.restore(tmp_path / "checkpoints", variables)

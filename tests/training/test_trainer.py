@@ -511,6 +511,22 @@ def test_a_best_that_was_lost(tmp_path, capsys, quick_extractors, ninth, kept):
     assert (lost if ninth else "at iteration 9 (low is good), kept as best.keras.") in capsys.readouterr().out
 
 
+@pytest.mark.filterwarnings("ignore:__array__")  # of TensorFlow
+@pytest.mark.parametrize("lost", ["metrics.csv", "best.json"])
+@pytest.mark.parametrize("total", [15, 18])
+def test_a_best_without_its_score(tmp_path, quick_extractors, lost, total):
+    """If a damaged metrics.csv or best.json was moved away, best.keras is kept in a folder, with a warning."""
+    train_drifting(tmp_path, 0, total=15)
+    run = Run(tmp_path / "run")
+    assert best(run) == (9, [0.0] * 768) and logged_iterations(run)[-1] == 15
+    (run.folder / lost).rename(tmp_path / lost)
+    with pytest.warns(UserWarning, match="unscored-1"):
+        train_drifting(tmp_path, 0, total=total)
+    weights = keras.saving.load_model(run.folder / "unscored-1" / "best.keras").get_weights()
+    assert weights[1].tolist() == [0.0] * 768
+    assert (run.folder / "best.json").exists() == (total == 18 or lost == "best.json")  # where another has a score
+
+
 @pytest.mark.parametrize(
     ("total", "every", "expected"), [(7, 2, [4, 3, 2, 1]), (6, 2, [3, 2, 1]), (40, 0, [*range(20, 0, -1)])]
 )
