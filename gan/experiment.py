@@ -68,6 +68,12 @@ def reload_data(run, cache_dir: Path | str = "", **changes):
         raise type(error)(f"{run.folder} was trained on {config.data_title}: {error}") from error
     if (known := run.trained_on()) and faces.digest not in known:
         raise UsageError(f"{run.folder} was trained on {known}; {config.data_title} holds other images now.")
+    digest = run.read_config().get("label_digest")  # of the labels of every image
+    if digest and not changes and (faces.labels is None or faces.labels.digest != digest):
+        raise UsageError(
+            f"{run.folder} was trained with other labels of {config.data_title} than --labels {labels} gives now. Put"
+            " those back that were there."
+        )
     return faces
 
 

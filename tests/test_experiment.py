@@ -1,5 +1,6 @@
-"""What is built from a configuration, and lost labels."""
+"""What is built from a configuration, and labels that are lost or others."""
 
+import contextlib
 import dataclasses
 
 import numpy as np
@@ -9,7 +10,8 @@ import tensorflow as tf
 from data import Faces
 from gan.config import Config
 from gan.errors import UsageError
-from gan.experiment import build_gan, build_label_distribution, build_penalty, fits_on_devices, reload_data
+from gan.experiment import build_gan, build_label_distribution, build_penalty, fits_on_devices, load_data, reload_data
+from gan.images import write_png
 from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
 from gan.training.regularizers import MIXED_STEP, STEP, FiniteDifference
@@ -62,6 +64,31 @@ def test_labels_that_are_gone(tmp_path):
     run.claim(dataclasses.asdict(Config(data=("avatars",), limit=60, labels="gone.csv")))
     with pytest.raises(UsageError, match=r"labels from gone\.csv, which is not there.*--labels WHERE"):
         reload_data(run, tmp_path / "cache")
+
+
+HAPPY = "file,Happy\n0.png,1\n1.png,0\n2.png,1\n3.png,0\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "same"),
+    [
+        ("labels.csv", HAPPY + "9.png,1\n", True),
+        ("labels.csv", HAPPY.replace("3.png,0", "3.png,1"), False),
+        ("labels.csv", HAPPY.replace("\n", ",0\n").replace("Happy,0", "Happy,Hat"), False),
+        ("list_attr_celeba.csv", HAPPY.replace("Happy", "Hat"), False),  # which is looked for first
+    ],
+)
+def test_labels_that_have_changed(tmp_path, name, content, same):
+    """Labels are those of a run where every image has the same ones, whatever else is in their file."""
+    for i in range(4):
+        write_png(tmp_path / f"faces/{i}.png", np.full((16, 16, 3), 50 * i, np.uint8))
+    (tmp_path / "faces/labels.csv").write_text(HAPPY)
+    run, config = Run(tmp_path / "output/it"), Config(data=(str(tmp_path / "faces"),), image_size=16, labels="auto")
+    faces = load_data(dataclasses.replace(config, cache_dir=str(tmp_path / "cache")))
+    run.claim({**dataclasses.asdict(config), "faces": faces.title, "label_digest": faces.labels.digest})
+    (tmp_path / "faces" / name).write_text(content)
+    with contextlib.nullcontext() if same else pytest.raises(UsageError, match="other labels"):
+        assert reload_data(run, tmp_path / "cache").labels.digest == faces.labels.digest
 
 
 @pytest.mark.parametrize(
