@@ -35,6 +35,7 @@ from gan.errors import RunError, UsageError
 from gan.metrics.evaluation import HALVES
 from gan.runs.run_directory import Run
 from gan.signals import handle_signals, interrupt
+from gan.start_from import find_start
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -214,6 +215,7 @@ def find_refusal(configs: dict[str, Config], precision: str) -> str:
     for label, config in configs.items():
         try:
             config = dataclasses.replace(config, precision=choose_precision(config, precision))
+            find_start(config, settings.open_run(config))
             experiment.build_gan(config, check=_pass)
         except _Passed:
             continue
@@ -227,7 +229,10 @@ class _Passed(Exception):
 
 
 def _pass(config: Config, generator, discriminator):
+    from gan.training.memory_estimate import require_memory
+
     require_sound_penalty(config, discriminator)
+    require_memory(config, generator, discriminator)
     raise _Passed
 
 

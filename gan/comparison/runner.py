@@ -106,7 +106,7 @@ def train_and_score(run: Run, train: list[str], evaluate: list[str], machine: di
         machine: as from `gan.comparison.hardware.describe_machine`.
         document: of the comparison, which has the minutes of the training, and what a score depends on.
 
-    Raises Stopped, and RunError or UsageError where a command fails.
+    Raises Stopped, RunError where a command fails, and UsageError where a file of the run is damaged.
     """
     if not is_trained(run, document["minutes"]):
         require_success(train_session(train, run, machine, document["minutes"]), "training", run)
@@ -176,12 +176,9 @@ def find_scores(run: Run, samples: int, networks: list[str], half: str = "") -> 
 
 
 def require_success(code: int, work: str, run: Run) -> None:
-    """Raises RunError where a process failed, and UsageError where it was refused, as all others would be."""
+    """Raises RunError where a process failed, or was refused: others may not be."""
     if code == UsageError.exit_code:
-        raise UsageError(
-            f"the {work} of {run.folder.name} was refused, for the reason above; so nothing more is tried. What was"
-            " done is kept: once that is put right, the same command continues."
-        )
+        raise RunError(f"{run.folder.name}: the {work} was refused, for the reason above")
     if code:
         end = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         raise RunError(f"{run.folder.name}: the {work} {end}")
