@@ -103,7 +103,7 @@ def evaluate(arguments: argparse.Namespace) -> None:
     for name, case in cases.items():
         generator = experiment.load_generator(case.run, best)
         case.announce(f"generating {arguments.samples:,} samples with {generator.source.name}")
-        fake, codes = generate_samples(generator, arguments.samples, arguments.seed, case.labelled)
+        fake, codes = generate_samples(generator, arguments.samples, arguments.seed, case.shares)
         source = {"file": generator.source.name, "iteration": generator.iteration}
         results[name] = run_evaluation.evaluate_run(case, fake, source, extractors, arguments.seed, codes)
     report.print_scores(results, arguments.anyway)
@@ -148,17 +148,17 @@ def load_extractors(arguments: argparse.Namespace, cache: Path) -> list:
     return extractors
 
 
-def generate_samples(generator, count: int, seed: int, labelled=None) -> tuple[np.ndarray, np.ndarray | None]:
+def generate_samples(generator, count: int, seed: int, shares=None) -> tuple[np.ndarray, np.ndarray | None]:
     """Generates samples, uint8 (count, h, w, 3), from noise that training does not use; and draws their labels.
 
-    After --balance these are drawn as the images of `labelled`, a `gan.metrics.class_scores.LabelledImages`, have them:
-    else scores would have the difference.
+    After --balance these are drawn as real images have them, whose labels are `shares`: else scores would have the
+    difference.
     """
     from dcgan import NOISE_DISTRIBUTIONS, NoiseStream
 
     sample_noise = NOISE_DISTRIBUTIONS[generator.noise_distribution]
-    shares = labelled.labels if generator.config.balance and labelled and labelled.labels.known.any() else None
-    codes = generator.draw_codes(np.arange(count), labels=shares)
+    balanced = generator.config.balance and shares is not None and shares.known.any()
+    codes = generator.draw_codes(np.arange(count), labels=shares if balanced else None)
     noise = sample_noise((count, *generator.noise_shape), (seed, NoiseStream.EVALUATION)).numpy()
     return generator(noise, codes), codes
 

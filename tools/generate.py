@@ -52,7 +52,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--smooth", action="store_true", help="enlarge smoothly, not each pixel to a square")
     cli.add_truncation_argument(parser)
-    cli.add_label_argument(parser, "--label", "labels to ask for", "as the data have them")
+    cli.add_label_argument(parser, "--label", "labels to ask for", "as in training")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--separate", action="store_true", help="a PNG file for each image, in a folder, not enlarged")
     form.add_argument("--npz", action="store_true", help="arrays: images (n, h, w, 3) uint8, seeds (n,), labels")

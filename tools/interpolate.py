@@ -60,8 +60,8 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         "--scale", type=cli.in_range(int, 1, 64), metavar="N", help=f"enlargement (default: to {FRAME_SIZE} pixels)"
     )
     cli.add_truncation_argument(parser)
-    cli.add_label_argument(parser, "--label", "labels to ask for", "as the data have them")
-    cli.add_label_argument(parser, "--from-label", "labels at the start of the walk", "as the data have them")
+    cli.add_label_argument(parser, "--label", "labels to ask for", "as in training")
+    cli.add_label_argument(parser, "--from-label", "labels at the start of the walk", "as in training")
     cli.add_label_argument(parser, "--to-label", "labels at its end", "those of --from-label")
     arguments = parser.parse_args(argv)
     if bool(arguments.from_label) != bool(arguments.to_label) or (arguments.from_label and arguments.label):

@@ -43,7 +43,7 @@ def format_card(run: Run, generator: Generator, files: dict[str, str]) -> str:
     settings = {name: value for name, value in run.read_config().items() if name not in ("cache_dir", "output", "run")}
     settings |= {"data": " + ".join(base_name(each) for each in config.data)}
     settings |= {name: base_name(settings[name]) for name in ("labels", "start_from") if settings.get(name)}
-    labels = ", with labels as the training images have them," if generator.labels else ""
+    labels = ", with labels as in training," if generator.labels else ""
     parts = [
         f"# {run.folder.name}: a generator of {generator.size} x {generator.size} faces",
         f"![Samples]({SAMPLES_FILE})",
@@ -99,11 +99,12 @@ def describe_inputs(generator: Generator) -> str:
 
 
 def describe_labels(generator: Generator) -> list[str]:
-    """Describes the labels of a generator: the column of each in the input, and its share of the training images."""
+    """Describes the labels of a generator: the column of each in the input, and its share in training."""
     if generator.labels is None:
         return []
     labels = generator.labels
-    rows, column = ["| column | label | share of the training images |", "| ---: | --- | ---: |"], 0
+    balanced = ", balanced" if generator.config.balance else ""
+    rows, column = [f"| column | label | share in training{balanced} |", "| ---: | --- | ---: |"], 0
     for attribute, shares in zip(labels.attributes, labels.shares, strict=True):
         for code in attribute.codes if attribute.values else [1]:
             value = f"{attribute.name}: {attribute.values[code]}" if attribute.values else attribute.name

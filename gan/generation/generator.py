@@ -113,8 +113,8 @@ class Generator:
     ) -> np.ndarray | None:
         """Draws labels for seeds, int32 (n, attributes), a function of each seed; None for a generator without labels.
 
-        What `requested` (see `gan.labels.Labels.parse`) does not name is drawn as the training images have it, or as
-        `labels` have it, which have the same attributes.
+        What `requested` (see `gan.labels.Labels.parse`) does not name is drawn as in training, or as `labels` have it,
+        which have the same attributes.
         """
         if self.labels is None:
             return None

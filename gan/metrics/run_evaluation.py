@@ -14,6 +14,7 @@ from data import FEWEST_HELD
 from gan.errors import UsageError
 from gan.files import write_json
 from gan.images import make_grid, write_png
+from gan.labels import Labels
 from gan.metrics import evaluation, report
 from gan.metrics.class_scores import LabelledImages, score_classes
 from gan.metrics.evaluation import HELD_OUT_NAME, ImageSubset
@@ -37,6 +38,7 @@ class EvaluationCase:
         avatars: whether the run was trained on avatars.
         mirrors: whether mirrored images were trained on, too.
         labelled: of a run with labels, the reference's images with these; None: no labels, or another reference.
+        shares: of a run with labels, those of its own images: the held-out ones, or all others where none are.
     """
 
     run: Run
@@ -48,6 +50,7 @@ class EvaluationCase:
     avatars: bool
     mirrors: bool
     labelled: LabelledImages | None = None
+    shares: Labels | None = None
 
     def announce(self, work: str) -> None:
         """Prints what is done now, as it may take minutes."""
@@ -91,6 +94,7 @@ def build_case(
 
         classifier = attribute_classifier.load_for_faces(dataset, training_rows, held_out_rows, cache)
         labelled = LabelledImages(subset, dataset.labels.take(subset.rows), classifier)
+    own_rows = subset.rows if labelled else held_out_rows if len(held_out_rows) else training_rows
     return EvaluationCase(
         run,
         cache,
@@ -101,6 +105,7 @@ def build_case(
         avatars=dataset.avatars,
         mirrors=mirrors,
         labelled=labelled,
+        shares=dataset.labels and dataset.labels.take(own_rows),
     )
 
 

@@ -7,7 +7,7 @@ output/<run>/000150.png       samples at iteration 150, always from the same noi
              metrics.csv      a row a score
              diagnostics.csv  failure modes: when each started and ended, and what to try
              config.json      the settings
-             labels.json      of a run with labels: their names, and how many training images have each combination
+             labels.json      of a run with labels: their names, and how often an epoch has each combination
              data.json        what was trained on; skipped.csv names what was not, and why
              checkpoints/     the newest two
              generator.keras  the generator, which Keras loads without this project

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from gan import experiment
+from gan.config import Config
 from gan.export import model_card
 from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
@@ -66,11 +67,14 @@ def test_labels(labelled, monkeypatch):
     np.testing.assert_allclose(found["images"], generator.generate(found["noise"], found["labels"]).numpy(), atol=1e-5)
 
 
-def test_a_name_of_a_label_stays_in_its_cell():
-    """A vertical line or a line break in it does not end the cell, or the comment."""
+@pytest.mark.parametrize("balance", [False, True])
+def test_a_name_of_a_label_stays_in_its_cell(balance):
+    """A vertical line or a line break in it does not end the cell, or the comment; the title tells of --balance."""
     labels = Labels((Attribute("a|b\nimport x"),), np.ones((3, 1), np.int32))
-    generator = SimpleNamespace(labels=labels, noise_shape=(8, 8, 3), noise_distribution="uniform")
+    shape = {"noise_shape": (8, 8, 3), "noise_distribution": "uniform"}
+    generator = SimpleNamespace(labels=labels, config=Config(balance=balance), **shape)
     *_, table, program = model_card.describe_labels(generator)
+    assert table.splitlines()[0] == f"| column | label | share in training{', balanced' if balance else ''} |"
     assert table.splitlines()[2:] == [r"| 0 | a\|b import x | 100.0% |"]
     assert "uniform(-1, 1, (8, 8, 8, 3))" in program and "\nimport x" not in program
 

@@ -1,5 +1,6 @@
 """Evaluation of a run: which images it is compared with, and how its results are stored."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -8,6 +9,7 @@ from sample_runs import make_evaluation, make_run
 
 from data import Faces
 from gan.errors import UsageError
+from gan.labels import Attribute, Labels
 from gan.metrics import run_evaluation
 from gan.metrics.run_evaluation import build_case
 
@@ -58,6 +60,18 @@ def test_reference_of_run_without_held_out_images(tmp_path):
     run, faces, others = make_run(tmp_path, "run", holdout=0.0), dataset(40), dataset(30, seed=1)
     case = build_case(run, faces, tmp_path, mirrors=False, reference=others, name="others")
     assert case.held_out is case.reference and case.held_out.name == "others" and len(case.training) == 40
+
+
+@pytest.mark.parametrize("holdout", [0.0, 0.33])
+def test_labels_beside_a_reference(tmp_path, holdout):
+    """Shares of labels are those of the run's own held-out images or, where none are, of those it was trained on."""
+    run, others = make_run(tmp_path, "run", holdout=holdout), dataset(30, seed=1)
+    codes = np.arange(120, dtype=np.int32)[:, None] % 2
+    faces = dataclasses.replace(dataset(120), labels=Labels((Attribute("Happy"),), codes))
+    case = build_case(run, faces, tmp_path, mirrors=False, reference=others, name="others")
+    training, held_out = faces.split(holdout)
+    expected = codes[held_out if holdout else training]
+    assert case.labelled is None and case.shares.codes.tolist() == expected.tolist()
 
 
 def test_too_few_images(tmp_path):

@@ -17,8 +17,10 @@ from PIL import Image
 
 import train
 from gan import experiment, images
+from gan.config import Config
 from gan.datasets import avatars
 from gan.errors import RunError
+from gan.labels import Attribute, Labels
 from gan.metrics import avatar_classifier, distances, feature_extractors, inception, memorization, run_evaluation
 from gan.runs.run_directory import Run
 from gan.thumbnails import make_thumbnails
@@ -239,6 +241,25 @@ def test_reference_of_a_run_with_labels(copy_run):
     folder = copy_run("avatars", "labelled", labels="auto", attributes="hair")
     case = evaluate.load_case(Run(folder), evaluate.parse_arguments([folder, "--reference", "others.npy"]))
     assert len(case.reference) == 100 and case.labelled is None
+
+
+@pytest.mark.parametrize("balanced", [False, True])
+def test_labels_of_samples(balanced):
+    """They are drawn as in training, and after --balance as real images have them."""
+    drawn, shares = [], Labels((Attribute("Happy"),), np.zeros((3, 1), np.int32))
+
+    class Generator:
+        config, noise_shape, noise_distribution = Config(balance=balanced), (4,), "normal"
+
+        def draw_codes(self, seeds, labels):
+            drawn.append(labels)
+            return np.zeros((len(seeds), 1), np.int32)
+
+        def __call__(self, noise, codes):
+            return np.zeros((len(noise), 16, 16, 3), np.uint8)
+
+    samples, codes = evaluate.generate_samples(Generator(), 5, 0, shares)
+    assert drawn == [shares if balanced else None] and len(samples) == len(codes) == 5
 
 
 def test_halves(home, capsys):

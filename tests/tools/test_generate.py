@@ -139,7 +139,7 @@ def test_run_without_its_data(tiny):
 
 
 def test_labels(labelled):
-    """--label asks for what it names; other labels are drawn as the data have them, a function of the seed."""
+    """--label asks for what it names; other labels are drawn as in training, a function of the seed."""
     flags = [str(labelled), "--count", "30", "--npz"]
     assert generate.main([*flags, "--label", "skin=dark,round", "--out", "asked.npz"]) == 0
     assert generate.main([*flags, "--out", "drawn.npz"]) == 0
