@@ -142,15 +142,21 @@ def claim_folder(run, faces, split, *, config: Config, recorded: dict, labels, i
 
 
 def explain_missing_scores(config: Config, validator, length) -> None:
-    """Prints what --patience and several averages come to in a run that is too short for scores."""
+    """Prints what --patience and several averages come to in a run that is too short for scores, or may be."""
+    from gan.training.validation import SHORTEST
+
     if validator.can_evaluate(length.seconds or math.inf):
-        return
-    reason = validator.describe(0, length.seconds)
+        if length.seconds or validator.forced:
+            return
+        which = f"a training of less than {SHORTEST:g} s"
+        reason = "It is not scored; --score-every N scores in any case."
+    else:
+        which, reason = "this run", validator.describe(0, length.seconds)
     if config.patience:
-        print(f"--patience {config.patience} never stops this run. {reason}", flush=True)
+        print(f"--patience {config.patience} never stops {which}. {reason}", flush=True)
     if len(config.ema_half_lives) > 1:
         first = f"that with a half-life of {config.ema_half_lives[0]:g} images"
-        print(f"No score chooses between the averages: {first} makes all samples. {reason}", flush=True)
+        print(f"No score chooses between the averages of {which}: {first} makes all samples. {reason}", flush=True)
 
 
 def read_earlier_report(run) -> dict:

@@ -232,6 +232,12 @@ def add_weights_argument(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", choices=("best", "last"), default="best", help=help)
 
 
+def add_cache_argument(parser: argparse.ArgumentParser) -> None:
+    """Adds --cache-dir, in place of that of the run or of the user."""
+    help = "folder of decoded images, features and classifiers"
+    parser.add_argument("--cache-dir", type=path_argument, metavar="NAME", help=help)
+
+
 def add_truncation_argument(parser: argparse.ArgumentParser) -> None:
     """Adds --truncation, a factor of the noise."""
     help = "factor of the noise; less gives more ordinary images, 0 always the same one (default: 1)"

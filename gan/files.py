@@ -191,9 +191,14 @@ def read_csv(path: Path, columns: int) -> list[list[str]]:
     """
     try:
         lines = csv.reader(path.read_text("utf-8").splitlines()) if path.exists() else []
-        return [row for row in lines if len(row) == columns and row[0].isdecimal() and len(row[0]) <= MOST_DIGITS]
+        return [row for row in lines if is_row(row, columns)]
     except (UnicodeDecodeError, csv.Error):
         raise damaged_file_error(path) from None
+
+
+def is_row(row: list[str], columns: int) -> bool:
+    """Tests whether a row of a table has so many cells, of which the first is a number."""
+    return len(row) == columns and row[0].isdecimal() and len(row[0]) <= MOST_DIGITS
 
 
 def parse_numbers(lines: list[str], columns: int) -> np.ndarray:

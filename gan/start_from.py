@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from gan.config import Config
-from gan.errors import UsageError
+from gan.errors import UsageError, summarize
 from gan.files import expand_path
 from gan.networks import build_uninitialized_networks
 
@@ -94,7 +94,11 @@ def load_start_checkpoint(config: Config, other, saved: Config):
         return variables, layers
 
     with ThreadPoolExecutor(1) as pool:  # in a thread, for which alone Keras notes that variables have no values yet
-        variables, layers = pool.submit(list_variables).result()
+        try:
+            variables, layers = pool.submit(list_variables).result()
+        except (KeyError, ValueError) as error:  # a part of networks that another version has
+            reason = f"it is of another version, and asks for {summarize(error)}, which this one does not have"
+            raise UsageError(f"--start-from {config.start_from}: {reason}.") from None
     generator = {name: variable for name, variable in variables.items() if name.startswith("generator/")}
     for average in map(name_average, range(len(saved.ema_half_lives))):
         variables |= {name.replace("generator", average): variable for name, variable in generator.items()}

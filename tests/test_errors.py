@@ -1,6 +1,6 @@
 import pytest
 
-from gan.errors import summarize
+from gan.errors import suggest, summarize
 
 
 @pytest.mark.parametrize(
@@ -16,3 +16,9 @@ from gan.errors import summarize
 def test_summarize(what, text):
     """One line of at most 200 characters; the name of the type where there is no text."""
     assert summarize(what) == text
+
+
+def test_suggest():
+    """The word that is most similar; nothing where none is."""
+    assert suggest("avatar", ("orl", "avatars")) == " Did you mean avatars?"
+    assert suggest("photos", ("orl", "avatars")) == ""

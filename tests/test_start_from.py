@@ -150,6 +150,15 @@ def test_what_cannot_be_started_from(there, capsys, start, more, message):
     assert not Run("output/new").folder.exists()
 
 
+def test_a_start_of_another_version(there, capsys):
+    """A run whose networks have a part that this version does not have: exit code 2."""
+    path = Run("output/first").folder / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "generator": "conv", "upsampling": "lanczos"}))
+    line = [*DENSE, "--cache-dir", "cache", "--run", "new", "--start-from", "output/first", "--generator", "conv"]
+    assert train.main(line) == 2
+    assert "of another version" in capsys.readouterr().err
+
+
 @pytest.mark.slow
 def test_start_from_a_run_without_checkpoints(there, capsys):
     """Its generator is named, which is what is left."""

@@ -48,6 +48,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         help=f"samples (default: {SAMPLES:,})",
     )  # fmt: skip
     cli.add_truncation_argument(parser)
+    cli.add_cache_argument(parser)
     parser.add_argument(
         "--raw", action="store_true", help="the generator as it was trained, not averaged, in place of --weights"
     )
@@ -61,11 +62,12 @@ def audit(arguments: argparse.Namespace) -> None:
     """Writes the report, and prints what is amplified or reduced."""
     run, path = Run(arguments.run), cli.output_path(arguments, "audit.md")
     config = run.load_config()
+    cache = cache_folder(arguments.cache_dir or config.cache_dir)
     own = not arguments.labels
     labels = arguments.labels or (config.labels if config.labels != "none" else "auto")
     attributes = arguments.attributes or (config.attributes if own else "")
     # A run may have been trained on images without labels, too; nothing can be compared with these.
-    faces = experiment.reload_data(run, labels=labels, attributes=attributes, unlabelled="drop")
+    faces = experiment.reload_data(run, cache, labels=labels, attributes=attributes, unlabelled="drop")
     training, held_out = faces.split(config.holdout)
     if len(held_out) < FEWEST:
         raise UsageError(
@@ -78,7 +80,6 @@ def audit(arguments: argparse.Namespace) -> None:
         generator = experiment.load_generator(run, arguments.weights == "best")
     from gan.metrics import attribute_classifier, audit
 
-    cache = cache_folder(config.cache_dir)
     classifier = attribute_classifier.load_for_faces(faces, training, held_out, cache)
 
     seeds = np.arange(arguments.samples)

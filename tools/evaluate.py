@@ -79,9 +79,7 @@ def parse_arguments(argv: list[str] | None) -> argparse.Namespace:
         metavar="N",
         help="seed of the samples' noise (default: 0)",
     )
-    parser.add_argument(
-        "--cache-dir", type=cli.path_argument, metavar="NAME", help="folder of decoded images and features"
-    )
+    cli.add_cache_argument(parser)
     parser.add_argument("--anyway", action="store_true", help="print one table even of runs measured differently")
     arguments = parser.parse_args(argv)
     if arguments.inception and "inception" not in (arguments.network or ()):

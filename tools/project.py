@@ -54,6 +54,7 @@ def main(argv: list[str] | None = None) -> int:
         "--network", choices=("onet", "vgg"), default="onet", help="network that compares images (default: onet)"
     )
     parser.add_argument("--edit", action="store_true", help="edit the image found, in edits.png")
+    cli.add_cache_argument(parser)
     arguments = parser.parse_args(argv)
     if arguments.crop and not arguments.photo:
         parser.error("argument --crop: it needs --photo FILE")
@@ -65,7 +66,8 @@ def project(arguments: argparse.Namespace) -> None:
     run, path = Run(arguments.run), cli.output_path(arguments, "project.png")
     photo = read_photo(run, Path(arguments.photo), arguments.crop) if arguments.photo else None
     generator = experiment.load_generator(run, arguments.weights == "best")
-    photo = load_held_out(run, arguments.seed) if photo is None else photo
+    cache = cache_folder(arguments.cache_dir or generator.config.cache_dir)
+    photo = load_held_out(run, arguments.seed, cache) if photo is None else photo
     from gan.generation import projection
     from gan.metrics.feature_extractors import load_extractor
 
@@ -85,14 +87,13 @@ def project(arguments: argparse.Namespace) -> None:
     if arguments.edit:
         name = f"{path.stem}-edits.png" if arguments.out else "edits.png"
         if found.codes is None:
-            edit(generator, found.noise[0], path.with_name(name))
+            edit(generator, found.noise[0], path.with_name(name), cache)
         else:
             edit_labels(generator, found.noise[0], found.codes[0], path.with_name(name))
 
 
-def edit(generator: Generator, noise: np.ndarray, path: Path) -> None:
+def edit(generator: Generator, noise: np.ndarray, path: Path, cache: Path) -> None:
     """Writes a row of images for each latent direction, with its name below. Raises RunError where there is none."""
-    cache = cache_folder(generator.config.cache_dir)
     directions = latent_directions.find_directions(generator, noise, cache)
     if not directions:
         raise RunError("samples are too similar to find directions in which they differ: train for longer")
@@ -142,10 +143,10 @@ def read_photo(run: Run, path: Path, crop: int) -> np.ndarray:
     return np.asarray(aligned)
 
 
-def load_held_out(run: Run, seed: int) -> np.ndarray:
+def load_held_out(run: Run, seed: int, cache: Path) -> np.ndarray:
     """Loads a held-out image of the run's data, or any where none was held out: uint8 (size, size, 3)."""
     try:
-        faces = experiment.reload_data(run)
+        faces = experiment.reload_data(run, cache)
     except (UsageError, RunError) as error:
         raise UsageError(f"without --photo FILE, a held-out image is projected, and {error}") from None
     rows, held_out = faces.split(run.load_config().holdout)

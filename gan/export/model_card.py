@@ -11,6 +11,7 @@ import re
 from pathlib import Path
 
 from gan.config import Config
+from gan.files import damaged_file_error
 from gan.generation.generator import Generator
 from gan.metrics.audit import format_cell
 from gan.metrics.evaluation import HELD_OUT_NAME
@@ -161,6 +162,8 @@ def describe_scores(run: Run, generator: Generator) -> str:
     if not evaluations:
         return f"Not evaluated yet: run `python -m tools.evaluate {Path(*run.folder.parts[-2:])}`, then export again."
     scores, protocol = evaluations[-1]["scores"], evaluations[-1]["protocol"]
+    if not isinstance(protocol.get("reference"), dict) or {"samples", "faces"} - {*protocol, *protocol["reference"]}:
+        raise damaged_file_error(run.folder / "scores.json")
     rows = [f"| {name} | {format_number(scores[name])} |" for name in SCORES if name in scores]
     data = protocol["reference"].get("data", HELD_OUT_NAME)  # older evaluations were against no other data
     samples, images = f"{protocol['samples']:,} samples", f"{protocol['reference']['faces']:,} images"

@@ -3,6 +3,7 @@
 summary = summarize(Path("output/faces"))  # {"name": "faces", "iterations": 3000, "grids": [0, 150, ...], ...}
 """
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -194,7 +195,10 @@ def summarize_scores(run: Run, settings: Config, path: Path) -> dict:
 
 def comparability_group(run: Run, settings: Config, network: str) -> str:
     """Returns a text that is equal for runs whose scores during training may be compared."""
-    return hash_parts(network, run.trained_on() or settings.data_title, settings.holdout, settings.image_size)
+    held_out = None  # fewer where images without a label are left out
+    with contextlib.suppress(UsageError):  # which `summarize_passes` tells of
+        held_out = (run.read_data_report() or {}).get("held_out")
+    return hash_parts(network, run.trained_on() or settings.data_title, settings.holdout, held_out, settings.image_size)
 
 
 def summarize_best(run: Run, settings: Config, path: Path) -> dict:

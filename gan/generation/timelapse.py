@@ -50,20 +50,24 @@ def build_timelapse(grids: dict[int, np.ndarray], config: Config, suffix: str, f
 def load_grids(run: Run) -> dict[int, np.ndarray]:
     """Reads the grids of a run, uint8 (h, w, 3), by iteration; warns of files that are damaged or of another size.
 
-    Those of a run with labels have the names of their rows in a margin at the left.
+    Those of a run with labels have the names of their rows in a margin at the left, of which each gets the widest.
     """
-    grids, width = {}, grid_width(run.load_config(), COLUMNS[0])
+    grids, width, labelled = {}, grid_width(run.load_config(), COLUMNS[0]), run.load_labels() is not None
     for path in run.grids.list_paths():
         try:
             grid = images.read_png(path)
         except images.UnreadableImage as error:
             warnings.warn(f"skipped {path}: {error}", stacklevel=2)
             continue
-        if len(grid) == width <= grid.shape[1] and grid.shape == next(iter(grids.values()), grid).shape:
+        if len(grid) == width <= grid.shape[1] and (labelled or grid.shape[1] == width):
             grids[int(path.stem)] = grid
         else:
             warnings.warn(f"skipped {path}: not {width} x {width} pixels as the grids of this run", stacklevel=2)
-    return grids
+    widest = max((grid.shape[1] for grid in grids.values()), default=0)
+    return {
+        iteration: np.pad(grid, ((0, 0), (widest - grid.shape[1], 0), (0, 0)), constant_values=255)
+        for iteration, grid in grids.items()
+    }
 
 
 def build_frames(grids: dict[int, np.ndarray], config: Config, columns: int) -> np.ndarray:

@@ -6,6 +6,7 @@ grids.list_paths()
 """
 
 import warnings
+import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,13 +56,25 @@ class Grids:
 
     def save_samples(self, size: int, count: int) -> None:
         """Collects the samples of all grids in samples.npz; warns of each file that is damaged, or no grid."""
-        found, scale = {}, images.display_scale(size)
+        paths, scale = [], images.display_scale(size)
         for path in self.list_paths():
             try:
-                found[int(path.stem)] = images.split_grid(images.read_png(path), size, count, scale=scale)
+                images.split_grid(images.read_png(path), size, count, scale=scale)
+                paths.append(path)
             except (images.UnreadableImage, ValueError) as error:
                 warnings.warn(f"samples.npz is without {path}: {error}", stacklevel=2)
-        if not found:
+        if not paths:
             return
-        with atomic_write(self.folder / "samples.npz") as file:
-            np.savez_compressed(file, iterations=[*found], images=np.stack([*found.values()]))
+        with (
+            atomic_write(self.folder / "samples.npz") as file,
+            zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive,
+        ):
+            with archive.open("iterations.npy", "w") as entry:
+                np.lib.format.write_array(entry, np.array([int(path.stem) for path in paths]))
+            # As np.savez_compressed does, but a grid at a time: all of them may be larger than the memory.
+            with archive.open("images.npy", "w", force_zip64=True) as entry:
+                shape = len(paths), count, size, size, 3
+                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                np.lib.format.write_array_header_1_0(entry, header)
+                for path in paths:
+                    entry.write(images.split_grid(images.read_png(path), size, count, scale=scale).tobytes())

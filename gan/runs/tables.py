@@ -7,13 +7,24 @@ tables.read_log()["d_loss"][-1]  # 1.2
 """
 
 import csv
+import itertools
 import math
+from collections import deque
 from pathlib import Path
 
 import numpy as np
 
 from gan.errors import UsageError
-from gan.files import damaged_file_error, flush_to_disk, parse_numbers, read_csv, wait_while_busy, write_csv
+from gan.files import (
+    atomic_write,
+    damaged_file_error,
+    flush_to_disk,
+    is_row,
+    parse_numbers,
+    read_csv,
+    wait_while_busy,
+    write_csv,
+)
 from gan.runs import legacy
 
 # The log's first columns and its last; the scalars of a train step stand between them.
@@ -24,6 +35,7 @@ SCORE_COLUMNS = [
 ]
 AVERAGE_COLUMNS = [*SCORE_COLUMNS, "half_life"]  # of a run with several averages, each of which is scored
 DIAGNOSTIC_COLUMNS = ["iteration", "failure_mode", "status", "advice"]
+ROWS_READ = 10_000  # of the log, at once
 
 
 class Tables:
@@ -46,7 +58,7 @@ class Tables:
         where one has other columns.
         """
         columns = {self.log: [*LOG_START, *LOG_END], self.metrics: SCORE_COLUMNS, self.diagnostics: DIAGNOSTIC_COLUMNS}
-        tables = {path: self.read(path) for path in columns}
+        tables = {path: self.read(path, header_only=path == self.log) for path in columns}
         for path, required in columns.items():
             header = tables[path][0]
             known = header == required or (path == self.metrics and header == AVERAGE_COLUMNS)
@@ -56,8 +68,10 @@ class Tables:
                     f" columns are not {', '.join(required)}. Give --run another name to start anew."
                 )
         for path, (header, rows) in tables.items():
-            if path != self.log or header:
+            if path != self.log:
                 write_csv(path, [header or columns[path], *(row for row in rows if int(row[0]) <= last)])
+            elif header:
+                self._rewrite_log(header, last)
             legacy.remove(self.folder, path.name)
 
     def append_log(self, rows: list[dict[str, float]]) -> None:
@@ -67,11 +81,24 @@ class Tables:
         if new := [name for name in names if name not in header]:
             scalars = [name for name in [*header, *new] if name not in (*LOG_START, *LOG_END)]
             columns = [*LOG_START, *scalars, *LOG_END]
-            header, earlier = self.read(self.log)
-            moved = [dict(zip(header, row, strict=True)) for row in earlier]
-            write_csv(self.log, [columns, *([row.get(name, "") for name in columns] for row in moved)])
+            self._rewrite_log(columns) if header else write_csv(self.log, [columns])
             header = columns
         self.append_rows(self.log, [tuple(format_value(name, row.get(name)) for name in header) for row in rows])
+
+    def _rewrite_log(self, columns: list[str], last: float = math.inf) -> None:
+        """Writes log.csv anew with these columns, up to iteration `last`, a row at a time: there may be millions."""
+        header, _ = self.read(self.log, header_only=True)
+        places = [header.index(name) if name in header else None for name in columns]
+        try:
+            with atomic_write(self.log) as file, open(self.log, encoding="utf-8") as log:
+                file.write(f"{','.join(columns)}\n".encode())
+                for line in itertools.islice(log, 1, None):
+                    row = line.rstrip("\n").split(",")
+                    if is_row(row, len(header)) and int(row[0]) <= last:
+                        cells = ("" if place is None else row[place] for place in places)
+                        file.write(f"{','.join(cells)}\n".encode())
+        except UnicodeDecodeError:
+            raise damaged_file_error(self.log) from None
 
     def append_rows(self, path: Path, rows: list[tuple]) -> None:
         """Adds rows to one of the tables."""
@@ -123,14 +150,18 @@ class Tables:
         header, _ = self.read(self.log, header_only=True)
         if not header:
             return {}
-        lines = legacy.find(self.folder, self.log.name).read_text("utf-8", "replace").splitlines()[1:]
-        lines = [line for line in lines if line.count(",") == len(header) - 1][-last:]
+        parts = []
         try:
-            # Not by the csv module, whose strings would take ten times as much memory as the numbers.
-            values = parse_numbers(lines, len(header))
+            with open(self.log, encoding="utf-8", errors="replace") as file:
+                lines = (line.rstrip("\n") for line in itertools.islice(file, 1, None))
+                lines = (line for line in lines if line.count(",") == len(header) - 1)
+                lines = iter(deque(lines, last)) if last else lines
+                # A part at a time, and not by the csv module: text takes ten times as much memory as the numbers.
+                while part := list(itertools.islice(lines, ROWS_READ)):
+                    parts.append(parse_numbers(part, len(header)))
         except ValueError:
             raise damaged_file_error(self.log) from None
-        log = dict(zip(header, values.T, strict=True))
+        log = dict(zip(header, np.concatenate(parts or [np.empty((0, len(header)))]).T, strict=True))
         if not all(name in log and np.isfinite(log[name]).all() for name in LOG_START):
             raise damaged_file_error(self.log)
         return log

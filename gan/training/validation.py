@@ -30,6 +30,7 @@ from gan.training.clock import clock
 
 BUDGET = 0.05  # share of a run's training time that scores may take in addition
 SETUP_SECONDS = 5.0  # about what loading takes; a run whose budget is less is not scored unless asked
+SHORTEST = SETUP_SECONDS / BUDGET  # seconds of training
 LARGE_BUDGET = 20.0  # seconds from which the finest network is used: VGG16 takes some 25 times ONet's time
 # Images that are used: held-out ones, training images, and samples for the face detector.
 MAX_HELD_OUT, MAX_TRAINING, DETECTED = 250, 20_000, 64
@@ -208,7 +209,7 @@ class Validator:
 
     def can_evaluate(self, planned: float, remaining: int = 2) -> bool:
         """Whether a run of `planned` seconds is long enough to be scored; one that has scores is, at its end, too."""
-        worthwhile = self.forced or BUDGET * planned > SETUP_SECONDS or (self.rows and remaining <= 1)
+        worthwhile = self.forced or planned > SHORTEST or (self.rows and remaining <= 1)
         return len(self.scorer.held_out) > 0 and not self.failure and bool(worthwhile)
 
     def evaluate(

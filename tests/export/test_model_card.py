@@ -67,6 +67,14 @@ def test_labels(labelled, monkeypatch):
     np.testing.assert_allclose(found["images"], generator.generate(found["noise"], found["labels"]).numpy(), atol=1e-5)
 
 
+@pytest.mark.parametrize("damaged", [{"protocol": {}}, {"protocol": {"samples": 64, "reference": []}}])
+def test_damaged_scores(tiny, capsys, damaged):
+    """An evaluation of this generator without what a card tells of it is named: exit code 2."""
+    (tiny / "scores.json").write_text(json.dumps([{**RESULT, **damaged}]))
+    assert export.main([str(tiny), "--to", "keras", "--out", "there"]) == 2
+    assert "scores.json is damaged" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("balance", [False, True])
 def test_a_name_of_a_label_stays_in_its_cell(balance):
     """A vertical line or a line break in it does not end the cell, or the comment; the title tells of --balance."""

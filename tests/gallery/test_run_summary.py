@@ -247,6 +247,16 @@ def test_evaluations_of_one_protocol_are_a_group(tmp_path):
     assert groups[0] == groups[1] != groups[2]
 
 
+def test_scores_of_one_set_of_images_are_a_group(tmp_path):
+    """Scores during training may be compared where as many images of the same data were held out, not others."""
+    groups = []
+    for name, held_out in (("one", 50), ("two", 50), ("three", 6)):
+        run = make_run(tmp_path, name)
+        run.write_data_report({"used": 60, "source": "faces", "crop": "all", "held_out": held_out}, [])
+        groups.append(summarize(run)["scores"]["group"])
+    assert groups[0] == groups[1] != groups[2]
+
+
 def test_sessions_and_failures(tmp_path):
     """The training sessions of a comparison, and the failure modes that have not ended."""
     run = make_run(tmp_path, "compared")

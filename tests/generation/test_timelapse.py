@@ -10,6 +10,7 @@ from gan import images
 from gan.config import Config
 from gan.generation.animation import CAPTION_HEIGHT, add_caption
 from gan.generation.timelapse import build_frames, build_timelapse, load_grids
+from gan.labels import Attribute, Labels
 from gan.runs.run_directory import Run
 
 
@@ -23,15 +24,18 @@ def test_frames_have_captions(tiny):
 
 
 def test_names_of_rows_are_kept(tiny):
-    """The margin with the names of the rows stays beside as many of them as a frame has."""
-    for iteration in (0, 2, 4):
-        images.write_png(
-            tiny / f"{iteration:06d}.png", named := images.name_rows(np.zeros((398, 398, 3), np.uint8), "ab" * 4)
-        )
-    grids = load_grids(Run(tiny))
-    assert sorted(grids) == [0, 2, 4] and named.shape[1] > 398
-    [frame, *_] = build_frames(grids, Config(image_size=16, batch_size=8), 4)
-    np.testing.assert_array_equal(frame[:-CAPTION_HEIGHT], named[:198, : named.shape[1] - 200])
+    """The margin with the names of the rows stays beside as many of them as a frame has; the widest fits all."""
+    Labels((Attribute("a"),), np.zeros((8, 1), np.int32)).save(tiny / "labels.json")
+    for iteration, names in ((0, "ab"), (2, "ab"), (4, ["a long name", "b"])):
+        named = images.name_rows(np.zeros((398, 398, 3), np.uint8), [*names] * 4)
+        images.write_png(tiny / f"{iteration:06d}.png", named)
+    grids, narrow = load_grids(Run(tiny)), images.read_png(tiny / "000000.png")
+    assert sorted(grids) == [0, 2, 4] and 398 < narrow.shape[1] < named.shape[1]
+    first, _, last = build_frames(grids, Config(image_size=16, batch_size=8), 4)
+    np.testing.assert_array_equal(last[:-CAPTION_HEIGHT], named[:198, : named.shape[1] - 200])
+    margin = named.shape[1] - narrow.shape[1]
+    np.testing.assert_array_equal(first[:-CAPTION_HEIGHT, margin:], narrow[:198, : narrow.shape[1] - 200])
+    assert (first[:-CAPTION_HEIGHT, :margin] == 255).all()
 
 
 def test_first_and_last_grid_are_kept():

@@ -5,6 +5,7 @@ import pytest
 from sample_runs import SCALAR_COLUMNS, make_log_row, make_score
 
 from gan.errors import UsageError
+from gan.runs import tables as tables_module
 from gan.runs.tables import SCORE_COLUMNS, Tables
 
 
@@ -96,8 +97,10 @@ def test_truncate_tables(tables):
     assert tables.read_active_failures() == {"saturation": "Stop"}
 
 
-def test_read_log(tables):
+@pytest.mark.parametrize("rows_read", [2, 10_000])
+def test_read_log(tables, monkeypatch, rows_read):
     """read_log(n) returns the columns of the last n rows, or of all rows, with exactly the logged values."""
+    monkeypatch.setattr(tables_module, "ROWS_READ", rows_read)
     assert tables.read_log(5) == {}
     tables.append_log(
         [{**make_log_row(i), "d_loss": float(np.float32(i / 7)), "g_loss": float(np.float32(i / 3))} for i in (1, 2, 3)]

@@ -89,10 +89,11 @@ def test_photograph_for_aligned_faces(tiny, photo, monkeypatch, capsys):
     assert not found
 
 
-def test_held_out_image(tiny):
-    """Without --photo, a held-out image of the run's data is projected."""
-    assert project.main([str(tiny)]) == 0
+def test_held_out_image(tiny, tmp_path):
+    """Without --photo, a held-out image of the run's data is projected, which --cache-dir is made for."""
+    assert project.main([str(tiny), "--cache-dir", str(tmp_path / "elsewhere")]) == 0
     assert images.read_png(tiny / "project.png").shape == (128, 3 * 130 - 2, 3)
+    assert any((tmp_path / "elsewhere").iterdir())
 
 
 def test_projection_by_vgg(tiny, photo, short_search):

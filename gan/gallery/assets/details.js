@@ -74,7 +74,7 @@ function describeSessions({ sessions = [] }) {
 function details(run) {
   const [latest, ...others] = (run.evaluations ?? []).toReversed();
   const older = others.length ? html("details", {},
-    html("summary", {}, `${others.length} more, measured in other ways`), others.map(evaluation)) : null;
+    html("summary", {}, `${others.length} more, of other generators or measured in other ways`), others.map(evaluation)) : null;
   const rows = "Each row: a sample, the training image nearest to it, and the held-out image nearest to it.";
   const alt = "Samples beside the images nearest to them";
   return html("div", { class: "details" },
