@@ -23,9 +23,8 @@ class Loss(NamedTuple):
     `discriminator` and `generator` map (real_logits, fake_logits), each (n, 1), to a scalar to minimize. `scores` maps
     the same to real and fake scores (n, 1) on one scale: 1 is what a perfect discriminator gives real images, 0 what
     it gives fakes. `generator_uses_real` says that the generator's loss depends on the real logits, which then cost
-    one more pass of the discriminator.
-    `slope` maps logits to how fast the generator's loss of them falls, for `direction_loss`; None: it may rise, or a
-    fake's loss does not depend on its own logit alone.
+    one more pass of the discriminator. `slope` maps logits to how fast the generator's loss of them falls, for
+    `direction_loss`; None: it may rise, or a fake's loss does not depend on its own logit alone.
     """
 
     discriminator: Callable
