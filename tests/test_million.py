@@ -16,11 +16,12 @@ from gan.datasets import cache
 
 ROOT = Path(__file__).parents[1]
 COUNT, SIZE = 1_000_000, 128
-# Training that takes little memory itself, with batches of the usual size.
+# Training that takes little memory itself, with batches of the usual size. It is long enough for its first batches,
+# which nothing prepares ahead, to weigh little.
 FLAGS = [
-    *("--image-size", f"{SIZE}", "--align", "no", "--width", "8", "--batch-size", "64", "--epochs", "8"),
+    *("--image-size", f"{SIZE}", "--align", "no", "--width", "8", "--batch-size", "64", "--epochs", "32"),
     *("--data", "faces.npy", "--cache-dir", "cache", "--precision", "float32"),
-    *("--ema-half-life", "0", "--penalty", "none", "--sample-every", "8"),
+    *("--ema-half-life", "0", "--penalty", "none", "--sample-every", "32"),
 ]  # fmt: skip
 # train.py, which says when it starts its first step, and how much memory it had at most: its own, without pages of the
 # cache file, which the system takes back when others need memory, and which stay the longer the busier the machine is.
@@ -86,10 +87,7 @@ def write_cache(monkeypatch):
 @pytest.mark.slow(minutes=1)
 @pytest.mark.skipif(sys.platform != "linux", reason="files are sparse, and memory is measured, as on Linux")
 def test_a_million_images(tmp_path, monkeypatch):
-    """The first step comes within 20 seconds, memory stays below 1.5 GB, and data are waited for in less than 10%.
-
-    That is beside another test on the other core.
-    """
+    """The first step comes within 20 seconds, memory stays below 1.5 GB, and data are waited for in less than 5%."""
     monkeypatch.chdir(tmp_path)
     write_sparse(tmp_path / "faces.npy")
     write_cache(monkeypatch)
@@ -102,4 +100,4 @@ def test_a_million_images(tmp_path, monkeypatch):
         for pattern in (r"first step after ([\d.]+)", r"peak (\d+)", r"([\d.]+)% of it waiting")
     )
     print(f"first step after {start:.1f} s, {peak / 1e9:.2f} GB at most, {waited}% waiting")
-    assert start < 20 and peak < 1.5e9 and waited < 10
+    assert start < 20 and peak < 1.5e9 and waited < 5
